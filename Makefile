@@ -1,0 +1,48 @@
+# make run, make test, make lint, make clean; `make help` says what each does.
+
+# The Python that .venv is made with, 3.11 or newer: make run PYTHON=python3.12
+PYTHON ?= python3
+# Arguments passed on: make run ARGS="--port 8600"; make test ARGS="-k policy"
+ARGS ?=
+
+BIN := .venv/bin
+# The stamp's name holds a checksum of what decides the environment's content, so a changed pin
+# installs again and a fresh checkout's file times do not matter. It is written last: an interrupted
+# installation leaves none and the next call continues.
+STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.PHONY: run test lint clean help
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+run: $(STAMP)  ## start the dashboard on http://127.0.0.1:8501
+	$(BIN)/defectvision serve $(ARGS)
+
+test: lint  ## check the code with ruff, then run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)  ## check the code with ruff
+	$(BIN)/python -m ruff check .
+
+clean:  ## remove .venv and all caches; data, runs and weights stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+# bin/pip is the last file that creating an environment writes; bin/python is a link that dangles
+# when the system's Python was replaced. Either one missing means: make the environment anew.
+$(BIN)/python $(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { echo >&2 "$(PYTHON) was not found. Install Python 3.11 or newer (Debian, Ubuntu: apt-get install python3 python3-venv)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DefectVision needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name a newer one: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "$(PYTHON) cannot create environments (no venv and ensurepip). Debian, Ubuntu: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+
+$(STAMP): $(BIN)/python $(BIN)/pip
+	@rm -f .venv/.installed-*
+	@echo "Installing the pinned requirements into .venv: torch and its GPU libraries are several GB, the first time takes some minutes."
+	$(PIP) install -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
