@@ -1,0 +1,1 @@
+"""What is learned from: catalogs, published layouts, masks, splits, statistics, samples."""

@@ -1,0 +1,1 @@
+"""How a bundle is served, without torch: decoding, preprocessing, runtime, evidence, policy."""

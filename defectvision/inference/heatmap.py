@@ -1,0 +1,202 @@
+"""Turn evidence into colours: the same in the browser's viewer and in the exported picture.
+
+Evidence has a sign, so it is drawn on a diverging scale that is the same distance on both sides of
+zero: orange to red adds to the class, blue speaks against it, and nothing is drawn at zero. A
+gradient heatmap has none and runs from nothing to yellow. Both orders of colour stay apart for
+colour-blind eyes (blue against red-orange: ColorBrewer RdBu; the other: matplotlib's plasma).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.inference.preprocessing import map_to_image
+
+if TYPE_CHECKING:
+    from defectvision.inference.inspector import Inspection
+
+Palette = Literal["signed", "unsigned"]
+EXACT = "Exact evidence map"
+
+# Position along the scale: red, green, blue, and how opaque (0 to 1) before the user's opacity.
+_SIGNED = (
+    (-1.0, 16, 62, 140, 0.95),
+    (-0.6, 33, 113, 200, 0.88),
+    (-0.25, 86, 166, 232, 0.55),
+    (0.0, 200, 220, 240, 0.0),
+    (0.0, 255, 226, 180, 0.0),
+    (0.25, 255, 176, 66, 0.55),
+    (0.6, 236, 96, 18, 0.88),
+    (1.0, 172, 16, 22, 0.95),
+)
+_UNSIGNED = (
+    (0.0, 60, 10, 140, 0.0),
+    (0.25, 126, 3, 168, 0.45),
+    (0.5, 204, 71, 120, 0.75),
+    (0.75, 248, 149, 64, 0.88),
+    (1.0, 240, 249, 33, 0.95),
+)
+STEPS = 512
+_NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+def _table(stops: tuple[tuple[float, ...], ...]) -> NDArray[np.uint8]:
+    """(STEPS, 4) uint8 RGBA, evenly over the scale."""
+    at = np.array([stop[0] for stop in stops])
+    # Equal positions (the two colours of zero) are kept in order by a hair's breadth.
+    at = at + np.arange(len(at)) * 1e-9
+    where = np.linspace(stops[0][0], stops[-1][0], STEPS)
+    planes = [np.interp(where, at, [stop[i] for stop in stops]) for i in (1, 2, 3)]
+    planes.append(np.interp(where, at, [stop[4] for stop in stops]) * 255)
+    return np.rint(np.stack(planes, 1)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """One map over one image, with what is needed to draw it and to say what it means.
+
+    values: (h, w) float32 on the model's grid; scale: the value at which colours are full;
+    meaning: the two (signed) or one things that the colours say; sums_to: what it adds up to.
+    """
+
+    method: str
+    class_name: str
+    values: NDArray[np.float32]
+    palette: Palette
+    scale: float
+    meaning: tuple[str, ...]
+    sums_to: str
+
+    def colours(self, inspection: Inspection, longest: int) -> NDArray[np.uint8]:
+        """(H, W, 4) uint8 RGBA for the inspected image, scaled to at most `longest` px."""
+        to_image, size = shrink_map(inspection.to_image, inspection.image_size, longest)
+        drawn = map_to_image(self.values, to_image, inspection.input_size, size)
+        return colourise(drawn, self.scale, self.palette)
+
+
+def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float = 1.0) -> Heatmap:
+    """The exact evidence for `class_name`, from the inspection alone."""
+    index = inspection.line.class_names.index(class_name)
+    title = inspection.line.classes[index].title
+    mean, bias = float(inspection.evidence[index].mean()), float(inspection.evidence_bias[index])
+    cooled = f" (temperature {temperature:.2f})" if abs(temperature - 1) > 0.005 else ""
+    return Heatmap(
+        method=EXACT,
+        class_name=class_name,
+        values=inspection.evidence[index],
+        palette="signed",
+        scale=scale_of(inspection.evidence),
+        meaning=(f"adds to {title}", f"speaks against {title}"),
+        sums_to=(
+            f"Mean of the evidence {_signed(mean)}, bias {_signed(bias)}: logit "
+            f"{_signed(float(inspection.logits[index]))}; softmax over the classes{cooled}: "
+            f"probability {inspection.probabilities[class_name]:.3f}."
+        ),
+    )
+
+
+def gradient_heatmap(
+    inspection: Inspection, class_name: str, method: str, values: NDArray[np.float32]
+) -> Heatmap:
+    """A gradient method's map (h, w) in 0..1; it says where, not how much."""
+    title = inspection.line.classes[inspection.line.class_names.index(class_name)].title
+    return Heatmap(
+        method=method,
+        class_name=class_name,
+        values=values,
+        palette="unsigned",
+        scale=1.0,
+        meaning=(f"matters for {title}",),
+        sums_to=(
+            f"{method} is scaled to this image, from 0 to 1: it shows where, not how much, and "
+            "adds up to nothing."
+        ),
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+_TABLES: dict[Palette, NDArray[np.uint8]] = {
+    "signed": _table(_SIGNED),
+    "unsigned": _table(_UNSIGNED),
+}
+
+
+def scale_of(evidence: NDArray[np.float32], least: float = 1.0) -> float:
+    """The evidence, in logit units, at which the colours of one image are full.
+
+    A round number not below the largest amount in `evidence` (C, h, w), the same for all classes of
+    the image; at least `least`, so that next to nothing is not drawn as if it were much.
+    """
+    most = float(np.abs(evidence).max(initial=0.0))
+    if not np.isfinite(most):
+        raise ValueError("the evidence holds numbers that are not finite; export the bundle again")
+    most = max(most, least)
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(next(n for n in _NICE if n * power >= most * (1 - 1e-6)) * power)
+
+
+def colourise(
+    values: NDArray[np.float32], scale: float = 1.0, palette: Palette = "signed"
+) -> NDArray[np.uint8]:
+    """(H, W) values to (H, W, 4) uint8 RGBA, straight alpha; beyond +-`scale` colours stay full."""
+    if scale <= 0:
+        raise ValueError(f"scale is {scale}; it must be above 0")
+    low = -scale if palette == "signed" else 0.0
+    index = (np.clip(values, low, scale) - low) / (scale - low) * (STEPS - 1)
+    return _TABLES[palette][np.rint(index).astype(np.intp)]
+
+
+def legend_colours(palette: Palette, count: int = 33) -> list[tuple[int, int, int, float]]:
+    """`count` colours (red, green, blue, opacity 0..1) from the scale's low to its high end."""
+    table = _TABLES[palette][np.rint(np.linspace(0, STEPS - 1, count)).astype(int)]
+    return [(int(r), int(g), int(b), round(int(a) / 255, 3)) for r, g, b, a in table]
+
+
+def ticks(scale: float, palette: Palette = "signed") -> list[float]:
+    """The numbers written beside the legend, from low to high."""
+    return [-scale, -scale / 2, 0.0, scale / 2, scale] if palette == "signed" else [0.0, 0.5, 1.0]
+
+
+def tick_text(value: float, palette: Palette = "signed") -> str:
+    """A tick as people read it: a sign on both sides of zero, no more digits than needed."""
+    if palette == "unsigned" or value == 0:
+        return f"{value:g}"
+    text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+    return text.replace("-", "−")
+
+
+def shrink_map(
+    to_image: NDArray[np.float64], image_size: tuple[int, int], longest: int
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """`to_image` (2, 3) and `image_size` (height, width) for a copy of at most `longest` px."""
+    height, width = image_size
+    factor = min(1.0, longest / max(height, width))
+    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    fx, fy = size[1] / width, size[0] / height
+    shrunk = np.diag([fx, fy]) @ to_image
+    # Pixel centres, not corners, lie on whole numbers.
+    shrunk[:, 2] += [(fx - 1) / 2, (fy - 1) / 2]
+    return shrunk, size
+
+
+def lay_over(
+    image: NDArray[np.uint8], colours: NDArray[np.uint8], opacity: float = 1.0
+) -> NDArray[np.uint8]:
+    """`image` (H, W) or (H, W, 3) with RGBA `colours` (any size) drawn over it: (H, W, 3) RGB."""
+    base = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    height, width = base.shape[:2]
+    weight = colours[:, :, 3:].astype(np.float32) / 255
+    # Colours are weighted before they are resized: a transparent pixel's colour must not show.
+    layer = np.concatenate([colours[:, :, :3] * weight, weight], 2)
+    if layer.shape[:2] != (height, width):
+        layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)
+    mixed = base * (1 - opacity * layer[:, :, 3:]) + opacity * layer[:, :, :3]
+    return np.rint(mixed).astype(np.uint8)

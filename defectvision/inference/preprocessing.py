@@ -1,0 +1,187 @@
+"""From a decoded image to the model's input, and back from the model's grid to the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from defectvision.inference.part import find_round_part
+
+PART_RADIUS = 0.45  # of the input's side, for fit = round_part
+MARGIN = 1.06  # radii that stay visible: burrs stand out beyond the outline
+
+
+class Preprocessing(BaseModel):
+    """How an image becomes the model's input; travels inside the bundle.
+
+    fit:
+        stretch     the whole image, its aspect ratio changed to the input's;
+        letterbox   the whole image, its aspect ratio kept, grey bars beside it;
+        round_part  the round part is found, made circular, centred and scaled to the same
+                    radius, and the table around it is blanked. Where no part is found the
+                    image is fitted as by letterbox and `Placed.part_found` is False.
+    lighting:
+        image       mean and contrast of each image (of its visible part) become 0 and 1, so
+                    that no overall brightness can decide;
+        fixed       grey levels in 0..1 less `mean`, divided by `std`, per channel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(ge=32, le=4096)
+    width: int = Field(ge=32, le=4096)
+    fit: Literal["stretch", "letterbox", "round_part"] = "stretch"
+    channels: Literal[1, 3] = 1
+    lighting: Literal["image", "fixed"] = "image"
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An image laid into the model's input frame.
+
+    pixels: (H, W) or (H, W, 3) uint8; visible: (H, W) bool, False where nothing of the image
+    lies or the table is blanked; inside: (H, W) bool, the part itself (all that is visible
+    where no part is looked for); to_image: (2, 3) float64, input px to image px.
+    """
+
+    pixels: NDArray[np.uint8]
+    visible: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    to_image: NDArray[np.float64]
+    part_found: bool
+
+
+def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
+    """Lay `image` (H, W) or (H, W, 3) RGB uint8 into the frame that `how` describes."""
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if how.channels == 1:
+        image = grey
+    elif image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    part = find_round_part(grey) if how.fit == "round_part" else None
+    if part is not None:
+        cos, sin = np.cos(part.angle), np.sin(part.angle)
+        turn = np.array([[cos, -sin], [sin, cos]])
+        radius = PART_RADIUS * min(how.height, how.width)
+        # Stretch along the ellipse's own axes without turning the part.
+        linear = turn @ np.diag([part.semi_a, part.semi_b]) @ turn.T / radius
+        to_image = _about_centre(linear, (part.x, part.y), how)
+        distance = _distance_from_centre(how) / radius
+        visible, inside = distance <= MARGIN, distance <= 1.0
+    else:
+        height, width = grey.shape
+        scale = np.array([width / how.width, height / how.height])
+        if how.fit != "stretch":
+            scale[:] = scale.max()
+        to_image = _about_centre(np.diag(scale), ((width - 1) / 2, (height - 1) / 2), how)
+        visible = inside = _covered(to_image, (height, width), how)
+    pixels = _warp(image, to_image, how)
+    pixels[~visible] = 0
+    return Placed(pixels, visible, inside, to_image, part is not None)
+
+
+def standardize(
+    pixels: NDArray[np.uint8] | NDArray[np.float32],
+    visible: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    how: Preprocessing,
+) -> NDArray[np.float32]:
+    """Placed pixels to the model's input: (channels, H, W) float32, 0 where nothing is visible."""
+    planes = np.atleast_3d(pixels).astype(np.float32).transpose(2, 0, 1)
+    if how.lighting == "image":
+        part = planes[:, inside] if inside.any() else planes.reshape(len(planes), -1)
+        mean, spread = part.mean(), part.std()
+        planes = (planes - mean) / max(float(spread), 4.0)  # a blank image stays blank
+    else:
+        mean = np.array(how.mean, np.float32)[:, None, None]
+        std = np.array(how.std, np.float32)[:, None, None]
+        planes = (planes / 255 - mean) / std
+    return np.ascontiguousarray(planes * visible, dtype=np.float32)
+
+
+def prepare(image: NDArray[np.uint8], how: Preprocessing) -> tuple[NDArray[np.float32], Placed]:
+    """The model's input (channels, H, W) float32 for `image`, and how it was placed."""
+    placed = place(image, how)
+    return standardize(placed.pixels, placed.visible, placed.inside, how), placed
+
+
+def map_to_image(
+    values: NDArray[np.float32],
+    to_image: NDArray[np.float64],
+    input_size: tuple[int, int],
+    image_size: tuple[int, int],
+    fill: float = 0.0,
+) -> NDArray[np.float32]:
+    """Values on the model's grid (h, w), drawn smoothly over the image's (H, W) pixels.
+
+    `input_size` is the (height, width) of the model's input, over which the grid is spread;
+    image pixels outside it get `fill`.
+    """
+    rows, columns = values.shape
+    step = np.array([input_size[1] / columns, input_size[0] / rows])
+    grid_to_input = np.array([[step[0], 0, step[0] / 2 - 0.5], [0, step[1], step[1] / 2 - 0.5]])
+    to_full = np.vstack([to_image, [0, 0, 1]]) @ np.vstack([grid_to_input, [0, 0, 1]])
+    # One ring of repeated cells keeps the rim of the grid from fading towards `fill`.
+    padded = cv2.copyMakeBorder(values, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    to_full = to_full @ np.array([[1, 0, -1], [0, 1, -1], [0, 0, 1]])
+    return cv2.warpAffine(
+        padded,
+        to_full[:2],
+        (image_size[1], image_size[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=fill,
+    )
+
+
+def _about_centre(
+    linear: NDArray[np.float64], image_centre: tuple[float, float], how: Preprocessing
+) -> NDArray[np.float64]:
+    """Affine map whose linear part is `linear` and that takes the frame's centre to the image's."""
+    frame_centre = np.array([(how.width - 1) / 2, (how.height - 1) / 2])
+    return np.column_stack([linear, np.array(image_centre) - linear @ frame_centre])
+
+
+def _distance_from_centre(how: Preprocessing) -> NDArray[np.float64]:
+    y, x = np.ogrid[: how.height, : how.width]
+    return np.hypot(x - (how.width - 1) / 2, y - (how.height - 1) / 2)
+
+
+def _covered(
+    to_image: NDArray[np.float64], image_size: tuple[int, int], how: Preprocessing
+) -> NDArray[np.bool_]:
+    """(H, W) bool: the frame's pixels that lie on the image (the maps used here do not shear)."""
+    x = to_image[0, 0] * np.arange(how.width) + to_image[0, 2]
+    y = to_image[1, 1] * np.arange(how.height) + to_image[1, 2]
+    on_x = (x > -0.5 - 1e-6) & (x < image_size[1] - 0.5 + 1e-6)
+    on_y = (y > -0.5 - 1e-6) & (y < image_size[0] - 0.5 + 1e-6)
+    return on_y[:, None] & on_x[None, :]
+
+
+def _warp(
+    image: NDArray[np.uint8], to_image: NDArray[np.float64], how: Preprocessing
+) -> NDArray[np.uint8]:
+    """Sample `image` on the frame; shrink by area first where bilinear sampling would alias."""
+    shrink = float(np.sqrt(abs(np.linalg.det(to_image[:, :2]))))
+    if shrink > 1.6:
+        factor = 1.0 / shrink
+        height, width = image.shape[:2]
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        fx, fy = size[0] / width, size[1] / height
+        down = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]])
+        to_image = down @ np.vstack([to_image, [0, 0, 1]])
+    return cv2.warpAffine(
+        image,
+        to_image,
+        (how.width, how.height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

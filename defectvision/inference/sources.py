@@ -1,0 +1,225 @@
+"""Where images come from: uploads, zip files, folders."""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+from defectvision.inference.images import ImageError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
+CHUNK = 1 << 20
+# LZMA may ask for 4 GiB of dictionary, so only the methods of ordinary zip files are unpacked.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# A directory entry is 46 bytes and its name; a zip file whose directory is larger than this for
+# each allowed entry is refused before a list is made of it.
+DIRECTORY_ENTRY_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one zip file may unfold to, and how large a single file may be."""
+
+    entries: int = 20_000
+    entry_bytes: int = 256 << 20
+    total_bytes: int = 8 << 30
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One image file: `data`, or the `error` that says why there is none.
+
+    `name` is the file's name; inside a zip or a folder with its path there, in posix spelling.
+    """
+
+    name: str
+    data: bytes | None = None
+    error: ImageError | None = None
+
+
+def expand_uploads(
+    files: Iterable[tuple[str, bytes]], limits: Limits = DEFAULT_LIMITS
+) -> Iterator[Upload]:
+    """Each (name, data) as it is, and each zip file as the images in it.
+
+    Lazy: one image is unpacked at a time. Names inside a zip keep their folders and stand below
+    the zip's own name (`lot7.zip/left/a.png`). Hidden files, `__MACOSX` and files without an
+    image suffix are passed over. What cannot be used gives an Upload with an error and never
+    ends the others: nested archives, encrypted entries, names that leave the archive, entries
+    over the limits, damaged entries, a zip without an image.
+    """
+    for name, data in files:
+        if data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
+            yield from _unzip(name, io.BytesIO(data), limits)
+        else:
+            yield Upload(name, data)
+
+
+def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterator[Upload]:
+    """Image files, folders (with all below, sorted) and zip files, named by their path.
+
+    A file that is named is read whatever its suffix; in a folder, images and no others. A path
+    that is missing, unreadable or a folder without an image gives an Upload with an error.
+    """
+    for path in map(Path, paths):
+        name = path.as_posix()
+        if path.is_dir():
+            found = False
+            for file in _images_below(path):
+                found = True
+                yield _read(file, limits)
+            if not found:
+                yield _failed(name, "a folder without an image", f"Expected {_suffixes()}.")
+        elif path.suffix.lower() == ".zip" and path.is_file():
+            try:
+                # Opened, not read: an archive may be larger than the memory
+                with path.open("rb") as file:
+                    yield from _unzip(name, file, limits)
+            except OSError as error:
+                yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
+        else:
+            yield _read(path, limits)
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(IMAGE_SUFFIXES))
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / (1 << 20):.4g} MiB"
+
+
+def _failed(name: str, reason: str, remedy: str) -> Upload:
+    return Upload(name, error=ImageError(name, reason, remedy))
+
+
+def _images_below(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if _is_image(PurePosixPath(file.relative_to(folder).as_posix())) and file.is_file()
+    )
+
+
+def _is_visible(path: PurePosixPath) -> bool:
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    return _is_visible(path) and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _read(path: Path, limits: Limits) -> Upload:
+    name = path.as_posix()
+    try:
+        if path.exists() and not path.is_file():  # a device would never end
+            return _failed(name, "not an ordinary file", "Give an image file.")
+        if path.stat().st_size > limits.entry_bytes:
+            return _too_large(name, limits)
+        return Upload(name, path.read_bytes())
+    except FileNotFoundError:
+        return _failed(name, "no such file or folder", "Check the path.")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        return _failed(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+
+
+def _too_large(name: str, limits: Limits) -> Upload:
+    return _failed(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
+
+
+def _unzip(name: str, file: BinaryIO, limits: Limits) -> Iterator[Upload]:
+    # A hostile directory breaks zipfile in ways that it does not document.
+    try:
+        size = _directory_bytes(file)
+        entries = []
+        if size <= limits.entries * DIRECTORY_ENTRY_BYTES:
+            archive = zipfile.ZipFile(file)
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except Exception as error:
+        yield _failed(name, f"a damaged zip file ({error})", "Pack it again.")
+        return
+    if size > limits.entries * DIRECTORY_ENTRY_BYTES or len(entries) > limits.entries:
+        yield _failed(
+            name, f"a zip file of more than {limits.entries} files", "Divide it into several."
+        )
+        return
+    with archive:
+        unpacker = _Unpacker(archive, limits)
+        found = False
+        for entry in entries:
+            # zipfile cuts a name at NUL; orig_filename is what was there
+            inner = entry.orig_filename.replace("\\", "/")
+            path = PurePosixPath(inner)
+            wanted = path.suffix.lower() in IMAGE_SUFFIXES | ARCHIVE_SUFFIXES
+            if not wanted or (not _is_visible(path) and ".." not in path.parts):
+                continue
+            found = True
+            yield unpacker.unpack(entry, f"{name}/{inner}", path)
+            if unpacker.full:
+                return
+    if not found:
+        yield _failed(name, "a zip file without an image", f"Expected {_suffixes()}.")
+
+
+def _directory_bytes(file: BinaryIO) -> int:
+    """Size of a zip file's directory by its end record; 0 where there is none."""
+    end = file.seek(0, io.SEEK_END)
+    file.seek(max(0, end - 22 - 65_535 - 76))  # end record, its comment, the 64-bit records
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    wide = tail.rfind(b"PK\x06\x06")
+    sizes = [tail[at + 12 : at + 16]] if at >= 0 else []
+    if wide >= 0:
+        sizes.append(tail[wide + 40 : wide + 48])
+    return max((int.from_bytes(size, "little") for size in sizes), default=0)
+
+
+@dataclass
+class _Unpacker:
+    """Unpacks the entries of one zip file and counts what came out of all."""
+
+    archive: zipfile.ZipFile
+    limits: Limits
+    unfolded: int = 0
+    full: bool = False
+
+    def unpack(self, entry: zipfile.ZipInfo, name: str, path: PurePosixPath) -> Upload:
+        absolute = path.is_absolute() or PureWindowsPath(path).drive
+        if absolute or ".." in path.parts or not str(path).isprintable():
+            return _failed(name, "a name that leads out of the zip file", "Pack it again.")
+        if path.suffix.lower() in ARCHIVE_SUFFIXES:
+            return _failed(name, "an archive inside the zip file", "Unpack it first.")
+        if entry.flag_bits & 0x1:
+            return _failed(name, "encrypted", "Pack it without a password.")
+        if entry.compress_type not in METHODS:
+            return _failed(name, "packed by an unusual method", "Pack it as an ordinary zip file.")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            # The sizes in the header are only a claim: what counts is what comes out. Refused
+            # entries count too, or a small file of many large ones would keep us busy for days.
+            with self.archive.open(entry) as member:
+                while chunk := member.read(CHUNK):
+                    size += len(chunk)
+                    self.unfolded += len(chunk)
+                    if self.unfolded > self.limits.total_bytes:
+                        self.full = True
+                        limit = _mebibytes(self.limits.total_bytes)
+                        return _failed(
+                            name,
+                            f"not read: the zip file unfolds to more than {limit}",
+                            "Divide it into several; what follows was not read either.",
+                        )
+                    if size > self.limits.entry_bytes:
+                        return _too_large(name, self.limits)
+                    parts.append(chunk)
+        except Exception as error:  # as above
+            return _failed(name, f"damaged in the zip file ({error})", "Pack it again.")
+        return Upload(name, b"".join(parts))

@@ -1,0 +1,44 @@
+"""What a machine sets for itself, each from an environment variable `DEFECTVISION_<NAME>`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """The settings in force; every field has a default, so that nothing must be set."""
+
+    model_config = SettingsConfigDict(env_prefix="DEFECTVISION_", frozen=True)
+
+    weights: Path = Field(
+        ROOT / "weights", description="Folder that holds one folder per line, with its bundles."
+    )
+    address: str = Field(
+        "127.0.0.1",
+        description="Network address the dashboard listens on; 0.0.0.0 opens it to the network.",
+    )
+    port: int = Field(8501, ge=1, le=65535, description="Port the dashboard listens on.")
+    max_megapixels: float = Field(
+        64.0, gt=0, description="Largest image that is inspected, in millions of pixels."
+    )
+    data_sets: dict[str, Path] = Field(
+        {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
+    )
+    cache: Path = Field(
+        ROOT / "store" / "cache", description="Folder for what was found in labelled sets."
+    )
+    max_upload_mb: int = Field(
+        200, gt=0, description="Largest single file that can be uploaded, in MB."
+    )
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

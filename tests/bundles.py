@@ -1,0 +1,229 @@
+"""Tiny bundles of the served format: fixed filters instead of learned ones, written in a moment.
+
+The casting filter answers to small dark pits on the face of the part, so drawn defects score
+above good parts; the six filters of neu-surface only give each kind of surface its own scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from defectvision.data.synthetic import draw
+from defectvision.inference.bundle import Bundle, DefectClass, Line
+from defectvision.inference.inspector import foreign_distance
+from defectvision.inference.policy import Policy
+from defectvision.inference.preprocessing import PART_RADIUS, Preprocessing, prepare
+from defectvision.inference.runtime import OUTPUTS, OnnxRuntime
+
+SIZE, CELL = 224, 16  # px of the model's input, and of one cell of its evidence grid
+LINES = {
+    "casting": Line(
+        name="casting",
+        title="Casting",
+        classes=(
+            DefectClass(name="ok", title="Good", kind="ok", colour="#009e73"),
+            DefectClass(name="def", title="Defective", kind="defect", colour="#d55e00"),
+        ),
+        default_bundle="resnet50",
+    ),
+    "neu-surface": Line(
+        name="neu-surface",
+        title="Hot-rolled steel surface",
+        classes=tuple(
+            DefectClass(
+                name=name, title=name.replace("_", " ").capitalize(), kind="defect", colour=colour
+            )
+            for name, colour in {
+                "crazing": "#0072b2",
+                "inclusion": "#d55e00",
+                "patches": "#009e73",
+                "pitted_surface": "#b5548f",
+                "rolled-in_scale": "#b87d00",
+                "scratches": "#3592c9",
+            }.items()
+        ),
+        default_bundle="resnet50",
+    ),
+}
+CARD = """# {line} / {name}
+
+A stand-in of fixed filters, made for tests. **It was not trained.**
+
+## Limits
+
+It knows nothing about real parts.
+"""
+
+
+def write_bundle(
+    weights: Path, line: str, name: str, *, policy: Policy | None = None, gain: float = 1.0
+) -> Path:
+    """Write bundle `name` of `line`, and the line itself where it is missing; returns its folder.
+
+    `gain` scales the evidence, so that two bundles of a line give different scores.
+    """
+    about = LINES[line]
+    folder = weights / line / name
+    folder.mkdir(parents=True)
+    _write_json(weights / line / "line.json", about.model_dump(mode="json"))
+    how = Preprocessing(
+        height=SIZE, width=SIZE, fit="round_part" if line == "casting" else "stretch"
+    )
+    bias = _write_model(folder / "model.onnx", line, len(about.classes), gain)
+    limit = _write_foreign(folder, about, how)
+    (folder / "README.md").write_text(CARD.format(line=line, name=name), encoding="utf-8")
+    files = ("model.onnx", "foreign.npz")
+    policy = policy or (
+        Policy(accept_below=0.3, reject_above=0.7) if line == "casting" else Policy()
+    )
+    content = {
+        "line": line,
+        "name": name,
+        "architecture": "fixed-filters",
+        "pooling": "mean",
+        "classes": about.class_names,
+        "preprocessing": how.model_dump(),
+        "evidence_bias": bias,
+        "policy": policy.model_dump(),
+        "foreign": {"file": "foreign.npz", "limit": limit},
+        "precision": "fp32",
+        "provenance": _provenance(about),
+        "metrics": _metrics(about, policy),
+        "files": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
+    }
+    _write_json(folder / "bundle.json", Bundle.model_validate(content).model_dump(mode="json"))
+    return folder
+
+
+def _filters(line: str) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
+    """Kernels (F, 1, k, k), what their answer must exceed, and where it counts (H, W)."""
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    if line == "casting":
+        kernel = np.full((15, 15), 1 / 225, np.float32)
+        kernel[7, 7] -= 1  # how much darker a pixel is than its neighbourhood
+        radius = np.hypot(x, y) / (PART_RADIUS * SIZE)
+        return kernel[None, None], 0.5, ((radius > 0.66) & (radius < 0.92)).astype(np.float32)
+    y, x = np.mgrid[-3:4, -3:4].astype(np.float32)
+    blob = np.exp(-(x**2 + y**2) / 4)
+    kernels = np.stack(
+        [blob - blob.mean(), -(blob - blob.mean()), x, y, np.sign(x * y), np.cos(np.pi * (x + y))]
+    )
+    kernels /= np.abs(kernels).sum((1, 2), keepdims=True)
+    return kernels[:, None].astype(np.float32), 0.05, np.ones((SIZE, SIZE), np.float32)
+
+
+def _write_model(file: Path, line: str, classes: int, gain: float) -> list[float]:
+    """Write the network; returns the bias that the mean of the evidence lacks."""
+    kernels, threshold, where = _filters(line)
+    if line == "casting":
+        head = np.array([[-10000.0], [10000.0]])
+        bias = np.array([1.0, -1.0])
+    else:
+        head = 40.0 * (np.eye(classes, len(kernels)) - 0.2)
+        bias = np.zeros(classes)
+    rough = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)[None, None]
+    constants = {
+        "kernels": kernels,
+        "threshold": np.float32(threshold),
+        "where": where[None, None],
+        "head": (gain * head)[:, :, None, None].astype(np.float32),
+        "bias": bias.astype(np.float32),
+        "rough": rough,
+        "places": np.array([2, 3], np.int64),
+    }
+    pad = kernels.shape[-1] // 2
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["images", "kernels"], ["answer"], pads=[pad] * 4),
+        node("Sub", ["answer", "threshold"], ["above"]),
+        node("Relu", ["above"], ["found"]),
+        node("Mul", ["found", "where"], ["counted"]),
+        node("AveragePool", ["counted"], ["grid"], kernel_shape=[CELL] * 2, strides=[CELL] * 2),
+        node("Conv", ["grid", "head"], ["evidence"]),
+        node("ReduceMean", ["evidence", "places"], ["sums"], keepdims=0),
+        node("Add", ["sums", "bias"], ["logits"]),
+        node("Conv", ["images", "rough"], ["edges"], pads=[1] * 4),
+        node("Abs", ["edges"], ["roughness"]),
+        node("Concat", ["roughness", "images"], ["looks"], axis=1),
+        node("ReduceMean", ["looks", "places"], ["embedding"], keepdims=0),
+    ]
+    cells = SIZE // CELL
+    shapes = {"logits": [classes], "evidence": [classes, cells, cells], "embedding": [2]}
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        f"{line}-stand-in",
+        [info("images", TensorProto.FLOAT, ["B", 1, SIZE, SIZE])],
+        [info(name, TensorProto.FLOAT, ["B", *shapes[name]]) for name in OUTPUTS],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save_model(model, str(file))
+    return bias.tolist()
+
+
+def _write_foreign(folder: Path, line: Line, how: Preprocessing) -> float:
+    """What drawn samples usually look like; anything twice as far away is foreign."""
+    model = OnnxRuntime(folder / "model.onnx")
+    drawn = [
+        draw(line.name, label, np.random.default_rng(seed), 200)
+        for label in line.class_names
+        for seed in range(8)
+    ]
+    inputs = np.stack([prepare(image, how)[0] for image in drawn])
+    seen = model.run(inputs)["embedding"]
+    usual = {
+        "mean": seen.mean(0),
+        "components": np.eye(1, 2, dtype=np.float32),
+        "scale": seen.std(0)[:1] + 0.05,
+        "residual": seen.std(0)[1:] + 0.05,
+    }
+    np.savez(folder / "foreign.npz", **usual)
+    return float(2 * foreign_distance(seen, **usual).max())
+
+
+def _provenance(line: Line) -> dict:
+    return {
+        "data": f"{line.name}-synthetic",
+        "sources": [
+            {
+                "name": "Drawn samples",
+                "source": "defectvision.data.synthetic",
+                "licence": "Apache-2.0",
+            }
+        ],
+        "images": {f"train/{name}": 8 for name in line.class_names},
+        "photo_groups": 12,
+        "recipe": {"name": "stand-in", "split": {"seed": 7}, "epochs": 0, "pretrained": "none"},
+        "defectvision": "0.1.0",
+    }
+
+
+def _metrics(line: Line, policy: Policy) -> list[dict]:
+    def measured(value: float) -> dict:
+        return {"value": value, "low": value - 0.06, "high": min(1.0, value + 0.04)}
+
+    names = line.class_names
+    values = {"accuracy": measured(0.91), "macro_f1": measured(0.9), "auc": measured(0.95)}
+    if line.can_accept:
+        values |= {"escapes": measured(0.08), "overkills": measured(0.07)}
+    confusion = {a: {b: 44 if a == b else 3 for b in names} for a in names}
+    common = {"policy": policy.model_dump(), "values": values, "confusion": confusion}
+    return [
+        {"split": "test split, photo groups held out", "data": "drawn samples", "images": 94,
+         "groups": 40, **common},
+        {"split": "training photographs again", "data": "drawn samples", "images": 94,
+         "groups": 40, "seen": True, **common},
+    ]  # fmt: skip
+
+
+def _write_json(file: Path, content: dict) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

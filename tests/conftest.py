@@ -1,0 +1,14 @@
+"""What several tests need."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real images beside the checkout; a test that needs them is skipped without."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no real images at {folder}")
+    return folder

@@ -1,0 +1,125 @@
+"""The inspector, on a small model of fixed filters."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from defectvision.data.synthetic import draw
+from defectvision.inference.bundle import load_bundle
+from defectvision.inference.images import ImageError
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
+from tests.bundles import write_bundle
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    write_bundle(folder, "casting", "resnet50")
+    write_bundle(folder, "neu-surface", "resnet50")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspector(weights):
+    return Inspector(load_bundle(weights, "casting"))
+
+
+def _png(label, seed, line="casting", size=300):
+    image = draw(line, label, np.random.default_rng(seed), size)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def test_evidence_adds_up_to_the_logits(inspector):
+    found = inspector.inspect(_png("def", 1), "part.png")
+    total = found.evidence.mean((1, 2)) + found.evidence_bias
+    assert np.abs(total - found.logits).max() < 1e-3
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.defect_score == pytest.approx(found.probabilities["def"])
+    assert found.image_size == (300, 300)
+    assert found.evidence_on_image("def").shape == (300, 300)
+    assert 0 <= found.evidence_inside("def") <= 1
+
+
+def test_one_bad_image_never_spoils_a_batch(inspector):
+    good = [(f"{i}.png", _png("ok", i)) for i in range(5)]
+    mixed = [*good[:2], ("broken.png", good[0][1][:100]), *good[2:], ("text.png", b"hello")]
+    found = list(inspector.inspect_many(mixed, batch_size=2))
+    assert [f.name for f in found] == [name for name, _ in mixed]
+    assert [isinstance(f, ImageError) for f in found] == [0, 0, 1, 0, 0, 0, 1]
+    alone = [inspector.inspect(data, name) for name, data in good]
+    batch = [f for f in found if not isinstance(f, ImageError)]
+    for a, b in zip(alone, batch, strict=True):
+        assert np.abs(a.logits - b.logits).max() < 1e-4
+
+
+def test_only_broken_images_give_only_errors(inspector):
+    found = list(inspector.inspect_many([("a", b""), ("b", b"x" * 50)]))
+    assert all(isinstance(f, ImageError) for f in found)
+    assert list(inspector.inspect_many([])) == []
+    with pytest.raises(ImageError):
+        inspector.inspect(b"", "a")
+
+
+def test_verdict_and_json_are_functions_of_the_policy(inspector):
+    found = inspector.inspect(_png("def", 3), "part.png")
+    score = found.defect_score
+    strict = Policy(accept_below=0.0, reject_above=score)
+    lenient = Policy(accept_below=1.0, reject_above=1.0)
+    assert found.verdict(strict) is Verdict.REJECT
+    assert found.label(strict) == "def"
+    assert found.verdict(lenient) is Verdict.ACCEPT
+    assert found.label(lenient) == "ok"
+    content = found.as_json(lenient)
+    assert content["verdict"] == "accept"
+    assert content["policy"] == lenient.model_dump()
+    assert set(content["milliseconds"]) == {"decode", "model", "total"}
+    assert [row["name"] for row in content["labels"]] == ["def", "ok"] or score < 0.5
+
+
+def test_a_line_without_a_good_class_never_accepts(weights):
+    inspector = Inspector(load_bundle(weights, "neu-surface"))
+    found = inspector.inspect(_png("scratches", 0, "neu-surface", 200), "strip.png")
+    assert found.defect_score is None
+    assert found.verdict(Policy(accept_below=1, reject_above=1)) is not Verdict.ACCEPT
+
+
+def test_an_image_of_something_else_goes_to_review(inspector):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300)).astype(np.uint8)
+    found = inspector.inspect(cv2.imencode(".png", noise)[1].tobytes(), "noise.png")
+    assert found.foreign_score > 1
+    assert found.verdict(Policy(accept_below=1, reject_above=1)) is Verdict.REVIEW
+
+
+def test_both_runtimes_give_the_same_answers(weights):
+    loaded = load_bundle(weights, "casting")
+    data = _png("def", 4)
+    file = loaded.folder / "model.onnx"
+    a, b = (
+        Inspector(loaded, runtime(file)).inspect(data, "x.png")
+        for runtime in (OpenVinoRuntime, OnnxRuntime)
+    )
+    assert np.abs(a.logits - b.logits).max() < 1e-3
+    assert np.abs(a.evidence - b.evidence).max() < 1e-2
+
+
+def test_many_threads_share_one_inspector(inspector):
+    files = [(f"{i}.png", _png("def" if i % 2 else "ok", i)) for i in range(12)]
+    wanted = [inspector.inspect(data, name).logits for name, data in files]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            found = list(pool.map(lambda f: inspector.inspect(f[1], f[0]).logits, files))
+            assert all(np.array_equal(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+def test_inference_needs_no_torch():
+    code = (
+        "import sys, defectvision.inference, defectvision.inference.inspector;"
+        "assert 'torch' not in sys.modules and 'streamlit' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
