@@ -1,0 +1,148 @@
+"""Classification metrics under a policy, with intervals resampled by photo group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from defectvision.inference import policy as rules
+from defectvision.inference.bundle import Line, Measure
+from defectvision.inference.policy import Policy, Verdict
+
+RESAMPLES = 1000
+
+
+def judge(
+    probabilities: NDArray[np.floating],
+    foreign: NDArray[np.floating],
+    truth: list[str],
+    groups: list[str],
+    line: Line,
+    policy: Policy,
+) -> pd.DataFrame:
+    """One row an image: true class, photo group, score, and label and verdict under `policy`.
+
+    probabilities: (N, C) in the order of the line's classes; foreign: (N,) foreign scores.
+    """
+    rows = []
+    for values, far in zip(probabilities, foreign, strict=True):
+        named = dict(zip(line.class_names, values.tolist(), strict=True))
+        score = rules.defect_score(named, line)
+        rows.append(
+            {
+                "score": score,
+                "label": rules.label(named, score, policy, line),
+                "verdict": rules.verdict(score, float(far), policy, line).value,
+            }
+        )
+    return pd.DataFrame(rows).assign(truth=truth, group=groups)
+
+
+def measure(
+    judged: pd.DataFrame, probabilities: NDArray[np.floating], line: Line, seed: int = 0
+) -> dict[str, Measure | None]:
+    """All metrics of `judged` images with 95 % intervals.
+
+    accuracy, balanced_accuracy (mean recall), macro_f1: of the label; auc: good against
+    defective by the defect score, or the mean one-against-rest where the line has no good class;
+    escapes: share of defective parts that were accepted; overkills: share of good parts that
+    were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
+    where the line has no good class. A metric that the images cannot give is None.
+    """
+    groups = judged["group"].to_numpy()
+    names, member = np.unique(groups, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    found = {}
+    for name, metric in _metrics(judged, probabilities, line).items():
+        value = metric(np.ones(len(judged)))
+        if value is None or np.isnan(value):
+            found[name] = None
+            continue
+        spread = np.array([metric(draw[member].astype(float)) for draw in draws], float)
+        spread = spread[~np.isnan(spread)]
+        low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) else (value, value)
+        found[name] = Measure(value=_short(value), low=_short(low), high=_short(high))
+    return found
+
+
+def confusion(judged: pd.DataFrame, line: Line) -> dict[str, dict[str, int]]:
+    """Images by true class and label: {truth: {label: count}}."""
+    table = pd.crosstab(judged["truth"], judged["label"])
+    table = table.reindex(index=line.class_names, columns=line.class_names, fill_value=0)
+    return {str(t): {str(k): int(v) for k, v in row.items()} for t, row in table.iterrows()}
+
+
+Metric = Callable[[NDArray[np.float64]], float]
+
+
+def _metrics(
+    judged: pd.DataFrame, probabilities: NDArray[np.floating], line: Line
+) -> dict[str, Metric]:
+    """Each metric as a function of the images' weights."""
+    number = {name: i for i, name in enumerate(line.class_names)}
+    truth = judged["truth"].map(number).to_numpy()
+    label = judged["label"].map(number).to_numpy()
+    classes = len(number)
+    good = np.isin(truth, [number[c.name] for c in line.classes if c.kind == "ok"])
+    verdict = judged["verdict"].to_numpy()
+
+    def table(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = np.bincount(truth * classes + label, weights, minlength=classes * classes)
+        return flat.reshape(classes, classes)
+
+    def accuracy(weights: NDArray[np.float64]) -> float:
+        return float(weights[truth == label].sum() / weights.sum())
+
+    def balanced_accuracy(weights: NDArray[np.float64]) -> float:
+        counts = table(weights)
+        present = counts.sum(1) > 0
+        return float((counts.diagonal()[present] / counts.sum(1)[present]).mean())
+
+    def macro_f1(weights: NDArray[np.float64]) -> float:
+        counts = table(weights)
+        size = counts.sum(0) + counts.sum(1)
+        present = counts.sum(1) > 0
+        return float((2 * counts.diagonal()[present] / size[present]).mean())
+
+    def auc(weights: NDArray[np.float64]) -> float:
+        kept = weights > 0
+        if line.can_accept:
+            return _auc(~good[kept], judged["score"].to_numpy(float)[kept], weights[kept])
+        parts = [
+            _auc(truth[kept] == c, probabilities[kept, c], weights[kept]) for c in range(classes)
+        ]
+        return float(np.nanmean(parts)) if not np.isnan(parts).all() else np.nan
+
+    def share(chosen: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
+        def metric(weights: NDArray[np.float64]) -> float:
+            total = weights[of].sum()
+            return float(weights[of & chosen].sum() / total) if total else np.nan
+
+        return metric
+
+    found = {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+        "auc": auc,
+        "reviews": share(verdict == Verdict.REVIEW, np.ones(len(judged), bool)),
+    }
+    nothing = np.zeros(len(judged), bool)
+    found["escapes"] = share(verdict == Verdict.ACCEPT, ~good if line.can_accept else nothing)
+    found["overkills"] = share(verdict == Verdict.REJECT, good)
+    return found
+
+
+def _auc(positive: NDArray[np.bool_], score: NDArray, weights: NDArray[np.float64]) -> float:
+    if positive.all() or not positive.any():
+        return np.nan
+    return float(roc_auc_score(positive, score, sample_weight=weights))
+
+
+def _short(value: float) -> float:
+    return round(float(value), 5)

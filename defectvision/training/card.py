@@ -1,0 +1,84 @@
+"""The model card of a bundle, written from bundle.json alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from defectvision.inference.bundle import Bundle, Measure, Metrics
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy (mean recall)",
+    "macro_f1": "Macro F1",
+    "auc": "AUC",
+    "escapes": "Escapes (defective parts accepted)",
+    "overkills": "Overkills (good parts rejected)",
+    "reviews": "Parts sent to review",
+    "evidence_inside": "Positive evidence that lies on the part",
+}
+
+
+def write_card(folder: Path, bundle: Bundle) -> None:
+    """Write `folder/README.md`."""
+    how, made = bundle.preprocessing, bundle.provenance
+    recipe = made["recipe"]
+    parts = [
+        f"# {bundle.line} / {bundle.name}",
+        f"Architecture `{bundle.architecture}`; classes {', '.join(bundle.classes)}. Input "
+        f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}`, lighting "
+        f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. Weights are stored as fp16 and "
+        f"computed in fp32.",
+        "## Trained on",
+        _sources(made["sources"]),
+        f"Split with seed {recipe['split']['seed']}, whole photo groups kept apart "
+        f"({made['photo_groups']} groups).",
+        _counts(made["images"]),
+        f"Recipe: {recipe['epochs']} epochs of {recipe['samples_per_epoch'] or 'all'} images, "
+        f"batch {recipe['batch_size']}, AdamW, learning rate {recipe['learning_rate']}, "
+        f"pretrained: {recipe['pretrained']}. The whole recipe is in `bundle.json`.",
+        "## Measured",
+        "Intervals are 95 %, resampled by photo group.",
+        *(_metrics(m) for m in bundle.metrics),
+        "## Limits",
+        "The figures hold for photographs like those of the sets named above. An image that does "
+        "not look like them is sent to review (foreign score above 1). `trained_on.txt` lists the "
+        "hashes of all images used for training and tuning, so that `defectvision evaluate` can "
+        "leave them out.",
+    ]
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _sources(sources: list[dict]) -> str:
+    if not sources:
+        return "A data set of the user's own."
+    return "\n".join(f"- {s['name']}: {s['source']}. Licence: {s['licence']}" for s in sources)
+
+
+def _counts(images: dict[str, int]) -> str:
+    rows = ["| split | class | images |", "| --- | --- | ---: |"]
+    for key, count in images.items():
+        split, label = key.split("/", 1)
+        rows.append(f"| {split} | {label} | {count} |")
+    return "\n".join(rows)
+
+
+def _metrics(m: Metrics) -> str:
+    note = " **These photographs were seen in training: the figures measure memory.**"
+    head = f"{m.split} ({m.data}): {m.images} images of {m.groups} photo groups"
+    policy = f"accept below {m.policy.accept_below}, reject from {m.policy.reject_above}"
+    rows = [f"### {head}", f"Policy: {policy}.{note if m.seen else ''}", ""]
+    rows += ["| metric | value | 95 % interval |", "| --- | ---: | --- |"]
+    rows += [f"| {NAMES.get(k, k)} | {_row(v)} |" for k, v in m.values.items() if v is not None]
+    names = list(m.confusion)
+    rows += ["", "| true \\ label | " + " | ".join(names) + " |"]
+    rows += ["| --- |" + " ---: |" * len(names)]
+    rows += [
+        f"| {t} | " + " | ".join(str(row[n]) for n in names) + " |"
+        for t, row in m.confusion.items()
+    ]
+    return "\n".join(rows)
+
+
+def _row(v: Measure) -> str:
+    interval = f"{v.low:.4f} to {v.high:.4f}" if v.low is not None and v.high is not None else ""
+    return f"{v.value:.4f} | {interval}"

@@ -1,0 +1,172 @@
+"""From a trained run to a bundle folder that the app serves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+from sklearn.decomposition import PCA
+from torch import nn
+
+from defectvision.inference.bundle import Bundle, Foreign, Line
+from defectvision.inference.inspector import foreign_distance
+from defectvision.inference.policy import Policy
+from defectvision.inference.runtime import OUTPUTS
+from defectvision.models.classifier import EvidenceClassifier
+from defectvision.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+FOREIGN_COMPONENTS = 24
+FOREIGN_FILE = "foreign.npz"
+
+
+def to_half(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Round the model's weights to fp16 in place, and return them as fp16.
+
+    What is served and what is shipped for fine-tuning are thus the same numbers.
+    """
+    halves = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            half = tensor.to(torch.float16)
+            if not torch.isfinite(half).all():
+                raise ValueError(f"{name} does not fit into fp16; train with more weight decay")
+            tensor.copy_(half.float())
+            halves[name] = half.contiguous()
+        else:
+            halves[name] = tensor.contiguous()
+    return halves
+
+
+def write_onnx(model: EvidenceClassifier, size: tuple[int, int], channels: int, file: Path) -> None:
+    """Write the model with its outputs; large weights are stored as fp16 and computed in fp32."""
+    model.eval()
+    example = torch.zeros(2, channels, *size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=["images"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+            dynamo=True,
+            optimize=False,  # folding batch norm would round different numbers to fp16
+            verbose=False,
+        )
+    graph = program.model_proto
+    _store_as_half(graph)
+    onnx.checker.check_model(graph)
+    onnx.save_model(graph, str(file))
+
+
+def _store_as_half(model: onnx.ModelProto) -> None:
+    """Replace each large fp32 initializer by an fp16 one and a cast back to fp32."""
+    kept, casts = [], []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < 256:
+            kept.append(tensor)
+            continue
+        half = numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half")
+        kept.append(half)
+        casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:], model.graph.node[:], model.graph.value_info[:]
+    model.graph.initializer.extend(kept)
+    model.graph.node.extend(nodes)
+
+
+def fit_foreign(
+    train: NDArray[np.float32], val: NDArray[np.float32]
+) -> tuple[dict[str, NDArray], float]:
+    """Statistics of the training embeddings (N, D), and the distance that 99 of 100 validation
+    embeddings stay below, half as much again (validation sets are small)."""
+    components = min(FOREIGN_COMPONENTS, len(train) - 1, train.shape[1])
+    pca = PCA(components, random_state=0).fit(train)
+    within = pca.transform(train)
+    rest = np.linalg.norm(train - pca.inverse_transform(within), axis=1)
+    usual = {
+        "mean": pca.mean_.astype(np.float32),
+        "components": pca.components_.astype(np.float16).astype(np.float32),
+        "scale": np.maximum(within.std(0), 1e-6).astype(np.float32),
+        "residual": np.array([max(float(np.median(rest)), 1e-6)], np.float32),
+    }
+    limit = 1.5 * float(np.percentile(foreign_distance(val, **usual), 99))
+    stored = {**usual, "components": usual["components"].astype(np.float16)}
+    return stored, limit
+
+
+def write_bundle(
+    folder: Path,
+    model: EvidenceClassifier,
+    recipe: Recipe,
+    line: Line,
+    name: str,
+    *,
+    temperature: float,
+    policy: Policy,
+    foreign: tuple[dict[str, NDArray], float],
+    provenance: dict,
+) -> Bundle:
+    """Write model.onnx, model.safetensors, foreign.npz and bundle.json into `folder`, with the
+    hashes of all that lies there.
+
+    Metrics are added by `with_metrics` once the served model has been evaluated.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    how = recipe.preprocessing
+    save_file(to_half(model), folder / "model.safetensors")
+    write_onnx(model, (how.height, how.width), how.channels, folder / "model.onnx")
+    np.savez_compressed(folder / FOREIGN_FILE, **foreign[0])
+    bundle = Bundle(
+        line=line.name,
+        name=name,
+        architecture=recipe.architecture,
+        pooling=recipe.pooling,
+        classes=line.class_names,
+        preprocessing=how,
+        temperature=temperature,
+        evidence_bias=tuple(model.head.bias.detach().tolist()),
+        policy=policy,
+        foreign=Foreign(file=FOREIGN_FILE, limit=foreign[1]),
+        precision="fp16-weights",
+        provenance=provenance,
+        metrics=(),
+        files={file.name: sha256(file) for file in sorted(folder.iterdir())},
+    )
+    write_json(folder / "bundle.json", bundle.model_dump(mode="json"))
+    return bundle
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write_json(file: Path, content: dict) -> None:
+    """Write through a temporary file, so that a reader never sees half of it."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(file)
+
+
+def move_into_place(fresh: Path, folder: Path) -> None:
+    """Put the finished bundle `fresh` where `folder` is, the older one out of the way first."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

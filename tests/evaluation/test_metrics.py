@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
+from defectvision.evaluation.metrics import confusion, judge, measure
+from defectvision.evaluation.operating_point import choose_policy
+from defectvision.inference.bundle import DefectClass, Line
+from defectvision.inference.policy import Policy
+
+BLACK = "#000000"
+CASTING = Line(
+    name="casting",
+    title="Casting",
+    classes=(
+        DefectClass(name="ok", title="Good", kind="ok", colour=BLACK),
+        DefectClass(name="def", title="Defective", kind="defect", colour=BLACK),
+    ),
+    default_bundle="b",
+)
+STEEL = Line(
+    name="steel",
+    title="Steel",
+    classes=tuple(
+        DefectClass(name=n, title=n, kind="defect", colour=BLACK) for n in ("x", "y", "z")
+    ),
+    default_bundle="b",
+)
+POLICY = Policy(accept_below=0.3, reject_above=0.7)
+
+
+def _binary(scores):
+    scores = np.array(scores)
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def test_known_answers_on_a_line_with_a_good_class():
+    scores = [0.1, 0.2, 0.45, 0.9, 0.8, 0.95, 0.6, 0.05]
+    truth = ["ok"] * 4 + ["def"] * 4
+    groups = [str(i) for i in range(8)]
+    probabilities = _binary(scores)
+    judged = judge(probabilities, np.zeros(8), truth, groups, CASTING, POLICY)
+    found = measure(judged, probabilities, CASTING)
+    assert judged["verdict"].tolist() == [
+        *("accept", "accept", "review", "reject"),
+        *("reject", "reject", "review", "accept"),
+    ]
+    assert found["accuracy"].value == 6 / 8
+    assert found["balanced_accuracy"].value == 0.75
+    assert found["escapes"].value == 0.25
+    assert found["overkills"].value == 0.25
+    assert found["reviews"].value == 0.25
+    # of the 16 pairs of a defective and a good part, these are in the wrong order:
+    # 0.8 and 0.6 below 0.9; 0.05 below all four good ones
+    assert found["auc"].value == pytest.approx(1 - 6 / 16)
+    assert confusion(judged, CASTING) == {"ok": {"ok": 3, "def": 1}, "def": {"ok": 1, "def": 3}}
+
+
+def test_foreign_parts_are_never_accepted():
+    probabilities = _binary([0.01, 0.01])
+    judged = judge(probabilities, np.array([0.2, 1.5]), ["def"] * 2, ["a", "b"], CASTING, POLICY)
+    assert judged["verdict"].tolist() == ["accept", "review"]
+
+
+def test_against_scikit_learn_on_several_classes():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(200, 3))
+    truth = rng.integers(0, 3, 200)
+    logits[np.arange(200), truth] += 1
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    names = np.array(STEEL.class_names)
+    judged = judge(
+        probabilities, np.zeros(200), names[truth].tolist(), list("ab" * 100), STEEL, POLICY
+    )
+    found = measure(judged, probabilities, STEEL)
+    guess = probabilities.argmax(1)
+    macro = f1_score(truth, guess, average="macro")
+    assert found["macro_f1"].value == pytest.approx(macro, abs=1e-5)
+    assert found["balanced_accuracy"].value == pytest.approx(
+        balanced_accuracy_score(truth, guess), abs=1e-5
+    )
+    assert found["escapes"] is None
+    assert found["overkills"] is None
+
+
+def test_interval_is_as_wide_as_the_groups_are_few():
+    """200 images of 4 photographs say no more than 4 photographs."""
+    rng = np.random.default_rng(0)
+    right = np.repeat([True, True, True, False], 50)
+    truth = ["ok", "def"] * 100
+    scores = [0.0 if (t == "ok") == r else 1.0 for t, r in zip(truth, right, strict=True)]
+    few = [str(i // 50) for i in range(200)]
+    many = [str(i) for i in rng.permutation(200)]
+    widths = []
+    for groups in (few, many):
+        judged = judge(_binary(scores), np.zeros(200), truth, groups, CASTING, POLICY)
+        accuracy = measure(judged, _binary(scores), CASTING)["accuracy"]
+        assert accuracy.value == 0.75
+        assert accuracy.low <= 0.75 <= accuracy.high
+        widths.append(accuracy.high - accuracy.low)
+    assert widths[0] > 3 * widths[1]
+
+
+def test_temperature_undoes_an_overconfident_scale():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(4000, 3)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    targets = np.array([rng.choice(3, p=p) for p in probabilities])
+    assert fit_temperature(logits * 3, targets) == pytest.approx(3, rel=0.1)
+    hot = np.exp(logits * 3) / np.exp(logits * 3).sum(1, keepdims=True)
+    assert expected_calibration_error(probabilities, targets) < 0.04
+    assert expected_calibration_error(hot, targets) > 0.1
+
+
+def test_policy_keeps_escapes_and_overkills_within_the_allowance():
+    rng = np.random.default_rng(2)
+    good = np.arange(1000) < 500
+    scores = np.clip(np.where(good, 0.25, 0.75) + rng.normal(0, 0.12, 1000), 0, 1)
+    policy = choose_policy(scores, good)
+    assert (scores[~good] < policy.accept_below).mean() <= 0.0101
+    assert (scores[good] >= policy.reject_above).mean() <= 0.0101
+    assert policy.accept_below < 0.5 < policy.reject_above
+
+
+def test_clean_scores_need_no_review_band():
+    policy = choose_policy(np.array([0.01, 0.02, 0.97, 0.99]), np.array([True, True, False, False]))
+    assert policy == Policy(accept_below=0.5, reject_above=0.5)

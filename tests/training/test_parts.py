@@ -1,0 +1,189 @@
+"""Recipes, sampling, augmentation and pretrained weights, each against a known answer."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from defectvision.data.catalog import Catalog, catalog_table
+from defectvision.inference.preprocessing import Preprocessing, place
+from defectvision.models import create_model
+from defectvision.training.augmentation import Augment
+from defectvision.training.dataset import (
+    class_weights,
+    epoch_order,
+    sampling_weights,
+    without_contradictions,
+)
+from defectvision.training.pretrained import PretrainedError, load_pretrained
+from defectvision.training.recipe import (
+    Augmentation,
+    Imbalance,
+    RecipeError,
+    find_recipe,
+    load_recipe,
+)
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_recipes_are_valid_and_name_a_known_architecture(file):
+    recipe = load_recipe(file)
+    model = create_model(
+        recipe.architecture, 2, recipe.preprocessing.channels, pooling=recipe.pooling
+    )
+    assert sum(p.numel() for p in model.parameters()) > 1e6
+    assert find_recipe(file.stem, RECIPES) == file
+
+
+@pytest.mark.parametrize("pretrained", ["none", "auto"])
+def test_reference_configuration(pretrained):
+    """ResNet50, batch 32, 5 epochs, AdamW at 0.001, cosine, no decay, no clipping, at 224."""
+    suffix = "" if pretrained == "none" else "-pretrained"
+    recipe = load_recipe(RECIPES / f"reference-resnet50{suffix}.yaml")
+    assert recipe.pretrained == pretrained
+    assert (recipe.architecture, recipe.pooling) == ("resnet50", "mean")
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (5, 32, 0.001)
+    assert recipe.weight_decay == recipe.gradient_clip == recipe.warmup_steps == 0
+    assert (recipe.preprocessing.height, recipe.preprocessing.width) == (224, 224)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epochs: 0\narchitecture: resnet50", "epochs"),
+        ("architecture: resnet50\nlearning_rate: fast", "learning_rate"),
+        ("architecture: resnet50\ntypo: 1", "typo"),
+        ("- a list", "mapping"),
+        ("a: [", "YAML"),
+    ],
+)
+def test_wrong_recipe_is_named_with_its_field(tmp_path, text, said):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=said) as caught:
+        load_recipe(file)
+    assert "wrong.yaml" in str(caught.value)
+
+
+def test_unknown_recipe_is_answered_with_the_known_ones():
+    with pytest.raises(RecipeError, match="reference-resnet50"):
+        find_recipe("nonsense", RECIPES)
+
+
+def _catalog(rows, folder=Path("/nowhere")):
+    labels, groups = zip(*rows, strict=True)
+    columns = {
+        "path": [f"{i}.png" for i in range(len(rows))],
+        "label": labels,
+        "photo_group": groups,
+    }
+    return Catalog(root=folder, table=catalog_table(columns), name="test", layout="index.csv")
+
+
+def test_class_weights_known_answers():
+    targets = np.array([0] * 90 + [1] * 10)
+    inverse = class_weights(targets, 2, Imbalance(class_weights="inverse"))
+    assert inverse.tolist() == pytest.approx([0.2, 1.8])
+    assert class_weights(targets, 2, Imbalance()).tolist() == [1, 1]
+    effective = class_weights(targets, 2, Imbalance(class_weights="effective"))
+    wanted = (1 - 0.999**90) / (1 - 0.999**10)
+    assert (effective[1] / effective[0]).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_sampling_balances_classes_then_groups():
+    rows = [("def", "a")] * 80 + [("def", "b")] * 20 + [("ok", "c")] * 5
+    catalog = _catalog(rows)
+    weights = sampling_weights(catalog, Imbalance(sampling="class_and_group"))
+    total = weights / weights.sum()
+    assert total[:80].sum() == pytest.approx(0.25)
+    assert total[80:100].sum() == pytest.approx(0.25)
+    assert total[100:].sum() == pytest.approx(0.5)
+    by_class = sampling_weights(catalog, Imbalance(sampling="class"))
+    assert by_class[:100].sum() == pytest.approx(by_class[100:].sum())
+    assert sampling_weights(catalog, Imbalance()) is None
+
+
+def test_epoch_order_takes_each_image_once_and_repeats_for_its_seed():
+    order = epoch_order(None, 50, 50, seed=7)
+    assert sorted(order) == list(range(50))
+    assert (order == epoch_order(None, 50, 50, seed=7)).all()
+    assert (order != epoch_order(None, 50, 50, seed=8)).any()
+    drawn = epoch_order(np.array([0.0, 1.0, 3.0]), 3, 4000, seed=0)
+    assert 0 not in drawn
+    assert (drawn == 2).mean() == pytest.approx(0.75, abs=0.03)
+
+
+def test_outvoted_labels_are_left_out():
+    rows = [("ok", "a"), ("ok", "a"), ("def", "a"), ("def", "b"), ("def", ""), ("ok", "")]
+    kept = without_contradictions(_catalog(rows))
+    assert kept.table["path"].tolist() == ["0.png", "1.png", "3.png", "4.png", "5.png"]
+
+
+HOW = Preprocessing(height=64, width=64)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"rotation": 30},
+        {"quarter_turns": True},
+        {"zoom": 0.2},
+        {"shift": 0.2},
+        {"stretch": 0.3},
+        {"contrast": 0.5},
+        {"gradient": 0.8},
+        {"blur": 2.0},
+        {"noise": 0.5},
+        {"mirror": True},
+    ],
+    ids=lambda s: next(iter(s)),
+)
+def test_each_variation_varies_and_keeps_the_shape(setting):
+    rng = np.random.default_rng(0)
+    placed = place(rng.integers(0, 256, (64, 64)).astype(np.uint8), HOW)
+    plain = Augment(Augmentation(mirror=False), HOW)(placed)
+    varied = Augment(Augmentation(**{"mirror": False, **setting}), HOW)
+    results = [varied(placed) for _ in range(12)]
+    assert all(r.shape == plain.shape == (1, 64, 64) for r in results)
+    assert all(torch.isfinite(r).all() for r in results)
+    assert any((r - plain).abs().max() > 0.05 for r in results)
+
+
+def test_surroundings_change_and_the_part_does_not():
+    placed = place(np.full((64, 64), 90, np.uint8), HOW)
+    inside = np.zeros((64, 64), bool)
+    inside[16:48, 16:48] = True
+    placed = dataclasses.replace(placed, inside=inside)
+    augment = Augment(Augmentation(mirror=False, surroundings=1.0), HOW)
+    varied = torch.stack([augment(placed) for _ in range(20)])[:, 0]
+    assert varied[:, inside].std(0).max() == 0
+    assert varied[:, ~inside].std(0).min() > 0.3
+
+
+def test_pretrained_package_fills_the_backbone_for_grey_images():
+    colour = create_model("efficientnet_lite0", 2, channels=3)
+    grey = create_model("efficientnet_lite0", 2, channels=1)
+    for model in (colour, grey):
+        assert "efficientnet_lite0" in load_pretrained(model, "tf_efficientnet_lite0", "auto")
+    image = torch.randn(1, 1, 64, 64)
+    with torch.inference_mode():
+        a = colour.eval().grid(image.repeat(1, 3, 1, 1))
+        b = grey.eval().grid(image)
+    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_pretrained_file_and_what_is_missing(tmp_path):
+    model = create_model("resnet50", 2)
+    torch.save(model.grid.backbone.state_dict(), tmp_path / "own.pt")
+    other = create_model("resnet50", 2)
+    assert "own.pt" in load_pretrained(other, "resnet50", str(tmp_path / "own.pt"))
+    torch.testing.assert_close(other.grid.backbone.conv1.weight, model.grid.backbone.conv1.weight)
+    with pytest.raises(PretrainedError, match="no such file"):
+        load_pretrained(other, "resnet50", str(tmp_path / "none.pt"))
+    with pytest.raises(PretrainedError, match="missing"):
+        torch.save({}, tmp_path / "empty.pt")
+        load_pretrained(other, "resnet50", str(tmp_path / "empty.pt"))

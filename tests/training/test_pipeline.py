@@ -1,0 +1,160 @@
+"""One command from a folder of images to a line that serves, on samples drawn here."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from defectvision.data.readers import open_catalog
+from defectvision.data.synthetic import write_samples
+from defectvision.evaluation.evaluate import EvaluationError, seen_rows, single_labels
+from defectvision.inference.bundle import BundleError, load_bundle, read_line
+from defectvision.inference.images import decode_image
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.preprocessing import prepare
+from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
+from defectvision.models import create_model
+from defectvision.training import loop
+from defectvision.training.pipeline import train_line
+from defectvision.training.recipe import load_recipe
+
+RECIPE = """
+architecture: efficientnet_lite0
+pooling: {pooling}
+pretrained: auto
+preprocessing: {{height: 224, width: 224, fit: round_part}}
+split: {{train: 0.5, val: 0.25, test: 0.25}}
+epochs: {epochs}
+batch_size: 8
+learning_rate: 0.002
+ema: 0.5
+"""
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    write_samples("casting", folder, per_class=16, seed=5)
+    return folder
+
+
+def _train(samples, weights, run, pooling="mean", epochs=1):
+    text = RECIPE.format(pooling=pooling, epochs=epochs)
+    run.mkdir(parents=True, exist_ok=True)
+    file = run / "given.yaml"
+    file.write_text(text)
+    recipe = load_recipe(file)
+    return train_line(open_catalog(samples), recipe, text, "casting", "tiny", weights, run)
+
+
+@pytest.fixture(scope="module")
+def trained(samples, tmp_path_factory):
+    weights = tmp_path_factory.mktemp("weights")
+    run = tmp_path_factory.mktemp("run")
+    metrics = _train(samples, weights, run, epochs=3)
+    return weights, run, metrics
+
+
+def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
+    weights, run, metrics = trained
+    loaded = load_bundle(weights, "casting")
+    assert [c.kind for c in loaded.line.classes] == ["ok", "defect"]
+    assert loaded.bundle.metrics == (metrics,)
+    assert not metrics.seen
+    catalog = open_catalog(samples)
+    seen = seen_rows(catalog, loaded.folder)
+    assert metrics.images == len(catalog) - seen.sum()
+    assert "| AUC |" in (loaded.folder / "README.md").read_text()
+    rows = [json.loads(r) for r in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in rows] == [1, 2, 3]
+
+
+def test_it_learned_something(trained):
+    """Synthetic defects are plain: a model that trains at all ranks them."""
+    assert trained[2].values["auc"].value > 0.8
+
+
+@pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
+def test_served_answers_equal_torch(samples, trained, runtime):
+    loaded = load_bundle(trained[0], "casting")
+    how = loaded.bundle.preprocessing
+    model = create_model(loaded.bundle.architecture, 2, how.channels, pooling=loaded.bundle.pooling)
+    halves = load_file(loaded.folder / "model.safetensors")
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halves.items()})
+    model.eval()
+    inspector = Inspector(loaded, runtime(loaded.folder / "model.onnx"))
+    files = sorted(samples.rglob("*.png"))[:6]
+    for found, file in zip(
+        inspector.inspect_many((f.name, f.read_bytes()) for f in files), files, strict=True
+    ):
+        tensor, _ = prepare(decode_image(file.read_bytes(), file.name), how)
+        with torch.inference_mode():
+            answer = model(torch.from_numpy(tensor)[None])
+        wanted = (answer.logits[0] / loaded.bundle.temperature).softmax(0).numpy()
+        assert np.abs(wanted - list(found.probabilities.values())).max() < 1e-3
+        assert np.abs(answer.evidence[0].numpy() - found.evidence).max() < 1e-2
+        total = found.evidence.mean((1, 2)) + found.evidence_bias
+        assert np.abs(total - found.logits).max() < 1e-3
+        assert min(found.evidence.shape[1:]) >= 14
+
+
+def test_a_changed_file_is_refused(samples, trained):
+    folder = load_bundle(trained[0], "casting").folder
+    model = folder / "model.onnx"
+    original = model.read_bytes()
+    try:
+        model.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(BundleError, match=r"model\.onnx: does not match"):
+            load_bundle(trained[0], "casting")
+    finally:
+        model.write_bytes(original)
+
+
+def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
+    """Killed in the second epoch, it does not train the first again."""
+    real, steps = loop.predict, []
+
+    def killed(*arguments):
+        if steps:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "predict", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _train(samples, tmp_path / "weights", tmp_path / "run", epochs=2)
+    assert not (tmp_path / "weights" / "casting").exists()
+    before = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert len(before.splitlines()) == 1
+    monkeypatch.setattr(loop, "predict", real)
+    _train(samples, tmp_path / "weights", tmp_path / "run", epochs=2)
+    after = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert after.startswith(before)
+    assert len(after.splitlines()) == 2
+
+
+def test_training_again_keeps_the_line_and_refuses_other_classes(samples, trained, tmp_path):
+    weights = trained[0]
+    line = read_line(weights / "casting")
+    assert line.default_bundle == "tiny"
+    other = tmp_path / "other"
+    write_samples("neu-surface", other, per_class=3, seed=1)
+    with pytest.raises(ValueError, match="Choose another line name"):
+        _train(other, weights, tmp_path / "run")
+
+
+def test_one_class_or_several_labels_are_refused(samples, tmp_path):
+    catalog = open_catalog(samples)
+    table = catalog.table
+    one = replace(catalog, table=table[table["label"] == "ok"].reset_index(drop=True))
+    recipe_text = RECIPE.format(pooling="mean", epochs=1)
+    file = tmp_path / "r.yaml"
+    file.write_text(recipe_text)
+    with pytest.raises(ValueError, match="two or more"):
+        train_line(one, load_recipe(file), recipe_text, "x", "b", tmp_path / "w", tmp_path / "run")
+    several = replace(catalog, table=table.assign(label="def|ok"))
+    with pytest.raises(EvaluationError, match="several labels"):
+        single_labels(several)
