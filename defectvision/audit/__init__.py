@@ -1,0 +1,1 @@
+"""What the pictures of a labelled set say: measures, near-copies, shortcuts, a map."""

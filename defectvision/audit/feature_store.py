@@ -1,0 +1,51 @@
+"""Features of thousands of pictures on disk, so that any worker can open any pair of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.audit.keypoints import POINTS, SMALL_SIDE, Features
+
+
+class FeatureStore:
+    """Arrays of a fixed size per picture, mapped into memory; a folder that its owner deletes."""
+
+    def __init__(self, folder: Path, count: int, *, create: bool = False) -> None:
+        mode = "w+" if create else "r"
+
+        def array(name: str, kind: str, *shape: int) -> np.memmap:
+            return np.memmap(
+                folder / f"{name}.bin", dtype=kind, mode=mode, shape=(max(1, count), *shape)
+            )
+
+        self.count = count
+        self._descriptors = array("descriptors", "uint8", POINTS, 128)
+        self._points = array("points", "float32", POINTS, 2)
+        self._small = array("small", "uint8", SMALL_SIDE, SMALL_SIDE)
+        self._sizes = array("sizes", "int32", 3)  # points, height, width
+
+    def put(self, i: int, features: Features) -> None:
+        n = len(features.points)
+        self._sizes[i] = (n, *features.size)
+        self._descriptors[i, :n] = features.descriptors
+        self._points[i, :n] = features.points
+        self._small[i] = features.small
+
+    def get(self, i: int) -> Features:
+        n, height, width = (int(v) for v in self._sizes[i])
+        return Features(
+            np.array(self._points[i, :n]),
+            np.array(self._descriptors[i, :n]),
+            np.array(self._small[i]),
+            (height, width),
+        )
+
+    def descriptors(self, i: int) -> NDArray[np.uint8]:
+        return np.array(self._descriptors[i, : self._sizes[i, 0]])
+
+    def flush(self) -> None:
+        for array in (self._descriptors, self._points, self._small, self._sizes):
+            array.flush()

@@ -1,0 +1,186 @@
+"""Near-copies: the same photograph again, turned, mirrored, stretched, re-lit or byte for byte.
+
+Vectors propose (`proposals`), geometry confirms (`alignment`), confirmed pairs are joined to
+groups. Two groups of several pictures are joined only by two confirmed pairs or more: one wrong
+link between large groups would make hundreds of wrong pairs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from defectvision.audit.alignment import Agreement, agreement
+from defectvision.audit.feature_store import FeatureStore
+
+IDENTICAL = "identical"
+ROUNDS = ((0, 6), (6, 14), (14, 28))  # ranks of the neighbours that each round looks at
+PER_GROUP_PAIR = 3  # comparisons between two groups in a later round
+CHUNK = 64
+# Chosen on samples of castings and magnetic tiles; see docs/near-copies.md.
+LEAST_INLIERS = 20
+LEAST_SHARE = 0.4  # inliers of the matches
+LEAST_DETAIL = 0.85
+LEAST_LIGHT = 0.85
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of one photograph: row numbers, and how they differ (`identical`, or the most
+    frequent of the kinds of `Agreement`)."""
+
+    images: tuple[int, ...]
+    kind: str
+
+
+def confirmed(found: Agreement | None) -> bool:
+    """Whether two pictures show the same photograph."""
+    return (
+        found is not None
+        and found.inliers >= LEAST_INLIERS
+        and found.inliers >= LEAST_SHARE * found.matches
+        and found.detail >= LEAST_DETAIL
+        and found.light >= LEAST_LIGHT
+    )
+
+
+def compare_pairs(folder: Path, count: int, pairs: list[Pair]) -> list[Agreement | None]:
+    """The agreements of pairs of pictures, in a worker process."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    cv2.setRNGSeed(0)
+    store = FeatureStore(folder, count)
+    return [agreement(store.get(i), store.get(j)) for i, j in pairs]
+
+
+def group_pictures(
+    digests: Sequence[str],
+    neighbours: np.ndarray,
+    compare: Callable[[list[Pair]], Iterable[Agreement | None]],
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[Group], pd.DataFrame]:
+    """The groups, and the confirmed pairs as rows (one, other, inliers, detail, light, kind).
+
+    `digests` of the files ('' where unreadable), `neighbours` (n, k) row numbers, nearest first;
+    `compare` yields an agreement for each pair, in their order.
+    """
+    first: dict[str, int] = {}
+    same_file: list[Pair] = []
+    for i, digest in enumerate(digests):
+        if digest:
+            if digest in first:
+                same_file.append((first[digest], i))
+            first.setdefault(digest, i)
+    copies = {j for _, j in same_file}
+    edges: dict[Pair, Agreement] = {}
+    tested: set[Pair] = set()
+    roots = _joined(len(digests), same_file, edges)
+    for number, (low, high) in enumerate(ROUNDS):
+        wanted = list(_candidates(neighbours, low, high, copies, roots, tested, number > 0))
+        for done, (pair, found) in enumerate(zip(wanted, compare(wanted), strict=True), 1):
+            tested.add(pair)
+            if confirmed(found):
+                edges[pair] = found
+            if done % CHUNK == 0 or done == len(wanted):
+                advance(number * len(wanted) + done, len(ROUNDS) * len(wanted))
+        roots = _joined(len(digests), same_file, edges)
+    return _groups(roots, copies, edges), _table(edges, same_file)
+
+
+def _candidates(
+    neighbours: np.ndarray,
+    low: int,
+    high: int,
+    copies: set[int],
+    roots: list[int],
+    tested: set[Pair],
+    sparing: bool,
+) -> Iterator[Pair]:
+    """Pairs to compare; `sparing` leaves out what is joined, and most pairs of the same groups."""
+    seen: set[Pair] = set()
+    between: Counter[Pair] = Counter()
+    for rank in range(low, min(high, neighbours.shape[1])):
+        for i, other in enumerate(neighbours[:, rank]):
+            j = int(other)
+            pair = (min(i, j), max(i, j))
+            if i in copies or j in copies or pair in seen or pair in tested:
+                continue
+            seen.add(pair)
+            if sparing:
+                groups = (min(roots[i], roots[j]), max(roots[i], roots[j]))
+                if roots[i] == roots[j] or between[groups] >= PER_GROUP_PAIR:
+                    continue
+                between[groups] += 1
+            yield pair
+
+
+def _joined(count: int, same_file: list[Pair], edges: dict[Pair, Agreement]) -> list[int]:
+    """The root of each picture's group."""
+    parent, size = list(range(count)), [1] * count
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    def join(i: int, j: int) -> None:
+        a, b = sorted((root(i), root(j)))
+        if a != b:
+            parent[b] = a
+            size[a] += size[b]
+
+    for i, j in same_file:
+        join(i, j)
+    # Pairs that a third picture backs come first: groups have grown when a lone link is judged.
+    beside: dict[int, set[int]] = defaultdict(set)
+    for i, j in edges:
+        beside[i].add(j)
+        beside[j].add(i)
+    for i, j in edges:
+        if beside[i] & beside[j]:
+            join(i, j)
+    waiting = sorted(edges, key=lambda pair: -edges[pair].detail)
+    changed = True
+    while changed:
+        changed = False
+        support: dict[Pair, list[Pair]] = defaultdict(list)
+        for i, j in waiting:
+            a, b = sorted((root(i), root(j)))
+            if a == b:
+                continue
+            support[a, b].append((i, j))
+            if min(size[a], size[b]) < 3 or len(support[a, b]) >= 2:
+                join(a, b)
+                changed = True
+    return [root(i) for i in range(count)]
+
+
+def _groups(roots: list[int], copies: set[int], edges: dict[Pair, Agreement]) -> list[Group]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, root in enumerate(roots):
+        members[root].append(i)
+    kinds: dict[int, Counter[str]] = defaultdict(Counter)
+    for (i, _), found in edges.items():
+        kinds[roots[i]][found.kind] += 1
+    found = []
+    for root, images in members.items():
+        if len(images) > 1:
+            counted = kinds[root].most_common(1)
+            found.append(Group(tuple(images), counted[0][0] if counted else IDENTICAL))
+    return sorted(found, key=lambda g: (-len(g.images), g.images))
+
+
+def _table(edges: dict[Pair, Agreement], same_file: list[Pair]) -> pd.DataFrame:
+    rows = [(i, j, a.inliers, a.detail, a.light, a.kind) for (i, j), a in sorted(edges.items())] + [
+        (i, j, 0, 1.0, 1.0, IDENTICAL) for i, j in same_file
+    ]
+    return pd.DataFrame(rows, columns=["one", "other", "inliers", "detail", "light", "kind"])

@@ -1,0 +1,93 @@
+"""One pass over one picture: everything that is measured needs it in memory only once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from defectvision.audit import regions
+from defectvision.audit.keypoints import Features, extract
+from defectvision.audit.pictures import as_grey, measure
+from defectvision.data.catalog import CatalogError
+from defectvision.inference.images import ImageError, decode_image
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to read: a row of the catalog, its mask and its annotations."""
+
+    image: int
+    root: str
+    path: str
+    label: str = ""
+    mask: str = ""
+    classes: dict[int, str] = field(default_factory=dict)
+    annotations: pd.DataFrame | None = None
+
+
+@dataclass
+class Reading:
+    """What one picture gave; `errors` are messages for a person."""
+
+    image: int
+    measures: dict[str, float | str] | None = None
+    regions: list[dict[str, float | str]] = field(default_factory=list)
+    coverage: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    features: Features | None = None
+    errors: list[str] = field(default_factory=list)
+
+
+def read(task: Task) -> Reading:
+    """Read one picture; whatever is wrong with it is said in `errors`, nothing is raised."""
+    found = Reading(task.image)
+    try:
+        data = (Path(task.root) / task.path).read_bytes()
+        pixels = decode_image(data, task.path)
+    except ImageError as error:
+        found.errors.append(str(error))
+        return found
+    except OSError as error:
+        found.errors.append(f"{task.path}: cannot be read ({error.strerror}). Check the file.")
+        return found
+    found.measures = measure(pixels, data, task.path)
+    try:
+        masks = masks_of_task(task, pixels.shape[:2])
+    except (CatalogError, OSError) as error:
+        found.errors.append(f"{task.path}: {error}")
+        masks = []
+    for row in regions.measure_regions(masks):
+        found.regions.append({"image": task.image, **row})
+    for label in dict.fromkeys(label for label, _ in masks):
+        mine = [(name, mask) for name, mask in masks if name == label and mask.any()]
+        if mine:
+            found.coverage[label] = regions.coverage(mine)
+    found.features = extract(as_grey(pixels))
+    return found
+
+
+def read_many(tasks: list[Task]) -> list[Reading]:
+    """Several pictures, in a worker process: OpenCV's own threads would only fight the others."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    return [read(task) for task in tasks]
+
+
+def masks_of_task(task: Task, size: tuple[int, int]) -> regions.Masks:
+    masks: regions.Masks = []
+    if task.mask:
+        file = Path(task.root) / task.mask
+        masks += regions.masks_of_file(file, task.label or "defect", task.classes)
+    if task.annotations is not None:
+        masks += regions.masks_of_annotations(task.annotations, *size)
+    for _, mask in masks:
+        if mask.shape != size:
+            raise CatalogError(
+                f"the mask is {mask.shape[1]} x {mask.shape[0]} px, the image {size[1]} x "
+                f"{size[0]} px. Export the mask at the image's size."
+            )
+    return masks

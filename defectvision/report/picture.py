@@ -1,0 +1,187 @@
+"""The annotated picture: the image with its heatmap, and below it what was decided and by what."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from defectvision.inference.bundle import LoadedBundle
+from defectvision.inference.heatmap import (
+    Heatmap,
+    evidence_heatmap,
+    lay_over,
+    legend_colours,
+    tick_text,
+    ticks,
+)
+from defectvision.inference.inspector import Inspection
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.report.export import SYNTHETIC
+
+LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
+PAPER, INK, SOFT = (255, 255, 255), (27, 35, 43), (86, 97, 108)
+COLOURS = {
+    Verdict.ACCEPT: (23, 115, 74),
+    Verdict.REVIEW: (176, 74, 0),
+    Verdict.REJECT: (179, 38, 30),
+}
+
+
+def annotated_png(
+    image: NDArray[np.uint8],
+    inspection: Inspection,
+    policy: Policy,
+    loaded: LoadedBundle,
+    heatmap: Heatmap | None = None,
+    *,
+    class_name: str | None = None,
+    synthetic: bool = False,
+    opacity: float = 0.7,
+) -> bytes:
+    """A PNG of `image` (H, W) or (H, W, 3) uint8 with `heatmap` over it and a caption below.
+
+    Without `heatmap` the exact evidence of `class_name` is drawn, or that of the label. Images
+    above LONGEST px are scaled down and those below SHORTEST up, so that the caption is legible
+    beside any of them; the caption then says so.
+    """
+    label = inspection.label(policy)
+    if heatmap is None:
+        heatmap = evidence_heatmap(inspection, class_name or label, loaded.bundle.temperature)
+    picture = _resized(image)
+    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity)
+    caption = _caption(picture.shape[1], inspection, policy, loaded, heatmap, synthetic)
+    width = max(picture.shape[1], caption.width)
+    sheet = Image.new("RGB", (width, picture.shape[0] + caption.height), PAPER)
+    sheet.paste(Image.fromarray(picture), ((sheet.width - picture.shape[1]) // 2, 0))
+    sheet.paste(caption, (0, picture.shape[0]))
+    note = PngInfo()
+    note.add_text("Software", "DefectVision")
+    note.add_itxt("Title", inspection.name)
+    if synthetic:
+        note.add_text("Comment", SYNTHETIC)
+    out = io.BytesIO()
+    sheet.save(out, "PNG", pnginfo=note)
+    return out.getvalue()
+
+
+def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    longer = max(image.shape[:2])
+    factor = min(1.0, LONGEST / longer) if longer > SHORTEST else SHORTEST / longer
+    if factor == 1:
+        return image
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, size, interpolation=how)
+
+
+def _caption(
+    width: int,
+    inspection: Inspection,
+    policy: Policy,
+    loaded: LoadedBundle,
+    heatmap: Heatmap,
+    synthetic: bool,
+) -> Image.Image:
+    """The strip below the picture, at least SHORTEST px wide."""
+    width = max(width, SHORTEST)
+    unit = width / 60  # the caption grows with the picture
+    sheet = Image.new("RGB", (width, int(13.2 * unit)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    big = ImageFont.load_default(round(2.1 * unit))
+    text = ImageFont.load_default(round(1.15 * unit))
+    verdict, label = inspection.verdict(policy), inspection.label(policy)
+    title = next(c.title for c in inspection.line.classes if c.name == label)
+    x, y = 1.2 * unit, 1.0 * unit
+
+    word = verdict.value.upper()
+    wide = draw.textlength(word, big)
+    box = (x, y, x + wide + 2.4 * unit, y + 3.4 * unit)
+    draw.rounded_rectangle(box, 0.4 * unit, COLOURS[verdict])
+    draw.text((x + 1.2 * unit, y + 1.7 * unit), word, PAPER, big, anchor="lm")
+    said = f"{_plain(title)}  {inspection.probabilities[label]:.3f}"
+    draw.text((box[2] + 1.4 * unit, y + 1.7 * unit), said, INK, big, anchor="lm")
+    if synthetic:
+        mark = SYNTHETIC.upper()
+        left = width - 1.2 * unit - draw.textlength(mark, text) - 1.6 * unit
+        frame = (left, y + 0.5 * unit, width - 1.2 * unit, y + 2.9 * unit)
+        draw.rounded_rectangle(frame, 0.4 * unit, outline=INK, width=max(1, round(0.12 * unit)))
+        draw.text((left + 0.8 * unit, y + 1.7 * unit), mark, INK, text, anchor="lm")
+
+    height, across = inspection.image_size
+    lines = [
+        _policy_line(inspection, policy),
+        f"{_plain(inspection.name)}  ({across} x {height} px)",
+        f"Line {loaded.line.name}, bundle {loaded.bundle.name}, version {loaded.version}",
+    ]
+    y += 4.6 * unit
+    for line in lines:
+        draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
+        y += 1.75 * unit
+    _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
+    foreign = "does not look like this line" if inspection.foreign_score > 1 else ""
+    notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else "", foreign]
+    small = ImageFont.load_default(round(unit))
+    note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
+    draw.text((x, 11.1 * unit), note, SOFT, small)
+    return sheet
+
+
+def _policy_line(inspection: Inspection, policy: Policy) -> str:
+    if inspection.defect_score is None:
+        return "This line names defects; it cannot accept a part"
+    return (
+        f"Defect score {inspection.defect_score:.3f}: accept below {policy.accept_below:.3g}, "
+        f"reject from {policy.reject_above:.3g}"
+    )
+
+
+def _legend(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    heatmap: Heatmap,
+    place: tuple[float, float, float],
+    unit: float,
+) -> None:
+    """A colour bar from `place` = (left, top, right), its numbers and what they mean."""
+    left, top, right = (round(v) for v in place)
+    tall = max(6, round(1.3 * unit))
+    bar = np.full((tall, right - left, 3), 190, np.uint8)
+    stops = np.array(legend_colours(heatmap.palette, right - left))
+    share = stops[None, :, 3:]
+    bar = np.rint(bar * (1 - share) + stops[None, :, :3] * share).astype(np.uint8)
+    sheet.paste(Image.fromarray(bar), (left, top))
+    draw.rectangle((left, top, right, top + tall), outline=SOFT)
+    font = ImageFont.load_default(round(unit))
+    numbers = ticks(heatmap.scale, heatmap.palette)
+    for i, value in enumerate(numbers):
+        at = left + (right - left) * i / (len(numbers) - 1)
+        anchor = "la" if i == 0 else "ra" if i == len(numbers) - 1 else "ma"
+        words = _plain(tick_text(value, heatmap.palette))
+        draw.text((at, top + tall + 0.35 * unit), words, SOFT, font, anchor=anchor)
+    ends = heatmap.meaning[::-1]
+    anchors = (("ls", left), ("rs", right)) if len(ends) == 2 else (("rs", right),)
+    for words, (anchor, at) in zip(ends, anchors, strict=True):
+        draw.text((at, top - 0.35 * unit), _plain(words), INK, font, anchor=anchor)
+    unit_text = "evidence, logit units" if heatmap.palette == "signed" else "no unit"
+    draw.text(((left + right) / 2, top + tall + 1.7 * unit), unit_text, SOFT, font, anchor="ma")
+
+
+def _plain(text: str) -> str:
+    """Only what the built-in typeface can draw: printable ASCII."""
+    text = text.replace("−", "-")
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """`text`, its end replaced by dots where it is longer than `room` px."""
+    text = _plain(text)
+    if draw.textlength(text, font) <= room:
+        return text
+    while text and draw.textlength(text + "...", font) > room:
+        text = text[: max(0, min(len(text) - 1, int(len(text) * 0.97)))]
+    return text + "..."

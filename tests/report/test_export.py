@@ -1,0 +1,143 @@
+"""What leaves the app says what the policy in force says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from defectvision.data.synthetic import draw
+from defectvision.inference.bundle import load_bundle
+from defectvision.inference.images import ImageError, decode_image
+from defectvision.inference.inspector import Inspection, Inspector
+from defectvision.inference.policy import Policy
+from defectvision.report.export import result_json, results_csv, safe_cell
+from defectvision.report.picture import COLOURS, annotated_png
+from tests.bundles import write_bundle
+
+STRICT, WIDE = Policy(accept_below=0.3, reject_above=0.7), Policy(accept_below=0, reject_above=1)
+
+
+@pytest.fixture(scope="module")
+def inspectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspector]:
+    weights = tmp_path_factory.mktemp("weights")
+    for line in ("casting", "neu-surface"):
+        write_bundle(weights, line, "resnet50")
+    return {line: Inspector(load_bundle(weights, line)) for line in ("casting", "neu-surface")}
+
+
+def picture(label: str, seed: int, line: str = "casting", size: int = 300) -> bytes:
+    image = draw(line, label, np.random.default_rng([seed, label == "ok"]), size)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.fixture(scope="module")
+def found(inspectors: dict[str, Inspector]) -> list[Inspection]:
+    model = inspectors["casting"]
+    return [
+        model.inspect(picture("def", 105), "bad.png"),
+        model.inspect(picture("ok", 3), "ok.png"),
+    ]
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_verdicts_of_the_table_follow_the_policy(inspectors, found) -> None:
+    loaded = inspectors["casting"].loaded
+    strict, wide = read(results_csv(found, STRICT, loaded)), read(results_csv(found, WIDE, loaded))
+    assert [r["verdict"] for r in strict] == ["reject", "accept"]
+    assert [r["verdict"] for r in wide] == ["review", "review"]
+    assert [r["label"] for r in strict] == ["def", "ok"]
+    assert wide[0]["accept_below"] == "0" and wide[0]["reject_above"] == "1"
+    for row, inspection in zip(strict, found, strict=True):
+        assert float(row["defect_score"]) == pytest.approx(inspection.defect_score, rel=1e-5)
+        assert float(row["probability"]) == pytest.approx(float(row[f"probability_{row['label']}"]))
+        total = float(row["probability_ok"]) + float(row["probability_def"])
+        assert total == pytest.approx(1, abs=1e-5)
+        assert (row["line"], row["bundle"]) == ("casting", "resnet50")
+        assert row["bundle_version"] == inspection.bundle_version
+        assert float(row["milliseconds"]) > 0
+
+
+def test_a_line_without_a_good_class_leaves_its_defect_score_empty(inspectors) -> None:
+    model = inspectors["neu-surface"]
+    one = model.inspect(picture("crazing", 1, "neu-surface", 200), "a.png")
+    (row,) = read(results_csv([one], model.policy, model.loaded))
+    assert row["defect_score"] == "" and row["verdict"] in {"reject", "review"}
+    assert {f"probability_{n}" for n in model.line.class_names} <= row.keys()
+
+
+def test_files_that_failed_are_rows_with_their_reason(inspectors, found) -> None:
+    error = ImageError("=broken.png", "damaged or cut off", "Copy it again.")
+    rows = read(results_csv(found, STRICT, inspectors["casting"].loaded, [error], {"ok.png"}))
+    assert rows[2]["name"] == "'=broken.png"
+    assert rows[2]["error"] == "damaged or cut off. Copy it again."
+    assert rows[2]["verdict"] == rows[2]["probability_ok"] == ""
+    assert [r["source"] for r in rows] == ["", "synthetic sample", ""]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\tx", "\rx"])
+def test_no_cell_begins_a_formula(name: str) -> None:
+    assert safe_cell(name) == f"'{name}"
+
+
+@pytest.mark.parametrize("name", ["a.png", 'quote".png', "comma, line\nbreak.png", "日本.png"])
+def test_other_names_survive_the_table(inspectors, found, name: str) -> None:
+    assert safe_cell(name) == name
+    one = replace(found[0], name=name)
+    (row,) = read(results_csv([one], STRICT, inspectors["casting"].loaded))
+    assert row["name"] == name
+
+
+def test_the_object_holds_what_its_evidence_adds_up_to(inspectors, found) -> None:
+    loaded = inspectors["casting"].loaded
+    content = json.loads(result_json(found[0], WIDE, loaded, synthetic=True))
+    assert content["verdict"] == "review" and content["synthetic_sample"] is True
+    assert content["policy"] == WIDE.model_dump()
+    assert content["image"] == {"width": 300, "height": 300}
+    assert content["bundle"]["version"] == content["bundle_version"] == loaded.version
+    for sums in content["evidence"].values():
+        assert sums["mean"] + sums["bias"] == pytest.approx(sums["logit"], abs=1e-4)
+
+
+def test_the_picture_wears_the_colour_of_its_verdict(inspectors, found) -> None:
+    image = decode_image(picture("def", 105), "bad.png")
+    loaded = inspectors["casting"].loaded
+    for policy in (STRICT, WIDE):
+        data = annotated_png(image, found[0], policy, loaded)
+        pixels = np.asarray(Image.open(io.BytesIO(data)))[720:].reshape(-1, 3)
+        counts = {v: (pixels == colour).all(1).sum() for v, colour in COLOURS.items()}
+        assert max(counts, key=counts.get) == found[0].verdict(policy)
+
+
+def test_the_picture_shows_the_evidence_where_it_lies(inspectors, found) -> None:
+    image = decode_image(picture("def", 105), "bad.png")
+    loaded = inspectors["casting"].loaded
+    data = annotated_png(image, found[0], STRICT, loaded, class_name="def")
+    drawn = np.asarray(Image.open(io.BytesIO(data)))[:720].astype(int)
+    warm = drawn[:, :, 0] - drawn[:, :, 2]  # the picture is grey, so colour is evidence
+    evidence = cv2.resize(found[0].evidence_on_image("def"), (720, 720))
+    hottest = np.unravel_index(evidence.argmax(), evidence.shape)
+    assert warm[hottest] > 60
+    assert np.abs(warm[evidence == 0]).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(32, 48), (300, 300), (3300, 200), (90, 1600)])
+def test_pictures_of_any_size_keep_their_shape_and_a_legible_caption(
+    inspectors, size: tuple[int, int]
+) -> None:
+    model = inspectors["casting"]
+    image = np.full(size, 120, np.uint8)
+    one = model.inspect(cv2.imencode(".png", image)[1].tobytes(), "日本 <b>.png")
+    drawn = Image.open(io.BytesIO(annotated_png(image, one, STRICT, model.loaded, synthetic=True)))
+    assert 720 <= drawn.width <= 3000
+    assert drawn.height > drawn.width * 13 / 60
+    assert drawn.info["Comment"] == "synthetic sample"
