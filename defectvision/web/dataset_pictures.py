@@ -1,0 +1,106 @@
+"""Pictures of a set with their masks drawn, small for the browser and large for one image."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.audit.reading import Task, masks_of_task
+from defectvision.audit.study import Study
+from defectvision.data.catalog import CatalogError
+from defectvision.data.class_names import read_class_numbers
+from defectvision.inference.images import ImageError, decode_image
+from defectvision.web.dataset_charts import colours
+
+SMALL, LARGE = 260, 1600  # px
+
+
+def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -> bytes:
+    """JPEG of image number `image`, its masks outlined and tinted in the class's colour.
+
+    Raises ImageError or OSError where the image cannot be read.
+    """
+    return _cached(_Key(study, image), longest, masks)
+
+
+class _Key:
+    """A study and an image as one hashable thing: its content's key, not the tables."""
+
+    def __init__(self, study: Study, image: int) -> None:
+        self.study, self.image = study, image
+
+    def __hash__(self) -> int:
+        return hash((self.study.key, self.image))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and (self.study.key, self.image) == (
+            other.study.key,
+            other.image,
+        )
+
+
+@lru_cache(maxsize=400)
+def _cached(key: _Key, longest: int, masks: bool) -> bytes:
+    study, image = key.study, key.image
+    catalog = study.catalog
+    path = catalog.image_path(image)
+    pixels = decode_image(path.read_bytes(), catalog.table["path"].iloc[image])
+    if pixels.ndim == 2:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    size = pixels.shape[:2]
+    factor = min(1.0, longest / max(size))
+    shape = (max(1, round(size[1] * factor)), max(1, round(size[0] * factor)))
+    shown = cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
+    if masks:
+        hue = colours(catalog.classes)
+        for label, mask in masks_of(study, image, size):
+            small = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_AREA)
+            if factor < 1:  # a thin defect must not vanish with the pixels it loses
+                reached = cv2.resize(mask.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
+                small = (reached > 0.02).astype(np.uint8)
+            _draw(shown, small, _rgb(hue.get(label, "#e0762f")))
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
+    )
+    if not done:
+        raise ImageError(path.name, "cannot be drawn", "Copy or export the image again.")
+    return data.tobytes()
+
+
+def masks_of(
+    study: Study, image: int, size: tuple[int, int]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The (label, mask) pairs of an image; none where they cannot be read."""
+    catalog = study.catalog
+    row = catalog.table.iloc[image]
+    notes = study.image_set.annotations
+    task = Task(
+        image,
+        str(catalog.root),
+        row["path"],
+        row["label"],
+        row["mask"],
+        read_class_numbers(catalog.root),
+        notes[notes["image"] == image],
+    )
+    try:
+        return masks_of_task(task, size)
+    except (CatalogError, OSError):
+        return []
+
+
+def _draw(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
+    inside = mask > 0
+    if not inside.any():
+        return
+    tint = np.array(colour, np.float32)
+    pixels[inside] = np.rint(0.72 * pixels[inside] + 0.28 * tint).astype(np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(pixels, outlines, -1, colour, 1)
+
+
+def _rgb(text: str) -> tuple[int, int, int]:
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)

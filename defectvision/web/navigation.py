@@ -1,0 +1,49 @@
+"""The script of every session: the frame around the pages.
+
+It does not stand beside `pages/`: Streamlit would take that folder for pages of their own where a
+server's first visitor comes by a link to one of them.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
+# A file: a Material icon here would be fetched from the internet.
+ICON = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")
+
+st.set_page_config(
+    page_title="DefectVision",
+    page_icon=ICON,
+    layout="wide",
+    initial_sidebar_state=256,
+)
+# The one rule of CSS: Streamlit leaves 5 rem on both sides, which the picture needs more.
+st.html(
+    "<style>[data-testid=stMainBlockContainer]{padding-left:1.5rem;padding-right:1.5rem}</style>"
+)
+page = st.navigation(
+    [
+        st.Page(
+            PAGES / "inspect.py",
+            title="Inspect",
+            icon=":material/center_focus_strong:",
+            default=True,
+            help="Drop images in; see label, probability, verdict and the heatmap behind them.",
+        ),
+        st.Page(
+            PAGES / "dataset.py",
+            title="Dataset",
+            icon=":material/database:",
+            help="A labelled set: balance, defects, near-copies, leaks and shortcuts.",
+        ),
+        st.Page(
+            PAGES / "lines.py",
+            title="Lines",
+            icon=":material/view_list:",
+            help="The lines and their bundles: classes, policy, metrics and provenance.",
+        ),
+    ],
+    position="top",
+)
+page.run()

@@ -1,0 +1,111 @@
+"""All images of a line: how many got which verdict, one row each, and the table as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from defectvision.inference.bundle import LoadedBundle
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.web.cards import (
+    LOOKS,
+    NOT_INSPECTED,
+    SYNTHETIC_MARK,
+    Look,
+    class_title,
+    tile_label,
+)
+from defectvision.web.state import Result, Work, count_verdicts
+
+ALL = Look("Images", ":material/image:", "", "gray", "#56616c")
+ROW_HEIGHT = 40  # px, room for a thumbnail
+
+
+def tiles(results: Sequence[Result], policy: Policy, loaded: LoadedBundle) -> None:
+    """Counts of the verdicts, and of the files that could not be inspected."""
+    counts = count_verdicts(results, policy)
+    shown = [(LOOKS[verdict], counts[verdict]) for verdict in Verdict]
+    if not loaded.line.can_accept:
+        shown[0] = (ALL, len(results))
+    shown.append((NOT_INSPECTED, sum(r.error is not None for r in results)))
+    with st.grid(2, gap="small", min_column_width=90):
+        for look, count in shown:
+            with st.container(key=f"tile-{look.word.lower().replace(' ', '-')}"):
+                st.metric(tile_label(look), count, border=True)
+
+
+def results_table(
+    work: Work, results: Sequence[Result], policy: Policy, loaded: LoadedBundle
+) -> None:
+    """The table; a click into a row opens its image."""
+    import pandas as pd
+
+    line = loaded.line
+    rows = []
+    for result in results:
+        found = result.inspection
+        label = found.label(policy) if found else None
+        look = LOOKS[found.verdict(policy)] if found else NOT_INSPECTED
+        rows.append(
+            {
+                "picture": result.entry.thumbnail or None,
+                "name": result.entry.name,
+                "verdict": [f"{look.sign} {look.word}"],
+                "label": class_title(line, label) if label else "",
+                "probability": found.probabilities[label] if found and label else None,
+                "defect_score": found.defect_score if found else None,
+                "note": _note(result),
+            }
+        )
+    table = pd.DataFrame(rows)
+    opened = work.open_result(line.name, list(results))
+    place = next((i for i, r in enumerate(results) if r is opened), None)
+    key = f"table-{line.name}"
+    if place is not None:
+        st.session_state[key] = {"selection": {"rows": [place], "columns": [], "cells": []}}
+    looks = [*LOOKS.values(), NOT_INSPECTED]
+    number = st.column_config.NumberColumn
+    hidden = {} if line.can_accept else {"defect_score": None}
+
+    def clicked() -> None:
+        selection = st.session_state[key]["selection"]
+        picked = [row for row, _ in selection["cells"]] or list(selection["rows"])
+        if picked and results[picked[0]].inspection is not None:
+            work.opened[line.name] = results[picked[0]].entry.number
+
+    st.dataframe(
+        table,
+        key=key,
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        height=min(36 + ROW_HEIGHT * len(rows) + 3, 36 + ROW_HEIGHT * 12),
+        on_select=clicked,
+        selection_mode=["single-row", "single-cell"],
+        alt="Inspected images with verdict, label and scores",
+        placeholder="",
+        column_config={
+            "picture": st.column_config.ImageColumn("", width=48),
+            "name": st.column_config.TextColumn("Image", width=150),
+            "verdict": st.column_config.MultiselectColumn(
+                "Verdict",
+                width=120,
+                options=[f"{look.sign} {look.word}" for look in looks],
+                color=[look.hex for look in looks],
+            ),
+            "label": st.column_config.TextColumn("Label"),
+            "probability": number("Probability", format="%.3f"),
+            "defect_score": number("Defect score", format="%.3f"),
+            "note": st.column_config.TextColumn("Note"),
+            **hidden,
+        },
+    )
+
+
+def _note(result: Result) -> str:
+    if result.error is not None:
+        return f"{result.error.reason}. {result.error.remedy}"
+    notes = [SYNTHETIC_MARK] if result.entry.synthetic else []
+    if result.inspection is not None and result.inspection.foreign_score > 1:
+        notes.append("does not look like this line")
+    return ", ".join(notes)

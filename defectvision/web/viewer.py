@@ -1,0 +1,80 @@
+"""The project's own picture viewer: an image and its heatmap, zoomed and compared in the browser.
+
+The page's files lie in `viewer/`: plain JavaScript and CSS, nothing to build. Nothing that depends
+on the policy is sent, so a moved threshold does not send the picture again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from defectvision.inference.heatmap import Heatmap, legend_colours, tick_text, ticks
+from defectvision.inference.inspector import Inspection
+from defectvision.web.pictures import data_url, viewer_picture
+
+ASSETS = Path(__file__).parent / "viewer"
+HEATMAP_SIDE = 640  # px; the grid is far coarser, the browser smooths the rest
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Registered on the first use in a process: registration needs the running server."""
+    html, css, js = (
+        (ASSETS / f"viewer.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+    )
+    return st.components.v2.component("defectvision_viewer", html=html, css=css, js=js)
+
+
+def picture_viewer(
+    data: bytes, digest: str, inspection: Inspection, heatmap: Heatmap, mark: str = ""
+) -> None:
+    """Show an image file's picture with `heatmap` over it; `mark` is written on the picture."""
+    height, width = inspection.image_size
+    _component()(
+        key="viewer",
+        data={
+            "id": digest,
+            "alt": f"Picture of {inspection.name}",
+            "width": width,
+            "height": height,
+            "picture": viewer_picture(data),
+            "mark": mark,
+            "heat": heatmap_data(inspection, heatmap),
+        },
+        height="content",
+    )
+
+
+def heatmap_data(inspection: Inspection, heatmap: Heatmap) -> dict[str, Any]:
+    """What the browser needs of a heatmap: colours to look at, numbers to read, words."""
+    numbers = ticks(heatmap.scale, heatmap.palette)
+    shown = [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
+    signed = heatmap.palette == "signed"
+    return {
+        "method": heatmap.method,
+        "picture": data_url(heatmap.colours(inspection, HEATMAP_SIDE), "png"),
+        "signed": signed,
+        "values": [[float(f"{v:.4g}") for v in row] for row in heatmap.values],
+        "to_grid": _image_to_grid(inspection, heatmap.values.shape).ravel().tolist(),
+        "colours": legend_colours(heatmap.palette),
+        "ticks": [[i / 2, tick_text(v, heatmap.palette)] for i, v in enumerate(shown)],
+        "meaning": heatmap.meaning,
+        "unit": "in logit units" if signed else "scaled to this image, no unit",
+        "sums": heatmap.sums_to,
+    }
+
+
+def _image_to_grid(inspection: Inspection, grid: tuple[int, ...]) -> NDArray[np.float64]:
+    """(2, 3) map from image px to places of the grid, both with their centres on whole numbers."""
+    step_y, step_x = np.array(inspection.input_size) / grid
+    grid_to_input = np.array(
+        [[step_x, 0, step_x / 2 - 0.5], [0, step_y, step_y / 2 - 0.5], [0, 0, 1]]
+    )
+    to_image = np.vstack([inspection.to_image, [0, 0, 1]])
+    return np.linalg.inv(to_image @ grid_to_input)[:2]

@@ -1,0 +1,47 @@
+"""What lines and bundles there are, and how good each was measured to be."""
+
+import streamlit as st
+
+from defectvision.inference.bundle import BundleError
+from defectvision.web import cards
+from defectvision.web.bundles import bundle_names, find_lines, loaded_bundle
+from defectvision.web.model_card import bundle_card, files
+
+st.title("Lines")
+lines, problems = find_lines()
+for problem in problems:
+    st.error(cards.plain(problem), title="A line cannot be read", icon=":material/error:")
+if not lines:
+    st.info(
+        "Put a line's folder into `weights/`, or train one with `defectvision train`.",
+        title="There is no line yet",
+        icon=":material/info:",
+    )
+
+for line in lines:
+    st.header(cards.plain(line.title))
+    st.html(cards.colour_swatches(line))
+    if not line.can_accept:
+        st.caption(
+            "This line names defects. Its data has no good surface, so it cannot accept a part."
+        )
+    names = bundle_names(line.name)
+    if not names:
+        st.info(f"This line has no bundle yet: `defectvision train --line {line.name}`.")
+        continue
+    for name, tab in zip(names, st.tabs(names), strict=True):
+        with tab:
+            if name == line.default_bundle:
+                st.badge("Default bundle of the line", icon=":material/star:", color="blue")
+            try:
+                loaded = loaded_bundle(line.name, name)
+            except BundleError as error:
+                st.error(
+                    cards.plain(str(error)),
+                    title="The bundle cannot be used",
+                    icon=":material/error:",
+                )
+                continue
+            bundle_card(loaded)
+            with st.expander("Files and their hashes", icon=":material/fingerprint:"):
+                st.html(cards.facts(files(loaded.bundle), "left"))

@@ -1,0 +1,136 @@
+"""The command line as a user or a machine calls it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from defectvision.cli import app
+from defectvision.data.synthetic import draw, write_samples
+from defectvision.evaluation.evaluate import SEEN_FILE, image_digest
+from tests.bundles import write_bundle
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    write_bundle(folder, "casting", "resnet50")
+    write_bundle(folder, "neu-surface", "resnet50")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labelled")
+    write_samples("casting", folder, per_class=6, seed=2)
+    return folder
+
+
+def _run(*arguments):
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+def _image(path, label="def"):
+    cv2.imwrite(str(path), draw("casting", label, np.random.default_rng(0), 300))
+    return path
+
+
+def test_inspect_prints_one_object_an_image(weights, tmp_path):
+    a, b = _image(tmp_path / "a.png"), _image(tmp_path / "b c.png", "ok")
+    done = _run("inspect", a, b, "--line", "casting", "--weights", weights, "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["path"] for row in rows] == [str(a), str(b)]
+    wanted = {
+        "path", "line", "bundle_version", "verdict", "defect_score", "labels", "regions",
+        "foreign_score", "milliseconds",
+    }  # fmt: skip
+    assert all(wanted <= row.keys() for row in rows)
+    assert sum(label["probability"] for label in rows[0]["labels"]) == pytest.approx(1)
+
+
+def test_a_bad_file_is_named_and_the_others_are_done(weights, tmp_path):
+    good = _image(tmp_path / "good.png")
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"<html>")
+    gone = tmp_path / "gone.png"
+    done = _run("inspect", bad, good, gone, "--line", "casting", "--weights", weights, "--json")
+    assert done.exit_code == 1
+    rows = {r["path"]: r for r in map(json.loads, done.stdout.splitlines())}
+    assert "verdict" in rows[str(good)]
+    assert rows[str(bad)]["error"]
+    assert rows[str(gone)]["error"]
+
+
+def test_thresholds_decide_the_verdict(weights, tmp_path):
+    image = _image(tmp_path / "a.png")
+    common = ("inspect", image, "--line", "casting", "--weights", weights, "--json")
+    accepted = json.loads(_run(*common, "--accept-below", 1, "--reject-above", 1).stdout)
+    rejected = json.loads(_run(*common, "--accept-below", 0, "--reject-above", 0).stdout)
+    assert (accepted["verdict"], rejected["verdict"]) == ("accept", "reject")
+    assert accepted["defect_score"] == rejected["defect_score"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("inspect", "x.png", "--line", "engine"), "known are: casting"),
+        (("inspect", "x.png", "--line", "casting", "--bundle", "b"), "it has: resnet50"),
+        (("evaluate", "--data", "nowhere", "--line", "casting"), "nowhere"),
+        (("train", "--data", ".", "--line", "x", "--recipe", "nonsense"), "known recipes"),
+        (
+            ("inspect", "x.png", "--line", "casting", "--accept-below", 0.9, "--reject-above", 0.1),
+            "must not exceed",
+        ),
+    ],
+)
+def test_what_cannot_run_says_why_and_exits_2(weights, arguments, said):
+    done = _run(*arguments, "--weights", weights)
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_lines_lists_and_names_the_damaged(weights, tmp_path):
+    rows = json.loads(_run("lines", "--json", "--weights", weights).stdout)
+    assert {(r["line"], r["can_accept"]) for r in rows} == {
+        ("casting", True),
+        ("neu-surface", False),
+    }
+    write_bundle(tmp_path, "casting", "resnet50")
+    (tmp_path / "casting" / "resnet50" / "model.onnx").write_bytes(b"")
+    done = _run("lines", "--json", "--weights", tmp_path)
+    assert done.exit_code == 1
+    assert "model.onnx" in json.loads(done.stdout)[0]["error"]
+
+
+def test_evaluate_gives_every_metric_with_its_interval(weights, labelled):
+    done = _run("evaluate", "--data", labelled, "--line", "casting", "--weights", weights, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {"line", "bundle", "policy", "images", "metrics"} <= found.keys()
+    assert found["images"] == 12
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "auc", "escapes", "overkills"):
+        metric = found["metrics"][name]
+        assert metric["low"] <= metric["value"] <= metric["high"]
+    assert sum(sum(row.values()) for row in found["metrics"]["confusion"].values()) == 12
+
+
+def test_evaluate_leaves_out_what_the_bundle_learned_from(labelled, tmp_path):
+    folder = write_bundle(tmp_path, "casting", "resnet50")
+    images = sorted(labelled.rglob("*.png"))
+    common = ("evaluate", "--data", labelled, "--line", "casting", "--weights", tmp_path, "--json")
+    (folder / SEEN_FILE).write_text("\n".join(image_digest(p) for p in images[:3]))
+    held_out = json.loads(_run(*common).stdout)
+    assert held_out["images"] == 9
+    assert not held_out["seen"]
+    everything = json.loads(_run(*common, "--include-seen").stdout)
+    assert (everything["images"], everything["seen"]) == (12, True)
+    (folder / SEEN_FILE).write_text("\n".join(image_digest(p) for p in images))
+    refused = _run(*common)
+    assert refused.exit_code == 2
+    assert "--include-seen" in refused.stderr

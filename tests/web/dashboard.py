@@ -1,0 +1,133 @@
+"""The dashboard as a test uses it: one browser page, in the words of the people who use it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from playwright.sync_api import expect
+
+from defectvision.data.synthetic import draw
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+expect.set_options(timeout=30_000)
+
+# Drawn casts whose scores under the stand-in bundle are known: 105 near 0.995, 108 near 0.68.
+CLEAR_DEFECT, DOUBTFUL_DEFECT, GOOD = ("def", 105), ("def", 108), ("ok", 3)
+
+
+def casting(label: str, seed: int) -> bytes:
+    """A drawn cast as PNG, without the mark of the samples that the program offers."""
+    image = draw("casting", label, np.random.default_rng([seed, label == "ok"]), 300)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+class Dashboard:
+    """One tab. Console errors and failed requests are collected in `complaints`, messages of the
+    page to the server are counted in `sent`: any rerun of the script begins with one."""
+
+    def __init__(self, browser: Browser, url: str, theme: str = "light", width: int = 1440):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900 if width > 1200 else 768},
+            color_scheme=theme,
+            accept_downloads=True,
+        )
+        self.context, self.url = context, url
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.sent = 0
+        self.page.on(
+            "console", lambda m: self.complaints.append(m.text) if m.type == "error" else None
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("websocket", lambda socket: socket.on("framesent", self._count))
+
+    def _count(self, _frame: object) -> None:
+        self.sent += 1
+
+    def open(self) -> Dashboard:
+        self.page.goto(self.url)
+        self.page.get_by_text("Images or zip files").first.wait_for(timeout=30_000)
+        self.settle()
+        return self
+
+    def close(self) -> None:
+        self.context.close()
+
+    def settle(self) -> None:
+        """Wait until the script has run and the page has drawn it."""
+        self.page.wait_for_timeout(250)
+        self.page.wait_for_function(
+            "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'",
+            timeout=60_000,
+        )
+        self.page.wait_for_timeout(150)
+
+    def upload(self, *files: tuple[str, bytes]) -> None:
+        payload = [{"name": n, "mimeType": "image/png", "buffer": data} for n, data in files]
+        self.page.locator("input[type=file]").first.set_input_files(payload)
+        self.verdict.first.or_(self.errors.first).first.wait_for(timeout=60_000)
+        self.settle()
+
+    def choose(self, label: str, option: str) -> None:
+        self.page.get_by_role("combobox", name=re.compile(label)).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+        self.settle()
+
+    @property
+    def verdict(self) -> Locator:
+        return self.page.locator(".st-key-verdict")
+
+    @property
+    def errors(self) -> Locator:
+        return self.page.locator(".st-key-errors [data-testid=stAlert]")
+
+    @property
+    def stage(self) -> Locator:
+        return self.page.locator(".stage")
+
+    def shows(self, verdict: str, **tiles: int) -> None:
+        """Wait until card and tiles say this; a page under load takes its time."""
+        expect(self.verdict).to_contain_text(verdict)
+        for word, count in tiles.items():
+            tile = self.page.locator(f".st-key-tile-{word.replace('_', '-')}")
+            expect(tile.get_by_test_id("stMetricValue")).to_have_text(str(count))
+
+    def table(self, rows: int) -> list[list[str]]:
+        """Cells of the results table, as a screen reader gets them, once it has `rows` rows."""
+        body = self.page.locator("[data-testid=stDataFrame] table tbody tr")
+        expect(body).to_have_count(rows)
+        return [row.locator("td").all_inner_texts() for row in body.all()]
+
+    def lists(self, expected: dict[str, str]) -> None:
+        """Wait until the table gives these verdict words to these names."""
+        found: dict[str, str] = {}
+        for _ in range(100):
+            rows = self.table(len(expected))
+            found = {row[1]: row[2].split(maxsplit=1)[-1].lower() for row in rows}
+            if found == expected:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"the table says {found}, not {expected}")
+
+    def opened(self, name: str) -> None:
+        expect(self.page.locator(".dv-name")).to_have_text(name)
+
+    def set_threshold(self, label: str, value: str) -> None:
+        field = self.page.get_by_role("spinbutton", name=label)
+        field.fill(value)
+        field.press("Enter")
+        self.settle()
+
+    def download(self, button: str, folder: Path) -> bytes:
+        with self.page.expect_download() as started:
+            self.page.get_by_role("button", name=button).click()
+        file = folder / started.value.suggested_filename
+        started.value.save_as(file)
+        return file.read_bytes()
