@@ -59,6 +59,24 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
         return None
 
 
+def _current_key(name: str) -> str:
+    return f"{name}-{st.session_state.setdefault(f'{name}-count', 0)}"
+
+
+def _key_showing(name: str, value: float | tuple[float, float]) -> str:
+    """The key under which the widget `name` shows `value`.
+
+    A widget that shows something else is replaced, not set: until the page hears of a new value it
+    sends the old one with whatever its user does next, which the server would take for a move of
+    this widget back to where it was. What comes in under an older key is such an echo.
+    """
+    if st.session_state.get(_current_key(name), value) != value:
+        st.session_state[f"{name}-count"] += 1
+    key = _current_key(name)
+    st.session_state.setdefault(key, value)
+    return key
+
+
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
     """The thresholds. The session's work holds them; the widgets only show and move them, so that
     they survive a change of page, line or bundle."""
@@ -70,41 +88,46 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
         )
         return policy
     which = f"{loaded.line.name}/{loaded.bundle.name}"
-    slider, low, high = (f"{name}-{which}" for name in ("thresholds", "accept", "reject"))
-    # A widget that already says so is left alone: setting it would undo what its user has moved on
-    # the page since this run began.
-    for key, value in (
-        (slider, (policy.accept_below, policy.reject_above)),
-        (low, policy.accept_below),
-        (high, policy.reject_above),
-    ):
-        if st.session_state.get(key) != value:
-            st.session_state[key] = value
+    slider = f"thresholds-{which}"
 
-    def slid() -> None:
-        accept, reject = st.session_state[slider]
-        work.set_policy(loaded, Policy(accept_below=accept, reject_above=reject))
+    def slid(key: str) -> None:
+        if key == _current_key(slider):
+            accept, reject = st.session_state[key]
+            work.set_policy(loaded, Policy(accept_below=accept, reject_above=reject))
 
-    def typed(name: str, key: str) -> None:
-        work.set_threshold(loaded, name, st.session_state[key])
+    def typed(name: str, widget: str, key: str) -> None:
+        if key == _current_key(widget):
+            work.set_threshold(loaded, name, st.session_state[key])
 
+    key = _key_showing(slider, (policy.accept_below, policy.reject_above))
     st.slider(
         "Accept below, reject above",
         0.0,
         1.0,
         step=STEP,
-        key=slider,
+        key=key,
         on_change=slid,
+        args=(key,),
         help="On the defect score, the probability that the part is not good. Parts between the "
         "two thresholds go to review. The model is not run again.",
     )
-    left, right = st.columns(2)
-    for column, title, name, key in (
-        (left, "Accept below", "accept_below", low),
-        (right, "Reject above", "reject_above", high),
+    for column, title, name in zip(
+        st.columns(2),
+        ("Accept below", "Reject above"),
+        ("accept_below", "reject_above"),
+        strict=True,
     ):
+        widget = f"{name}-{which}"
+        key = _key_showing(widget, getattr(policy, name))
         column.number_input(
-            title, 0.0, 1.0, step=0.01, format="%.3f", key=key, on_change=typed, args=(name, key)
+            title,
+            0.0,
+            1.0,
+            step=0.01,
+            format="%.3f",
+            key=key,
+            on_change=typed,
+            args=(name, widget, key),
         )
     changed = policy != loaded.bundle.policy
     st.button(

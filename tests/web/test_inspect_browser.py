@@ -73,18 +73,27 @@ def test_a_threshold_changes_tile_table_and_card_at_once(inspected: Dashboard) -
     expect(accept).to_have_value("0.300")
 
 
-def test_the_slider_moves_a_threshold_by_keyboard(dashboard: Dashboard) -> None:
+def test_the_slider_moves_a_threshold_by_keyboard_on_a_slow_line(dashboard: Dashboard) -> None:
+    """The page hears of each answer only after it has sent its next states."""
+    dashboard.page.add_init_script(
+        """const listen = WebSocket.prototype.addEventListener;
+        WebSocket.prototype.addEventListener = function (type, heard, ...rest) {
+            const late = (event) => setTimeout(() => heard(event), 500);
+            return listen.call(this, type, type === "message" ? late : heard, ...rest);
+        };"""
+    )
+    dashboard.open()
     dashboard.upload(("doubtful.png", DOUBTFUL))
     dashboard.shows("Review", review=1)
     handle = dashboard.page.get_by_role("slider", name=re.compile("Accept below")).last
     handle.focus()
-    for _ in range(4):
-        # Slower than the page waits before it tells the server, faster than the server answers.
-        handle.press("ArrowLeft", delay=260)
-    for _ in range(4):
+    for moved in range(1, 9):
         handle.press("ArrowLeft")
+        expect(handle).to_have_value(f"{0.7 - 0.005 * moved:.3f}".rstrip("0"))
+        dashboard.page.wait_for_timeout(150)
     dashboard.shows("Reject", reject=1)
     expect(handle).to_have_value("0.66")
+    expect(dashboard.page.get_by_role("spinbutton", name="Reject above")).to_have_value("0.660")
 
 
 def test_the_viewer_never_asks_the_server(inspected: Dashboard) -> None:
