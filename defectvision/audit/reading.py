@@ -13,6 +13,7 @@ from defectvision.audit import regions
 from defectvision.audit.keypoints import Features, extract
 from defectvision.audit.pictures import as_grey, measure
 from defectvision.data.catalog import CatalogError
+from defectvision.data.masks import masks_of_image
 from defectvision.inference.images import ImageError, decode_image
 
 
@@ -55,7 +56,13 @@ def read(task: Task) -> Reading:
         return found
     found.measures = measure(pixels, data, task.path)
     try:
-        masks = masks_of_task(task, pixels.shape[:2])
+        masks = masks_of_image(
+            pixels.shape[:2],
+            file=Path(task.root) / task.mask if task.mask else None,
+            label=task.label,
+            classes=task.classes,
+            annotations=task.annotations,
+        )
     except (CatalogError, OSError) as error:
         found.errors.append(f"{task.path}: {error}")
         masks = []
@@ -75,19 +82,3 @@ def read_many(tasks: list[Task]) -> list[Reading]:
 
     cv2.setNumThreads(1)
     return [read(task) for task in tasks]
-
-
-def masks_of_task(task: Task, size: tuple[int, int]) -> regions.Masks:
-    masks: regions.Masks = []
-    if task.mask:
-        file = Path(task.root) / task.mask
-        masks += regions.masks_of_file(file, task.label or "defect", task.classes)
-    if task.annotations is not None:
-        masks += regions.masks_of_annotations(task.annotations, *size)
-    for _, mask in masks:
-        if mask.shape != size:
-            raise CatalogError(
-                f"the mask is {mask.shape[1]} x {mask.shape[0]} px, the image {size[1]} x "
-                f"{size[0]} px. Export the mask at the image's size."
-            )
-    return masks

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from defectvision.data.catalog import LABEL_SEPARATOR, Catalog, CatalogError, catalog_table
+from defectvision.data.coco_rle import read_segmentation
 
 IMAGE_FOLDERS = ("", "images", "train", "val", "test", "train2017", "val2017")
 LARGEST_JSON = 512 * 1024 * 1024
@@ -26,8 +27,10 @@ def find_coco(folder: Path) -> Path | None:
 def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     """The catalog, its annotations, and whether any image is there.
 
-    An image without annotation is good. Annotations marked `iscrowd` are left out and named.
-    Raises CatalogError for a file that is not COCO or that points outside its folder.
+    Segmentations are polygons or run lengths, compressed or not; an annotation with neither is
+    its box. An image without annotation is good. Annotations marked `iscrowd` are left out and
+    named. Raises CatalogError for a file that is not COCO, that points outside its folder, or
+    whose masks do not fit their images.
     """
     try:
         if file.stat().st_size > LARGEST_JSON:
@@ -36,6 +39,7 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         images = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
         names = {entry["id"]: str(entry["name"]).strip() for entry in content["categories"]}
         annotations = content.get("annotations", [])
+        sizes = {e["id"]: (e["height"], e["width"]) for e in content["images"] if "height" in e}
         missing = [a for a in annotations if a["image_id"] not in images]
         unnamed = [a for a in annotations if a["category_id"] not in names]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -56,11 +60,11 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         raise CatalogError(
             f"{file}: the category {bad[0]!r} is empty or contains '{LABEL_SEPARATOR}'. Rename it."
         )
-    return _catalog(file, images, names, annotations)
+    return _catalog(file, images, names, annotations, sizes)
 
 
 def _catalog(
-    file: Path, images: dict, names: dict, annotations: list
+    file: Path, images: dict, names: dict, annotations: list, sizes: dict
 ) -> tuple[Catalog, pd.DataFrame, bool]:
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     for name in images.values():
@@ -76,19 +80,19 @@ def _catalog(
     number = {key: i for i, key in enumerate(images)}
     crowds = sum(bool(a.get("iscrowd")) for a in annotations)
     rows = []
-    for entry in annotations:
+    for position, entry in enumerate(annotations, 1):
         if entry.get("iscrowd"):
             continue
-        shape = entry.get("segmentation")
-        polygons = isinstance(shape, list) and shape and isinstance(shape[0], list)
-        box = entry.get("bbox") or [0, 0, 0, 0]
+        image = entry["image_id"]
+        where = f"{file}, annotation {entry.get('id', position)} ({images[image]})"
+        kind, shape, area = _shape(entry, sizes.get(image), where)
         rows.append(
             {
-                "image": number[entry["image_id"]],
+                "image": number[image],
                 "label": names[entry["category_id"]],
-                "kind": "polygon" if polygons else "box",
-                "shape": shape if polygons else box,
-                "area_px": float(entry.get("area", float("nan"))),
+                "kind": kind,
+                "shape": shape,
+                "area_px": area,
             }
         )
     found = pd.DataFrame(rows, columns=["image", "label", "kind", "shape", "area_px"])
@@ -107,6 +111,18 @@ def _catalog(
         "coco",
     )
     return catalog, found, most > 0
+
+
+def _shape(entry: dict, size: tuple[int, int] | None, where: str) -> tuple[str, object, float]:
+    """Kind, shape and area in px of one annotation, as an ImageSet keeps them."""
+    shape = entry.get("segmentation")
+    area = float(entry.get("area", float("nan")))
+    if isinstance(shape, dict):
+        text, counted = read_segmentation(shape, size, where)
+        return "rle", text, float(counted)
+    if isinstance(shape, list) and shape and isinstance(shape[0], list):
+        return "polygon", shape, area
+    return "box", entry.get("bbox") or [0, 0, 0, 0], area
 
 
 def _looks_like_coco(file: Path) -> bool:

@@ -1,13 +1,19 @@
 """Open whatever a person has: any catalog layout, Severstal's tables, COCO, labels alone."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.data.catalog import Catalog, CatalogError, label_names
+from defectvision.data.class_names import read_class_numbers
 from defectvision.data.coco import find_coco, read_coco
 from defectvision.data.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from defectvision.data.masks import Masks, masks_of_image
 from defectvision.data.readers import open_catalog
 from defectvision.data.severstal import find_severstal, read_severstal
 
@@ -33,6 +39,65 @@ class ImageSet:
     catalog: Catalog
     annotations: pd.DataFrame = field(default_factory=no_annotations)
     has_images: bool = True
+
+    @cached_property
+    def _class_numbers(self) -> dict[int, str]:
+        return read_class_numbers(self.catalog.root)
+
+    @cached_property
+    def _rows(self) -> dict[int, pd.DataFrame]:
+        """Annotations that show a place, by image; an area alone shows none."""
+        placed = self.annotations[self.annotations["kind"] != "area"]
+        return dict(iter(placed.groupby("image")))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether any image says where its defects are."""
+        return bool((self.catalog.table["mask"] != "").any() or len(self._rows))
+
+    def take(self, rows: NDArray[np.int_]) -> "ImageSet":
+        """The set with only these images, by row number, and their annotations."""
+        number = pd.Series(np.arange(len(rows)), index=np.asarray(rows, int))
+        kept = self.annotations[self.annotations["image"].isin(number.index)]
+        table = self.catalog.table.iloc[rows].reset_index(drop=True)
+        return replace(
+            self,
+            catalog=replace(self.catalog, table=table),
+            annotations=kept.assign(image=kept["image"].map(number)).reset_index(drop=True),
+        )
+
+    def subset(self, split: str) -> "ImageSet":
+        """The images of one split; raises CatalogError where it has none."""
+        self.catalog.subset(split)
+        return self.take(np.flatnonzero(self.catalog.table["split"] == split))
+
+    def masks(self, image: int, size: tuple[int, int]) -> Masks:
+        """The (label, (H, W) bool) masks of an image of `size` (height, width) px.
+
+        Raises CatalogError or OSError where they cannot be read or have another size.
+        """
+        return masks_of_image(
+            size,
+            file=self.catalog.mask_path(image),
+            label=self.catalog.table["label"].iloc[image],
+            classes=self._class_numbers,
+            annotations=self._rows.get(image),
+        )
+
+    def class_masks(
+        self, image: int, size: tuple[int, int], classes: Sequence[str]
+    ) -> NDArray[np.bool_] | None:
+        """(K, H, W) masks of `classes` on an image of `size` (height, width) px; None where it
+        shows one of them and nobody has marked any. Raises what `masks` does.
+        """
+        found = [(label, mask) for label, mask in self.masks(image, size) if label in classes]
+        shown = set(label_names(self.catalog.table["label"].iloc[image]))
+        if not found and shown & set(classes):
+            return None
+        drawn = np.zeros((len(classes), *size), bool)
+        for label, mask in found:
+            drawn[classes.index(label)] |= mask
+        return drawn
 
 
 def open_set(path: Path) -> ImageSet:

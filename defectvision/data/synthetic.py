@@ -12,26 +12,51 @@ from PIL.PngImagePlugin import PngInfo
 
 from defectvision.data import textures
 from defectvision.data.catalog import INDEX_NAME, Catalog, CatalogError, catalog_table
+from defectvision.data.flat_parts import STRIPS, TILES, MaskedDraw, Masks
 from defectvision.data.textures import Grey, curve, noise, over, step, stroke
 
 SYNTHETIC_NOTE = "These images are drawn by the program; they are not photographs of parts."
 SOFTWARE = "DefectVision synthetic"
 SMALLEST_SIZE = 32
+CLEAN = "clean"  # folder of the samples whose label is empty
 
 Draw = Callable[[np.random.Generator, int], Grey]
 
 
 def draw(line: str, label: str, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    """One sample, (size, size) uint8 grey.
+    """One sample, (size, size) uint8 grey; a magnetic tile's sides vary about `size`, and a strip
+    is `size` high and 6.25 times as wide.
 
-    Raises ValueError for an unknown line or label, and below `SMALLEST_SIZE` px.
+    An empty label draws a clean strip. Raises ValueError for an unknown line or label, and below
+    `SMALLEST_SIZE` px.
     """
+    if line in _MASKED:
+        return draw_with_mask(line, label, rng, size)[0]
+    drawn = _checked(line, label, size)(rng, size)
+    return np.clip(drawn, 0, 255).astype(np.uint8)
+
+
+def draw_with_mask(
+    line: str, label: str, rng: np.random.Generator, size: int
+) -> tuple[NDArray[np.uint8], Masks]:
+    """The sample that `draw` gives, and the (H, W) bool mask of each class that is on it.
+
+    Raises ValueError as `draw` does, and for a line that is drawn without masks.
+    """
+    if line not in _MASKED:
+        raise ValueError(f"no masks for line {line!r}. Choose one of {', '.join(_MASKED)}.")
+    image, masks = _checked(line, label, size)(rng, size)
+    return np.clip(image, 0, 255).astype(np.uint8), masks
+
+
+def _checked(line: str, label: str, size: int) -> Draw | MaskedDraw:
     _, labels = _line(line)
     if label not in labels:
-        raise ValueError(f"line {line!r} draws no {label!r}. Choose one of {', '.join(labels)}.")
+        known = ", ".join(name or "'' (clean)" for name in labels)
+        raise ValueError(f"line {line!r} draws no {label!r}. Choose one of {known}.")
     if size < SMALLEST_SIZE:
         raise ValueError(f"size {size} px is too small to draw. Give at least {SMALLEST_SIZE}.")
-    return np.clip(labels[label](rng, size), 0, 255).astype(np.uint8)
+    return labels[label]
 
 
 def write_samples(
@@ -39,8 +64,10 @@ def write_samples(
 ) -> Catalog:
     """Write `per_class` PNG per class and an index; each drawing is a photo group of its own.
 
-    Sample number i of a class depends on (line, class, seed, size, i) alone. `size` in px is 300
-    for casting and 200 for neu-surface where not given. Raises ValueError as `draw` does, and
+    Lines that are drawn with masks get them as PNG below `masks/`, 255 being the row's label, and
+    clean strips an empty label. Sample number i of a class depends on (line, class, seed, size, i)
+    alone. `size` in px is the line's own where not given: 300 for casting and magnetic-tile, 200
+    for neu-surface, 256 for severstal-strip. Raises ValueError as `draw` does, and
     CatalogError where the folder already holds something.
     """
     default_size, labels = _line(line)
@@ -51,20 +78,39 @@ def write_samples(
         raise CatalogError(f"{folder}: not an empty folder. Give a new one for the samples.")
     note = PngInfo()
     note.add_text("Software", SOFTWARE)
-    rows: dict[str, list[str]] = {"path": [], "label": [], "photo_group": []}
+    masked = line in _MASKED
+    columns = (
+        ("path", "label", "mask", "photo_group") if masked else ("path", "label", "photo_group")
+    )
+    rows: dict[str, list[str]] = {column: [] for column in columns}
     for label in labels:
-        (folder / label).mkdir(parents=True, exist_ok=True)
+        name = label or CLEAN
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(per_class):
             rng = np.random.default_rng([seed, zlib.crc32(f"{line}/{label}".encode()), i])
-            path = f"{label}/{label}_{i:04d}.png"
-            image = draw(line, label, rng, size or default_size)
+            path = f"{name}/{name}_{i:04d}.png"
+            if masked:
+                image, masks = draw_with_mask(line, label, rng, size or default_size)
+                rows["mask"].append(_write_mask(folder, path, masks.get(label)))
+            else:
+                image = draw(line, label, rng, size or default_size)
             Image.fromarray(image).save(folder / path, pnginfo=note)
             rows["path"].append(path)
             rows["label"].append(label)
-            rows["photo_group"].append(f"{line}-{label}-{seed}-{i}")
+            rows["photo_group"].append(f"{line}-{name}-{seed}-{i}")
     catalog = Catalog(folder, catalog_table(rows), f"{line}-synthetic", (SYNTHETIC_NOTE,))
     catalog.write_index(folder / INDEX_NAME)
     return catalog
+
+
+def _write_mask(folder: Path, path: str, mask: NDArray[np.bool_] | None) -> str:
+    """Write the mask of the image at `path`; returns its path, empty where there is no defect."""
+    if mask is None:
+        return ""
+    file = folder / "masks" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(file)
+    return f"masks/{path}"
 
 
 def is_synthetic(data: bytes) -> bool:
@@ -82,10 +128,11 @@ def is_synthetic(data: bytes) -> bool:
     return False
 
 
-def _line(line: str) -> tuple[int, dict[str, Draw]]:
-    if line not in _LINES:
-        raise ValueError(f"no samples for line {line!r}. Choose one of {', '.join(_LINES)}.")
-    return _LINES[line]
+def _line(line: str) -> tuple[int, dict[str, Draw] | dict[str, MaskedDraw]]:
+    known = _LINES | _MASKED
+    if line not in known:
+        raise ValueError(f"no samples for line {line!r}. Choose one of {', '.join(known)}.")
+    return known[line]
 
 
 # Radii of the impeller's parts, the rim being 1: face down to the shoulder, the bright seat
@@ -247,4 +294,8 @@ _LINES: dict[str, tuple[int, dict[str, Draw]]] = {
             "scratches": textures.scratches,
         },
     ),
+}
+_MASKED: dict[str, tuple[int, dict[str, MaskedDraw]]] = {
+    "magnetic-tile": (300, TILES),
+    "severstal-strip": (256, STRIPS),
 }

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 Grey = NDArray[np.float32]
 
 
-def noise(rng: np.random.Generator, size: int, across: float, down: float) -> Grey:
-    """(size, size) smooth noise of mean 0 and deviation 1; blur in px along x and along y."""
+def noise(
+    rng: np.random.Generator, size: int | tuple[int, int], across: float, down: float
+) -> Grey:
+    """(size, size), or (height, width), smooth noise of mean 0 and deviation 1; blur in px along
+    x and along y."""
+    height, width = size if isinstance(size, tuple) else (size, size)
     # Borders of a blur are flatter than its middle, so a margin is drawn and cut off.
     margin = int(np.ceil(2 * max(across, down))) + 1
-    raw = rng.standard_normal((size + 2 * margin, size + 2 * margin)).astype(np.float32)
+    raw = rng.standard_normal((height + 2 * margin, width + 2 * margin)).astype(np.float32)
     smooth = cv2.GaussianBlur(raw, (0, 0), sigmaX=max(across, 0.1), sigmaY=max(down, 0.1))
     smooth = smooth[margin:-margin, margin:-margin]
     return (smooth - smooth.mean()) / (smooth.std() + 1e-6)

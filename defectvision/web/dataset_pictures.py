@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.audit.reading import Task, masks_of_task
 from defectvision.audit.study import Study
 from defectvision.data.catalog import CatalogError
-from defectvision.data.class_names import read_class_numbers
+from defectvision.data.masks import Masks
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.web.dataset_charts import colours
 
@@ -56,7 +55,7 @@ def _cached(key: _Key, longest: int, masks: bool) -> bytes:
     shown = cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
     if masks:
         hue = colours(catalog.classes)
-        for label, mask in masks_of(study, image, size):
+        for label, mask in _masks(study, image, size):
             small = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_AREA)
             if factor < 1:  # a thin defect must not vanish with the pixels it loses
                 reached = cv2.resize(mask.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
@@ -70,24 +69,10 @@ def _cached(key: _Key, longest: int, masks: bool) -> bytes:
     return data.tobytes()
 
 
-def masks_of(
-    study: Study, image: int, size: tuple[int, int]
-) -> list[tuple[str, NDArray[np.bool_]]]:
-    """The (label, mask) pairs of an image; none where they cannot be read."""
-    catalog = study.catalog
-    row = catalog.table.iloc[image]
-    notes = study.image_set.annotations
-    task = Task(
-        image,
-        str(catalog.root),
-        row["path"],
-        row["label"],
-        row["mask"],
-        read_class_numbers(catalog.root),
-        notes[notes["image"] == image],
-    )
+def _masks(study: Study, image: int, size: tuple[int, int]) -> Masks:
+    """The masks of an image; none where they cannot be read, which the study's failures tell."""
     try:
-        return masks_of_task(task, size)
+        return study.image_set.masks(image, size)
     except (CatalogError, OSError):
         return []
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from defectvision.audit.regions import coverage, masks_of_annotations, measure_regions
+from defectvision.audit.regions import coverage, measure_regions
+from defectvision.data.masks import masks_of_annotations
 
 
 def test_a_tilted_bar_is_measured_along_itself() -> None:

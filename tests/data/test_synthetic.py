@@ -7,7 +7,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers import open_catalog
-from defectvision.data.synthetic import SYNTHETIC_NOTE, draw, is_synthetic, write_samples
+from defectvision.data.synthetic import (
+    SYNTHETIC_NOTE,
+    draw,
+    draw_with_mask,
+    is_synthetic,
+    write_samples,
+)
 
 LABELS = {
     "casting": ("def", "ok"),
@@ -32,6 +38,52 @@ def test_draw(line, label, size):
     assert image.std() > 2  # something is drawn
     assert np.array_equal(image, draw(line, label, np.random.default_rng(5), size))
     assert not np.array_equal(image, draw(line, label, np.random.default_rng(6), size))
+
+
+MASKED = [
+    ("magnetic-tile", label) for label in ("free", "blowhole", "break", "crack", "fray", "uneven")
+] + [("severstal-strip", label) for label in ("", "1", "2", "3", "4")]
+
+
+@pytest.mark.parametrize(("line", "label"), MASKED)
+@pytest.mark.parametrize("size", [32, 256])
+def test_masks_lie_on_what_was_drawn(line, label, size):
+    for seed in range(3):
+        image, masks = draw_with_mask(line, label, np.random.default_rng(seed), size)
+        assert image.dtype == np.uint8
+        assert np.array_equal(image, draw(line, label, np.random.default_rng(seed), size))
+        assert set(masks) == ({label} if label not in ("", "free") else set())
+        for mask in masks.values():
+            assert mask.shape == image.shape and mask.dtype == bool
+            assert 0 < mask.mean() < 0.7
+            assert abs(image[mask].mean() - image[~mask].mean()) > 8
+
+
+def test_tiles_have_sides_of_their_own_and_strips_one_shape():
+    sides = {draw("magnetic-tile", "free", np.random.default_rng(s), 300).shape for s in range(5)}
+    assert len(sides) == 5 and all(200 <= side <= 400 for shape in sides for side in shape)
+    assert draw("severstal-strip", "3", np.random.default_rng(0), 256).shape == (256, 1600)
+
+
+@pytest.mark.parametrize(("line", "images"), [("magnetic-tile", 12), ("severstal-strip", 10)])
+def test_samples_with_masks_are_read_back(tmp_path, line, images):
+    catalog = write_samples(line, tmp_path / "samples", per_class=2, seed=1, size=64)
+    assert len(catalog) == images
+    assert open_catalog(tmp_path / "samples").table.equals(catalog.table)
+    for label, path, mask in zip(
+        *(catalog.table[c] for c in ("label", "path", "mask")), strict=True
+    ):
+        assert is_synthetic((tmp_path / "samples" / path).read_bytes())
+        assert (mask == "") == (label in ("", "free"))
+        if mask:
+            drawn = np.asarray(Image.open(tmp_path / "samples" / mask))
+            assert set(np.unique(drawn)) == {0, 255}
+            assert drawn.shape[::-1] == Image.open(tmp_path / "samples" / path).size
+
+
+def test_masks_of_a_line_without_any_are_refused():
+    with pytest.raises(ValueError, match="no masks for line 'casting'"):
+        draw_with_mask("casting", "def", np.random.default_rng(0), 64)
 
 
 def test_casting_is_a_bright_face_around_dark_vanes():

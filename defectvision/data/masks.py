@@ -1,0 +1,76 @@
+"""Defect masks of a labelled set, from files beside its images or from its annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.rle import decode_rle
+
+Masks = list[tuple[str, NDArray[np.bool_]]]
+
+
+def masks_of_image(
+    size: tuple[int, int],
+    *,
+    file: Path | None = None,
+    label: str = "",
+    classes: dict[int, str] | None = None,
+    annotations: pd.DataFrame | None = None,
+) -> Masks:
+    """The (label, (H, W) bool) masks of one image of `size` (height, width), of its mask file and
+    of its annotation rows. A class may stand more than once.
+
+    Raises CatalogError where a mask cannot be read or has another size than the image.
+    """
+    masks: Masks = []
+    if file is not None:
+        masks += masks_of_file(file, label or "defect", classes or {})
+    if annotations is not None:
+        masks += masks_of_annotations(annotations, *size)
+    for _, mask in masks:
+        if mask.shape != size:
+            raise CatalogError(
+                f"the mask is {mask.shape[1]} x {mask.shape[0]} px, the image {size[1]} x "
+                f"{size[0]} px. Export the mask at the image's size."
+            )
+    return masks
+
+
+def masks_of_file(file: Path, label: str, names: dict[int, str]) -> Masks:
+    """The (label, (H, W) bool) masks of a PNG: 255 is `label`, else the numbers of `names`.
+
+    Published masks are sometimes smeared by compression: above 127 counts as 255 where no class
+    numbers are named. Raises CatalogError where the file cannot be read.
+    """
+    values = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if values is None:
+        raise CatalogError(f"{file.name}: the mask cannot be read. Export it as PNG again.")
+    if names:
+        return [(name, values == number) for number, name in names.items() if number]
+    return [(label, values > 127)]
+
+
+def masks_of_annotations(rows: pd.DataFrame, height: int, width: int) -> Masks:
+    """The masks of the annotation rows of one image; rows that only tell an area give none."""
+    found: Masks = []
+    for row in rows.itertuples():
+        if row.kind == "rle":
+            found.append((row.label, decode_rle(row.shape, height, width)))
+        elif row.kind in ("polygon", "box"):
+            mask = np.zeros((height, width), np.uint8)
+            parts = row.shape if row.kind == "polygon" else [_corners(row.shape)]
+            outlines = [np.rint(np.array(p, float).reshape(-1, 2)).astype(np.int32) for p in parts]
+            cv2.fillPoly(mask, [o for o in outlines if len(o) > 2], 1)
+            found.append((row.label, mask.astype(bool)))
+    return found
+
+
+def _corners(box: list[float]) -> list[float]:
+    left, top, width, height = box
+    return [left, top, left + width, top, left + width, top + height, left, top + height]
