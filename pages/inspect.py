@@ -4,7 +4,7 @@ import streamlit as st
 
 from defectvision.inference.bundle import BundleError
 from defectvision.inference.images import ImageError, decode_image
-from defectvision.report.export import result_json, results_csv
+from defectvision.report.export import regions_csv, result_json, results_csv
 from defectvision.report.picture import annotated_png
 from defectvision.web import cards
 from defectvision.web.charts import score_strip
@@ -19,7 +19,7 @@ from defectvision.web.result_panel import (
 )
 from defectvision.web.results_table import results_table, tiles
 from defectvision.web.state import current, file_stem
-from defectvision.web.viewer import picture_viewer
+from defectvision.web.viewer import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -44,13 +44,16 @@ opened = work.open_result(line.name, results)
 
 if opened is None:
     cards.empty_state(line, loaded, failed=bool(results))
+wide = opened is not None and opened.inspection is not None and is_wide(opened.inspection)
+# A strip takes the page's width, above everything else.
+across = st.container() if wide else None
 picture_side, panel = st.columns(SIDES, gap="medium")
 
 if opened is not None and opened.inspection is not None:
     found = opened.inspection
     with panel:
         steps(work, line.name, results, opened)
-        verdict_card(opened, policy, loaded)
+        verdict_card(opened, policy, loaded, work.regions(opened, policy))
         class_name, method = explanation_controls(found, policy, loaded)
         try:
             heatmap = chosen_heatmap(work, loaded, opened, class_name, method)
@@ -87,16 +90,22 @@ if opened is not None and opened.inspection is not None:
                 icon=":material/image:",
                 on_click="ignore",
             )
-    with picture_side:
+    with across or picture_side:
         mark = cards.SYNTHETIC_MARK if opened.entry.synthetic else ""
         data = work.content[opened.entry.digest]
         picture_viewer(data, opened.entry.digest, found, heatmap, mark)
+    with picture_side:
+        regions_table(opened.entry.digest, found, policy)
 
 if results:
     inspections = [r.inspection for r in results if r.inspection is not None]
 
+    drawn = {r.entry.name for r in results if r.entry.synthetic}
+
+    def regions_as_csv() -> str:
+        return regions_csv(inspections, policy, loaded, drawn)
+
     def as_csv() -> str:
-        drawn = {r.entry.name for r in results if r.entry.synthetic}
         failed = [r.error for r in results if r.error is not None]
         return results_csv(inspections, policy, loaded, failed, drawn)
 
@@ -108,12 +117,23 @@ if results:
             scores = [(i.defect_score or 0.0, i.verdict(policy)) for i in inspections]
             names = [i.name for i in inspections]
             st.html(score_strip(scores, policy, names.index(opened.entry.name) if opened else None))
-        st.download_button(
-            "Results as CSV",
-            as_csv,
-            f"defectvision_{line.name}.csv",
-            "text/csv",
-            key="csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        with st.container(horizontal=True, gap="small"):
+            st.download_button(
+                "Results as CSV",
+                as_csv,
+                f"defectvision_{line.name}.csv",
+                "text/csv",
+                key="csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+            if loaded.bundle.mask_classes:
+                st.download_button(
+                    "Regions as CSV",
+                    regions_as_csv,
+                    f"defectvision_{line.name}_regions.csv",
+                    "text/csv",
+                    key="regions-csv",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )

@@ -21,7 +21,9 @@ from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.policy import Policy
 from defectvision.inference.preprocessing import PART_RADIUS, Preprocessing, prepare
 from defectvision.inference.runtime import OUTPUTS, OnnxRuntime
+from tests.mask_bundles import BANDS, write_mask_model
 
+STRIP = "severstal-strip"
 SIZE, CELL = 224, 16  # px of the model's input, and of one cell of its evidence grid
 LINES = {
     "casting": Line(
@@ -51,6 +53,39 @@ LINES = {
         ),
         default_bundle="resnet50",
     ),
+    "magnetic-tile": Line(
+        name="magnetic-tile",
+        title="Magnetic tile",
+        classes=(
+            DefectClass(name="free", title="Good", kind="ok", colour="#4c9a6a"),
+            DefectClass(name="blowhole", title="Blowhole", kind="defect", colour="#0072b2"),
+            DefectClass(name="break", title="Break", kind="defect", colour="#d55e00"),
+            DefectClass(name="crack", title="Crack", kind="defect", colour="#b5548f"),
+            DefectClass(name="fray", title="Fray", kind="defect", colour="#b87d00"),
+            DefectClass(name="uneven", title="Uneven", kind="defect", colour="#3592c9"),
+        ),
+        default_bundle="unet",
+    ),
+    "severstal-strip": Line(
+        name="severstal-strip",
+        title="Steel strip",
+        classes=tuple(
+            DefectClass(name=name, title=f"Class {name}", kind="defect", colour=colour)
+            for name, colour in {
+                "1": "#0072b2",
+                "2": "#d55e00",
+                "3": "#009e73",
+                "4": "#b5548f",
+            }.items()
+        ),
+        label_mode="multilabel",
+        default_bundle="unet",
+    ),
+}
+POLICIES = {
+    "casting": Policy(accept_below=0.3, reject_above=0.7),
+    "magnetic-tile": Policy(accept_below=0.3, reject_above=0.7, smallest_region_px=4),
+    "severstal-strip": Policy(accept_below=0.3, reject_above=0.6, smallest_region_px=20),
 }
 CARD = """# {line} / {name}
 
@@ -73,16 +108,18 @@ def write_bundle(
     folder = weights / line / name
     folder.mkdir(parents=True)
     _write_json(weights / line / "line.json", about.model_dump(mode="json"))
-    how = Preprocessing(
-        height=SIZE, width=SIZE, fit="round_part" if line == "casting" else "stretch"
-    )
-    bias = _write_model(folder / "model.onnx", line, len(about.classes), gain)
+    if line in BANDS:
+        how = BANDS[line].preprocessing
+        bias = write_mask_model(folder / "model.onnx", line, about.class_names)
+    else:
+        how = Preprocessing(
+            height=SIZE, width=SIZE, fit="round_part" if line == "casting" else "stretch"
+        )
+        bias = _write_model(folder / "model.onnx", line, len(about.classes), gain)
     limit = _write_foreign(folder, about, how)
     (folder / "README.md").write_text(CARD.format(line=line, name=name), encoding="utf-8")
     files = ("model.onnx", "foreign.npz")
-    policy = policy or (
-        Policy(accept_below=0.3, reject_above=0.7) if line == "casting" else Policy()
-    )
+    policy = policy or POLICIES.get(line, Policy())
     content = {
         "line": line,
         "name": name,
@@ -91,6 +128,7 @@ def write_bundle(
         "classes": about.class_names,
         "preprocessing": how.model_dump(),
         "evidence_bias": bias,
+        "mask_classes": tuple(BANDS[line].levels) if line in BANDS else (),
         "policy": policy.model_dump(),
         "foreign": {"file": "foreign.npz", "limit": limit},
         "precision": "fp32",
@@ -174,7 +212,7 @@ def _write_foreign(folder: Path, line: Line, how: Preprocessing) -> float:
     """What drawn samples usually look like; anything twice as far away is foreign."""
     model = OnnxRuntime(folder / "model.onnx")
     drawn = [
-        draw(line.name, label, np.random.default_rng(seed), 200)
+        draw(line.name, label, np.random.default_rng(seed), 256 if line.name == STRIP else 200)
         for label in line.class_names
         for seed in range(8)
     ]

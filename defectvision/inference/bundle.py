@@ -40,8 +40,8 @@ class Line(_Part):
 
     name: str
     title: str
-    classes: tuple[DefectClass, ...] = Field(min_length=2)
-    label_mode: Literal["multiclass"] = "multiclass"
+    classes: tuple[DefectClass, ...] = Field(min_length=1)
+    label_mode: Literal["multiclass", "multilabel"] = "multiclass"
     default_bundle: str
 
     @field_validator("name", "default_bundle")
@@ -57,8 +57,8 @@ class Line(_Part):
 
     @property
     def can_accept(self) -> bool:
-        """Whether the line knows a good part."""
-        return any(c.kind == "ok" for c in self.classes)
+        """Whether the line knows a good part; a multilabel line does by the absence of defects."""
+        return self.label_mode == "multilabel" or any(c.kind == "ok" for c in self.classes)
 
 
 class Measure(_Part):
@@ -82,7 +82,7 @@ class Metrics(_Part):
     seen: bool = False
     policy: Policy
     values: dict[str, Measure | None]
-    confusion: dict[str, dict[str, int]]
+    confusion: dict[str, dict[str, int]] = {}
 
 
 class Foreign(_Part):
@@ -95,17 +95,23 @@ class Foreign(_Part):
 
 
 class Bundle(_Part):
-    """One trained model of a line, from `bundle.json`."""
+    """One trained model of a line, from `bundle.json`.
+
+    options: what the architecture was built with besides. mask_classes: the classes of the
+    model's output `masks`, in its order; none where the model does not segment.
+    """
 
     format: Literal[1] = 1
     line: str
     name: str
     architecture: str
-    pooling: Literal["mean", "strongest"]
+    pooling: Literal["mean", "strongest"] = "mean"
+    options: dict[str, Any] = {}
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     temperature: float = Field(1.0, gt=0)
     evidence_bias: tuple[float, ...]
+    mask_classes: tuple[str, ...] = ()
     policy: Policy
     foreign: Foreign
     precision: Literal["fp32", "fp16-weights", "int8"]

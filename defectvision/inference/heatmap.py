@@ -84,6 +84,7 @@ def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float
     index = inspection.line.class_names.index(class_name)
     title = inspection.line.classes[index].title
     mean, bias = float(inspection.evidence[index].mean()), float(inspection.evidence_bias[index])
+    squash = "sigmoid" if inspection.line.label_mode == "multilabel" else "softmax over the classes"
     cooled = f" (temperature {temperature:.2f})" if abs(temperature - 1) > 0.005 else ""
     return Heatmap(
         method=EXACT,
@@ -94,7 +95,7 @@ def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float
         meaning=(f"adds to {title}", f"speaks against {title}"),
         sums_to=(
             f"Mean of the evidence {_signed(mean)}, bias {_signed(bias)}: logit "
-            f"{_signed(float(inspection.logits[index]))}; softmax over the classes{cooled}: "
+            f"{_signed(float(inspection.logits[index]))}; {squash}{cooled}: "
             f"probability {inspection.probabilities[class_name]:.3f}."
         ),
     )

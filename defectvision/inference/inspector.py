@@ -16,7 +16,8 @@ from defectvision.inference.bundle import Line, LoadedBundle, load_bundle
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.policy import Policy, Verdict
 from defectvision.inference.preprocessing import map_to_image, prepare
-from defectvision.inference.runtime import Runtime, load_runtime
+from defectvision.inference.regions import Region, find_regions
+from defectvision.inference.runtime import MASKS, Runtime, load_runtime
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Inspection:
     image_size: (height, width) px; logits: (C,) float32; evidence: (C, h, w) float32, whose mean
     over places plus `evidence_bias` (C,) is the logit; to_image: (2, 3), model input px to image
     px; input_size: (height, width) of the model's input; foreign_score: distance from the
-    training images, above 1 where the image does not look like this line.
+    training images, above 1 where the image does not look like this line; masks: (K, h, w) uint8,
+    probability x 255 of each of `mask_classes` on a grid spread over the model's input, None where
+    the model does not segment.
     """
 
     name: str
@@ -53,12 +56,23 @@ class Inspection:
     to_image: NDArray[np.float64]
     part_found: bool
     milliseconds: Milliseconds
+    masks: NDArray[np.uint8] | None = None
+    mask_classes: tuple[str, ...] = ()
 
     def verdict(self, policy: Policy) -> Verdict:
         return rules.verdict(self.defect_score, self.foreign_score, policy, self.line)
 
-    def label(self, policy: Policy) -> str:
-        return rules.label(self.probabilities, self.defect_score, policy, self.line)
+    def labels(self, policy: Policy) -> tuple[str, ...]:
+        """The classes that the policy names, the most probable first; see `policy.labels`."""
+        return rules.labels(self.probabilities, self.defect_score, policy, self.line)
+
+    def main_class(self, policy: Policy) -> str:
+        """The class to explain first: the first label, else the most probable class."""
+        return next(iter(self.labels(policy)), self.ranking()[0][0])
+
+    def regions(self, policy: Policy) -> tuple[Region, ...]:
+        """The defect regions under the policy, the largest first; none without masks."""
+        return find_regions(self, policy)
 
     def ranking(self) -> list[tuple[str, float]]:
         """Classes and probabilities, the most probable first."""
@@ -83,7 +97,9 @@ class Inspection:
         return float((positive * cover).sum()) / total if total > 0 else None
 
     def as_json(self, policy: Policy) -> dict:
-        """The object that the command line and the page hand out for one image."""
+        """The object that the command line and the page hand out for one image: `labels` are all
+        classes with their probabilities, `label` those named by the policy, as one text."""
+        named = self.labels(policy)
         round_ms = {k: round(v, 2) for k, v in vars(self.milliseconds).items()}
         return {
             "path": self.name,
@@ -91,10 +107,12 @@ class Inspection:
             "bundle_version": self.bundle_version,
             "policy": policy.model_dump(),
             "verdict": self.verdict(policy).value,
-            "label": self.label(policy),
+            "label": rules.SEPARATOR.join(named),
             "defect_score": self.defect_score,
-            "labels": [{"name": n, "probability": p} for n, p in self.ranking()],
-            "regions": [],
+            "labels": [
+                {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
+            ],
+            "regions": [region.as_json() for region in self.regions(policy)],
             "foreign_score": self.foreign_score,
             "milliseconds": round_ms,
         }
@@ -164,9 +182,15 @@ class Inspector:
     def _inspection(self, entry: tuple, answer: dict, share: float) -> Inspection:
         name, size, tensor, placed, decode, ready = entry
         scaled = answer["logits"] / self.loaded.bundle.temperature
-        exp = np.exp(scaled - scaled.max())
-        values = (exp / exp.sum()).astype(float).tolist()
-        probabilities = dict(zip(self.line.class_names, values, strict=True))
+        if self.line.label_mode == "multilabel":
+            values = _sigmoid(scaled)
+        else:
+            values = np.exp(scaled - scaled.max())
+            values /= values.sum()
+        probabilities = dict(zip(self.line.class_names, values.astype(float).tolist(), strict=True))
+        masks = None
+        if self.loaded.bundle.mask_classes:
+            masks = np.rint(_sigmoid(answer[MASKS]) * 255).astype(np.uint8)
         return Inspection(
             name=name,
             line=self.line,
@@ -183,12 +207,18 @@ class Inspector:
             to_image=placed.to_image,
             part_found=placed.part_found,
             milliseconds=Milliseconds(decode * 1e3, share * 1e3, (ready + share) * 1e3),
+            masks=masks,
+            mask_classes=self.loaded.bundle.mask_classes,
         )
 
     def _foreign(self, embedding: NDArray[np.float32]) -> float:
         return float(
             foreign_distance(embedding[None], **self._usual)[0] / self.loaded.bundle.foreign.limit
         )
+
+
+def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
 
 
 def foreign_distance(

@@ -82,7 +82,7 @@ def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
             scale[:] = scale.max()
         to_image = _about_centre(np.diag(scale), ((width - 1) / 2, (height - 1) / 2), how)
         visible = inside = _covered(to_image, (height, width), how)
-    pixels = _warp(image, to_image, how)
+    pixels = warp(image, to_image, how)
     pixels[~visible] = 0
     return Placed(pixels, visible, inside, to_image, part is not None)
 
@@ -113,12 +113,12 @@ def prepare(image: NDArray[np.uint8], how: Preprocessing) -> tuple[NDArray[np.fl
 
 
 def map_to_image(
-    values: NDArray[np.float32],
+    values: NDArray[np.float32] | NDArray[np.uint8],
     to_image: NDArray[np.float64],
     input_size: tuple[int, int],
     image_size: tuple[int, int],
     fill: float = 0.0,
-) -> NDArray[np.float32]:
+) -> NDArray[np.float32] | NDArray[np.uint8]:
     """Values on the model's grid (h, w), drawn smoothly over the image's (H, W) pixels.
 
     `input_size` is the (height, width) of the model's input, over which the grid is spread;
@@ -165,10 +165,11 @@ def _covered(
     return on_y[:, None] & on_x[None, :]
 
 
-def _warp(
+def warp(
     image: NDArray[np.uint8], to_image: NDArray[np.float64], how: Preprocessing
 ) -> NDArray[np.uint8]:
-    """Sample `image` on the frame; shrink by area first where bilinear sampling would alias."""
+    """Sample `image` on the frame by the map `to_image`; shrink by area first where bilinear
+    sampling would alias."""
     shrink = float(np.sqrt(abs(np.linalg.det(to_image[:, :2]))))
     if shrink > 1.6:
         factor = 1.0 / shrink

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OUTPUTS = ("logits", "evidence", "embedding")
+MASKS = "masks"  # a further output of a model that segments
 Answer = dict[str, NDArray[np.float32]]
 
 
@@ -20,7 +21,8 @@ class Runtime(Protocol):
     name: str
 
     def run(self, images: NDArray[np.float32]) -> Answer:
-        """images (B, channels, H, W) float32 to the OUTPUTS, each with B first."""
+        """images (B, channels, H, W) float32 to the OUTPUTS, each with B first; and to MASKS
+        (B, K, h, w), log-odds, where the model has them."""
 
 
 class OpenVinoRuntime:
@@ -39,6 +41,8 @@ class OpenVinoRuntime:
             "CPU",
             {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
         )
+        named = set().union(*(output.names for output in self._compiled.outputs))
+        self._wanted = (*OUTPUTS, MASKS) if MASKS in named else OUTPUTS
         self._own = threading.local()
 
     def run(self, images: NDArray[np.float32]) -> Answer:
@@ -46,7 +50,7 @@ class OpenVinoRuntime:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         found = self._own.request.infer({0: images}, share_inputs=True)
-        return {name: np.array(found[name], np.float32) for name in OUTPUTS}
+        return {name: np.array(found[name], np.float32) for name in self._wanted}
 
 
 class OnnxRuntime:
@@ -63,10 +67,12 @@ class OnnxRuntime:
             str(model), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
+        named = {output.name for output in self._session.get_outputs()}
+        self._wanted = (*OUTPUTS, MASKS) if MASKS in named else OUTPUTS
 
     def run(self, images: NDArray[np.float32]) -> Answer:
-        found = self._session.run(list(OUTPUTS), {self._input: images})
-        return dict(zip(OUTPUTS, found, strict=True))
+        found = self._session.run(list(self._wanted), {self._input: images})
+        return dict(zip(self._wanted, found, strict=True))
 
 
 def load_runtime(model: Path) -> Runtime:

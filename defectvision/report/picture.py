@@ -1,4 +1,5 @@
-"""The annotated picture: the image with its heatmap, and below it what was decided and by what."""
+"""The annotated picture: the image with its heatmap and masks, and below it what was decided and
+by what."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from defectvision.inference.heatmap import (
     ticks,
 )
 from defectvision.inference.inspector import Inspection
+from defectvision.inference.masks import class_mask
 from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.regions import Region
 from defectvision.report.export import SYNTHETIC
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
@@ -43,18 +46,24 @@ def annotated_png(
     synthetic: bool = False,
     opacity: float = 0.7,
 ) -> bytes:
-    """A PNG of `image` (H, W) or (H, W, 3) uint8 with `heatmap` over it and a caption below.
+    """A PNG of `image` (H, W) or (H, W, 3) uint8 with `heatmap` and the masks over it and a caption
+    below.
 
     Without `heatmap` the exact evidence of `class_name` is drawn, or that of the label. Images
     above LONGEST px are scaled down and those below SHORTEST up, so that the caption is legible
     beside any of them; the caption then says so.
     """
-    label = inspection.label(policy)
     if heatmap is None:
-        heatmap = evidence_heatmap(inspection, class_name or label, loaded.bundle.temperature)
+        named = class_name or inspection.main_class(policy)
+        heatmap = evidence_heatmap(inspection, named, loaded.bundle.temperature)
     picture = _resized(image)
-    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity)
-    caption = _caption(picture.shape[1], inspection, policy, loaded, heatmap, synthetic)
+    regions = inspection.regions(policy)
+    # Under outlines the heatmap stays in the background.
+    faint = 0.6 if regions else 1.0
+    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity * faint)
+    if regions:
+        picture = _outlined(picture, inspection, policy)
+    caption = _caption(picture.shape[1], inspection, policy, loaded, heatmap, synthetic, regions)
     width = max(picture.shape[1], caption.width)
     sheet = Image.new("RGB", (width, picture.shape[0] + caption.height), PAPER)
     sheet.paste(Image.fromarray(picture), ((sheet.width - picture.shape[1]) // 2, 0))
@@ -86,16 +95,18 @@ def _caption(
     loaded: LoadedBundle,
     heatmap: Heatmap,
     synthetic: bool,
+    regions: tuple[Region, ...],
 ) -> Image.Image:
     """The strip below the picture, at least SHORTEST px wide."""
     width = max(width, SHORTEST)
     unit = width / 60  # the caption grows with the picture
-    sheet = Image.new("RGB", (width, int(13.2 * unit)), PAPER)
+    sheet = Image.new(
+        "RGB", (width, int((13.2 + 0.8 * (inspection.masks is not None)) * unit)), PAPER
+    )
     draw = ImageDraw.Draw(sheet)
     big = ImageFont.load_default(round(2.1 * unit))
     text = ImageFont.load_default(round(1.15 * unit))
-    verdict, label = inspection.verdict(policy), inspection.label(policy)
-    title = next(c.title for c in inspection.line.classes if c.name == label)
+    verdict = inspection.verdict(policy)
     x, y = 1.2 * unit, 1.0 * unit
 
     word = verdict.value.upper()
@@ -103,7 +114,7 @@ def _caption(
     box = (x, y, x + wide + 2.4 * unit, y + 3.4 * unit)
     draw.rounded_rectangle(box, 0.4 * unit, COLOURS[verdict])
     draw.text((x + 1.2 * unit, y + 1.7 * unit), word, PAPER, big, anchor="lm")
-    said = f"{_plain(title)}  {inspection.probabilities[label]:.3f}"
+    said = _fitted(draw, _named(inspection, policy), big, width - box[2] - 14 * unit)
     draw.text((box[2] + 1.4 * unit, y + 1.7 * unit), said, INK, big, anchor="lm")
     if synthetic:
         mark = SYNTHETIC.upper()
@@ -113,22 +124,74 @@ def _caption(
         draw.text((left + 0.8 * unit, y + 1.7 * unit), mark, INK, text, anchor="lm")
 
     height, across = inspection.image_size
+    measured = [_regions_line(regions, policy)] if inspection.masks is not None else []
     lines = [
+        *measured,
         _policy_line(inspection, policy),
         f"{_plain(inspection.name)}  ({across} x {height} px)",
         f"Line {loaded.line.name}, bundle {loaded.bundle.name}, version {loaded.version}",
     ]
-    y += 4.6 * unit
+    y += (4.6 - 0.7 * len(measured)) * unit
     for line in lines:
         draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
-        y += 1.75 * unit
+        y += (1.75 - 0.2 * len(measured)) * unit
     _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
     foreign = "does not look like this line" if inspection.foreign_score > 1 else ""
     notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else "", foreign]
     small = ImageFont.load_default(round(unit))
     note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
-    draw.text((x, 11.1 * unit), note, SOFT, small)
+    draw.text((x, (11.1 + 0.8 * len(measured)) * unit), note, SOFT, small)
     return sheet
+
+
+def _outlined(
+    picture: NDArray[np.uint8], inspection: Inspection, policy: Policy
+) -> NDArray[np.uint8]:
+    """`picture` (H, W, 3), of the image in any size, with each class's mask filled and outlined."""
+    height, width = picture.shape[:2]
+    thick = max(1, round(max(height, width) / 700))
+    for name in inspection.mask_classes:
+        mask = class_mask(inspection, name, policy).astype(np.uint8)
+        if not mask.any():
+            continue
+        # Not nearest: a region of a few px must not vanish from a picture that is scaled down.
+        how = cv2.INTER_LINEAR if height >= mask.shape[0] else cv2.INTER_AREA
+        cover = cv2.resize(mask.astype(np.float32), (width, height), interpolation=how)
+        on = (cover >= 0.5 if height >= mask.shape[0] else cover > 0.15).astype(np.uint8)
+        colour = np.array(_colour(inspection, name), np.float32)
+        inside = on > 0
+        picture = picture.copy()
+        picture[inside] = np.rint(0.65 * picture[inside] + 0.35 * colour).astype(np.uint8)
+        outlines, _ = cv2.findContours(on, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(picture, outlines, -1, colour.tolist(), thick, cv2.LINE_AA)
+    return picture
+
+
+def _colour(inspection: Inspection, class_name: str) -> tuple[int, int, int]:
+    colour = next(c.colour for c in inspection.line.classes if c.name == class_name)
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _named(inspection: Inspection, policy: Policy) -> str:
+    """The labels and their probabilities."""
+    titles = {c.name: c.title for c in inspection.line.classes}
+    named = [
+        f"{_plain(titles[n])}  {inspection.probabilities[n]:.3f}" for n in inspection.labels(policy)
+    ]
+    return ", ".join(named) or "No defect"
+
+
+def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
+    """How many regions, the largest one's size, and the numbers that they were cut by."""
+    least = f"smallest {policy.smallest_region_px} px" if policy.smallest_region_px else ""
+    if not regions:
+        return f"No region{f' ({least})' if least else ''}"
+    top = regions[0]
+    size = f"{top.area_px} px, {top.length_px:.0f} x {top.width_px:.0f} px"
+    if policy.mm_per_px is not None:
+        size = f"{top.area_mm2:.4g} mm2, {top.length_mm:.3g} x {top.width_mm:.3g} mm"
+    count = "1 region" if len(regions) == 1 else f"{len(regions)} regions"
+    return ", ".join(filter(None, (f"{count}, the largest {size}", least)))
 
 
 def _policy_line(inspection: Inspection, policy: Policy) -> str:

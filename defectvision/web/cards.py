@@ -11,9 +11,10 @@ from typing import Literal
 from defectvision.inference.bundle import Line, LoadedBundle
 from defectvision.inference.heatmap import EXACT as EXACT
 from defectvision.inference.inspector import Inspection
-from defectvision.inference.policy import FOREIGN, Verdict
+from defectvision.inference.policy import FOREIGN, Policy, Verdict
 
 SYNTHETIC_MARK = "Synthetic sample"
+NO_DEFECT = "No defect"  # what a part without any label is called
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ def tile_label(look: Look) -> str:
 
 def class_title(line: Line, name: str) -> str:
     return next(c.title for c in line.classes if c.name == name)
+
+
+def label_title(inspection: Inspection, policy: Policy) -> str:
+    """The labels as people read them."""
+    titles = [class_title(inspection.line, name) for name in inspection.labels(policy)]
+    return ", ".join(titles) or NO_DEFECT
 
 
 def probability_bars(inspection: Inspection) -> str:
@@ -136,8 +143,9 @@ def empty_state(line: Line, loaded: LoadedBundle, failed: bool) -> None:
         st.markdown("None of the files could be inspected; each says why beside the upload.")
     st.markdown(
         "Drop images or a zip file into **Images or zip files** on the left. Each image gets its "
-        "label, its scores and a heatmap of what the model saw; the policy on the left turns the "
-        "scores into verdicts."
+        "label, its scores and a heatmap of what the model saw"
+        f"{', with its defects outlined and measured' if loaded.bundle.mask_classes else ''}; the "
+        "policy on the left turns the scores into verdicts."
         if line.can_accept
         else "Drop images or a zip file into **Images or zip files** on the left. Each image gets "
         "the name of the defect it shows, and a heatmap of what the model saw."

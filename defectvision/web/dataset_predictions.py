@@ -7,6 +7,7 @@ import streamlit as st
 from defectvision.audit.study import Study
 from defectvision.inference.bundle import BundleError, list_lines
 from defectvision.inference.images import ImageError
+from defectvision.inference.policy import SEPARATOR
 from defectvision.settings import settings
 from defectvision.web.dataset_words import plain
 
@@ -45,7 +46,7 @@ def _predict(study: Study, line: str) -> dict[int, str]:
     found: dict[int, str] = {}
     for done, inspection in enumerate(inspector.inspect_many(files), 1):
         if not isinstance(inspection, ImageError):
-            found[int(inspection.name)] = inspection.label(inspector.policy)
+            found[int(inspection.name)] = SEPARATOR.join(inspection.labels(inspector.policy))
         if done % 16 == 0:
             bar.progress(done / len(images), f"Predicting: {done:,} of {len(paths):,}")
     bar.empty()

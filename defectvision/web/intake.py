@@ -16,7 +16,8 @@ from defectvision.web.bundles import inspector
 from defectvision.web.state import Work
 
 SAMPLES = 6  # drawn at a time, about as many of each class
-DRAWN_LINES = frozenset({"casting", "neu-surface"})  # those that data.synthetic can draw
+# Those that data.synthetic can draw.
+DRAWN_LINES = frozenset({"casting", "neu-surface", "magnetic-tile", "severstal-strip"})
 FILE_TYPES = sorted(s.lstrip(".") for s in IMAGE_SUFFIXES | (ARCHIVE_SUFFIXES & {".zip"}))
 
 

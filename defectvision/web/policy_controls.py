@@ -1,6 +1,8 @@
-"""The choice of line and bundle, and the two thresholds of the policy in force."""
+"""The choice of line and bundle, and the policy in force."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -9,6 +11,8 @@ from defectvision.inference.bundle import BundleError, Line, LoadedBundle
 from defectvision.inference.policy import Policy
 from defectvision.web.bundles import bundle_names, find_lines, loaded_bundle
 from defectvision.web.cards import plain
+from defectvision.web.mask_controls import mask_controls
+from defectvision.web.policy_widgets import current_key, key_showing, policy_number
 from defectvision.web.state import Work
 
 STEP = 0.005
@@ -59,47 +63,42 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
         return None
 
 
-def _current_key(name: str) -> str:
-    return f"{name}-{st.session_state.setdefault(f'{name}-count', 0)}"
-
-
-def _key_showing(name: str, value: float | tuple[float, float]) -> str:
-    """The key under which the widget `name` shows `value`.
-
-    A widget that shows something else is replaced, not set: until the page hears of a new value it
-    sends the old one with whatever its user does next, which the server would take for a move of
-    this widget back to where it was. What comes in under an older key is such an echo.
-    """
-    if st.session_state.get(_current_key(name), value) != value:
-        st.session_state[f"{name}-count"] += 1
-    key = _current_key(name)
-    st.session_state.setdefault(key, value)
-    return key
-
-
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
-    """The thresholds. The session's work holds them; the widgets only show and move them, so that
-    they survive a change of page, line or bundle."""
+    """The policy in force. The session's work holds it; the widgets only show and move it, so that
+    it survives a change of page, line or bundle."""
     policy = work.policy(loaded)
-    if not loaded.line.can_accept:
+    if loaded.line.can_accept:
+        _verdict_thresholds(work, loaded, policy)
+    else:
         st.info(
             "This line names defects. Its data has no good surface, so it cannot accept a part: "
             "there is no threshold to set."
         )
-        return policy
+    mask_controls(work, loaded, policy)
+    if loaded.line.can_accept or loaded.bundle.mask_classes:
+        st.button(
+            "Back to the bundle's policy",
+            icon=":material/undo:",
+            disabled=policy == loaded.bundle.policy,
+            on_click=work.reset_policy,
+            args=(loaded,),
+            help=f"Accept below {loaded.bundle.policy.accept_below:.3g}, reject above "
+            f"{loaded.bundle.policy.reject_above:.3g}"
+            f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
+        )
+    return policy
+
+
+def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> None:
     which = f"{loaded.line.name}/{loaded.bundle.name}"
     slider = f"thresholds-{which}"
 
     def slid(key: str) -> None:
-        if key == _current_key(slider):
+        if key == current_key(slider):
             accept, reject = st.session_state[key]
-            work.set_policy(loaded, Policy(accept_below=accept, reject_above=reject))
+            work.change_policy(loaded, accept_below=accept, reject_above=reject)
 
-    def typed(name: str, widget: str, key: str) -> None:
-        if key == _current_key(widget):
-            work.set_threshold(loaded, name, st.session_state[key])
-
-    key = _key_showing(slider, (policy.accept_below, policy.reject_above))
+    key = key_showing(slider, (policy.accept_below, policy.reject_above))
     st.slider(
         "Accept below, reject above",
         0.0,
@@ -117,26 +116,14 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
         ("accept_below", "reject_above"),
         strict=True,
     ):
-        widget = f"{name}-{which}"
-        key = _key_showing(widget, getattr(policy, name))
-        column.number_input(
+        policy_number(
             title,
-            0.0,
-            1.0,
+            f"{name}-{which}",
+            getattr(policy, name),
+            partial(work.set_threshold, loaded, name),
+            container=column,
+            min_value=0.0,
+            max_value=1.0,
             step=0.01,
             format="%.3f",
-            key=key,
-            on_change=typed,
-            args=(name, widget, key),
         )
-    changed = policy != loaded.bundle.policy
-    st.button(
-        "Back to the bundle's policy",
-        icon=":material/undo:",
-        disabled=not changed,
-        on_click=work.reset_policy,
-        args=(loaded,),
-        help=f"Accept below {loaded.bundle.policy.accept_below:.3g}, reject above "
-        f"{loaded.bundle.policy.reject_above:.3g}.",
-    )
-    return policy

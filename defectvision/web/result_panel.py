@@ -10,6 +10,7 @@ from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.heatmap import EXACT
 from defectvision.inference.inspector import Inspection
 from defectvision.inference.policy import FOREIGN, Policy, Verdict
+from defectvision.inference.regions import Region
 from defectvision.web import cards
 from defectvision.web.explain import GRADIENT_METHODS, why_no_gradients
 from defectvision.web.state import Result, Work
@@ -40,13 +41,23 @@ def steps(work: Work, line: str, results: Sequence[Result], result: Result) -> N
     st.html(cards.heading(result.entry.name, note))
 
 
-def verdict_card(result: Result, policy: Policy, loaded: LoadedBundle) -> None:
+def verdict_card(
+    result: Result, policy: Policy, loaded: LoadedBundle, regions: Sequence[Region] = ()
+) -> None:
     """Verdict, label and probabilities, and what speaks against trusting them."""
     found = result.inspection
     assert found is not None
-    verdict, label = found.verdict(policy), found.label(policy)
-    title = cards.plain(cards.class_title(found.line, label))
-    said = f"**{title}**, probability {found.probabilities[label]:.3f}. {_because(found, policy)}"
+    verdict, labels = found.verdict(policy), found.labels(policy)
+    title = cards.plain(cards.label_title(found, policy))
+    if labels:
+        values = [f"{found.probabilities[name]:.3f}" for name in labels]
+        titles = [cards.plain(cards.class_title(found.line, name)) for name in labels]
+        named = [f"**{t}** {p}" for t, p in zip(titles, values, strict=True)]
+        one = f"**{title}**, probability {values[0]}"
+        title = one if len(labels) == 1 else f"Probability of {', '.join(named)}"
+    else:
+        title = f"**{title}**"
+    said = f"{title}. {_because(found, policy)} {_regions_said(verdict, regions)}".rstrip()
     box = {Verdict.ACCEPT: st.success, Verdict.REVIEW: st.warning, Verdict.REJECT: st.error}
     look = cards.LOOKS[verdict]
     with st.container(key="verdict"):
@@ -78,12 +89,20 @@ def _because(found: Inspection, policy: Policy) -> str:
     return f"{score}, between {policy.accept_below:.3g} and {policy.reject_above:.3g}."
 
 
+def _regions_said(verdict: Verdict, regions: Sequence[Region]) -> str:
+    """The verdict comes from the score: a mask that says otherwise is worth a look."""
+    if verdict != Verdict.ACCEPT or not regions:
+        return ""
+    count = "A region is" if len(regions) == 1 else f"{len(regions)} regions are"
+    return f"{count} outlined all the same, the largest {regions[0].area_px:,} px."
+
+
 def explanation_controls(
     found: Inspection, policy: Policy, loaded: LoadedBundle
 ) -> tuple[str, str]:
     """The class whose evidence is shown, and the method."""
     line = found.line
-    label = found.label(policy)
+    label = found.main_class(policy)
     chosen = st.selectbox(
         "Heatmap for",
         ["", *line.class_names],

@@ -8,12 +8,13 @@ import streamlit as st
 
 from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.regions import Region
 from defectvision.web.cards import (
     LOOKS,
     NOT_INSPECTED,
     SYNTHETIC_MARK,
     Look,
-    class_title,
+    label_title,
     tile_label,
 )
 from defectvision.web.state import Result, Work, count_verdicts
@@ -45,16 +46,19 @@ def results_table(
     rows = []
     for result in results:
         found = result.inspection
-        label = found.label(policy) if found else None
+        labels = found.labels(policy) if found else ()
+        regions = work.regions(result, policy)
         look = LOOKS[found.verdict(policy)] if found else NOT_INSPECTED
         rows.append(
             {
                 "picture": result.entry.thumbnail or None,
                 "name": result.entry.name,
                 "verdict": [f"{look.sign} {look.word}"],
-                "label": class_title(line, label) if label else "",
-                "probability": found.probabilities[label] if found and label else None,
+                "label": label_title(found, policy) if found else "",
+                "probability": found.probabilities[labels[0]] if found and labels else None,
                 "defect_score": found.defect_score if found else None,
+                "regions": len(regions) if found else None,
+                "largest": _largest(regions),
                 "note": _note(result),
             }
         )
@@ -67,6 +71,9 @@ def results_table(
     looks = [*LOOKS.values(), NOT_INSPECTED]
     number = st.column_config.NumberColumn
     hidden = {} if line.can_accept else {"defect_score": None}
+    if not loaded.bundle.mask_classes:
+        hidden |= {"regions": None, "largest": None}
+    unit, digits = ("px", "%d") if policy.mm_per_px is None else ("mm²", "%.2f")
 
     def clicked() -> None:
         selection = st.session_state[key]["selection"]
@@ -96,10 +103,19 @@ def results_table(
             "label": st.column_config.TextColumn("Label"),
             "probability": number("Probability", format="%.3f"),
             "defect_score": number("Defect score", format="%.3f"),
+            "regions": number("Regions", format="%d"),
+            "largest": number(f"Largest, {unit}", format=digits),
             "note": st.column_config.TextColumn("Note"),
             **hidden,
         },
     )
+
+
+def _largest(regions: Sequence[Region]) -> float | None:
+    """Area of the largest region, in mm² where the scale is known, else in px."""
+    if not regions:
+        return None
+    return regions[0].area_px if regions[0].area_mm2 is None else regions[0].area_mm2
 
 
 def _note(result: Result) -> str:

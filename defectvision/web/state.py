@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.images import ImageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from defectvision.inference.inspector import Inspection, Inspector
+    from defectvision.inference.regions import Region
     from defectvision.inference.sources import Upload
 
 LONGEST_NAME = 200
@@ -65,6 +66,7 @@ class Work:
     found: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
     heatmaps: dict[tuple[str, str, str, str], NDArray[np.float32]] = field(default_factory=dict)
     policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
+    measured: dict[tuple[str, str], tuple[tuple, tuple[Region, ...]]] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
     sample_seed: int = 0
@@ -144,6 +146,7 @@ class Work:
         self.content = {d: data for d, data in self.content.items() if d in digests}
         self.found = {key: v for key, v in self.found.items() if key[0] in digests}
         self.heatmaps = {key: v for key, v in self.heatmaps.items() if key[0] in digests}
+        self.measured = {key: v for key, v in self.measured.items() if key[0] in digests}
 
     # --- inspections ---------------------------------------------------------------------
 
@@ -177,6 +180,22 @@ class Work:
                 results.append(Result(entry, replace(answer, name=entry.name), None))
         return results
 
+    def regions(self, result: Result, policy: Policy) -> tuple[Region, ...]:
+        """The regions of an inspected image, measured again only where the policy cuts them
+        otherwise; a new scale only relabels them."""
+        found = result.inspection
+        if found is None or found.masks is None:
+            return ()
+        key = (result.entry.digest, found.bundle_version)
+        cut = (policy.smallest_region_px, *map(policy.mask_threshold, found.mask_classes))
+        if self.measured.get(key, ((), ()))[0] != cut:
+            self.measured[key] = cut, found.regions(policy)
+        regions = self.measured[key][1]
+        if regions and regions[0].mm_per_px != policy.mm_per_px:
+            regions = tuple(replace(region, mm_per_px=policy.mm_per_px) for region in regions)
+            self.measured[key] = cut, regions
+        return regions
+
     # --- the open image ------------------------------------------------------------------
 
     def open_result(self, line: str, results: list[Result]) -> Result | None:
@@ -205,15 +224,25 @@ class Work:
     def reset_policy(self, loaded: LoadedBundle) -> None:
         self.policies.pop(_whose(loaded), None)
 
+    def change_policy(self, loaded: LoadedBundle, **changes: Any) -> None:
+        """Set fields of the policy in force and keep the others; raises ValidationError."""
+        now = self.policy(loaded)
+        self.set_policy(loaded, Policy.model_validate({**now.model_dump(), **changes}))
+
+    def set_class_value(self, loaded: LoadedBundle, name: str, of: str, value: float) -> None:
+        """Set the threshold of class `of` in the field `name` of the policy in force."""
+        values = {**getattr(self.policy(loaded), name), of: min(max(value, 0.0), 1.0)}
+        self.change_policy(loaded, **{name: values})
+
     def set_threshold(self, loaded: LoadedBundle, name: str, value: float) -> None:
         """Move one threshold; the other one gives way where they would cross."""
         now = self.policy(loaded)
         value = min(max(value, 0.0), 1.0)
         if name == "accept_below":
-            changed = Policy(accept_below=value, reject_above=max(value, now.reject_above))
+            changed = {"accept_below": value, "reject_above": max(value, now.reject_above)}
         else:
-            changed = Policy(accept_below=min(value, now.accept_below), reject_above=value)
-        self.set_policy(loaded, changed)
+            changed = {"accept_below": min(value, now.accept_below), "reject_above": value}
+        self.change_policy(loaded, **changed)
 
 
 def _whose(loaded: LoadedBundle) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """The project's own picture viewer: an image and its heatmap, zoomed and compared in the browser.
 
 The page's files lie in `viewer/`: plain JavaScript and CSS, nothing to build. Nothing that depends
-on the policy is sent, so a moved threshold does not send the picture again.
+on the policy is sent with the picture, so a moved threshold does not send it again: the masks,
+which the policy cuts, come with the table of their regions, which hands them over.
 """
 
 from __future__ import annotations
@@ -16,25 +17,50 @@ from numpy.typing import NDArray
 
 from defectvision.inference.heatmap import Heatmap, legend_colours, tick_text, ticks
 from defectvision.inference.inspector import Inspection
+from defectvision.inference.policy import Policy
+from defectvision.web.mask_layers import mask_data
 from defectvision.web.pictures import data_url, viewer_picture
 
 ASSETS = Path(__file__).parent / "viewer"
+WIDE = 2.2  # width over height, as in viewer.js
 HEATMAP_SIDE = 640  # px; the grid is far coarser, the browser smooths the rest
 
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Registered on the first use in a process: registration needs the running server."""
-    html, css, js = (
-        (ASSETS / f"viewer.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
-    )
+    html = _asset("viewer.html")
+    css = _asset("viewer.css") + _asset("masks.css")
+    js = _asset("link.js") + _asset("masks.js") + _asset("viewer.js")
     return st.components.v2.component("defectvision_viewer", html=html, css=css, js=js)
 
 
+@lru_cache(maxsize=1)
+def _table() -> Any:
+    html, css = _asset("table.html"), _asset("table.css")
+    js = _asset("link.js") + _asset("table.js")
+    return st.components.v2.component("defectvision_regions", html=html, css=css, js=js)
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text("utf-8")
+
+
+def is_wide(inspection: Inspection) -> bool:
+    """Whether the picture is a strip, which needs the page's whole width to be seen."""
+    height, width = inspection.image_size
+    return width > WIDE * height
+
+
 def picture_viewer(
-    data: bytes, digest: str, inspection: Inspection, heatmap: Heatmap, mark: str = ""
+    data: bytes,
+    digest: str,
+    inspection: Inspection,
+    heatmap: Heatmap,
+    mark: str = "",
 ) -> None:
-    """Show an image file's picture with `heatmap` over it; `mark` is written on the picture."""
+    """Show an image file's picture with `heatmap` over it, and the masks that `regions_table`
+    brings; `mark` is written on the picture."""
     height, width = inspection.image_size
     _component()(
         key="viewer",
@@ -46,9 +72,22 @@ def picture_viewer(
             "picture": viewer_picture(data),
             "mark": mark,
             "heat": heatmap_data(inspection, heatmap),
+            "masks": _masks_id(digest, inspection),
         },
         height="content",
     )
+
+
+def regions_table(digest: str, inspection: Inspection, policy: Policy) -> None:
+    """Show the regions that the policy cuts, linked with the picture; nothing without masks."""
+    if inspection.masks is not None:
+        content = {"id": _masks_id(digest, inspection), **mask_data(inspection, policy)}
+        _table()(key="regions", data=content, height="content")
+
+
+def _masks_id(digest: str, inspection: Inspection) -> str | None:
+    """Whose masks are meant: those of one image under one bundle."""
+    return None if inspection.masks is None else f"{digest}/{inspection.bundle_version}"
 
 
 def heatmap_data(inspection: Inspection, heatmap: Heatmap) -> dict[str, Any]:

@@ -72,9 +72,9 @@ def test_verdict_and_json_are_functions_of_the_policy(inspector):
     strict = Policy(accept_below=0.0, reject_above=score)
     lenient = Policy(accept_below=1.0, reject_above=1.0)
     assert found.verdict(strict) is Verdict.REJECT
-    assert found.label(strict) == "def"
+    assert found.labels(strict) == ("def",)
     assert found.verdict(lenient) is Verdict.ACCEPT
-    assert found.label(lenient) == "ok"
+    assert found.labels(lenient) == ("ok",)
     content = found.as_json(lenient)
     assert content["verdict"] == "accept"
     assert content["policy"] == lenient.model_dump()

@@ -17,9 +17,10 @@ from defectvision.inference.bundle import load_bundle
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.inspector import Inspection, Inspector
 from defectvision.inference.policy import Policy
-from defectvision.report.export import result_json, results_csv, safe_cell
+from defectvision.report.export import regions_csv, result_json, results_csv, safe_cell
 from defectvision.report.picture import COLOURS, annotated_png
 from tests.bundles import write_bundle
+from tests.strips import encoded, steel, strip_with
 
 STRICT, WIDE = Policy(accept_below=0.3, reject_above=0.7), Policy(accept_below=0, reject_above=1)
 
@@ -73,6 +74,53 @@ def test_a_line_without_a_good_class_leaves_its_defect_score_empty(inspectors) -
     (row,) = read(results_csv([one], model.policy, model.loaded))
     assert row["defect_score"] == "" and row["verdict"] in {"reject", "review"}
     assert {f"probability_{n}" for n in model.line.class_names} <= row.keys()
+
+
+def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
+    write_bundle(tmp_path, "severstal-strip", "unet")
+    model = Inspector(load_bundle(tmp_path, "severstal-strip"))
+    strip = model.inspect(encoded(strip_with()), "=strip.png")
+    clean = model.inspect(encoded(steel()), "clean.png")
+    thresholds = {"1": 0.01, "2": 0.1}
+    policy = Policy(smallest_region_px=20, mm_per_px=0.5, class_thresholds=thresholds)
+    table = read(results_csv([strip, clean], policy, model.loaded, [ImageError("b.png", "x", "y")]))
+    assert [r["label"] for r in table] == ["3|2|1", "", ""]
+    assert [r["regions"] for r in table] == ["3", "0", ""]
+    assert [r["largest_area_mm2"] for r in table] == ["1000", "", ""]
+    assert table[1]["probability"] == "" and table[2]["error"] == "x. y"
+    cut = {
+        "smallest_region_px": "20",
+        "mm_per_px": "0.5",
+        "mask_threshold_3": "0.5",
+        "class_threshold_1": "0.01",
+    }
+    assert all(row.items() >= cut.items() for row in table)
+    regions = read(regions_csv([strip, clean], policy, model.loaded, {"=strip.png"}))
+    assert [(r["name"], r["class"], r["area_px"]) for r in regions] == [
+        ("'=strip.png", "3", "4000"), ("'=strip.png", "2", "900"), ("'=strip.png", "1", "121"),
+    ]  # fmt: skip
+    assert (regions[0]["length_mm"], regions[0]["width_mm"]) == ("50", "20")
+    assert all(r.items() >= cut.items() and r["source"] for r in regions)
+
+
+def test_the_picture_shows_the_masks_in_their_colours(tmp_path) -> None:
+    write_bundle(tmp_path, "severstal-strip", "unet")
+    model = Inspector(load_bundle(tmp_path, "severstal-strip"))
+    image = strip_with()
+    found = model.inspect(encoded(image), "strip.png")
+
+    def drawn(policy: Policy) -> np.ndarray:
+        data = annotated_png(image, found, policy, model.loaded, opacity=0)
+        return np.asarray(Image.open(io.BytesIO(data)))[:256].astype(int)
+
+    shown = drawn(Policy(smallest_region_px=20))
+    grey = np.abs(shown - shown.mean(2, keepdims=True)).max(2) < 3
+    plate, slit = shown[60, 250], shown[165, 905]
+    assert plate[1] > plate[0] + 30  # class 3 is green
+    assert slit[0] > slit[2] + 50  # class 2 is orange
+    assert grey[30:33, 1500:1503].all()  # the speck is smaller than the smallest region
+    without = drawn(Policy(smallest_region_px=1000))
+    assert abs(without[165, 905] - without[165, 905].mean()).max() < 3
 
 
 def test_files_that_failed_are_rows_with_their_reason(inspectors, found) -> None:

@@ -165,7 +165,7 @@ def test_downloads_agree_with_the_policy_in_force(inspected: Dashboard, tmp_path
 
     found = json.loads(inspected.download("JSON", tmp_path))
     assert found["verdict"] == "review" and found["path"] == "defect.png"
-    assert found["policy"] == {"accept_below": 0.3, "reject_above": 0.999}
+    assert found["policy"].items() >= {"accept_below": 0.3, "reject_above": 0.999}.items()
     assert found["defect_score"] == pytest.approx(score, rel=1e-5)
     assert found["bundle_version"] == rows[0]["bundle_version"]
 

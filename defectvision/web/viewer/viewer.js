@@ -3,7 +3,9 @@
 const CLOSE = 4; // screen px per image px from which single px are shown as such
 const instances = new WeakMap();
 // What the eye has settled on stays from one image to the next, and when the page is left.
-const kept = { opacity: 70, wipe: 0 };
+const kept = { opacity: 70, wipe: 0, masks: 60, layers: "masks" };
+const WIDE = 2.2; // width over height from which the picture stands above everything else
+const STILL = 4; // screen px that a click may move
 
 class Viewer {
   constructor(root) {
@@ -15,6 +17,7 @@ class Viewer {
     this.view = { scale: 1, x: 0, y: 0 };
     this.observer = new ResizeObserver(() => (this.fitted ? this.fit() : this.draw()));
     this.observer.observe(this.stage);
+    this.masks = new Masks(this, this.find);
     this.listen();
   }
 
@@ -51,10 +54,37 @@ class Viewer {
       item.append(swatch, text);
       return item;
     });
+    const aspect = data.width / data.height;
+    this.find(".viewer").classList.toggle("wide", aspect > WIDE);
+    this.find(".viewer").classList.toggle("segmented", data.masks !== null);
+    this.stage.style.setProperty("--aspect", aspect);
+    this.showMasks();
     this.find(".opacity").value = kept.opacity;
+    this.find(".mask-opacity").value = kept.masks;
     this.find(".wipe").value = kept.wipe;
     if (another) this.fit();
     else this.draw();
+  }
+
+  // The masks come apart from the picture; those of another image are not drawn over this one.
+  showMasks() {
+    if (!this.data) return;
+    this.masks.show(this.data.masks);
+    this.showLayers();
+  }
+
+  showLayers() {
+    const segments = this.data.masks !== null;
+    this.masked = segments && kept.layers !== "heat";
+    this.heated = !segments || kept.layers !== "masks";
+    this.find(".layers").hidden = !segments;
+    for (const name of [".chips", ".mask-slide"]) this.find(name).hidden = !this.masked;
+    this.find(".masks").toggleAttribute("hidden", !this.masked);
+    for (const name of [".heat", ".heat-slide", ".legend"]) this.find(name).hidden = !this.heated;
+    for (const radio of this.find(".layers").querySelectorAll("input")) {
+      radio.checked = radio.value === kept.layers;
+    }
+    this.draw();
   }
 
   source(image, url) {
@@ -105,6 +135,20 @@ class Viewer {
     this.moved();
   }
 
+  // Brings a box of the picture (left, top, width, height in px) into the middle.
+  look([left, top, across, down]) {
+    const { width, height } = this.room();
+    const near = Math.min(CLOSE, width / (3 * across), height / (1.6 * down));
+    const scale = Math.max(this.fitScale(), near);
+    this.view = {
+      scale,
+      x: width / 2 - (left + across / 2) * scale,
+      y: height / 2 - (top + down / 2) * scale,
+    };
+    this.layer.classList.add("glide");
+    this.moved();
+  }
+
   // A part of the picture always stays in sight, so that nobody loses it.
   moved() {
     const { width, height } = this.room();
@@ -129,7 +173,14 @@ class Viewer {
       const edge = (kept.wipe / 100) * this.room().width;
       const heat = this.find(".heat");
       heat.style.opacity = kept.opacity / 100;
-      heat.style.clipPath = `inset(0 0 0 ${kept.wipe ? Math.max(0, (edge - x) / scale) : 0}px)`;
+      const plain = `inset(0 0 0 ${kept.wipe ? Math.max(0, (edge - x) / scale) : 0}px)`;
+      heat.style.clipPath = plain;
+      const masks = this.find(".masks");
+      masks.style.clipPath = kept.wipe ? plain : "";
+      masks.style.setProperty("--scale", scale);
+      masks.style.setProperty("--fill", (kept.masks / 100) * 0.6);
+      masks.style.setProperty("--edge", Math.min(1, (kept.masks / 100) * 1.6));
+      this.find(".mask-value").textContent = `${kept.masks} %`;
       this.find(".divider").hidden = kept.wipe === 0;
       this.find(".divider").style.left = `${edge}px`;
       this.find(".opacity-value").textContent = `${kept.opacity} %`;
@@ -146,6 +197,7 @@ class Viewer {
     const { width, height, heat } = this.data;
     if (px < 0 || py < 0 || px >= width || py >= height) return "";
     const place = `x ${Math.floor(px)}, y ${Math.floor(py)} px`;
+    if (!this.heated) return place;
     // Pixel centres lie on whole numbers in the map, corners here.
     const [a, b, c, d, e, f] = heat.to_grid;
     const column = a * (px - 0.5) + b * (py - 0.5) + c;
@@ -187,6 +239,7 @@ class Viewer {
     stage.addEventListener("dblclick", () => this.fit());
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.move(event));
+    stage.addEventListener("pointerup", (event) => this.up(event));
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       stage.addEventListener(end, (event) => {
         this.pointers.delete(event.pointerId);
@@ -199,6 +252,14 @@ class Viewer {
     this.find(".opacity").addEventListener("input", (event) => {
       kept.opacity = Number(event.target.value);
       this.draw();
+    });
+    this.find(".mask-opacity").addEventListener("input", (event) => {
+      kept.masks = Number(event.target.value);
+      this.draw();
+    });
+    this.find(".layers").addEventListener("change", (event) => {
+      kept.layers = event.target.value;
+      this.showLayers();
     });
     this.find(".wipe").addEventListener("input", (event) => {
       kept.wipe = Number(event.target.value);
@@ -215,6 +276,7 @@ class Viewer {
   }
 
   down(event) {
+    this.pressed = { ...this.at(event), region: this.masks.at(event) };
     this.stage.setPointerCapture(event.pointerId);
     this.layer.classList.remove("glide");
     this.wiping = event.target.closest(".divider") !== null;
@@ -222,9 +284,21 @@ class Viewer {
     this.stage.classList.add("held");
   }
 
+  // A press that does not move chooses the region under it, or none.
+  up(event) {
+    const now = this.at(event);
+    const still = Math.hypot(now.x - this.pressed?.x, now.y - this.pressed?.y) <= STILL;
+    if (still && this.masked && !this.wiping) {
+      choose(this.pressed.region, "picture");
+    }
+    this.pressed = null;
+  }
+
   move(event) {
     const now = this.at(event);
-    if (this.data) this.find(".readout").textContent = this.read(now);
+    const region = link.regions[this.masks.at(event)];
+    const over = region ? ` · ${region.title}` : "";
+    if (this.data) this.find(".readout").textContent = this.read(now) + over;
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     if (this.wiping) {
@@ -271,6 +345,7 @@ export default function (component) {
   viewer.show(data);
   return () => {
     viewer.observer.disconnect();
+    viewer.masks.end();
     instances.delete(parentElement);
   };
 }

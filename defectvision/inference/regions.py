@@ -1,0 +1,123 @@
+"""Connected defect areas and their measures, in px and, where the scale is known, in mm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.inference.masks import Areas, ClassAreas, class_areas
+
+if TYPE_CHECKING:
+    from defectvision.inference.inspector import Inspection
+    from defectvision.inference.policy import Policy
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected area of a class.
+
+    length_px and width_px: sides of the smallest rectangle around it, at any angle; x_px, y_px:
+    its centroid, pixel centres on whole numbers; left_px to height_px: its upright box;
+    probability: the mean over its px; mm_per_px: the picture's scale, None where it is unknown.
+    """
+
+    class_name: str
+    area_px: int
+    length_px: float
+    width_px: float
+    x_px: float
+    y_px: float
+    left_px: int
+    top_px: int
+    box_width_px: int
+    box_height_px: int
+    probability: float
+    mm_per_px: float | None = None
+
+    @property
+    def area_mm2(self) -> float | None:
+        return None if self.mm_per_px is None else self.area_px * self.mm_per_px**2
+
+    @property
+    def length_mm(self) -> float | None:
+        return None if self.mm_per_px is None else self.length_px * self.mm_per_px
+
+    @property
+    def width_mm(self) -> float | None:
+        return None if self.mm_per_px is None else self.width_px * self.mm_per_px
+
+    def as_json(self) -> dict[str, Any]:
+        """The region as machines read it; the mm are null without a scale."""
+        return {
+            "class": self.class_name,
+            "area_px": self.area_px,
+            "length_px": round(self.length_px, 2),
+            "width_px": round(self.width_px, 2),
+            "x_px": round(self.x_px, 2),
+            "y_px": round(self.y_px, 2),
+            "box_px": [self.left_px, self.top_px, self.box_width_px, self.box_height_px],
+            "probability": round(self.probability, 4),
+            "area_mm2": _rounded(self.area_mm2),
+            "length_mm": _rounded(self.length_mm),
+            "width_mm": _rounded(self.width_mm),
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def rectangle_sides(areas: Areas) -> NDArray[np.float64]:
+    """(N, 2): the longer and the shorter side, in px, of the smallest rectangle around each area.
+
+    From pixel edge to pixel edge, so that a single px is 1 x 1.
+    """
+    sides = np.ones((len(areas), 2))
+    # An outer outline has no parent, also where its area lies in the hole of another.
+    outlines, tree = cv2.findContours(areas.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for number, outline in enumerate(outlines):
+        if tree[0][number][3] >= 0:
+            continue
+        x, y = outline[0, 0]
+        # About a corner of its own: far from the origin single precision costs digits.
+        across, down = cv2.minAreaRect(outline - outline[:1])[1]
+        sides[areas.marks[y, x] - 1] = max(across, down) + 1, min(across, down) + 1
+    return sides
+
+
+def measure(found: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
+    """One region for each area, in the areas' order."""
+    areas = found.areas
+    on = areas.marks > 0
+    sums = np.bincount(areas.marks[on], found.probability[on], len(areas) + 1)[1:]
+    means = sums / areas.area_px / 255
+    sides = rectangle_sides(areas)
+    return [
+        Region(
+            found.class_name,
+            int(areas.area_px[i]),
+            float(sides[i, 0]),
+            float(sides[i, 1]),
+            float(areas.centres[i, 0]),
+            float(areas.centres[i, 1]),
+            *areas.boxes[i].tolist(),
+            float(means[i]),
+            mm_per_px,
+        )
+        for i in range(len(areas))
+    ]
+
+
+def find_regions(inspection: Inspection, policy: Policy) -> tuple[Region, ...]:
+    """The regions of all classes of an inspection under a policy, the largest first; none where
+    its model does not segment."""
+    regions: list[Region] = []
+    for name in inspection.mask_classes:
+        found = class_areas(inspection, name, policy)
+        if found is not None:
+            regions += measure(found, policy.mm_per_px)
+    return tuple(sorted(regions, key=lambda region: -region.area_px))

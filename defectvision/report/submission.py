@@ -1,0 +1,38 @@
+"""The competition's answer file: a run-length mask for each image and class."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from defectvision.data.rle import encode_rle
+from defectvision.inference.inspector import Inspection
+from defectvision.inference.masks import class_mask
+from defectvision.inference.policy import Policy
+
+HEADER = ("ImageId_ClassId", "EncodedPixels")
+
+
+@contextmanager
+def submission_file(file: Path, policy: Policy) -> Iterator[Callable[[Inspection], None]]:
+    """Write `file` as Kaggle's Severstal competition asks for; call what it gives with each
+    inspection. A row for each image and masked class, at the image's own size, empty where the
+    policy sees nothing.
+
+    The call raises ValueError for an inspection of a bundle without masks.
+    """
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(HEADER)
+
+        def add(found: Inspection) -> None:
+            if not found.mask_classes:
+                raise ValueError(f"{found.line.name}: this bundle has no masks to submit")
+            name = PurePosixPath(found.name).name
+            for class_name in found.mask_classes:
+                text = encode_rle(class_mask(found, class_name, policy))
+                writer.writerow((f"{name}_{class_name}", text))
+
+        yield add

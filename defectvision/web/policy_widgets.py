@@ -1,0 +1,44 @@
+"""Widgets that show a number of the policy: the session's work holds it, they only move it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+
+def current_key(name: str) -> str:
+    return f"{name}-{st.session_state.setdefault(f'{name}-count', 0)}"
+
+
+def key_showing(name: str, value: float | tuple[float, float] | None) -> str:
+    """The key under which the widget `name` shows `value`.
+
+    A widget that shows something else is replaced, not set: until the page hears of a new value it
+    sends the old one with whatever its user does next, which the server would take for a move of
+    this widget back to where it was. What comes in under an older key is such an echo.
+    """
+    if st.session_state.get(current_key(name), value) != value:
+        st.session_state[f"{name}-count"] += 1
+    key = current_key(name)
+    st.session_state.setdefault(key, value)
+    return key
+
+
+def policy_number(
+    label: str,
+    name: str,
+    shown: float | None,
+    typed: Callable[[Any], None],
+    container: Any = st,
+    **options: Any,
+) -> None:
+    """A number input `name` that shows `shown`; `typed` gets what its user types into it."""
+
+    def changed(key: str) -> None:
+        if key == current_key(name):
+            typed(st.session_state[key])
+
+    key = key_showing(name, shown)
+    container.number_input(label, key=key, on_change=changed, args=(key,), **options)
