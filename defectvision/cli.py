@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +41,9 @@ Weights = Annotated[
     Path | None, typer.Option("--weights", help="folder of lines", show_default="weights")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
+Flips = Annotated[
+    bool, typer.Option("--flips", help="the mean of four mirror images; four times the time")
+]
 out = Console()
 err = Console(stderr=True)
 
@@ -80,12 +83,15 @@ def inspect(
     weights: Weights = None,
     accept_below: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     reject_above: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    flips: Flips = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="also write masks as a Severstal submission (CSV)")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Inspect images: verdict, label and probabilities of each."""
     from defectvision.inference.images import ImageError
-    from defectvision.inference.inspector import load_inspector
-    from defectvision.inference.policy import Policy
+    from defectvision.inference.policy import SEPARATOR, Policy
     from defectvision.inference.sources import read_paths
 
     failed = False
@@ -99,27 +105,47 @@ def inspect(
             else:
                 yield upload.name, upload.data
 
-    with _clear_errors():
-        inspector = load_inspector(weights or Settings().weights, line, bundle)
-        base = inspector.policy
-        policy = Policy(
-            accept_below=base.accept_below if accept_below is None else accept_below,
-            reject_above=base.reject_above if reject_above is None else reject_above,
-        )
+    with _clear_errors(), ExitStack() as opened:
+        inspector = _inspector(weights, line, bundle, flips)
+        given = {"accept_below": accept_below, "reject_above": reject_above}
+        given = {name: value for name, value in given.items() if value is not None}
+        policy = Policy.model_validate({**inspector.policy.model_dump(), **given})
+        submit = None
+        if submission is not None:
+            from defectvision.report.submission import submission_file
+
+            submit = opened.enter_context(submission_file(submission, policy))
         for found in inspector.inspect_many(good_files()):
             if isinstance(found, ImageError):
                 failed = True
                 _print_failure(found, as_json)
-            elif as_json:
+                continue
+            if submit is not None:
+                submit(found)
+            if as_json:
                 print(json.dumps(found.as_json(policy)), flush=True)
             else:
                 name, probability = found.ranking()[0]
                 score = "" if found.defect_score is None else f"  score {found.defect_score:.3f}"
+                labels = SEPARATOR.join(found.labels(policy)) or "no defect"
+                count = len(found.regions(policy))
+                regions = f"  {count} regions" if found.masks is not None else ""
                 print(
-                    f"{found.verdict(policy).value:<7} {found.label(policy):<16} "
-                    f"{name} {probability:.1%}{score}  {found.name}"
+                    f"{found.verdict(policy).value:<7} {labels:<16} "
+                    f"{name} {probability:.1%}{score}{regions}  {found.name}"
                 )
     raise typer.Exit(1 if failed else 0)
+
+
+def _inspector(weights: Path | None, line: str, bundle: str | None, flips: bool):
+    """The inspector of a bundle, asking about mirror images too where `flips` is set."""
+    from defectvision.inference.flips import FlippingRuntime
+    from defectvision.inference.inspector import Inspector, load_inspector
+
+    inspector = load_inspector(weights or Settings().weights, line, bundle)
+    if flips:
+        inspector = Inspector(inspector.loaded, FlippingRuntime(inspector.runtime))
+    return inspector
 
 
 def _print_failure(error, as_json: bool) -> None:
@@ -181,6 +207,7 @@ def evaluate(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="also images that the bundle learned from")
     ] = False,
+    flips: Flips = False,
     record: Annotated[
         str, typer.Option(help="add the figures to the bundle under this description")
     ] = "",
@@ -192,30 +219,29 @@ def evaluate(
         from rich.progress import Progress
 
         from defectvision.evaluation import evaluate as evaluation
-        from defectvision.inference.inspector import load_inspector
 
-        inspector = load_inspector(weights or Settings().weights, line, bundle)
-        catalog = _grouped(data)
+        inspector = _inspector(weights, line, bundle, flips)
+        images = _grouped(data)
         if split:
-            catalog = catalog.subset(split)
-        seen = evaluation.seen_rows(catalog, inspector.loaded.folder)
+            images = images.subset(split)
+        seen = evaluation.seen_rows(images.catalog, inspector.loaded.folder)
         if not include_seen:
-            catalog = evaluation.take_rows(catalog, np.flatnonzero(~seen))
+            images = images.take(np.flatnonzero(~seen))
         if seen.any():
             err.print(
                 f"{int(seen.sum())} of {len(seen)} images were learned from, or show the same "
                 f"photograph as one that was: {'included' if include_seen else 'left out'}"
             )
-        if not len(catalog):
+        if not len(images.catalog):
             raise ValueError(
                 f"{data}: the bundle learned from all of these images. Give images that it has "
                 "not seen, or add --include-seen to measure its memory"
             )
         with Progress(console=err) as progress:
-            task = progress.add_task("evaluating", total=len(catalog))
+            task = progress.add_task("evaluating", total=len(images.catalog))
             found = evaluation.evaluate(
                 inspector,
-                catalog,
+                images,
                 split=record or (split and f"{split} split") or "given images",
                 seen=include_seen and bool(seen.any()),
                 advance=lambda: progress.advance(task),
@@ -231,12 +257,15 @@ def evaluate(
 
 
 def _grouped(data: Path):
-    """The catalog of `data`; its photo groups are those it names, joined with the near-copies that
+    """The image set `data`; its photo groups are those it names, joined with the near-copies that
     its pictures show. An index can miss some, and a folder of classes names none."""
+    from dataclasses import replace
+
     from defectvision.audit.study import study
 
     with steps() as advance:
-        return study(data, Settings().cache, advance).grouped
+        found = study(data, Settings().cache, advance)
+        return replace(found.image_set, catalog=found.grouped)
 
 
 def _print_metrics(line: str, bundle: str, metrics, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """The command line as a user or a machine calls it."""
 
+import csv
 import json
 
 import cv2
@@ -8,9 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from defectvision.cli import app
+from defectvision.data.rle import decode_rle
 from defectvision.data.synthetic import draw, write_samples
 from defectvision.evaluation.evaluate import SEEN_FILE, image_digest
+from defectvision.inference.policy import Policy
 from tests.bundles import write_bundle
+from tests.strips import encoded, strip_with
 
 runner = CliRunner()
 
@@ -73,6 +77,48 @@ def test_thresholds_decide_the_verdict(weights, tmp_path):
     rejected = json.loads(_run(*common, "--accept-below", 0, "--reject-above", 0).stdout)
     assert (accepted["verdict"], rejected["verdict"]) == ("accept", "reject")
     assert accepted["defect_score"] == rejected["defect_score"]
+
+
+def test_inspect_takes_the_bundles_policy_and_gives_regions(tmp_path):
+    policy = Policy(accept_below=0.2, reject_above=0.6, smallest_region_px=500, mm_per_px=0.5)
+    write_bundle(tmp_path, "severstal-strip", "unet", policy=policy)
+    image = tmp_path / "strip.png"
+    image.write_bytes(encoded(strip_with()))
+    common = ("inspect", image, "--line", "severstal-strip", "--weights", tmp_path)
+    found = json.loads(_run(*common, "--json", "--reject-above", 0.7).stdout)
+    assert found["policy"] == policy.model_copy(update={"reject_above": 0.7}).model_dump()
+    assert [(r["class"], r["area_mm2"]) for r in found["regions"]] == [("3", 1000), ("2", 225)]
+    assert (found["verdict"], found["label"]) == ("reject", "3")
+    assert "2 regions" in _run(*common).stdout
+    assert "no defect" in _run(*common, "--accept-below", 1, "--reject-above", 1).stdout
+
+
+def test_a_submission_holds_each_image_and_class_as_the_competition_wants_them(tmp_path):
+    write_bundle(tmp_path, "severstal-strip", "unet", policy=Policy(smallest_region_px=50))
+    image, file = tmp_path / "strip.png", tmp_path / "submission.csv"
+    image.write_bytes(encoded(strip_with()))
+    common = ("inspect", image, "--line", "severstal-strip", "--weights", tmp_path)
+    plain = json.loads(_run(*common, "--json", "--submission", file).stdout)
+    with file.open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["ImageId_ClassId", "EncodedPixels"]
+    texts = dict(rows)
+    assert list(texts) == [f"strip.png_{c}" for c in "1234"]
+    assert texts["strip.png_4"] == ""
+    # column 1300 from row 100: the pixels before it, counted down the columns from 1
+    assert texts["strip.png_1"].split()[:2] == [str(1300 * 256 + 100 + 1), "11"]
+    drawn = decode_rle(texts["strip.png_3"], 256, 1600)
+    assert drawn[40:80, 200:300].all() and drawn.sum() == 4000
+    flipped = json.loads(_run(*common, "--json", "--flips").stdout)
+    assert [r["box_px"] for r in flipped["regions"]] == [r["box_px"] for r in plain["regions"]]
+
+
+def test_a_bundle_without_masks_has_nothing_to_submit(weights, tmp_path):
+    image = _image(tmp_path / "a.png")
+    common = ("inspect", image, "--line", "casting", "--weights", weights)
+    done = _run(*common, "--submission", tmp_path / "s.csv")
+    assert done.exit_code == 2
+    assert "no masks" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from defectvision.data.catalog import Catalog
+from defectvision.data.catalog import LABEL_SEPARATOR, Catalog
+from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.metrics import confusion, judge, measure
-from defectvision.inference.bundle import Line, Measure, Metrics
+from defectvision.evaluation.segmentation import PixelCounts, measure_masks
+from defectvision.inference.bundle import Bundle, Line, Measure, Metrics
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import Inspector
+from defectvision.inference.inspector import Inspection, Inspector
+from defectvision.inference.masks import class_mask
 from defectvision.inference.policy import Policy
 
 SEEN_FILE = "trained_on.txt"
+GOOD_NAMES = {"ok", "good", "free", "normal", "no_defect"}
+UNNAMED_GOOD = "ok"
 DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
 
 
@@ -39,34 +45,35 @@ def image_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
 
 
-def single_labels(catalog: Catalog, line: Line | None = None) -> Catalog:
-    """The catalog with its empty labels named after the line's good class ("ok" by default).
+def labelled(catalog: Catalog, line: Line) -> Catalog:
+    """The catalog with labels as `line` names them: on a multiclass line an image without one, or
+    with any good name, gets the good class; on a multilabel line a good class is no label.
 
-    Raises EvaluationError for images with several labels or with a class the line lacks.
+    Raises EvaluationError for a class that the line lacks, and for several labels of an image
+    where the line names one.
     """
-    good = next((c.name for c in line.classes if c.kind == "ok"), None) if line else "ok"
+    good = next((c.name for c in line.classes if c.kind == "ok"), None)
     labels = catalog.table["label"]
-    several = catalog.table[labels.str.contains("|", regex=False)]
-    if len(several):
-        raise EvaluationError(
-            f"{several['path'].iloc[0]}: has several labels ({len(several)} images do); "
-            "this line names one class an image"
-        )
-    if good is not None:
-        labels = labels.where(labels != "", good)
-    if line is not None:
-        unknown = sorted(set(labels) - set(line.class_names))
-        if unknown:
+    if line.label_mode == "multilabel":
+        labels = labels.where(~labels.str.lower().isin(GOOD_NAMES), "")
+        unknown = set(replace(catalog, table=catalog.table.assign(label=labels)).classes)
+    else:
+        several = catalog.table[labels.str.contains(LABEL_SEPARATOR, regex=False)]
+        if len(several):
             raise EvaluationError(
-                f"{catalog.root}: class {unknown[0]!r} is not one of line '{line.name}' "
-                f"({', '.join(line.class_names)})"
+                f"{several['path'].iloc[0]}: has several labels ({len(several)} images do); "
+                "this line names one class an image"
             )
+        if good is not None:
+            labels = labels.where(labels != "", good)
+        unknown = set(labels)
+    unknown -= set(line.class_names)
+    if unknown:
+        raise EvaluationError(
+            f"{catalog.root}: class {min(unknown)!r} is not one of line '{line.name}' "
+            f"({', '.join(line.class_names)})"
+        )
     return replace(catalog, table=catalog.table.assign(label=labels))
-
-
-def take_rows(catalog: Catalog, rows: np.ndarray) -> Catalog:
-    """The catalog with only these rows, by number."""
-    return replace(catalog, table=catalog.table.iloc[rows].reset_index(drop=True))
 
 
 def seen_rows(catalog: Catalog, bundle_folder: Path) -> np.ndarray:
@@ -82,59 +89,117 @@ def seen_rows(catalog: Catalog, bundle_folder: Path) -> np.ndarray:
 
 def evaluate(
     inspector: Inspector,
-    catalog: Catalog,
+    images: ImageSet,
     *,
     split: str,
     policy: Policy | None = None,
     seen: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Inspect every image of `catalog` and measure the answers under `policy` (the bundle's by
+    """Inspect every image of the set and measure the answers under `policy` (the bundle's by
     default). `split` says in words what the images are; `advance` is called for each image.
     """
+    answers = ask(inspector, images, policy=policy, advance=advance)
+    return measured([answers], split=split, seen=seen)
+
+
+def ask(
+    inspector: Inspector,
+    images: ImageSet,
+    *,
+    policy: Policy | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Answers:
+    """Inspect every image of the set; raises EvaluationError where none can be."""
     line = inspector.line
-    policy = policy or inspector.policy
-    catalog = single_labels(catalog, line)
+    catalog = labelled(images.catalog, line)
+    answers = Answers(catalog, line, inspector.loaded.bundle, policy or inspector.policy)
     paths = [catalog.image_path(i) for i in range(len(catalog))]
-    found, failures, rows = [], [], []
     files = ((path.name, path.read_bytes()) for path in paths)
     for row, answer in enumerate(inspector.inspect_many(files)):
         advance()
         if isinstance(answer, ImageError):
-            failures.append(answer)
+            answers.failures.append(answer)
         else:
-            rows.append(row)
-            found.append(answer)
-    if not found:
+            answers.add(row, answer, images)
+    if not answers.rows:
         raise EvaluationError(f"{catalog.root}: none of its images could be inspected")
-    probabilities = np.array([list(f.probabilities.values()) for f in found])
-    foreign = np.array([f.foreign_score for f in found])
-    table = catalog.table.iloc[rows]
-    judged = judge(
-        probabilities,
-        foreign,
-        table["label"].tolist(),
-        catalog.groups()[rows].tolist(),
-        line,
-        policy,
-    ).assign(path=table["path"].tolist())
+    return answers
+
+
+def measured(parts: Sequence[Answers], *, split: str, seen: bool = False) -> Evaluation:
+    """The metrics of all images of `parts`, each part under its own policy; the last one's is
+    named. Several parts are the folds of a cross-validation."""
+    line, bundle, catalog = parts[-1].line, parts[-1].bundle, parts[-1].catalog
+    judged = pd.concat([part.judged() for part in parts], ignore_index=True)
+    probabilities = np.concatenate([part.probabilities for part in parts])
     values = measure(judged, probabilities, line)
-    defects = [c.name for c in line.classes if c.kind == "defect"]
-    inside = [
-        share
-        for answer, truth in zip(found, judged["truth"], strict=True)
-        if truth in defects and (share := answer.evidence_inside(truth)) is not None
-    ]
-    if inspector.loaded.bundle.preprocessing.fit == "round_part" and inside:
+    if inside := [share for part in parts for share in part.inside]:
         values["evidence_inside"] = Measure(value=round(float(np.mean(inside)), 5))
+    if pixels := [counts for part in parts for counts in part.pixels]:
+        groups = np.concatenate([part.groups[part.segmented] for part in parts])
+        values |= measure_masks(PixelCounts.join(pixels), bundle.mask_classes, groups)
     metrics = Metrics(
         split=split,
         data=catalog.name,
         images=len(judged),
         groups=judged["group"].nunique(),
         seen=seen,
-        policy=policy,
+        policy=parts[-1].policy,
         values=values,
-        confusion=confusion(judged, line),
+        confusion=confusion(judged, line) if line.label_mode == "multiclass" else {},
     )
-    return Evaluation(metrics, judged, tuple(failures))
+    return Evaluation(metrics, judged, tuple(f for part in parts for f in part.failures))
+
+
+class Answers:
+    """The answers to labelled images, and what their metrics need of each; the pictures' maps are
+    dropped as they come, so that a large set fits into memory."""
+
+    def __init__(self, catalog: Catalog, line: Line, bundle: Bundle, policy: Policy):
+        self.catalog, self.line, self.bundle, self.policy = catalog, line, bundle, policy
+        self.failures: list[ImageError] = []
+        self.rows: list[int] = []
+        self.inside: list[float] = []
+        self.pixels: list[PixelCounts] = []
+        self.segmented: list[int] = []
+        self._probabilities: list[list[float]] = []
+        self._foreign: list[float] = []
+        self._defects = {c.name for c in line.classes if c.kind == "defect"}
+
+    def add(self, row: int, answer: Inspection, images: ImageSet) -> None:
+        """Take the answer to image number `row`."""
+        self._probabilities.append(list(answer.probabilities.values()))
+        self._foreign.append(answer.foreign_score)
+        truth = self.catalog.table["label"].iloc[row]
+        if self.bundle.preprocessing.fit == "round_part" and truth in self._defects:
+            share = answer.evidence_inside(truth)
+            if share is not None:
+                self.inside.append(share)
+        if self.bundle.mask_classes:
+            wanted = images.class_masks(row, answer.image_size, self.bundle.mask_classes)
+            if wanted is not None:
+                drawn = [class_mask(answer, n, self.policy) for n in self.bundle.mask_classes]
+                self.pixels.append(PixelCounts.of(np.stack(drawn), wanted))
+                self.segmented.append(len(self.rows))
+        self.rows.append(row)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        return np.array(self._probabilities)
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        return self.catalog.groups()[self.rows]
+
+    def judged(self) -> pd.DataFrame:
+        """One row an image (see metrics.judge) with its path."""
+        table = self.catalog.table.iloc[self.rows]
+        return judge(
+            self.probabilities,
+            np.array(self._foreign),
+            table["label"].tolist(),
+            self.groups.tolist(),
+            self.line,
+            self.policy,
+        ).assign(path=table["path"].tolist())

@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from defectvision.inference.bundle import BundleError, LoadedBundle, check_file
+from defectvision.inference.bundle import Bundle, BundleError, LoadedBundle, check_file
 
 # Grad-CAM: Selvaraju et al. 2017; Grad-CAM++: Chattopadhay et al. 2018; HiResCAM: Draelos and
 # Carin 2020; EigenCAM: Muhammad and Yeasin 2020 (it uses no gradient and knows no class).
@@ -41,6 +41,16 @@ class _Logits(nn.Module):
         return self.model(image).logits
 
 
+def _options(bundle: Bundle) -> dict:
+    """What the architecture was built with."""
+    options = dict(bundle.options)
+    if bundle.pooling != "mean":
+        options["pooling"] = bundle.pooling
+    if bundle.mask_classes:
+        options["mask_classes"] = tuple(bundle.classes.index(n) for n in bundle.mask_classes)
+    return options
+
+
 class GradientExplainer:
     """The torch model of one bundle, for gradient heatmaps only; any number of threads may call.
 
@@ -61,7 +71,7 @@ class GradientExplainer:
                 bundle.architecture,
                 len(bundle.classes),
                 bundle.preprocessing.channels,
-                pooling=bundle.pooling,
+                **_options(bundle),
             )
             weights = load_file(loaded.folder / WEIGHTS)
             model.load_state_dict(
@@ -73,7 +83,7 @@ class GradientExplainer:
                 f"({error}). Export the bundle again"
             ) from error
         self._model = _Logits(model).eval()
-        self._layer = model.grid
+        self._layer = model.explained
         self._lock = threading.Lock()
 
     def explain(

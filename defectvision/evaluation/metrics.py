@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from defectvision.data.catalog import LABEL_SEPARATOR, label_names
 from defectvision.inference import policy as rules
 from defectvision.inference.bundle import Line, Measure
 from defectvision.inference.policy import Policy, Verdict
 
 RESAMPLES = 1000
+
+Metric = Callable[[NDArray[np.float64]], float]
 
 
 def judge(
@@ -24,7 +27,8 @@ def judge(
     line: Line,
     policy: Policy,
 ) -> pd.DataFrame:
-    """One row an image: true class, photo group, score, and label and verdict under `policy`.
+    """One row an image: true class, photo group, score, and label and verdict under `policy`;
+    several labels of one image are joined by `|` in the line's order.
 
     probabilities: (N, C) in the order of the line's classes; foreign: (N,) foreign scores.
     """
@@ -35,11 +39,16 @@ def judge(
         rows.append(
             {
                 "score": score,
-                "label": rules.label(named, score, policy, line),
+                "label": _joined(rules.labels(named, score, policy, line), line),
                 "verdict": rules.verdict(score, float(far), policy, line).value,
             }
         )
+    truth = [_joined(label_names(label), line) for label in truth]
     return pd.DataFrame(rows).assign(truth=truth, group=groups)
+
+
+def _joined(names: Collection[str], line: Line) -> str:
+    return LABEL_SEPARATOR.join(name for name in line.class_names if name in names)
 
 
 def measure(
@@ -53,13 +62,24 @@ def measure(
     were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
     where the line has no good class. A metric that the images cannot give is None.
     """
-    groups = judged["group"].to_numpy()
-    names, member = np.unique(groups, return_inverse=True)
+    return resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
+
+
+def resample(
+    metrics: dict[str, Metric], groups: Sequence[str], seed: int = 0
+) -> dict[str, Measure | None]:
+    """Each metric with its 95 % interval: RESAMPLES times, as many photo groups as there are are
+    drawn with repetition, all images of a group together (Efron 1979, the bootstrap).
+
+    groups: (N,) photo group of each image. A metric takes the images' weights (N,), how often
+    each was drawn; where it gives NaN for the images themselves, the answer is None.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
     found = {}
-    for name, metric in _metrics(judged, probabilities, line).items():
-        value = metric(np.ones(len(judged)))
+    for name, metric in metrics.items():
+        value = metric(np.ones(len(member)))
         if value is None or np.isnan(value):
             found[name] = None
             continue
@@ -77,19 +97,17 @@ def confusion(judged: pd.DataFrame, line: Line) -> dict[str, dict[str, int]]:
     return {str(t): {str(k): int(v) for k, v in row.items()} for t, row in table.iterrows()}
 
 
-Metric = Callable[[NDArray[np.float64]], float]
-
-
 def _metrics(
     judged: pd.DataFrame, probabilities: NDArray[np.floating], line: Line
 ) -> dict[str, Metric]:
     """Each metric as a function of the images' weights."""
+    if line.label_mode == "multilabel":
+        return _multilabel_metrics(judged, probabilities, line)
     number = {name: i for i, name in enumerate(line.class_names)}
     truth = judged["truth"].map(number).to_numpy()
     label = judged["label"].map(number).to_numpy()
     classes = len(number)
     good = np.isin(truth, [number[c.name] for c in line.classes if c.kind == "ok"])
-    verdict = judged["verdict"].to_numpy()
 
     def table(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         flat = np.bincount(truth * classes + label, weights, minlength=classes * classes)
@@ -118,6 +136,69 @@ def _metrics(
         ]
         return float(np.nanmean(parts)) if not np.isnan(parts).all() else np.nan
 
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+        "auc": auc,
+        **_verdict_metrics(judged, good, line),
+    }
+
+
+def _multilabel_metrics(
+    judged: pd.DataFrame, probabilities: NDArray[np.floating], line: Line
+) -> dict[str, Metric]:
+    """Each image has any number of labels; one without is good."""
+
+    def table(column: str) -> NDArray[np.bool_]:
+        sets = judged[column].map(label_names)
+        return np.array([[n in names for n in line.class_names] for names in sets], bool)
+
+    truth, label = table("truth"), table("label")
+    good = ~truth.any(1)
+    score = judged["score"].to_numpy(float)
+
+    def accuracy(weights: NDArray[np.float64]) -> float:
+        return float(weights[(truth == label).all(1)].sum() / weights.sum())
+
+    def balanced_accuracy(weights: NDArray[np.float64]) -> float:
+        kinds = [k for k in (good, ~good) if weights[k].sum()]
+        right = good == ~label.any(1)
+        return float(np.mean([weights[k & right].sum() / weights[k].sum() for k in kinds]))
+
+    def macro_f1(weights: NDArray[np.float64]) -> float:
+        hits = weights @ (truth & label)
+        size = weights @ truth + weights @ label
+        present = weights @ truth > 0
+        return float((2 * hits[present] / size[present]).mean()) if present.any() else np.nan
+
+    def auc(weights: NDArray[np.float64]) -> float:
+        kept = weights > 0
+        return _auc(~good[kept], score[kept], weights[kept])
+
+    def class_auc(c: int) -> Metric:
+        def metric(weights: NDArray[np.float64]) -> float:
+            kept = weights > 0
+            return _auc(truth[kept, c], probabilities[kept, c], weights[kept])
+
+        return metric
+
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+        "auc": auc,
+        **{f"auc/{name}": class_auc(i) for i, name in enumerate(line.class_names)},
+        **_verdict_metrics(judged, good, line),
+    }
+
+
+def _verdict_metrics(
+    judged: pd.DataFrame, good: NDArray[np.bool_], line: Line
+) -> dict[str, Metric]:
+    """How the verdicts fall on good and defective parts."""
+    verdict = judged["verdict"].to_numpy()
+
     def share(chosen: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
         def metric(weights: NDArray[np.float64]) -> float:
             total = weights[of].sum()
@@ -125,17 +206,12 @@ def _metrics(
 
         return metric
 
-    found = {
-        "accuracy": accuracy,
-        "balanced_accuracy": balanced_accuracy,
-        "macro_f1": macro_f1,
-        "auc": auc,
-        "reviews": share(verdict == Verdict.REVIEW, np.ones(len(judged), bool)),
+    everything, nothing = np.ones(len(judged), bool), np.zeros(len(judged), bool)
+    return {
+        "reviews": share(verdict == Verdict.REVIEW, everything),
+        "escapes": share(verdict == Verdict.ACCEPT, ~good if line.can_accept else nothing),
+        "overkills": share(verdict == Verdict.REJECT, good),
     }
-    nothing = np.zeros(len(judged), bool)
-    found["escapes"] = share(verdict == Verdict.ACCEPT, ~good if line.can_accept else nothing)
-    found["overkills"] = share(verdict == Verdict.REJECT, good)
-    return found
 
 
 def _auc(positive: NDArray[np.bool_], score: NDArray, weights: NDArray[np.float64]) -> float:

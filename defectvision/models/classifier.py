@@ -9,50 +9,55 @@ Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) up to a posit
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Pooling = Literal["mean", "strongest"]
-
-
-class Prediction(NamedTuple):
-    """logits: (B, C) float32; evidence: (B, C, h, w), whose mean over places plus the bias is
-    the logit; embedding: (B, D), the mean of the deepest features."""
-
-    logits: Tensor
-    evidence: Tensor
-    embedding: Tensor
+from defectvision.models.prediction import Pooling, Prediction, weigh_places
 
 
 class FeatureGrid(nn.Module):
-    """The backbone's features at strides 16 and 32, normalised and joined on the finer grid."""
+    """The backbone's features at strides 16 and 32, normalised and joined on the finer grid.
 
-    def __init__(self, backbone: nn.Module, channels: tuple[int, int]):
+    backbone: gives the two; None where the caller has them at hand and passes them in.
+    """
+
+    def __init__(self, backbone: nn.Module | None, channels: tuple[int, int]):
         super().__init__()
         self.backbone = backbone
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
         self.channels = sum(channels)
         self.deepest = channels[1]
 
-    def forward(self, image: Tensor) -> Tensor:
-        """image (B, channels, H, W) to the joined grid (B, D, H/16, W/16), the deepest last."""
-        middle, deep = self.backbone(image)
+    def forward(self, seen: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+        """An image (B, channels, H, W), or its features at strides 16 and 32, to the joined grid
+        (B, D, H/16, W/16), the deepest channels last."""
+        middle, deep = seen if self.backbone is None else self.backbone(seen)
         deep = functional.interpolate(self.norms[1](deep), size=middle.shape[2:], mode="nearest")
         return torch.cat([self.norms[0](middle), deep], 1)
+
+
+def evidence_head(channels: int, classes: int) -> nn.Conv2d:
+    """One linear unit per class and place, starting undecided."""
+    head = nn.Conv2d(channels, classes, 1)
+    nn.init.normal_(head.weight, std=0.01)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def read_evidence(grid: Tensor, head: nn.Conv2d, pooling: Pooling) -> tuple[Tensor, Tensor]:
+    """Logits (B, C) and evidence (B, C, h, w), float32, that `head` reads from `grid`."""
+    evidence = weigh_places(functional.conv2d(grid, head.weight).float(), pooling)
+    return evidence.mean((2, 3)) + head.bias, evidence
 
 
 class EvidenceClassifier(nn.Module):
     """Backbone of timm, joined feature grid, one linear unit per class and place.
 
-    pooling:
-        mean       every place counts the same;
-        strongest  half of a logit is the mean, the other half the mean weighted by the softmax
-                   of the evidence itself, so that a defect of one cell is not averaged away.
-                   The weights are multiplied into the map: its mean plus the bias stays exact.
+    pooling: `mean` or `strongest`, see `weigh_places`.
+    feature_cls: how timm takes the features out, where its own choice for the backbone is hooks,
+    which a copy or an export of the model may lose.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class EvidenceClassifier(nn.Module):
         channels: int = 1,
         pooling: Pooling = "mean",
         drop_path: float = 0.0,
+        feature_cls: str | None = None,
     ):
         super().__init__()
         network = timm.create_model(
@@ -71,19 +77,27 @@ class EvidenceClassifier(nn.Module):
             in_chans=channels,
             pretrained=False,
             **({"drop_path_rate": drop_path} if drop_path else {}),
+            **({"feature_cls": feature_cls} if feature_cls else {}),
         )
+        self.backbone_name = backbone
         self.grid = FeatureGrid(network, tuple(network.feature_info.channels()))
-        self.head = nn.Conv2d(self.grid.channels, classes, 1)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        self.head = evidence_head(self.grid.channels, classes)
         self.pooling = pooling
+
+    @property
+    def backbone(self) -> nn.Module:
+        # timm's getter holds the network itself; its other wrappers are the network.
+        return getattr(self.grid.backbone, "model", self.grid.backbone)
+
+    @property
+    def explained(self) -> nn.Module:
+        return self.grid
+
+    @property
+    def evidence_bias(self) -> Tensor:
+        return self.head.bias
 
     def forward(self, image: Tensor) -> Prediction:
         grid = self.grid(image)
-        embedding = grid[:, -self.grid.deepest :].mean((2, 3))
-        evidence = functional.conv2d(grid, self.head.weight).float()
-        if self.pooling == "strongest":
-            flat = evidence.flatten(2)
-            weights = 0.5 + 0.5 * flat.shape[2] * flat.softmax(2)
-            evidence = (flat * weights).reshape(evidence.shape)
-        return Prediction(evidence.mean((2, 3)) + self.head.bias, evidence, embedding)
+        logits, evidence = read_evidence(grid, self.head, self.pooling)
+        return Prediction(logits, evidence, grid[:, -self.grid.deepest :].mean((2, 3)))

@@ -8,10 +8,45 @@ from functools import partial
 from torch import nn
 
 from defectvision.models.classifier import EvidenceClassifier
+from defectvision.models.cnn import MultilabelCNN, MultioutputCNN
+from defectvision.models.encoders import DECODERS, ENCODERS, EncodedNet
+from defectvision.models.fcn import FCN
+from defectvision.models.joint import JointModel
+from defectvision.models.multiscale_unet import MultiscaleUNet
+from defectvision.models.segmenter import Segmenter
+from defectvision.models.unet import UNet
+
+
+def _encoded(decoder: str, encoder: str) -> Callable[..., nn.Module]:
+    return partial(Segmenter, partial(EncodedNet, decoder=decoder, encoder=encoder))
+
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    # one label, or several with a sigmoid each
     "resnet50": partial(EvidenceClassifier, "resnet50"),
     "efficientnet_lite0": partial(EvidenceClassifier, "tf_efficientnet_lite0"),
+    "xception": partial(EvidenceClassifier, "legacy_xception", feature_cls="getter"),
+    "multilabel_cnn": MultilabelCNN,
+    "multioutput_cnn": MultioutputCNN,
+    # labels and masks in one pass
+    "joint_resnet50": partial(JointModel, "resnet50"),
+    "joint_efficientnet_lite0": partial(JointModel, "tf_efficientnet_lite0"),
+    # masks, and labels that follow from them
+    "fcn": partial(Segmenter, FCN),
+    "unet": partial(Segmenter, UNet),
+    "unet_leaky": partial(
+        Segmenter,
+        partial(UNet, widths=(32, 64, 128, 256, 256), upsampling="bilinear", dropout=0.2),
+    ),
+    "residual_unet": partial(
+        Segmenter, partial(UNet, widths=(32, 64, 128, 256, 512), block="residual")
+    ),
+    "multiscale_unet": partial(Segmenter, MultiscaleUNet),
+    **{
+        f"{decoder}_{name}": _encoded(decoder, encoder)
+        for decoder in DECODERS
+        for name, encoder in ENCODERS.items()
+    },
 }
 
 

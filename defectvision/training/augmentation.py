@@ -12,11 +12,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from defectvision.inference.preprocessing import Placed, Preprocessing, standardize
+from defectvision.training.examples import Example, Marked
 from defectvision.training.recipe import Augmentation
 
 
 class Augment:
-    """Callable from a Placed image to the model's input (channels, H, W) float32."""
+    """Callable from a Marked image to an Example without its label."""
 
     def __init__(self, how: Augmentation, preprocessing: Preprocessing):
         self.how = how
@@ -29,28 +30,56 @@ class Augment:
             interpolation=v2.InterpolationMode.BILINEAR,
         )
         # The networks take any size, and texture is the same in a part as in the whole.
-        size = (round(preprocessing.height * how.crop), round(preprocessing.width * how.crop))
-        self.window = v2.RandomCrop(size)
+        share = (how.crop, how.crop) if isinstance(how.crop, float) else how.crop
+        self.window = (
+            round(preprocessing.height * share[0]),
+            round(preprocessing.width * share[1]),
+        )
 
-    def __call__(self, placed: Placed) -> Tensor:
-        pixels, visible, inside = self._move(placed)
+    def __call__(self, marked: Marked) -> Example:
+        pixels, visible, inside, masks = self._move(marked.placed, marked.masks)
         image = torch.from_numpy(standardize(pixels, visible, inside, self.preprocessing))
         image = self._light(image, torch.from_numpy(visible), torch.from_numpy(inside))
-        return self.window(image)
+        top, left = self._place_window(masks)
+        part = (slice(top, top + self.window[0]), slice(left, left + self.window[1]))
+        return Example(
+            image[:, *part].contiguous(),
+            torch.tensor(0),
+            torch.from_numpy(np.ascontiguousarray(masks[:, *part])),
+            torch.from_numpy(np.ascontiguousarray(visible[part] & marked.known)),
+        )
+
+    def _place_window(self, masks: NDArray[np.bool_]) -> tuple[int, int]:
+        """Top and left of the window: anywhere, or around a place of one of the defects, each
+        class as often as the others."""
+        room = (masks.shape[1] - self.window[0], masks.shape[2] - self.window[1])
+        present = np.flatnonzero(masks.any((1, 2)))
+        if len(present) and any(room) and random.random() < self.how.on_defect:
+            places = np.argwhere(masks[random.choice(present.tolist())])
+            place = places[random.randrange(len(places))]
+            start = [
+                int(at) - random.randrange(side)
+                for at, side in zip(place, self.window, strict=True)
+            ]
+        else:
+            start = [random.randint(0, free) for free in room]
+        top, left = (min(max(at, 0), free) for at, free in zip(start, room, strict=True))
+        return top, left
 
     def _move(
-        self, placed: Placed
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+        self, placed: Placed, marks: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
         pixels = np.atleast_3d(placed.pixels).transpose(2, 0, 1)
         image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(pixels)))
-        masks = tv_tensors.Mask(
-            torch.from_numpy(np.stack([placed.visible, placed.inside]).astype(np.uint8))
-        )
+        stack = np.concatenate([placed.visible[None], placed.inside[None], marks])
+        masks = tv_tensors.Mask(torch.from_numpy(stack.astype(np.uint8)))
         if self.how.mirror and random.random() < 0.5:
             image, masks = (
                 v2.functional.horizontal_flip(image),
                 v2.functional.horizontal_flip(masks),
             )
+        if self.how.upside_down and random.random() < 0.5:
+            image, masks = v2.functional.vertical_flip(image), v2.functional.vertical_flip(masks)
         if self.how.quarter_turns:
             turns = random.randrange(4)
             image, masks = image.rot90(turns, (1, 2)), masks.rot90(turns, (1, 2))
@@ -59,8 +88,9 @@ class Augment:
             image, masks = self._stretch(image, masks)
         if self.moves:
             image, masks = self.affine(image, masks)
-        visible, inside = masks.numpy().astype(bool)
-        return image.numpy().transpose(1, 2, 0), visible, inside
+        visible, inside, *moved = masks.numpy().astype(bool)
+        marks = np.stack(moved) if moved else np.zeros((0, *visible.shape), bool)
+        return image.numpy().transpose(1, 2, 0), visible, inside, marks
 
     def _stretch(
         self, image: tv_tensors.Image, masks: tv_tensors.Mask

@@ -15,6 +15,14 @@ NAMES = {
     "overkills": "Overkills (good parts rejected)",
     "reviews": "Parts sent to review",
     "evidence_inside": "Positive evidence that lies on the part",
+    "mean_iou": "Mean IoU of the classes",
+    "mean_dice": "Mean Dice, an empty pair answered empty counts 1",
+    "mean_dice_empty": "Mean Dice that an empty answer would get",
+    "pixel_accuracy": "Pixel accuracy",
+    "iou": "IoU",
+    "dice": "Dice on images that hold it",
+    "detection": "Detection rate",
+    "false_alarm": "False-alarm rate",
 }
 
 
@@ -26,8 +34,10 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         f"# {bundle.line} / {bundle.name}",
         f"Architecture `{bundle.architecture}`; classes {', '.join(bundle.classes)}. Input "
         f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}`, lighting "
-        f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. Weights are stored as fp16 and "
-        f"computed in fp32.",
+        f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
+        + (f"Masks of {', '.join(bundle.mask_classes)}. " if bundle.mask_classes else "")
+        + "Weights are stored as fp16 and computed in fp32.",
+        *([recipe["caution"]] if recipe.get("caution") else []),
         "## Trained on",
         _sources(made["sources"]),
         f"Split with seed {recipe['split']['seed']}, whole photo groups kept apart "
@@ -68,8 +78,10 @@ def _metrics(m: Metrics) -> str:
     policy = f"accept below {m.policy.accept_below}, reject from {m.policy.reject_above}"
     rows = [f"### {head}", f"Policy: {policy}.{note if m.seen else ''}", ""]
     rows += ["| metric | value | 95 % interval |", "| --- | ---: | --- |"]
-    rows += [f"| {NAMES.get(k, k)} | {_row(v)} |" for k, v in m.values.items() if v is not None]
+    rows += [f"| {_name(k)} | {_row(v)} |" for k, v in m.values.items() if v is not None]
     names = list(m.confusion)
+    if not names:
+        return "\n".join(rows)
     rows += ["", "| true \\ label | " + " | ".join(names) + " |"]
     rows += ["| --- |" + " ---: |" * len(names)]
     rows += [
@@ -77,6 +89,12 @@ def _metrics(m: Metrics) -> str:
         for t, row in m.confusion.items()
     ]
     return "\n".join(rows)
+
+
+def _name(key: str) -> str:
+    """A metric in words; one of a single class is `metric/class`."""
+    metric, _, of = key.partition("/")
+    return f"{NAMES.get(metric, metric)}, class {of}" if of else NAMES.get(metric, metric)
 
 
 def _row(v: Measure) -> str:

@@ -21,8 +21,8 @@ from torch import nn
 from defectvision.inference.bundle import Bundle, Foreign, Line
 from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.policy import Policy
-from defectvision.inference.runtime import OUTPUTS
-from defectvision.models.classifier import EvidenceClassifier
+from defectvision.inference.runtime import MASKS, OUTPUTS
+from defectvision.training.loop import masked_classes
 from defectvision.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -48,17 +48,19 @@ def to_half(model: nn.Module) -> dict[str, torch.Tensor]:
     return halves
 
 
-def write_onnx(model: EvidenceClassifier, size: tuple[int, int], channels: int, file: Path) -> None:
+def write_onnx(model: nn.Module, size: tuple[int, int], channels: int, file: Path) -> None:
     """Write the model with its outputs; large weights are stored as fp16 and computed in fp32."""
     model.eval()
     example = torch.zeros(2, channels, *size)
+    with torch.inference_mode():
+        answered = model(example)._fields
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         program = torch.onnx.export(
             model,
             (example,),
             input_names=["images"],
-            output_names=list(OUTPUTS),
+            output_names=[name for name in (*OUTPUTS, MASKS) if name in answered],
             dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
             dynamo=True,
             optimize=False,  # folding batch norm would round different numbers to fp16
@@ -109,7 +111,7 @@ def fit_foreign(
 
 def write_bundle(
     folder: Path,
-    model: EvidenceClassifier,
+    model: nn.Module,
     recipe: Recipe,
     line: Line,
     name: str,
@@ -137,7 +139,9 @@ def write_bundle(
         classes=line.class_names,
         preprocessing=how,
         temperature=temperature,
-        evidence_bias=tuple(model.head.bias.detach().tolist()),
+        options=recipe.options,
+        evidence_bias=tuple(model.evidence_bias.detach().tolist()),
+        mask_classes=masked_classes(recipe, line),
         policy=policy,
         foreign=Foreign(file=FOREIGN_FILE, limit=foreign[1]),
         precision="fp16-weights",

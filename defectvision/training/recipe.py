@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from defectvision.inference.preprocessing import Preprocessing
 
@@ -15,17 +15,25 @@ class RecipeError(ValueError):
     """A recipe that cannot be read; the message names the file, the field and what it takes."""
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Split(_Part):
-    """Shares of the images; photo groups stay whole."""
+    """Shares of the images; photo groups stay whole.
+
+    folds: where images are too few for a test split of their own, so many models are trained
+    besides, each measured on the part that it has not seen; the shipped one learns from all.
+    """
 
     train: float = Field(0.68, gt=0, lt=1)
     val: float = Field(0.12, gt=0, lt=1)
     test: float = Field(0.20, gt=0, lt=1)
     seed: int = 0
+    folds: int | None = Field(None, ge=3)
 
 
 class Augmentation(_Part):
@@ -34,10 +42,17 @@ class Augmentation(_Part):
     rotation: float = Field(0, ge=0, le=180, description="degrees either way")
     quarter_turns: bool = False
     mirror: bool = True
+    upside_down: bool = False
     zoom: float = Field(0.0, ge=0, lt=1)
     stretch: float = Field(0.0, ge=0, lt=1)
     shift: float = Field(0.0, ge=0, lt=1)
-    crop: float = Field(1.0, gt=0, le=1, description="side of the window that is learned from")
+    crop: Share | tuple[Share, Share] = Field(
+        1.0, description="sides (height, width) of the window that is learned from"
+    )
+    on_defect: float = Field(0.0, ge=0, le=1, description="share of windows around a defect")
+    paste: float = Field(
+        0.0, ge=0, le=1, description="share of good images that get another image's defect"
+    )
     contrast: float = Field(0.0, ge=0, lt=1)
     gradient: float = Field(0.0, ge=0, description="light that falls off to one side")
     surroundings: float = Field(0.0, ge=0, description="brightness of the table around the part")
@@ -50,6 +65,40 @@ class Imbalance(_Part):
 
     sampling: Literal["none", "class", "class_and_group"] = "none"
     class_weights: Literal["none", "inverse", "effective"] = "none"
+
+
+class Masks(_Part):
+    """How masks are learned.
+
+    losses: name of a loss in training/losses.py and its weight; class_weights: how the pixels of
+    each class count, by their number; weight: of all of it against the loss of the label.
+    """
+
+    losses: dict[str, float] = Field({"bce_dice": 1.0}, min_length=1)
+    class_weights: Literal["none", "inverse", "effective"] = "none"
+    weight: float = Field(1.0, gt=0)
+
+    @field_validator("losses")
+    @classmethod
+    def _known(cls, losses: dict[str, float]) -> dict[str, float]:
+        from defectvision.training.losses import LOSSES
+
+        unknown = sorted(set(losses) - set(LOSSES))
+        if unknown:
+            raise ValueError(f"no loss '{unknown[0]}'; known are: {', '.join(sorted(LOSSES))}")
+        return losses
+
+
+class Schedule(_Part):
+    """How the learning rate moves.
+
+    cosine falls from it to 0; one_cycle (Smith and Topin 2018, https://arxiv.org/abs/1708.07120)
+    rises to it and falls again; plateau multiplies it by 0.3 after `patience` epochs without a
+    better loss on the validation images; constant leaves it.
+    """
+
+    kind: Literal["cosine", "one_cycle", "plateau", "constant"] = "cosine"
+    patience: int = Field(2, ge=0)
 
 
 class Teacher(_Part):
@@ -75,7 +124,9 @@ class Source(_Part):
 
 class Recipe(_Part):
     sources: tuple[Source, ...] = ()
+    caution: str = Field("", description="what a user of the model must know first")
     architecture: str
+    options: dict[str, Any] = Field({}, description="the architecture's own")
     pooling: Literal["mean", "strongest"] = "mean"
     drop_path: float = Field(0.0, ge=0, lt=1)
     pretrained: str = Field("none", description="none, auto (package, else hub), or a file")
@@ -83,18 +134,21 @@ class Recipe(_Part):
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     imbalance: Imbalance = Imbalance()
+    masks: Masks | None = Field(None, description="None learns labels alone")
     teacher: Teacher | None = None
     epochs: int = Field(5, ge=1)
     samples_per_epoch: int | None = Field(None, ge=1, description="default: all training images")
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(0.001, gt=0)
-    warmup_steps: int = Field(0, ge=0)
+    schedule: Schedule = Schedule()
+    warmup_steps: int = Field(0, ge=0, description="steps in which a cosine rises")
     weight_decay: float = Field(0.0, ge=0)
     gradient_clip: float = Field(0.0, ge=0, description="largest norm; 0 does not clip")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps none")
     small_until: float = Field(0.0, ge=0, le=1, description="share of the steps at half the side")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    tracking: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     seed: int = 0
 
 

@@ -4,7 +4,11 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
 from defectvision.evaluation.metrics import confusion, judge, measure
-from defectvision.evaluation.operating_point import choose_policy
+from defectvision.evaluation.operating_point import (
+    choose_mask_thresholds,
+    choose_policy,
+    review_band,
+)
 from defectvision.inference.bundle import DefectClass, Line
 from defectvision.inference.policy import Policy
 
@@ -26,6 +30,7 @@ STEEL = Line(
     ),
     default_bundle="b",
 )
+STRIP = STEEL.model_copy(update={"label_mode": "multilabel"})
 POLICY = Policy(accept_below=0.3, reject_above=0.7)
 
 
@@ -116,12 +121,56 @@ def test_policy_keeps_escapes_and_overkills_within_the_allowance():
     rng = np.random.default_rng(2)
     good = np.arange(1000) < 500
     scores = np.clip(np.where(good, 0.25, 0.75) + rng.normal(0, 0.12, 1000), 0, 1)
-    policy = choose_policy(scores, good)
+    policy = review_band(scores, good)
     assert (scores[~good] < policy.accept_below).mean() <= 0.0101
     assert (scores[good] >= policy.reject_above).mean() <= 0.0101
     assert policy.accept_below < 0.5 < policy.reject_above
 
 
 def test_clean_scores_need_no_review_band():
-    policy = choose_policy(np.array([0.01, 0.02, 0.97, 0.99]), np.array([True, True, False, False]))
+    policy = review_band(np.array([0.01, 0.02, 0.97, 0.99]), np.array([True, True, False, False]))
     assert policy == Policy(accept_below=0.5, reject_above=0.5)
+
+
+def test_known_answers_on_a_multilabel_line():
+    probabilities = np.array(
+        [[0.9, 0.8, 0.1], [0.9, 0.1, 0.1], [0.1, 0.1, 0.1], [0.2, 0.1, 0.8], [0.4, 0.1, 0.1]]
+    )
+    truth = ["y|x", "x|z", "", "", "x"]
+    judged = judge(probabilities, np.zeros(5), truth, list("abcde"), STRIP, POLICY)
+    assert judged["truth"].tolist() == ["x|y", "x|z", "", "", "x"]
+    assert judged["label"].tolist() == ["x|y", "x", "", "z", ""]
+    assert judged["verdict"].tolist() == ["reject", "reject", "accept", "reject", "review"]
+    found = measure(judged, probabilities, STRIP)
+    assert found["accuracy"].value == pytest.approx(2 / 5)
+    assert found["balanced_accuracy"].value == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-5)
+    # x: 2 of 2 right, 1 missed; y: right; z: one missed, one wrong
+    assert found["macro_f1"].value == pytest.approx((4 / 5 + 1 + 0) / 3, abs=1e-5)
+    assert found["overkills"].value == 0.5
+    assert found["escapes"].value == 0.0
+    # of 3 defective and 2 good parts one pair is in the wrong order: 0.4 below 0.8
+    assert found["auc"].value == pytest.approx(5 / 6, abs=1e-5)
+    assert found["auc/y"].value == 1.0
+
+
+def test_a_multilabel_policy_takes_the_best_f1_of_each_class():
+    probabilities = np.array([[0.9, 0.1, 0.2], [0.6, 0.3, 0.2], [0.2, 0.35, 0.2], [0.1, 0.1, 0.2]])
+    targets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+    policy = choose_policy(np.log(probabilities / (1 - probabilities)), targets, STRIP)
+    assert policy.class_thresholds == {"x": 0.4, "y": 0.2, "z": 0.5}
+    assert policy.accept_below <= 0.35
+
+
+def test_a_mask_threshold_is_the_level_of_the_best_iou():
+    curve = np.zeros((17, 3), int)
+    curve[:, 0], curve[:, 1], curve[:, 2] = 10, 90, 100
+    curve[5] = (80, 20, 20)
+    nothing = np.zeros((17, 3), int)
+    assert choose_mask_thresholds({"x": curve, "y": nothing}) == {"x": 0.35, "y": 0.5}
+
+
+def test_a_temperature_of_sigmoids_undoes_their_scale():
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(4000, 2)) * 2
+    targets = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    assert fit_temperature(logits * 3, targets) == pytest.approx(3, rel=0.1)

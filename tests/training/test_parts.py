@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from defectvision.data.catalog import Catalog, catalog_table
+from defectvision.data.image_set import ImageSet
+from defectvision.inference.bundle import DefectClass, Line
 from defectvision.inference.preprocessing import Preprocessing, place
-from defectvision.models import create_model
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import (
+    class_counts,
     class_weights,
     epoch_order,
     sampling_weights,
     without_contradictions,
 )
-from defectvision.training.pretrained import PretrainedError, load_pretrained
+from defectvision.training.examples import Marked
+from defectvision.training.loop import build
 from defectvision.training.recipe import (
     Augmentation,
     Imbalance,
@@ -32,10 +35,15 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_recipes_are_valid_and_name_a_known_architecture(file):
     recipe = load_recipe(file)
-    model = create_model(
-        recipe.architecture, 2, recipe.preprocessing.channels, pooling=recipe.pooling
+    line = Line(
+        name="x",
+        title="X",
+        classes=tuple(
+            DefectClass(name=n, title=n, kind="defect", colour="#000000") for n in ("a", "b")
+        ),
+        default_bundle="x",
     )
-    assert sum(p.numel() for p in model.parameters()) > 1e6
+    assert sum(p.numel() for p in build(recipe, line).parameters()) > 3e5
     assert find_recipe(file.stem, RECIPES) == file
 
 
@@ -85,11 +93,12 @@ def _catalog(rows, folder=Path("/nowhere")):
 
 
 def test_class_weights_known_answers():
-    targets = np.array([0] * 90 + [1] * 10)
-    inverse = class_weights(targets, 2, Imbalance(class_weights="inverse"))
+    counts = class_counts(np.array([0] * 90 + [1] * 10), 2)
+    assert counts.tolist() == [90, 10]
+    inverse = class_weights(counts, Imbalance(class_weights="inverse"))
     assert inverse.tolist() == pytest.approx([0.2, 1.8])
-    assert class_weights(targets, 2, Imbalance()).tolist() == [1, 1]
-    effective = class_weights(targets, 2, Imbalance(class_weights="effective"))
+    assert class_weights(counts, Imbalance()).tolist() == [1, 1]
+    effective = class_weights(counts, Imbalance(class_weights="effective"))
     wanted = (1 - 0.999**90) / (1 - 0.999**10)
     assert (effective[1] / effective[0]).item() == pytest.approx(wanted, rel=1e-5)
 
@@ -119,11 +128,15 @@ def test_epoch_order_takes_each_image_once_and_repeats_for_its_seed():
 
 def test_outvoted_labels_are_left_out():
     rows = [("ok", "a"), ("ok", "a"), ("def", "a"), ("def", "b"), ("def", ""), ("ok", "")]
-    kept = without_contradictions(_catalog(rows))
+    kept = without_contradictions(ImageSet(_catalog(rows))).catalog
     assert kept.table["path"].tolist() == ["0.png", "1.png", "3.png", "4.png", "5.png"]
 
 
 HOW = Preprocessing(height=64, width=64)
+
+
+def _marked(image):
+    return Marked(place(image, HOW), np.zeros((0, 64, 64), bool), False)
 
 
 @pytest.mark.parametrize(
@@ -139,51 +152,27 @@ HOW = Preprocessing(height=64, width=64)
         {"blur": 2.0},
         {"noise": 0.5},
         {"mirror": True},
+        {"upside_down": True},
     ],
     ids=lambda s: next(iter(s)),
 )
 def test_each_variation_varies_and_keeps_the_shape(setting):
     rng = np.random.default_rng(0)
-    placed = place(rng.integers(0, 256, (64, 64)).astype(np.uint8), HOW)
-    plain = Augment(Augmentation(mirror=False), HOW)(placed)
+    marked = _marked(rng.integers(0, 256, (64, 64)).astype(np.uint8))
+    plain = Augment(Augmentation(mirror=False), HOW)(marked).image
     varied = Augment(Augmentation(**{"mirror": False, **setting}), HOW)
-    results = [varied(placed) for _ in range(12)]
+    results = [varied(marked).image for _ in range(12)]
     assert all(r.shape == plain.shape == (1, 64, 64) for r in results)
     assert all(torch.isfinite(r).all() for r in results)
     assert any((r - plain).abs().max() > 0.05 for r in results)
 
 
 def test_surroundings_change_and_the_part_does_not():
-    placed = place(np.full((64, 64), 90, np.uint8), HOW)
+    marked = _marked(np.full((64, 64), 90, np.uint8))
     inside = np.zeros((64, 64), bool)
     inside[16:48, 16:48] = True
-    placed = dataclasses.replace(placed, inside=inside)
+    marked = marked._replace(placed=dataclasses.replace(marked.placed, inside=inside))
     augment = Augment(Augmentation(mirror=False, surroundings=1.0), HOW)
-    varied = torch.stack([augment(placed) for _ in range(20)])[:, 0]
+    varied = torch.stack([augment(marked).image for _ in range(20)])[:, 0]
     assert varied[:, inside].std(0).max() == 0
     assert varied[:, ~inside].std(0).min() > 0.3
-
-
-def test_pretrained_package_fills_the_backbone_for_grey_images():
-    colour = create_model("efficientnet_lite0", 2, channels=3)
-    grey = create_model("efficientnet_lite0", 2, channels=1)
-    for model in (colour, grey):
-        assert "efficientnet_lite0" in load_pretrained(model, "tf_efficientnet_lite0", "auto")
-    image = torch.randn(1, 1, 64, 64)
-    with torch.inference_mode():
-        a = colour.eval().grid(image.repeat(1, 3, 1, 1))
-        b = grey.eval().grid(image)
-    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
-
-
-def test_pretrained_file_and_what_is_missing(tmp_path):
-    model = create_model("resnet50", 2)
-    torch.save(model.grid.backbone.state_dict(), tmp_path / "own.pt")
-    other = create_model("resnet50", 2)
-    assert "own.pt" in load_pretrained(other, "resnet50", str(tmp_path / "own.pt"))
-    torch.testing.assert_close(other.grid.backbone.conv1.weight, model.grid.backbone.conv1.weight)
-    with pytest.raises(PretrainedError, match="no such file"):
-        load_pretrained(other, "resnet50", str(tmp_path / "none.pt"))
-    with pytest.raises(PretrainedError, match="missing"):
-        torch.save({}, tmp_path / "empty.pt")
-        load_pretrained(other, "resnet50", str(tmp_path / "empty.pt"))

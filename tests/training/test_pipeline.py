@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from defectvision.data.readers import open_catalog
+from defectvision.data.image_set import open_set
 from defectvision.data.synthetic import write_samples
-from defectvision.evaluation.evaluate import EvaluationError, seen_rows, single_labels
+from defectvision.evaluation.evaluate import EvaluationError, labelled, seen_rows
 from defectvision.inference.bundle import BundleError, load_bundle, read_line
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
@@ -18,7 +18,7 @@ from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.models import create_model
 from defectvision.training import loop
-from defectvision.training.pipeline import train_line
+from defectvision.training.pipeline import line_for, train_line
 from defectvision.training.recipe import load_recipe
 
 RECIPE = """
@@ -47,7 +47,7 @@ def _train(samples, weights, run, pooling="mean", epochs=1):
     file = run / "given.yaml"
     file.write_text(text)
     recipe = load_recipe(file)
-    return train_line(open_catalog(samples), recipe, text, "casting", "tiny", weights, run)
+    return train_line(open_set(samples), recipe, text, "casting", "tiny", weights, run)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [c.kind for c in loaded.line.classes] == ["ok", "defect"]
     assert loaded.bundle.metrics == (metrics,)
     assert not metrics.seen
-    catalog = open_catalog(samples)
+    catalog = open_set(samples).catalog
     seen = seen_rows(catalog, loaded.folder)
     assert metrics.images == len(catalog) - seen.sum()
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
@@ -147,14 +147,14 @@ def test_training_again_keeps_the_line_and_refuses_other_classes(samples, traine
 
 
 def test_one_class_or_several_labels_are_refused(samples, tmp_path):
-    catalog = open_catalog(samples)
-    table = catalog.table
-    one = replace(catalog, table=table[table["label"] == "ok"].reset_index(drop=True))
+    images = open_set(samples)
+    table = images.catalog.table
+    one = images.take(np.flatnonzero(table["label"] == "ok"))
     recipe_text = RECIPE.format(pooling="mean", epochs=1)
     file = tmp_path / "r.yaml"
     file.write_text(recipe_text)
     with pytest.raises(ValueError, match="two or more"):
         train_line(one, load_recipe(file), recipe_text, "x", "b", tmp_path / "w", tmp_path / "run")
-    several = replace(catalog, table=table.assign(label="def|ok"))
+    several = replace(images.catalog, table=table.assign(label="def|ok"))
     with pytest.raises(EvaluationError, match="several labels"):
-        single_labels(several)
+        labelled(several, line_for(images.catalog, tmp_path / "w" / "x", "b"))

@@ -1,0 +1,139 @@
+"""How good masks are, from counted pixels, with intervals resampled by photo group.
+
+Every figure follows from one table of counts: per image and class the true positive, false
+positive, false negative and true negative pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.evaluation.metrics import Metric, resample
+from defectvision.inference.bundle import Measure
+
+
+@dataclass(frozen=True, eq=False)
+class PixelCounts:
+    """Pixels (N images, K classes) int64 each; `right`: (N,) share of the image's pixels whose
+    set of classes is answered exactly."""
+
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    tn: NDArray[np.int64]
+    right: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        predicted: NDArray[np.bool_],
+        truth: NDArray[np.bool_],
+        counted: NDArray[np.bool_] | None = None,
+    ) -> PixelCounts:
+        """The counts of one image: masks (K, H, W) bool each; counted (H, W) bool: the pixels
+        that count, all if None. Raises ValueError where the masks are of different sizes."""
+        predicted, truth = np.asarray(predicted, bool), np.asarray(truth, bool)
+        if predicted.shape != truth.shape or predicted.ndim != 3:
+            raise ValueError(
+                f"predicted masks {predicted.shape} and true masks {truth.shape}: must both be "
+                "(classes, height, width) of the same image"
+            )
+        predicted, truth = predicted.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+        if counted is not None:
+            kept = np.asarray(counted, bool).ravel()
+            predicted, truth = predicted[:, kept], truth[:, kept]
+        pixels = truth.shape[1]
+        tp = np.count_nonzero(predicted & truth, axis=1)
+        fp = np.count_nonzero(predicted, axis=1) - tp
+        fn = np.count_nonzero(truth, axis=1) - tp
+        same = np.count_nonzero((predicted == truth).all(0))
+        right = np.array([same / pixels if pixels else np.nan])
+        return cls(tp[None], fp[None], fn[None], (pixels - tp - fp - fn)[None], right)
+
+    @classmethod
+    def join(cls, parts: Iterable[PixelCounts]) -> PixelCounts:
+        """One table of several images' counts, in order."""
+        parts = list(parts)
+        names = ("tp", "fp", "fn", "tn", "right")
+        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+    def __len__(self) -> int:
+        return len(self.tp)
+
+
+def measure_masks(
+    counts: PixelCounts, classes: Sequence[str], groups: Sequence[str], seed: int = 0
+) -> dict[str, Measure | None]:
+    """All figures of masks, each with its 95 % interval.
+
+    classes: names of the K classes; groups: photo group of each of the N images.
+
+    iou/<class>        intersection over union of the pixels pooled over the images that hold the
+                       class (so large defects weigh more); mean_iou: their mean over classes.
+    dice/<class>       Dice of each image that holds the class, averaged over those images (so
+                       every image weighs the same).
+    detection/<class>  share of the images with the class whose true mask is overlapped by a
+                       predicted one of that class.
+    false_alarm/<class>  share of the images without the class in which it is predicted.
+    mean_dice          the competition's: the mean over all pairs of image and class, a pair
+                       without the class counting 1 where it is answered empty, else 0.
+    mean_dice_empty    what an answer without any mask would get there.
+    pixel_accuracy     share of pixels whose set of classes is answered exactly.
+
+    A figure that the images cannot give (a class that none of them shows) is None.
+    """
+    if counts.tp.shape != (len(groups), len(classes)):
+        raise ValueError(
+            f"counts of {counts.tp.shape[0]} images and {counts.tp.shape[1]} classes, but "
+            f"{len(groups)} photo groups and {len(classes)} class names"
+        )
+    return resample(_metrics(counts, classes), groups, seed)
+
+
+def _metrics(counts: PixelCounts, classes: Sequence[str]) -> dict[str, Metric]:
+    tp, fp, fn = (x.astype(float) for x in (counts.tp, counts.fp, counts.fn))
+    shows = tp + fn > 0
+    answered = tp + fp > 0
+    # Without a true and a predicted pixel there is no ratio; the competition sets it to 1.
+    dice = np.where(shows | answered, 2 * tp / np.maximum(2 * tp + fp + fn, 1), 1.0)
+    right = counts.right
+
+    def ious(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        held = shows * weights[:, None]
+        union = ((tp + fp + fn) * held).sum(0)
+        with np.errstate(invalid="ignore"):
+            return (tp * held).sum(0) / union
+
+    def mean_iou(weights: NDArray[np.float64]) -> float:
+        found = ious(weights)
+        return float(np.nanmean(found)) if not np.isnan(found).all() else np.nan
+
+    def one_iou(k: int) -> Metric:
+        return lambda weights: float(ious(weights)[k])
+
+    def mean(values: NDArray, of: NDArray[np.bool_]) -> Metric:
+        chosen = values[of].astype(float)
+
+        def metric(weights: NDArray[np.float64]) -> float:
+            total = weights[of].sum()
+            return float((chosen * weights[of]).sum() / total) if total else np.nan
+
+        return metric
+
+    everything = np.ones(len(counts), bool)
+    found: dict[str, Metric] = {"mean_iou": mean_iou}
+    found |= {f"iou/{name}": one_iou(k) for k, name in enumerate(classes)}
+    for k, name in enumerate(classes):
+        found[f"dice/{name}"] = mean(dice[:, k], shows[:, k])
+    for k, name in enumerate(classes):
+        found[f"detection/{name}"] = mean(tp[:, k] > 0, shows[:, k])
+    for k, name in enumerate(classes):
+        found[f"false_alarm/{name}"] = mean(answered[:, k], ~shows[:, k])
+    found["mean_dice"] = mean(dice.mean(1), everything)
+    found["mean_dice_empty"] = mean((~shows).mean(1), everything)
+    found["pixel_accuracy"] = mean(right, ~np.isnan(right))
+    return found

@@ -1,0 +1,87 @@
+"""What every model answers, and what it tells about itself.
+
+A model is an `nn.Module` from images (B, channels, H, W) to one of the two tuples below, with
+    evidence_bias   Tensor (C,): evidence.mean((2, 3)) + evidence_bias is exactly the logits;
+    explained       the module whose output a gradient heatmap looks at;
+    backbone        timm's network inside it, to be filled with pretrained weights, or None;
+    backbone_name   timm's name of that network, or None.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Pooling = Literal["mean", "strongest"]
+
+# Defects are rare pixels: masks start by calling one pixel in a hundred defective, so that the
+# first steps need not unlearn a picture full of defects (Lin et al. 2017,
+# https://arxiv.org/abs/1708.02002, section 3.3).
+FIRST_PROBABILITY = 0.01
+FIRST_LOG_ODDS = math.log(FIRST_PROBABILITY / (1 - FIRST_PROBABILITY))
+
+
+class Prediction(NamedTuple):
+    """logits: (B, C) float32; evidence: (B, C, h, w), whose mean over places plus the bias is
+    the logit; embedding: (B, D), the mean of the deepest features."""
+
+    logits: Tensor
+    evidence: Tensor
+    embedding: Tensor
+
+
+class SegmentingPrediction(NamedTuple):
+    """A Prediction with masks (B, K, H', W') float32: for each class that has masks the log-odds
+    of every pixel, on a grid of constant stride over the whole input."""
+
+    logits: Tensor
+    evidence: Tensor
+    embedding: Tensor
+    masks: Tensor
+
+
+def weigh_places(evidence: Tensor, pooling: Pooling) -> Tensor:
+    """evidence (B, C, h, w) of equal places to the map whose plain mean is the pooled answer.
+
+    pooling:
+        mean       every place counts the same;
+        strongest  half of the answer is the mean, the other half the mean weighted by the
+                   softmax of the evidence itself, so that a defect of one cell is not averaged
+                   away. The weights are multiplied into the map, so its mean stays exact.
+    """
+    if pooling == "mean":
+        return evidence
+    flat = evidence.flatten(2)
+    weights = 0.5 + 0.5 * flat.shape[2] * flat.softmax(2)
+    return (flat * weights).reshape(evidence.shape)
+
+
+def pad_to_multiple(image: Tensor, stride: int) -> Tensor:
+    """image (B, C, H, W) with its last row and column repeated up to multiples of `stride`."""
+    below, right = -image.shape[2] % stride, -image.shape[3] % stride
+    if not below and not right:
+        return image
+    return functional.pad(image, (0, right, 0, below), mode="replicate")
+
+
+def check_mask_classes(mask_classes: tuple[int, ...] | None, classes: int) -> tuple[int, ...]:
+    """The classes that have masks, all where None; ValueError for numbers that are no class."""
+    chosen = tuple(range(classes)) if mask_classes is None else tuple(mask_classes)
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(classes)):
+        raise ValueError(
+            f"mask_classes {list(chosen)}: give different class numbers, from 0 to {classes - 1}"
+        )
+    return chosen
+
+
+def mask_convolution(channels: int, masks: int) -> nn.Conv2d:
+    """The 1x1 convolution that ends a segmenting network, starting at rare defects."""
+    convolution = nn.Conv2d(channels, masks, 1)
+    nn.init.normal_(convolution.weight, std=0.01)
+    with torch.no_grad():
+        convolution.bias.fill_(FIRST_LOG_ODDS)
+    return convolution
