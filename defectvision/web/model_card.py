@@ -20,6 +20,18 @@ METRICS = {
     "overkills": ("Overkills", "share of good parts that were rejected"),
     "reviews": ("Reviews", "share of parts sent to review"),
     "evidence_inside": ("Evidence on the part", "share of positive evidence that lies on the part"),
+    "mean_iou": ("Mean IoU", "mean over the classes of the masks' IoU"),
+    "mean_dice": ("Mean Dice", "over images and classes; an empty pair answered empty counts 1"),
+    "mean_dice_empty": ("Mean Dice of an empty answer", "what finding nothing would get"),
+    "pixel_accuracy": ("Pixel accuracy", "share of pixels whose classes are all right"),
+}
+# Metrics of one class each, as columns: `metric/class` in bundle.json.
+OF_A_CLASS = {
+    "auc": "AUC",
+    "iou": "IoU",
+    "dice": "Dice",
+    "detection": "Detection rate",
+    "false_alarm": "False-alarm rate",
 }
 LEAKING = (
     "These photographs, or others of the same parts, were seen in training. The figures measure "
@@ -31,6 +43,8 @@ def bundle_card(loaded: LoadedBundle) -> None:
     """Identity, policy, figures with what they were measured on, and where it all comes from."""
     bundle = loaded.bundle
     st.html(cards.facts(identity(loaded), "left"))
+    if caution := (bundle.provenance.get("recipe") or {}).get("caution"):
+        st.warning(caution, icon=":material/warning:")
     if not bundle.metrics:
         st.warning(
             "This bundle was never evaluated. Run `defectvision evaluate` before relying on it.",
@@ -100,26 +114,29 @@ def measured(metrics: Metrics, can_accept: bool, key: str) -> None:
         )
         if metrics.seen:
             st.warning(LEAKING, icon=":material/warning:")
-        figures, confusion = st.columns([3, 2], gap="medium")
+        figures, beside = st.columns([3, 2], gap="medium")
         figures.table(
             metric_rows(metrics.values),
             border="horizontal",
             hide_index=True,
             alt=f"Metrics on {metrics.split}",
         )
-        confusion.plotly_chart(
-            confusion_chart(metrics.confusion),
-            key=f"confusion-{key}",
-            config={"displayModeBar": False},
-            alt="Confusion: rows are the true class, columns the label",
-        )
+        if metrics.confusion:
+            beside.plotly_chart(
+                confusion_chart(metrics.confusion),
+                key=f"confusion-{key}",
+                config={"displayModeBar": False},
+                alt="Confusion: rows are the true class, columns the label",
+            )
+        if classes := class_rows(metrics.values):
+            st.table(classes, border="horizontal", hide_index=True, alt="Metrics of each class")
 
 
 def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
     """Columns of the table of metrics; a figure without an interval says so."""
     rows: dict[str, list[str]] = {"Metric": [], "Value": [], "95 % interval": [], "Meaning": []}
     for name, measure in values.items():
-        if measure is None or measure.value is None:
+        if measure is None or measure.value is None or "/" in name:
             continue
         title, meaning = METRICS.get(name, (name, ""))
         known = measure.low is not None and measure.high is not None
@@ -129,6 +146,30 @@ def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
         rows["95 % interval"].append(interval)
         rows["Meaning"].append(meaning)
     return rows
+
+
+def class_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
+    """Columns of the table of metrics of single classes; empty where there are none."""
+    found: dict[str, dict[str, Measure]] = {}
+    for name, measure in values.items():
+        metric, _, of = name.partition("/")
+        if of and measure is not None and measure.value is not None:
+            found.setdefault(of, {})[metric] = measure
+    shown = [m for m in OF_A_CLASS if any(m in metrics for metrics in found.values())]
+    if not shown:
+        return {}
+    rows = {"Class": [cards.plain(name) for name in found]}
+    for metric in shown:
+        rows[OF_A_CLASS[metric]] = [_with_interval(m.get(metric)) for m in found.values()]
+    return rows
+
+
+def _with_interval(measure: Measure | None) -> str:
+    if measure is None:
+        return "not measured"
+    if measure.low is None or measure.high is None:
+        return f"{measure.value:.3f}"
+    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"
 
 
 def provenance(made: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,43 @@
+"""The card of a bundle that segments and has no confusion matrix."""
+
+from streamlit.testing.v1 import AppTest
+
+from defectvision.inference.bundle import Measure
+from defectvision.web.model_card import class_rows, metric_rows
+
+VALUES = {
+    "auc": Measure(value=0.9, low=0.8, high=1.0),
+    "mean_iou": Measure(value=0.5, low=0.25, high=0.75),
+    "iou/1": Measure(value=0.5, low=0.25, high=0.75),
+    "dice/1": Measure(value=0.6),
+    "iou/2": Measure(value=0.125, low=0.0, high=0.5),
+    "dice/2": None,
+}
+
+
+def test_metrics_of_classes_have_a_table_of_their_own():
+    assert metric_rows(VALUES)["Metric"] == ["AUC", "Mean IoU"]
+    assert class_rows(VALUES) == {
+        "Class": ["1", "2"],
+        "IoU": ["0.500 (0.250 to 0.750)", "0.125 (0.000 to 0.500)"],
+        "Dice": ["0.600", "not measured"],
+    }
+    assert class_rows({"auc": VALUES["auc"]}) == {}
+
+
+def _page() -> None:
+    from defectvision.inference.bundle import Metrics
+    from defectvision.inference.policy import Policy
+    from defectvision.web.model_card import measured
+    from tests.web.test_model_card import VALUES
+
+    metrics = Metrics(
+        split="5-fold", data="strips", images=46, groups=46, policy=Policy(), values=VALUES
+    )
+    measured(metrics, True, "x")
+
+
+def test_a_card_without_a_confusion_is_drawn():
+    drawn = AppTest.from_function(_page).run()
+    assert not drawn.exception
+    assert [next(iter(table.value.columns)) for table in drawn.table] == ["Metric", "Class"]
