@@ -67,9 +67,20 @@ def write_onnx(model: nn.Module, size: tuple[int, int], channels: int, file: Pat
             verbose=False,
         )
     graph = program.model_proto
+    _drop_traces(graph)
     _store_as_half(graph)
     onnx.checker.check_model(graph)
     onnx.save_model(graph, str(file))
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on where in whose files each node was written."""
+    graph = model.graph
+    nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
+    for noted in (*nodes, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del noted.metadata_props[:]
+    for whole in (model, graph, *model.functions):
+        del whole.metadata_props[:]
 
 
 def _store_as_half(model: onnx.ModelProto) -> None:

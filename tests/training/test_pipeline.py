@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,12 @@ def test_served_answers_equal_torch(samples, trained, runtime):
         total = found.evidence.mean((1, 2)) + found.evidence_bias
         assert np.abs(total - found.logits).max() < 1e-3
         assert min(found.evidence.shape[1:]) >= 14
+
+
+def test_the_model_file_names_no_file_of_the_machine_that_wrote_it(trained):
+    written = (load_bundle(trained[0], "casting").folder / "model.onnx").read_bytes()
+    assert b".py" not in written
+    assert str(Path(torch.__file__).parent).encode() not in written
 
 
 def test_a_changed_file_is_refused(samples, trained):
