@@ -8,7 +8,7 @@ import io
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from defectvision.inference.bundle import LoadedBundle
@@ -169,7 +169,7 @@ def _outlined(
 
 def _colour(inspection: Inspection, class_name: str) -> tuple[int, int, int]:
     colour = next(c.colour for c in inspection.line.classes if c.name == class_name)
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    return ImageColor.getrgb(colour)
 
 
 def _named(inspection: Inspection, policy: Policy) -> str:

@@ -23,7 +23,6 @@ from defectvision.evaluation.evaluate import (
     UNNAMED_GOOD,
     Answers,
     ask,
-    evaluate,
     image_digest,
     labelled,
     measured,
@@ -83,22 +82,17 @@ def train_line(
     _write(fresh, file, recipe, line, bundle_name, learned)
     _publish(fresh, weights / line_name, line, bundle_name)
     if answers:
-        metrics = measured(
-            answers,
-            split=f"{len(answers)}-fold cross-validation, each image by a model of this recipe "
-            "that has not seen its photo group",
-        ).metrics
+        asked = (
+            f"{len(answers)}-fold cross-validation, each image by a model of this recipe "
+            "that has not seen its photo group"
+        )
     else:
+        asked, test = "test split, photo groups held out", images.subset("test")
         inspector = Inspector(load_bundle(weights, line_name, bundle_name))
-        test = images.subset("test")
         with Progress() as progress:
             task = progress.add_task("evaluating on test", total=len(test.catalog))
-            metrics = evaluate(
-                inspector,
-                test,
-                split="test split, photo groups held out",
-                advance=lambda: progress.advance(task),
-            ).metrics
+            answers = [ask(inspector, test, advance=lambda: progress.advance(task))]
+    metrics = measured(answers, split=asked).metrics
     record_metrics(weights / line_name / bundle_name, metrics)
     return metrics
 

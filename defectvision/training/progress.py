@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
+from PIL import ImageColor
 from torch import nn
 from torch.nn import functional
 
@@ -55,7 +56,7 @@ def overlays(model: nn.Module, images: PlacedImages) -> NDArray[np.uint8]:
                 outlines, _ = cv2.findContours(
                     mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
                 )
-                rgb = tuple(int(colours[name][i : i + 2], 16) for i in (1, 3, 5))
+                rgb = ImageColor.getrgb(colours[name])
                 picture = cv2.drawContours(picture.copy(), outlines, -1, rgb, 1)
             halves.append(picture)
         drawn.append(np.concatenate(halves))

@@ -7,6 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageColor
 
 from defectvision.audit.study import Study
 from defectvision.data.catalog import CatalogError
@@ -60,7 +61,7 @@ def _cached(key: _Key, longest: int, masks: bool) -> bytes:
             if factor < 1:  # a thin defect must not vanish with the pixels it loses
                 reached = cv2.resize(mask.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
                 small = (reached > 0.02).astype(np.uint8)
-            _draw(shown, small, _rgb(hue.get(label, "#e0762f")))
+            _draw(shown, small, ImageColor.getrgb(hue.get(label, "#e0762f")))
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
     )
@@ -85,7 +86,3 @@ def _draw(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], colour: tuple[int,
     pixels[inside] = np.rint(0.72 * pixels[inside] + 0.28 * tint).astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(pixels, outlines, -1, colour, 1)
-
-
-def _rgb(text: str) -> tuple[int, int, int]:
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)

@@ -59,7 +59,7 @@ def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @contextmanager
-def serving(weights: Path, log: Path) -> Iterator[Server]:
+def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
     """A server of the lines in `weights` that answers; its log must hold no traceback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -69,7 +69,7 @@ def serving(weights: Path, log: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "defectvision.cli", "serve", f"--port={port}"],
             cwd=ROOT,
-            env={**os.environ, "DEFECTVISION_WEIGHTS": str(weights)},
+            env={**os.environ, "DEFECTVISION_WEIGHTS": str(weights), **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

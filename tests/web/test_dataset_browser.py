@@ -1,31 +1,18 @@
 """The Dataset page in a real browser: open a set, click a bar, see masks, download the split."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import cv2
 import numpy as np
 import pytest
 
 from defectvision.data.synthetic import draw
+from tests.web.conftest import serving
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run"]
-APP = """
-import streamlit as st
-st.set_page_config(layout="wide", initial_sidebar_state=290)
-st.navigation([st.Page({page!r}, title="Dataset")], position="top").run()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,66 +38,25 @@ def labelled_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dataset_url(labelled_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def dataset_url(
+    labelled_set: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dataset-server")
-    script = folder / "app_dataset.py"
-    script.write_text(APP.format(page=str(ROOT / "pages" / "dataset.py")))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "DEFECTVISION_CACHE": str(folder / "cache"),
-        "DEFECTVISION_DATA_SETS": json.dumps({"drawn": str(labelled_set)}),
-    }
-    log = folder / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-    url = f"http://127.0.0.1:{port}"
-    started = time.monotonic()
-    try:
-        while not _answers(f"{url}/_stcore/health"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() - started < 120, log.read_text()
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def dataset_browser() -> Iterator:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no browser found")
-        pytest.skip("no browser found: install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    with serving(
+        weights,
+        folder / "log.txt",
+        DEFECTVISION_CACHE=str(folder / "cache"),
+        DEFECTVISION_DATA_SETS=json.dumps({"drawn": str(labelled_set)}),
+    ) as started:
+        yield f"{started.url}/dataset"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_open_click_see_and_download(dataset_browser, dataset_url, theme, tmp_path) -> None:
+def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> None:
     from playwright.sync_api import expect
 
     expect.set_options(timeout=90_000)
-    context = dataset_browser.new_context(
+    context = chromium.new_context(
         viewport={"width": 1440, "height": 900}, color_scheme=theme, accept_downloads=True
     )
     page = context.new_page()
@@ -135,9 +81,8 @@ def test_open_click_see_and_download(dataset_browser, dataset_url, theme, tmp_pa
     page.wait_for_function("[...document.querySelectorAll('[data-testid=stImage] img')]"
                            ".every(i => i.naturalWidth > 0)")  # fmt: skip
     # the drawings are grey: any colour comes from a mask
-    data = page.request.get(dataset_url.rstrip("/") + pictures.first.get_attribute("src")
-                            if pictures.first.get_attribute("src").startswith("/")
-                            else pictures.first.get_attribute("src")).body()  # fmt: skip
+    source = urljoin(dataset_url, pictures.first.get_attribute("src"))
+    data = page.request.get(source).body()
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
     assert (np.ptp(image, axis=2) > 30).sum() > 100
 
