@@ -98,7 +98,7 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
             "split": {"train": 0.62, "val": 0.13, "test": 0.25},
             "augmentation": {"upside_down": True, "zoom": 0.1, "contrast": 0.2},
             "imbalance": {"sampling": "class"},
-            "masks": {"losses": {"bce_dice": 1.0}},
+            "masks": {"losses": {"bce_dice": 1.0, "lovasz_hinge": 0.3}},
             "epochs": epochs,
             "samples_per_epoch": asked.samples // epochs,
             "batch_size": 16,

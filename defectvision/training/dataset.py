@@ -174,9 +174,11 @@ def rarest_label(catalog: Catalog) -> pd.Series:
 def sampling_weights(catalog: Catalog, imbalance: Imbalance) -> NDArray[np.float64] | None:
     """How often each image is drawn, relative to the others; None to take each once an epoch.
 
-    `class` draws every class alike; `class_and_group` draws, within a class, every photo group
-    alike, so that one photograph with ninety copies does not outweigh ninety photographs. An
-    image of several classes counts for its rarest one.
+    `class` draws every class alike; `square_root` draws each in proportion to the root of its
+    images, between that and their own shares (Kang et al. 2019, https://arxiv.org/abs/1910.09217),
+    so that rare defects are learned and good surface is still seen often; `class_and_group` draws,
+    within a class, every photo group alike, so that one photograph with ninety copies does not
+    outweigh ninety photographs. An image of several classes counts for its rarest one.
     """
     if imbalance.sampling == "none":
         return None
@@ -184,6 +186,8 @@ def sampling_weights(catalog: Catalog, imbalance: Imbalance) -> NDArray[np.float
     in_class = table.groupby("label")["path"].transform("size")
     if imbalance.sampling == "class":
         return (1 / in_class).to_numpy(float)
+    if imbalance.sampling == "square_root":
+        return (in_class**-0.5).to_numpy(float)
     groups_in_class = table.groupby("label")["group"].transform("nunique")
     in_group = table.groupby(["label", "group"])["path"].transform("size")
     return (1 / (groups_in_class * in_group)).to_numpy(float)

@@ -31,6 +31,7 @@ from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import PlacedImages, epoch_order, sampling_weights
 from defectvision.training.examples import Example
 from defectvision.training.objective import Objective, distil
+from defectvision.training.precision import choose_precision, keep_slow_gradients_fp32
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import track_epoch
 from defectvision.training.recipe import Recipe, load_recipe
@@ -90,15 +91,6 @@ def masked_classes(recipe: Recipe, line: Line) -> tuple[str, ...]:
     return tuple(line.class_names[i] for i in mask_numbers(line)) if recipe.masks else ()
 
 
-def choose_precision(wanted: str) -> str:
-    """accelerate's name for the precision. `auto` is bf16 where it is fast: on CUDA, and on a
-    CPU with bf16 matrix units (AMX); without those bf16 measured slower than fp32."""
-    if wanted == "auto":
-        fast = torch.cuda.is_available() or torch.cpu.get_capabilities().get("amx_bf16", False)
-        return "bf16" if fast else "no"
-    return {"fp32": "no"}.get(wanted, wanted)
-
-
 def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     """Train on the set's `train` split and follow its `val` split; resumes what `run` holds.
 
@@ -150,6 +142,7 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     )
     averaged = ModelEmaV3(model, decay=recipe.ema, use_warmup=True) if recipe.ema else None
     position = Position()
+    keep_slow_gradients_fp32(model)
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     accelerator.register_for_checkpointing(position, *filter(None, (averaged, plateau)))
     if averaged:

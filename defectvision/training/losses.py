@@ -130,13 +130,16 @@ def _pixel_mean(every: Tensor, weight: Tensor, class_weights: Tensor) -> Tensor:
 def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     """errors (P,) weighed by how much IoU each costs when the larger ones are wrong already.
 
-    Of an empty class only the worst pixel counts: one false pixel costs all of the IoU.
+    Of an empty class only the worst pixel counts: one false pixel costs all of the IoU. Pixels
+    without an error would come last and add nothing, so they are not sorted.
     """
+    total = truth.sum()
+    wrong = errors.detach() > 0
+    errors, truth = errors[wrong], truth[wrong]
     if not len(errors):
         return errors.sum()
     ranks = errors.detach().argsort(descending=True)
     sorted_truth = truth[ranks]
-    total = sorted_truth.sum()
     left = total - sorted_truth.cumsum(0)
     union = total + (1 - sorted_truth).cumsum(0)
     jaccard = 1 - left / union

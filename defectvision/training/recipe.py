@@ -63,7 +63,7 @@ class Augmentation(_Part):
 class Imbalance(_Part):
     """sampling: which images are drawn how often; class_weights: how their losses count."""
 
-    sampling: Literal["none", "class", "class_and_group"] = "none"
+    sampling: Literal["none", "class", "square_root", "class_and_group"] = "none"
     class_weights: Literal["none", "inverse", "effective"] = "none"
 
 

@@ -113,6 +113,8 @@ def test_sampling_balances_classes_then_groups():
     assert total[100:].sum() == pytest.approx(0.5)
     by_class = sampling_weights(catalog, Imbalance(sampling="class"))
     assert by_class[:100].sum() == pytest.approx(by_class[100:].sum())
+    by_root = sampling_weights(catalog, Imbalance(sampling="square_root"))
+    assert by_root[:100].sum() / by_root[100:].sum() == pytest.approx((100 / 5) ** 0.5)
     assert sampling_weights(catalog, Imbalance()) is None
 
 
