@@ -1,4 +1,4 @@
-"""The command line: inspect, train, evaluate, lines, serve.
+"""The command line: inspect, batch, train, evaluate, data, lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -11,19 +11,20 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from defectvision import __version__
+from defectvision.batch_cli import batch
 from defectvision.data_cli import app as data_app
 from defectvision.data_cli import steps
 from defectvision.inference.bundle import BundleError, list_bundles, list_lines, load_bundle
 from defectvision.settings import Settings
+from defectvision.terminal import clear_errors, err, out
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.command()(batch)
 ROOT = Path(__file__).resolve().parent.parent
 LineName = Annotated[str, typer.Option("--line", help="the line, for example casting")]
 BundleName = Annotated[
@@ -44,18 +46,6 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
 Flips = Annotated[
     bool, typer.Option("--flips", help="the mean of four mirror images; four times the time")
 ]
-out = Console()
-err = Console(stderr=True)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one line and exit status 2."""
-    try:
-        yield
-    except (BundleError, ValueError, RuntimeError, OSError) as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
 
 
 def _version(wanted: bool) -> None:
@@ -105,7 +95,7 @@ def inspect(
             else:
                 yield upload.name, upload.data
 
-    with _clear_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         inspector = _inspector(weights, line, bundle, flips)
         given = {"accept_below": accept_below, "reject_above": reject_above}
         given = {name: value for name, value in given.items() if value is not None}
@@ -172,7 +162,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a bundle from labelled images, measure it on images held out, and install it."""
-    with _clear_errors():
+    with clear_errors():
         try:
             from defectvision.training.pipeline import train_line
         except ImportError as error:
@@ -214,7 +204,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on labelled images that it has not learned from."""
-    with _clear_errors():
+    with clear_errors():
         import numpy as np
         from rich.progress import Progress
 
@@ -298,7 +288,7 @@ def lines(weights: Weights = None, as_json: Json = False) -> None:
     """List the lines and their bundles, each checked against its hashes."""
     folder = weights or Settings().weights
     rows, failed = [], False
-    with _clear_errors():
+    with clear_errors():
         for line in list_lines(folder):
             for name in list_bundles(folder / line.name):
                 row = {"line": line.name, "bundle": name, "default": name == line.default_bundle}

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from defectvision.terminal import err, out
 
 app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
-out = Console()
-err = Console(stderr=True)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,8 +30,30 @@ class Settings(BaseSettings):
     data_sets: dict[str, Path] = Field(
         {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
     )
+    store: Path = Field(
+        ROOT / "store", description="Folder for batches: the database, images, and what was found."
+    )
+    database: str = Field(
+        "",
+        description="SQLAlchemy URL of the database, for example postgresql://user@host/name; "
+        "SQLite in the store's folder where empty.",
+    )
+    files: str = Field(
+        "",
+        description="fsspec URL for images and maps, for example s3://bucket/folder; a folder in "
+        "the store's where empty.",
+    )
+    source_roots: list[Path] = Field(
+        [], description="Folders on the server that batches may read from, as JSON."
+    )
     cache: Path = Field(
         ROOT / "store" / "cache", description="Folder for what was found in labelled sets."
+    )
+    api_tokens: dict[str, SecretStr] = Field(
+        {}, description="Who may use the REST API, as JSON: name to token. Nobody where empty."
+    )
+    api_per_minute: int = Field(
+        600, gt=0, description="Requests a minute that each token of the REST API may make."
     )
     max_upload_mb: int = Field(
         200, gt=0, description="Largest single file that can be uploaded, in MB."

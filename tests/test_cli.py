@@ -180,3 +180,58 @@ def test_evaluate_leaves_out_what_the_bundle_learned_from(labelled, tmp_path):
     refused = _run(*common)
     assert refused.exit_code == 2
     assert "--include-seen" in refused.stderr
+
+
+def test_a_batch_leaves_as_the_file_that_was_asked_for(weights, tmp_path):
+    import pandas as pd
+
+    lot = tmp_path / "lot"
+    (lot / "left").mkdir(parents=True)
+    _image(lot / "a.png"), _image(lot / "left" / "b.png", "ok")
+    (lot / "c.png").write_bytes(b"no image")
+    asked = ("batch", lot, "--line", "casting", "--weights", weights, "--out")
+    done = _run(*asked, tmp_path / "r.csv", "--json")
+    assert done.exit_code == 1
+    counts = {"batch": None, "images": 3, "done": 2, "failed": 1, "repeated": 0}
+    assert json.loads(done.stdout) == counts
+    assert "c.png" in done.stderr
+    table = pd.read_csv(tmp_path / "r.csv")
+    assert list(table["name"]) == ["a.png", "left/b.png", "c.png"]
+    one = _run("inspect", lot / "a.png", "--line", "casting", "--weights", weights, "--json")
+    said = json.loads(one.stdout)
+    assert (table["verdict"][0], table["label"][0]) == (said["verdict"], said["label"])
+    assert table["defect_score"][0] == pytest.approx(said["defect_score"], rel=1e-4)
+    assert _run(*asked, tmp_path / "r.parquet").exit_code == 1
+    columns = list(pd.read_parquet(tmp_path / "r.parquet").columns)
+    assert columns == list(table.columns)
+
+
+def test_a_batch_that_is_kept_is_in_the_store(weights, tmp_path, monkeypatch):
+    from defectvision.store.database import open_store
+    from defectvision.store.results import Results
+
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    lot = tmp_path / "lot"
+    lot.mkdir()
+    _image(lot / "a.png")
+    done = _run("batch", lot, "--line", "casting", "--weights", weights, "--db", "--json")
+    assert done.exit_code == 0, done.stderr
+    results = Results.open(open_store(tmp_path / "store"), json.loads(done.stdout)["batch"])
+    (found,) = results.every(results.policy_in_force())
+    assert found.name == "a.png" and found.picture() == (lot / "a.png").read_bytes()
+    assert (results.batch.title, results.batch.who) == ("lot", "command line")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "say where the results go"),
+        (("--out", "r.docx"), "'.docx' is not one of .csv"),
+        (("--out", "r.csv", "--line", "nothing"), "unknown line 'nothing'"),
+    ],
+)
+def test_a_batch_that_cannot_begin_says_why(weights, tmp_path, arguments, words):
+    asked = ("batch", tmp_path, "--line", "casting", "--weights", weights, *arguments)
+    done = _run(*asked)
+    assert done.exit_code == 2
+    assert words in " ".join(done.stderr.split())

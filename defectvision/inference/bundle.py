@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -131,6 +132,21 @@ class LoadedBundle:
     version: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What made a set of results: the line, and the bundle by name and version."""
+
+    line: Line
+    bundle: str
+    version: str
+    mask_classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, loaded: LoadedBundle) -> Origin:
+        about = loaded.bundle
+        return cls(loaded.line, about.name, loaded.version, about.mask_classes)
+
+
 def read_line(folder: Path) -> Line:
     """Read `folder/line.json`; raises BundleError."""
     line = _read(folder / "line.json", Line)
@@ -185,6 +201,18 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
         check_file(folder / name, file, wanted)
     version = hashlib.sha256(text.read_bytes()).hexdigest()[:12]
     return LoadedBundle(folder / name, about, content, version)
+
+
+def load_bundle_once(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
+    """`load_bundle`, which reads all weights, again only where line.json or bundle.json changed."""
+    files = [] if NAME.fullmatch(line) is None else sorted((weights / line).glob("**/*.json"))
+    stamp = tuple((file, file.stat().st_mtime_ns) for file in files)
+    return _load_bundle(weights, line, bundle, stamp)
+
+
+@lru_cache(maxsize=16)
+def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: tuple) -> LoadedBundle:
+    return load_bundle(weights, line, bundle)
 
 
 def check_file(folder: Path, name: str, wanted: str) -> None:

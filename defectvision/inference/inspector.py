@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from defectvision.inference import policy as rules
-from defectvision.inference.bundle import Line, LoadedBundle, load_bundle
+from defectvision.inference.bundle import Line, LoadedBundle, load_bundle_once
 from defectvision.inference.images import ImageError, decode_image
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.judged import Judged
+from defectvision.inference.policy import Policy
 from defectvision.inference.preprocessing import map_to_image, prepare
 from defectvision.inference.regions import Region, find_regions
 from defectvision.inference.runtime import MASKS, Runtime, load_runtime
+from defectvision.inference.thumbnail import small_jpeg
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Milliseconds:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Judged):
     """One image under one bundle: raw scores; verdict and label come from a policy.
 
     image_size: (height, width) px; logits: (C,) float32; evidence: (C, h, w) float32, whose mean
@@ -38,7 +40,7 @@ class Inspection:
     px; input_size: (height, width) of the model's input; foreign_score: distance from the
     training images, above 1 where the image does not look like this line; masks: (K, h, w) uint8,
     probability x 255 of each of `mask_classes` on a grid spread over the model's input, None where
-    the model does not segment.
+    the model does not segment; thumbnail: a small JPEG, empty unless it was asked for.
     """
 
     name: str
@@ -58,25 +60,14 @@ class Inspection:
     milliseconds: Milliseconds
     masks: NDArray[np.uint8] | None = None
     mask_classes: tuple[str, ...] = ()
+    thumbnail: bytes = b""
 
-    def verdict(self, policy: Policy) -> Verdict:
-        return rules.verdict(self.defect_score, self.foreign_score, policy, self.line)
-
-    def labels(self, policy: Policy) -> tuple[str, ...]:
-        """The classes that the policy names, the most probable first; see `policy.labels`."""
-        return rules.labels(self.probabilities, self.defect_score, policy, self.line)
-
-    def main_class(self, policy: Policy) -> str:
-        """The class to explain first: the first label, else the most probable class."""
-        return next(iter(self.labels(policy)), self.ranking()[0][0])
+    @property
+    def times(self) -> dict[str, float]:
+        return vars(self.milliseconds)
 
     def regions(self, policy: Policy) -> tuple[Region, ...]:
-        """The defect regions under the policy, the largest first; none without masks."""
         return find_regions(self, policy)
-
-    def ranking(self) -> list[tuple[str, float]]:
-        """Classes and probabilities, the most probable first."""
-        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])
 
     def evidence_on_image(self, class_name: str) -> NDArray[np.float32]:
         """(H, W) float32: what each place of the image adds to the class's logit, drawn
@@ -95,27 +86,6 @@ class Inspection:
         cover = blocks.reshape(rows, blocks.shape[0] // rows, columns, -1).mean((1, 3))
         total = float(positive.sum())
         return float((positive * cover).sum()) / total if total > 0 else None
-
-    def as_json(self, policy: Policy) -> dict:
-        """The object that the command line and the page hand out for one image: `labels` are all
-        classes with their probabilities, `label` those named by the policy, as one text."""
-        named = self.labels(policy)
-        round_ms = {k: round(v, 2) for k, v in vars(self.milliseconds).items()}
-        return {
-            "path": self.name,
-            "line": self.line.name,
-            "bundle_version": self.bundle_version,
-            "policy": policy.model_dump(),
-            "verdict": self.verdict(policy).value,
-            "label": rules.SEPARATOR.join(named),
-            "defect_score": self.defect_score,
-            "labels": [
-                {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
-            ],
-            "regions": [region.as_json() for region in self.regions(policy)],
-            "foreign_score": self.foreign_score,
-            "milliseconds": round_ms,
-        }
 
 
 class Inspector:
@@ -145,7 +115,7 @@ class Inspector:
         return found
 
     def inspect_many(
-        self, files: Iterable[tuple[str, bytes]], batch_size: int = 8
+        self, files: Iterable[tuple[str, bytes]], batch_size: int = 8, thumbnails: bool = False
     ) -> Iterator[Inspection | ImageError]:
         """Inspect image files in order; a file that cannot be decoded gives its ImageError."""
         waiting: list[tuple] = []
@@ -159,8 +129,9 @@ class Inspector:
                 decoded = time.perf_counter()
                 tensor, placed = prepare(image, self.loaded.bundle.preprocessing)
                 ready = time.perf_counter()
-                size = image.shape[:2]
-                waiting.append((name, size, tensor, placed, decoded - started, ready - started))
+                size, times = image.shape[:2], (decoded - started, ready - started)
+                small = small_jpeg(image) if thumbnails else b""
+                waiting.append((name, size, tensor, placed, *times, small))
             if len(waiting) == batch_size:
                 yield from self._answer(waiting)
                 waiting = []
@@ -180,7 +151,7 @@ class Inspector:
             row += 1
 
     def _inspection(self, entry: tuple, answer: dict, share: float) -> Inspection:
-        name, size, tensor, placed, decode, ready = entry
+        name, size, tensor, placed, decode, ready, small = entry
         scaled = answer["logits"] / self.loaded.bundle.temperature
         if self.line.label_mode == "multilabel":
             values = _sigmoid(scaled)
@@ -209,6 +180,7 @@ class Inspector:
             milliseconds=Milliseconds(decode * 1e3, share * 1e3, (ready + share) * 1e3),
             masks=masks,
             mask_classes=self.loaded.bundle.mask_classes,
+            thumbnail=small,
         )
 
     def _foreign(self, embedding: NDArray[np.float32]) -> float:
@@ -237,7 +209,23 @@ def foreign_distance(
     return np.maximum(inner, rest / residual[0])
 
 
-@lru_cache(maxsize=4)
+MOST_LOADED = 4  # inspectors that a process keeps, each with its model in memory
+_inspectors: dict[tuple[Path, str], Inspector] = {}
+_loading = Lock()
+
+
 def load_inspector(weights: Path, line: str, bundle: str | None = None) -> Inspector:
-    """The inspector of a bundle, loaded once per process."""
-    return Inspector(load_bundle(weights, line, bundle))
+    """The inspector of a bundle, one for all threads of the process, loaded anew where the
+    bundle was replaced; raises BundleError."""
+    return inspector_of(load_bundle_once(weights, line, bundle))
+
+
+def inspector_of(loaded: LoadedBundle) -> Inspector:
+    """The process's inspector of a checked bundle."""
+    key = loaded.folder, loaded.version
+    with _loading:
+        found = _inspectors.pop(key, None) or Inspector(loaded)
+        _inspectors[key] = found  # the last one used stands last
+        while len(_inspectors) > MOST_LOADED:
+            del _inspectors[next(iter(_inspectors))]
+        return found

@@ -1,6 +1,7 @@
 """Where images come from: uploads, zip files, folders."""
 
 import io
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from defectvision.inference.images import ImageError
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 CHUNK = 1 << 20
+LONGEST_NAME = 200
 # LZMA may ask for 4 GiB of dictionary, so only the methods of ordinary zip files are unpacked.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # A directory entry is 46 bytes and its name; a zip file whose directory is larger than this for
@@ -71,7 +73,7 @@ def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterat
         name = path.as_posix()
         if path.is_dir():
             found = False
-            for file in _images_below(path):
+            for file in images_below(path):
                 found = True
                 yield _read(file, limits)
             if not found:
@@ -87,6 +89,28 @@ def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterat
             yield _read(path, limits)
 
 
+def clean_name(name: str) -> str:
+    """A file name to show: no control characters, nothing that changes the direction of the
+    text, not endlessly long. What remains is still hostile and is escaped where it is drawn."""
+    name = name.replace("\\", "/").strip("/")
+    shown = "".join(c for c in name if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
+    shown = unicodedata.normalize("NFC", shown).strip() or "unnamed"
+    if len(shown) > LONGEST_NAME:
+        shown = f"{shown[: LONGEST_NAME - 40]}…{shown[-39:]}"
+    return shown
+
+
+def own_name(name: str, taken: set[str]) -> str:
+    """`name`, numbered where it is `taken` already; it is taken then."""
+    stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
+    count, own = 1, name
+    while own in taken:
+        count += 1
+        own = f"{stem} ({count}){dot}{suffix}"
+    taken.add(own)
+    return own
+
+
 def _suffixes() -> str:
     return ", ".join(sorted(IMAGE_SUFFIXES))
 
@@ -99,7 +123,8 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
     return Upload(name, error=ImageError(name, reason, remedy))
 
 
-def _images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
+    """The image files of a folder and of all below, sorted, without hidden ones."""
     return sorted(
         file
         for file in folder.rglob("*")

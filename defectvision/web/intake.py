@@ -12,7 +12,6 @@ import streamlit as st
 from defectvision.inference.bundle import Line, LoadedBundle
 from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
 from defectvision.settings import settings
-from defectvision.web.bundles import inspector
 from defectvision.web.state import Work
 
 SAMPLES = 6  # drawn at a time, about as many of each class
@@ -77,8 +76,10 @@ def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
             bar.progress(0.0, f"Opening files: {count} images")
         total = len(work.pending(line, loaded.version))
         if total:
+            from defectvision.inference.inspector import inspector_of
+
             bar.progress(0.0, f"Loading the model of {loaded.bundle.name}")
-            model = inspector(loaded)
+            model = inspector_of(loaded)
             started = perf_counter()
             for done in work.inspect(line, model):
                 left = (perf_counter() - started) / done * (total - done)

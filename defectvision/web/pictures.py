@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defectvision.inference.images import decode_image
+from defectvision.inference.thumbnail import THUMBNAIL_SIDE, fit
 
-THUMBNAIL_SIDE = 64  # px, twice its size in the table: screens with two pixels per px
 LARGEST_SIDE = 2048  # px of the picture in the viewer
 LOSSLESS_PIXELS = 800_000  # up to this size nothing of a defect's edge is lost
 
@@ -26,16 +26,6 @@ def data_url(image: NDArray[np.uint8], suffix: str, quality: int = 92) -> str:
     if not done:
         raise ValueError(f"an array of {image.shape} {image.dtype} cannot be written as {suffix}")
     return f"data:image/{suffix};base64,{base64.b64encode(encoded).decode('ascii')}"
-
-
-def fit(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """`image` scaled down, where needed, to at most `longest` px on its longer side."""
-    height, width = image.shape[:2]
-    factor = longest / max(height, width)
-    if factor >= 1:
-        return image
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def thumbnail(data: bytes, name: str, limit_pixels: int) -> str:

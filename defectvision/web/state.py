@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.images import ImageError
 from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.sources import clean_name, own_name
 from defectvision.web.pictures import thumbnail
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from defectvision.inference.regions import Region
     from defectvision.inference.sources import Upload
 
-LONGEST_NAME = 200
 # One archive in a session, which keeps its images in memory: larger sets are for a batch.
 MOST_ENTRIES, MOST_BYTES = 5_000, 1 << 30
 
@@ -66,6 +65,7 @@ class Work:
     found: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
     heatmaps: dict[tuple[str, str, str, str], NDArray[np.float32]] = field(default_factory=dict)
     policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
+    saved: dict[tuple[str, str], Policy] = field(default_factory=dict)
     measured: dict[tuple[str, str], tuple[tuple, tuple[Region, ...]]] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
@@ -112,7 +112,7 @@ class Work:
         from defectvision.data.synthetic import is_synthetic
 
         self.numbers += 1
-        name = self._own_name(line, clean_name(name))
+        name = own_name(clean_name(name), self.names.setdefault(line, set()))
         if error is None and data is not None:
             try:
                 small = thumbnail(data, name, limit_pixels)
@@ -125,17 +125,6 @@ class Work:
         if error is None:
             error = ImageError(name, "an empty file", "Copy or export the image again.")
         return Entry(self.numbers, name, error=ImageError(name, error.reason, error.remedy))
-
-    def _own_name(self, line: str, name: str) -> str:
-        """`name`, numbered where the line already has an image of that name."""
-        taken = self.names.setdefault(line, set())
-        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
-        count, own = 1, name
-        while own in taken:
-            count += 1
-            own = f"{stem} ({count}){dot}{suffix}"
-        taken.add(own)
-        return own
 
     def clear(self, line: str) -> None:
         """Forget the images of a line and all that was found in them."""
@@ -215,8 +204,12 @@ class Work:
     # --- policy --------------------------------------------------------------------------
 
     def policy(self, loaded: LoadedBundle) -> Policy:
-        """The policy in force: the session's, else the bundle's default."""
-        return self.policies.get(_whose(loaded), loaded.bundle.policy)
+        """What this session judges by: its own policy, else the one in force."""
+        return self.policies.get(_whose(loaded), self.in_force(loaded))
+
+    def in_force(self, loaded: LoadedBundle) -> Policy:
+        """The policy that was saved for all, else the bundle's."""
+        return self.saved.get(_whose(loaded), loaded.bundle.policy)
 
     def set_policy(self, loaded: LoadedBundle, policy: Policy) -> None:
         self.policies[_whose(loaded)] = policy
@@ -256,17 +249,6 @@ def count_verdicts(results: Iterable[Result], policy: Policy) -> dict[Verdict, i
         if result.inspection is not None:
             counts[result.inspection.verdict(policy)] += 1
     return counts
-
-
-def clean_name(name: str) -> str:
-    """A file name to show: no control characters, nothing that changes the direction of the
-    text, not endlessly long. What remains is still hostile and is escaped where it is drawn."""
-    name = name.replace("\\", "/").strip("/")
-    shown = "".join(c for c in name if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
-    shown = unicodedata.normalize("NFC", shown).strip() or "unnamed"
-    if len(shown) > LONGEST_NAME:
-        shown = f"{shown[: LONGEST_NAME - 40]}…{shown[-39:]}"
-    return shown
 
 
 def file_stem(name: str) -> str:

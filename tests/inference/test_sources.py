@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from defectvision.inference.sources import Limits, Upload, expand_uploads, read_paths
+from defectvision.inference.sources import (
+    Limits,
+    Upload,
+    clean_name,
+    expand_uploads,
+    own_name,
+    read_paths,
+)
 
 
 def packed(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -242,3 +249,29 @@ def test_read_paths_names_an_unreadable_file(folder, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", refused)
     assert shown(read_paths([Path("x.dat")])) == [("x.dat", "cannot be read (Permission denied)")]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("part.png", "part.png"),
+        ("C:\\lot\\part.png", "C:/lot/part.png"),
+        ("a\x00b\n\x1b[31mc.png", "ab[31mc.png"),
+        ("gnp\u202e.exe", "gnp.exe"),
+        ("  ", "unnamed"),
+        ("é.png", "é.png"),
+    ],
+)
+def test_names_lose_what_is_not_seen(name: str, shown: str) -> None:
+    assert clean_name(name) == shown
+
+
+def test_long_names_keep_both_ends() -> None:
+    shown = clean_name("a" * 500 + "_left.png")
+    assert len(shown) <= 200 and shown.startswith("aaa") and shown.endswith("_left.png")
+
+
+def test_a_taken_name_is_numbered_before_its_suffix() -> None:
+    taken: set[str] = set()
+    names = [own_name(name, taken) for name in ("a.png", "a.png", "b", "b", "a (2).png", "a.png")]
+    assert names == ["a.png", "a (2).png", "b", "b (2)", "a (2) (2).png", "a (3).png"]

@@ -15,7 +15,7 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.policy import Policy, Verdict
 from defectvision.web.explain import why_no_gradients
 from defectvision.web.intake import DRAWN_LINES
-from defectvision.web.state import Work, clean_name, count_verdicts, file_stem
+from defectvision.web.state import Work, count_verdicts, file_stem
 from tests.bundles import LINES, write_bundle
 from tests.strips import encoded, strip_with
 from tests.web.dashboard import CLEAR_DEFECT, GOOD, casting
@@ -219,26 +219,6 @@ def test_a_policy_decides_the_counts_without_a_model(counting: Inspector) -> Non
         counts = count_verdicts(results, Policy(accept_below=low, reject_above=high))
         assert tuple(counts[v] for v in Verdict) == expected
     assert counting.runtime.seen == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("part.png", "part.png"),
-        ("C:\\lot\\part.png", "C:/lot/part.png"),
-        ("a\x00b\n\x1b[31mc.png", "ab[31mc.png"),
-        ("gnp\u202e.exe", "gnp.exe"),
-        ("  ", "unnamed"),
-        ("é.png", "é.png"),
-    ],
-)
-def test_names_lose_what_is_not_seen(name: str, shown: str) -> None:
-    assert clean_name(name) == shown
-
-
-def test_long_names_keep_both_ends() -> None:
-    shown = clean_name("a" * 500 + "_left.png")
-    assert len(shown) <= 200 and shown.startswith("aaa") and shown.endswith("_left.png")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Start a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from defectvision.batch.sources import folder_source, upload_source
+from defectvision.inference.bundle import LoadedBundle
+from defectvision.store import batches
+from defectvision.store.database import Store
+from defectvision.store.retention import ALL, days_kept
+from defectvision.store.tables import BatchRow
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks to be inspected: uploaded files (name, content), or a path.
+
+    watch: follow the folder `path`. keep: see store/retention.py.
+    """
+
+    title: str = ""
+    files: Iterable[tuple[str, bytes]] = ()
+    path: Path | None = None
+    watch: bool = False
+    keep: str = ALL
+
+
+def start_batch(
+    store: Store, loaded: LoadedBundle, wanted: Wanted, roots: Iterable[Path] | None, who: str
+) -> BatchRow:
+    """A new batch, which a worker takes up; raises SourceError and StoreError.
+
+    roots: folders that may be read from; None for whoever may read what the system lets them.
+    """
+    days_kept(wanted.keep)
+    if wanted.path is not None:
+        source = folder_source(wanted.path, roots, wanted.watch)
+    else:
+        source = upload_source(wanted.files, store.files)
+    with store.session() as session:
+        return batches.add_batch(session, loaded, source, wanted.title, who, wanted.keep)

@@ -1,0 +1,41 @@
+"""The work on batches, apart from every browser tab."""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Event
+
+from defectvision.batch.runner import work_on
+from defectvision.settings import Settings
+from defectvision.store.batches import active_batches
+from defectvision.store.database import open_store
+from defectvision.store.retention import expire, sweep
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 0.5
+RETRY_SECONDS = 5.0
+TIDY_SECONDS = 3600.0
+
+
+def work_forever(settings: Settings, stop: Event) -> None:
+    """Work on what is active, one batch after the other, until `stop` is set; begins with what a
+    crash left. A store that cannot be reached is tried again."""
+    tidied = -TIDY_SECONDS
+    while not stop.is_set():
+        try:
+            store = open_store(settings.store, settings.database, settings.files)
+            if time.monotonic() - tidied >= TIDY_SECONDS:
+                tidied = time.monotonic()
+                with store.session() as session:
+                    expire(session)
+                sweep(store)
+            with store.reading() as session:
+                numbers = active_batches(session)
+            worked = [work_on(store, settings.weights, number, stop) for number in numbers]
+        except Exception:  # whatever one batch or the database did, the next must be worked on
+            log.exception("a batch was broken off; trying again")
+            stop.wait(RETRY_SECONDS)
+        else:
+            if not any(worked):
+                stop.wait(IDLE_SECONDS)

@@ -1,0 +1,69 @@
+"""What a policy says of scores; the same for an inspection at hand and for one from the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from defectvision.inference import policy as rules
+from defectvision.inference.policy import Policy, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from defectvision.inference.bundle import Line
+    from defectvision.inference.regions import Region
+
+
+class Judged:
+    """Scores of one image, and verdict, labels and regions under a policy."""
+
+    name: str
+    line: Line
+    bundle_version: str
+    probabilities: Mapping[str, float]
+    defect_score: float | None
+    foreign_score: float
+
+    @property
+    def times(self) -> Mapping[str, float]:
+        """Milliseconds: `decode`, `model` and `total`."""
+        raise NotImplementedError
+
+    def regions(self, policy: Policy) -> tuple[Region, ...]:
+        """The defect regions under the policy, the largest first; none without masks."""
+        raise NotImplementedError
+
+    def verdict(self, policy: Policy) -> Verdict:
+        return rules.verdict(self.defect_score, self.foreign_score, policy, self.line)
+
+    def labels(self, policy: Policy) -> tuple[str, ...]:
+        """The classes that the policy names, the most probable first; see `policy.labels`."""
+        return rules.labels(self.probabilities, self.defect_score, policy, self.line)
+
+    def main_class(self, policy: Policy) -> str:
+        """The class to explain first: the first label, else the most probable class."""
+        return next(iter(self.labels(policy)), self.ranking()[0][0])
+
+    def ranking(self) -> list[tuple[str, float]]:
+        """Classes and probabilities, the most probable first."""
+        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])
+
+    def as_json(self, policy: Policy) -> dict[str, Any]:
+        """The object that the command line, the page and the API hand out for one image: `labels`
+        are all classes with their probabilities, `label` those named by the policy, as one text."""
+        named = self.labels(policy)
+        return {
+            "path": self.name,
+            "line": self.line.name,
+            "bundle_version": self.bundle_version,
+            "policy": policy.model_dump(),
+            "verdict": self.verdict(policy).value,
+            "label": rules.SEPARATOR.join(named),
+            "defect_score": self.defect_score,
+            "labels": [
+                {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
+            ],
+            "regions": [region.as_json() for region in self.regions(policy)],
+            "foreign_score": self.foreign_score,
+            "milliseconds": {name: round(value, 2) for name, value in self.times.items()},
+        }

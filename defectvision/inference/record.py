@@ -1,0 +1,89 @@
+"""An inspection as bytes: all that the model answered, so that nothing need be inferred again."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from dataclasses import asdict
+
+import numpy as np
+
+from defectvision.inference.bundle import Line
+from defectvision.inference.inspector import Inspection, Milliseconds
+
+# Maps are mostly smooth or empty: the fastest level already takes most of what any level does.
+LEVEL = 1
+LARGEST_BYTES = 1 << 30
+
+
+class RecordError(ValueError):
+    """Bytes that are no record of an inspection of this line."""
+
+
+def write_record(found: Inspection) -> bytes:
+    """The inspection without its name and line; the same inspection gives the same bytes, but
+    for the time that it took."""
+    about = {
+        "bundle_version": found.bundle_version,
+        "image_size": found.image_size,
+        "probabilities": found.probabilities,
+        "defect_score": found.defect_score,
+        "foreign_score": found.foreign_score,
+        "input_size": found.input_size,
+        "inside_size": found.inside.shape,
+        "part_found": found.part_found,
+        "milliseconds": asdict(found.milliseconds),
+        "mask_classes": found.mask_classes,
+    }
+    arrays = {
+        "logits": found.logits,
+        "evidence": found.evidence,
+        "evidence_bias": found.evidence_bias,
+        "inside": np.packbits(found.inside),
+        "to_image": found.to_image,
+    }
+    if found.masks is not None:
+        arrays["masks"] = found.masks
+    file = io.BytesIO()
+    np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    return zlib.compress(file.getvalue(), LEVEL)
+
+
+def read_record(data: bytes, line: Line, name: str) -> Inspection:
+    """The inspection that `write_record` wrote; raises RecordError."""
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(data, LARGEST_BYTES)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        about = json.loads(arrays["about"].tobytes())
+        if tuple(about["probabilities"]) != line.class_names:
+            raise RecordError(
+                f"{name}: was inspected for other classes than line '{line.name}' has now"
+            )
+        rows, columns = about["inside_size"]
+        inside = np.unpackbits(arrays["inside"], count=rows * columns).astype(bool)
+        return Inspection(
+            name=name,
+            line=line,
+            bundle_version=about["bundle_version"],
+            image_size=tuple(about["image_size"]),
+            logits=arrays["logits"],
+            probabilities=about["probabilities"],
+            defect_score=about["defect_score"],
+            foreign_score=about["foreign_score"],
+            evidence=arrays["evidence"],
+            evidence_bias=arrays["evidence_bias"],
+            inside=inside.reshape(rows, columns),
+            input_size=tuple(about["input_size"]),
+            to_image=arrays["to_image"],
+            part_found=about["part_found"],
+            milliseconds=Milliseconds(**about["milliseconds"]),
+            masks=arrays.get("masks"),
+            mask_classes=tuple(about["mask_classes"]),
+        )
+    except RecordError:
+        raise
+    except Exception as error:  # damaged bytes break zlib, zipfile, numpy and json in many ways
+        raise RecordError(f"{name}: its record is damaged ({error}). Inspect it again") from error

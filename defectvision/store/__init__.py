@@ -1,0 +1,1 @@
+"""What happened: tables of batches, inspections, reviews and policies, and files by content."""

@@ -1,0 +1,193 @@
+"""Batches: started, listed, paused, resumed, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from defectvision.inference.bundle import Line, LoadedBundle
+from defectvision.store.files import StoreError
+from defectvision.store.tables import AuditRow, BatchRow, InspectionRow, LineRow, now
+
+
+class State(StrEnum):
+    """running: a worker works on it, or will as soon as it is free. watching: a watched folder is
+    followed until somebody stops it."""
+
+    RUNNING = "running"
+    WATCHING = "watching"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    DONE = "done"
+
+
+ACTIVE = (State.RUNNING, State.WATCHING)
+ENDED = (State.CANCELLED, State.FAILED, State.DONE)
+# What a person may ask for, and of which batches.
+MOVES = {
+    State.PAUSED: ACTIVE,
+    State.RUNNING: (State.PAUSED,),
+    State.CANCELLED: (*ACTIVE, State.PAUSED),
+    State.DONE: (State.WATCHING,),
+}
+WAITING, DONE, FAILED = "waiting", "done", "failed"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images of a batch by what became of them; `repeated` of the done ones are the same file as
+    another."""
+
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    repeated: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.done + self.failed
+
+
+def add_batch(
+    session: Session,
+    loaded: LoadedBundle,
+    source: dict[str, Any],
+    title: str,
+    who: str,
+    keep: str = "all",
+) -> BatchRow:
+    """A new batch, to be listed and inspected by a worker."""
+    line = loaded.line
+    session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+    session.flush()
+    batch = BatchRow(
+        title=title.strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
+        line=line.name,
+        bundle=loaded.bundle.name,
+        bundle_version=loaded.version,
+        mask_classes=list(loaded.bundle.mask_classes),
+        bundle_policy=loaded.bundle.policy.model_dump(mode="json"),
+        source=source,
+        state=State.WATCHING if source["kind"] == "watch" else State.RUNNING,
+        keep=keep,
+        who=who,
+    )
+    session.add(batch)
+    session.flush()
+    details = {"batch": batch.id, "title": batch.title, "bundle_version": loaded.version}
+    session.add(AuditRow(who=who, what="batch started", line=line.name, details=details))
+    return batch
+
+
+def get_batch(session: Session, number: int) -> BatchRow:
+    """The batch; raises StoreError where there is none of that number."""
+    batch = session.get(BatchRow, number)
+    if batch is None:
+        raise StoreError(f"there is no batch {number}. It may have been deleted; see the list")
+    return batch
+
+
+def list_batches(session: Session, line: str | None = None, most: int = 200) -> list[BatchRow]:
+    """The newest first."""
+    wanted = select(BatchRow).order_by(BatchRow.id.desc()).limit(most)
+    if line is not None:
+        wanted = wanted.where(BatchRow.line == line)
+    return list(session.scalars(wanted))
+
+
+def active_batches(session: Session) -> list[int]:
+    """Numbers of the batches that a worker should be at, the oldest first; a watched folder after
+    the others, as it has no end."""
+    wanted = select(BatchRow.id).where(BatchRow.state.in_(ACTIVE))
+    return list(session.scalars(wanted.order_by(BatchRow.state == State.WATCHING, BatchRow.id)))
+
+
+def move(session: Session, number: int, to: State, who: str) -> State:
+    """Pause, resume, cancel or, for a watched folder, finish a batch; returns the state it is in
+    then. Asking for what it is in already changes nothing. Raises StoreError where it cannot."""
+    batch = get_batch(session, number)
+    now_in = State(batch.state)
+    if to == State.RUNNING and batch.source["kind"] == "watch":
+        to, allowed = State.WATCHING, MOVES[State.RUNNING]
+    else:
+        allowed = MOVES[to]
+    if now_in == to:
+        return to
+    if now_in not in allowed:
+        raise StoreError(f"batch {number} is {now_in}: it cannot become {to}")
+    batch.state = to
+    if to in ENDED:
+        batch.ended = now()
+    details = {"batch": number, "title": batch.title}
+    session.add(AuditRow(who=who, what=f"batch {to}", line=batch.line, details=details))
+    return to
+
+
+def finish(session: Session, number: int, to: State, message: str = "") -> None:
+    """End a batch that is still active."""
+    session.execute(
+        update(BatchRow)
+        .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE))
+        .values(state=to, message=message, ended=now())
+    )
+
+
+def add_images(session: Session, number: int, images: Iterable[dict[str, Any]]) -> int:
+    """Rows for images of the batch (name, and path or digest, or reason and remedy) that it does
+    not have yet by name; returns how many were new."""
+    images = list(images)
+    names = [image["name"] for image in images]
+    known = set(
+        session.scalars(
+            select(InspectionRow.name).where(
+                InspectionRow.batch_id == number, InspectionRow.name.in_(names)
+            )
+        )
+    )
+    rows = [image for image in images if image["name"] not in known]
+    session.add_all(
+        InspectionRow(batch_id=number, state=FAILED if row.get("reason") else WAITING, **row)
+        for row in rows
+    )
+    session.flush()
+    return len(rows)
+
+
+def next_images(session: Session, number: int, most: int) -> list[InspectionRow]:
+    """Images of the batch that wait, in the order they were listed."""
+    return list(
+        session.scalars(
+            select(InspectionRow)
+            .where(InspectionRow.batch_id == number, InspectionRow.state == WAITING)
+            .order_by(InspectionRow.id)
+            .limit(most)
+        )
+    )
+
+
+def count_images(session: Session, number: int) -> Counts:
+    rows = session.execute(
+        select(InspectionRow.state, func.count())
+        .where(InspectionRow.batch_id == number)
+        .group_by(InspectionRow.state)
+    )
+    repeated = session.scalar(
+        select(func.count()).where(
+            InspectionRow.batch_id == number, InspectionRow.same_as.is_not(None)
+        )
+    )
+    return Counts(**dict(rows.all()), repeated=repeated or 0)
+
+
+def read_stored_line(session: Session, name: str) -> Line:
+    """The line as it was when images were last inspected with it; raises StoreError."""
+    row = session.get(LineRow, name)
+    if row is None:
+        raise StoreError(f"nothing was inspected with line '{name}' yet")
+    return Line.model_validate(row.content)

@@ -1,0 +1,121 @@
+"""Open the database: SQLite in the store's folder, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from defectvision.store.files import Files, StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+BUSY_MS = 30_000  # how long a writer waits for another one
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database and its files; any number of threads may use it."""
+
+    engine: Engine
+    files: Files
+    folder: Path
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads; it never waits for a writer."""
+        with Session(self.engine.execution_options(reads=True)) as session:
+            yield session
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back at an error."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+@lru_cache(maxsize=4)
+def open_store(folder: Path, database: str = "", files: str = "") -> Store:
+    """Open the store in `folder`, made and brought up to date where needed; raises StoreError.
+
+    database: a SQLAlchemy URL; SQLite in `folder` where empty. files: an fsspec URL; a folder in
+    `folder` where empty.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be made ({error.strerror}). Set DEFECTVISION_STORE to a folder that "
+            "may be written"
+        ) from error
+    address = database or f"sqlite:///{folder / 'defectvision.sqlite3'}"
+    try:
+        engine = _connect(address)
+        # Two processes that start at once must not both build the tables.
+        with FileLock(folder / "migration.lock"):
+            migrate(engine)
+    except (ArgumentError, NoSuchModuleError, DBAPIError, CommandError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        shown = _shown(address)
+        raise StoreError(
+            f"{shown}: cannot be opened ({reason}). Check DEFECTVISION_DATABASE, or restore the "
+            "file from a backup"
+        ) from error
+    return Store(engine, Files(files or str((folder / "files").resolve())), folder)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to the newest version."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+
+
+def _connect(address: str) -> Engine:
+    url = make_url(address)
+    if url.get_backend_name() == "postgresql" and url.get_driver_name() == "psycopg2":
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection, _record) -> None:
+    # The driver would begin transactions late, so that a reader's turn into a writer fails at
+    # once instead of waiting; see SQLAlchemy's notes on its SQLite driver.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # Safe against a crash of the program; a power cut may lose the last commits, never the rest.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _shown(address: str) -> str:
+    try:
+        return make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the database's address"

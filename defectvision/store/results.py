@@ -1,0 +1,94 @@
+"""A batch's inspections with all that judging and exporting them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from defectvision.inference.bundle import Line, Origin
+from defectvision.inference.images import ImageError
+from defectvision.inference.policy import Policy
+from defectvision.store.batches import get_batch, read_stored_line
+from defectvision.store.database import Store
+from defectvision.store.inspections import Filter, Order, Summary, every, failures, page, summarize
+from defectvision.store.policies import newest, policy_of
+from defectvision.store.stored import StoredInspection
+from defectvision.store.tables import BatchRow, InspectionRow
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True)
+class Results:
+    """Reads one batch. Every method asks the database anew, so a running batch grows."""
+
+    store: Store
+    batch: BatchRow
+    line: Line
+
+    @classmethod
+    def open(cls, store: Store, number: int) -> Results:
+        """Raises StoreError where there is no such batch."""
+        with store.reading() as session:
+            batch = get_batch(session, number)
+            return cls(store, batch, read_stored_line(session, batch.line))
+
+    @property
+    def origin(self) -> Origin:
+        about = self.batch
+        masks = tuple(about.mask_classes)
+        return Origin(self.line, about.bundle, about.bundle_version, masks)
+
+    def policy_in_force(self) -> Policy:
+        """The newest saved policy of the batch's bundle, else the bundle's own."""
+        with self.store.reading() as session:
+            saved = newest(session, self.batch.line, self.batch.bundle)
+        return policy_of(saved) if saved else Policy.model_validate(self.batch.bundle_policy)
+
+    def summary(self, policy: Policy, chosen: Filter = EVERYTHING) -> Summary:
+        with self.store.reading() as session:
+            return summarize(session, self.batch.id, chosen, policy, self.line)
+
+    def page(
+        self,
+        policy: Policy,
+        chosen: Filter = EVERYTHING,
+        order: Order = "listed",
+        descending: bool = False,
+        first: int = 0,
+        most: int = 50,
+    ) -> list[StoredInspection]:
+        with self.store.reading() as session:
+            how = (self.batch.id, chosen, policy, self.line, order, descending, first, most)
+            return [self._stored(row) for row in page(session, *how)]
+
+    def every(self, policy: Policy, chosen: Filter = EVERYTHING) -> Iterator[StoredInspection]:
+        """All that the filter leaves, as listed; few are in memory at a time."""
+        with self.store.reading() as session:
+            for row in every(session, self.batch.id, chosen, policy, self.line):
+                yield self._stored(row)
+
+    def one(self, number: int) -> StoredInspection | None:
+        """An inspection of this batch by its number."""
+        with self.store.reading() as session:
+            row = session.get(InspectionRow, number)
+        return self._stored(row) if row is not None and row.batch_id == self.batch.id else None
+
+    def errors(self) -> list[ImageError]:
+        """Files that could not be inspected."""
+        with self.store.reading() as session:
+            rows = failures(session, self.batch.id)
+        return [ImageError(row.name, row.reason, row.remedy) for row in rows]
+
+    def synthetic(self) -> frozenset[str]:
+        """Names of the images that the program drew."""
+        with self.store.reading() as session:
+            wanted = select(InspectionRow.name).where(
+                InspectionRow.batch_id == self.batch.id, InspectionRow.synthetic
+            )
+            return frozenset(session.scalars(wanted))
+
+    def _stored(self, row: InspectionRow) -> StoredInspection:
+        return StoredInspection(row, self.line, self.batch, self.store.files)

@@ -1,0 +1,78 @@
+"""Inspections as they come back from the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from defectvision.inference.bundle import Line
+from defectvision.inference.inspector import Inspection
+from defectvision.inference.judged import Judged
+from defectvision.inference.policy import Policy
+from defectvision.inference.record import RecordError, read_record
+from defectvision.inference.regions import Region
+from defectvision.store.files import Files, StoreError
+from defectvision.store.tables import BatchRow, InspectionRow
+
+
+class StoredInspection(Judged):
+    """A row as a policy judges it. The model's whole answer is read only where it is needed: for
+    maps and masks, and for regions that another policy cuts."""
+
+    def __init__(self, row: InspectionRow, line: Line, batch: BatchRow, files: Files):
+        self.row, self.line, self._files = row, line, files
+        self.id, self.name, self.bundle_version = row.id, row.name, row.bundle_version
+        self.probabilities = row.probabilities or {}
+        self.defect_score, self.foreign_score = row.defect_score, row.foreign_score or 0.0
+        self.mask_classes = tuple(batch.mask_classes)
+
+    @property
+    def times(self) -> Mapping[str, float]:
+        return self.row.milliseconds or {}
+
+    def regions(self, policy: Policy) -> tuple[Region, ...]:
+        """As `Inspection.regions`; raises StoreError where the record is needed and gone."""
+        if not self.mask_classes:
+            return ()
+        if self.row.cut == cut_of(policy, self.mask_classes):
+            kept = self.row.regions or []
+            return tuple(Region(**fields, mm_per_px=policy.mm_per_px) for fields in kept)
+        return self.inspection.regions(policy)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """The model's whole answer; raises StoreError where it is gone or damaged."""
+        try:
+            return read_record(self._files.get(self.row.record or ""), self.line, self.name)
+        except RecordError as error:
+            raise StoreError(str(error)) from error
+
+    def picture(self) -> bytes | None:
+        """The image file; None where it was not kept."""
+        if not self.row.stored or not self.row.digest or not self._files.has(self.row.digest):
+            return None
+        return self._files.get(self.row.digest)
+
+    def thumbnail(self) -> bytes:
+        """A small JPEG; empty where there is none."""
+        try:
+            return self._files.get(self.row.thumbnail) if self.row.thumbnail else b""
+        except StoreError:  # a table is worth more than its pictures
+            return b""
+
+
+def cut_of(policy: Policy, mask_classes: tuple[str, ...]) -> str:
+    """What of a policy decides where regions end; the same text cuts the same regions."""
+    levels = [policy.mask_threshold(name) for name in mask_classes]
+    return json.dumps([policy.smallest_region_px, *levels]) if mask_classes else ""
+
+
+def regions_as_rows(regions: Iterable[Region]) -> list[dict[str, Any]]:
+    """Regions as the store keeps them: in px, as the scale is the policy's."""
+    rows = [dataclasses.asdict(region) for region in regions]
+    for row in rows:
+        del row["mm_per_px"]
+    return rows

@@ -1,0 +1,213 @@
+"""The tables. An inspection keeps raw scores; its verdict is computed from them and a policy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BINS = 50  # of the histogram of defect scores
+FIRST = tuple(f"p{i}" for i in range(8))
+# SQLite numbers rows itself only where the key is an INTEGER.
+Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite would hand it back without its time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return None if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def bin_of(score: float | None) -> int | None:
+    """The bin of a score in 0..1, each 1 / BINS wide; the last one has both its ends. Kept with
+    the row, as databases differ in how they cut a number off."""
+    return None if score is None else min(int(score * BINS), BINS - 1)
+
+
+def first_of(probabilities: dict[str, float]) -> dict[str, float]:
+    """The columns `FIRST`: several labels are counted without parsing every row's JSON."""
+    return dict(zip(FIRST, probabilities.values(), strict=False))
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar = {
+        datetime: Instant(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+        dict[str, float]: JSON(),
+    }
+
+
+class LineRow(Base):
+    """A line as it was when images were last inspected with it: `content` is its line.json."""
+
+    __tablename__ = "lines"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[dict[str, Any]]
+
+
+class PolicyRow(Base):
+    """One version of the policy of a line's bundle; the highest number is in force."""
+
+    __tablename__ = "policies"
+    __table_args__ = (UniqueConstraint("line", "bundle", "number"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    line: Mapped[str] = mapped_column(String(64))
+    bundle: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    made: Mapped[datetime] = mapped_column(default=now)
+    who: Mapped[str] = mapped_column(String(200))
+    why: Mapped[str] = mapped_column(Text, default="")
+
+
+class BatchRow(Base):
+    """Inspections started together.
+
+    mask_classes, bundle_policy: the bundle's. source: see batch/sources.py. state: see
+    `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
+    seconds: time spent inspecting, in all sittings.
+    """
+
+    __tablename__ = "batches"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+    line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
+    bundle: Mapped[str] = mapped_column(String(64))
+    bundle_version: Mapped[str] = mapped_column(String(64))
+    mask_classes: Mapped[list[Any]]
+    bundle_policy: Mapped[dict[str, Any]]
+    source: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    listed: Mapped[bool] = mapped_column(default=False)
+    keep: Mapped[str] = mapped_column(String(16), default="all")
+    who: Mapped[str] = mapped_column(String(200), default="")
+    made: Mapped[datetime] = mapped_column(default=now)
+    ended: Mapped[datetime | None]
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    message: Mapped[str] = mapped_column(Text, default="")
+
+
+class InspectionRow(Base):
+    """One image of a batch: waiting, done with its raw scores, or failed with the reason.
+
+    name: unique within the batch. path: where the image is read from, empty where it is in the
+    store as `digest`, the SHA-256 of the file. top, top_ok, top_defect: the most probable class
+    of all, of the good ones and of the defects, so that the database can name what a policy
+    names. p0 to p7: probabilities of a multilabel line's first classes, see `first_of`. score_bin:
+    of the histogram, see `bin_of`. regions: as measured under `cut`. record:
+    the raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
+    inspection whose answer this one repeats, as the file is the same.
+    """
+
+    __tablename__ = "inspections"
+    __table_args__ = (
+        UniqueConstraint("batch_id", "name"),
+        # All that verdicts and labels of one label are made of: counting them reads nothing else.
+        Index(
+            "ix_inspections_verdict",
+            *("batch_id", "state", "defect_score", "foreign_score"),
+            *("score_bin", "top", "top_ok", "top_defect", *FIRST),
+        ),
+        Index("ix_inspections_content", "digest", "bundle_version"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(1000))
+    path: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(String(16), default="waiting")
+    digest: Mapped[str | None] = mapped_column(String(64))
+    stored: Mapped[bool] = mapped_column(default=False)
+    same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
+    synthetic: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    remedy: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime | None]
+
+    bundle_version: Mapped[str] = mapped_column(String(64), default="")
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    defect_score: Mapped[float | None]
+    score_bin: Mapped[int | None]
+    foreign_score: Mapped[float | None]
+    top: Mapped[str | None] = mapped_column(String(64))
+    top_ok: Mapped[str | None] = mapped_column(String(64))
+    top_defect: Mapped[str | None] = mapped_column(String(64))
+    probabilities: Mapped[dict[str, float] | None]
+    p0: Mapped[float | None]
+    p1: Mapped[float | None]
+    p2: Mapped[float | None]
+    p3: Mapped[float | None]
+    p4: Mapped[float | None]
+    p5: Mapped[float | None]
+    p6: Mapped[float | None]
+    p7: Mapped[float | None]
+    regions: Mapped[list[Any] | None]
+    cut: Mapped[str] = mapped_column(Text, default="")
+    milliseconds: Mapped[dict[str, float] | None]
+    record: Mapped[str | None] = mapped_column(String(64))
+    thumbnail: Mapped[str | None] = mapped_column(String(64))
+
+
+class ReviewRow(Base):
+    """A person's decision on an inspection. Rows are only ever added: undoing one adds a row that
+    says so in `undoes`. label: the class it belongs to, `|` between several, empty where none was
+    given."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    inspection_id: Mapped[int] = mapped_column(
+        ForeignKey("inspections.id", ondelete="CASCADE"), index=True
+    )
+    who: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(default=now)
+    decision: Mapped[str] = mapped_column(String(16))
+    label: Mapped[str] = mapped_column(Text, default="")
+    why: Mapped[str] = mapped_column(Text, default="")
+    policy: Mapped[dict[str, Any]]
+    model_verdict: Mapped[str] = mapped_column(String(16))
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+
+
+class AuditRow(Base):
+    """Who changed what: policies, batches, retention. Rows are only ever added."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    who: Mapped[str] = mapped_column(String(200))
+    what: Mapped[str] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(String(64), default="")
+    details: Mapped[dict[str, Any]]

@@ -1,0 +1,301 @@
+"""A batch from source to rows: listed, inspected once each, broken off and resumed."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import select
+
+from defectvision.batch.runner import work_on
+from defectvision.batch.sources import SourceError, folder_source, upload_source
+from defectvision.inference.bundle import load_bundle
+from defectvision.inference.inspector import load_inspector
+from defectvision.inference.policy import Policy
+from defectvision.inference.record import read_record
+from defectvision.store import batches, policies
+from defectvision.store.batches import Counts, State
+from defectvision.store.database import Store, open_store
+from defectvision.store.retention import delete_batch, expire, sweep
+from defectvision.store.tables import InspectionRow
+from tests.bundles import write_bundle
+from tests.web.dashboard import casting
+
+PARTS = {
+    f"{label}_{seed}.png": casting(label, seed) for label in ("ok", "def") for seed in (3, 105)
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    write_bundle(folder, "casting", "resnet50")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "store")
+
+
+def folder_of(parts: dict[str, bytes], folder: Path) -> Path:
+    for name, data in parts.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return folder
+
+
+def start(store: Store, weights: Path, source: dict, keep: str = "all") -> int:
+    with store.session() as session:
+        loaded = load_bundle(weights, "casting")
+        return batches.add_batch(session, loaded, source, "lot 7", "ada", keep).id
+
+
+def run(store: Store, weights: Path, number: int) -> Counts:
+    work_on(store, weights, number, Event())
+    return counts(store, number)
+
+
+def counts(store: Store, number: int) -> Counts:
+    with store.reading() as session:
+        return batches.count_images(session, number)
+
+
+def rows(store: Store, number: int) -> list[InspectionRow]:
+    with store.reading() as session:
+        wanted = select(InspectionRow).where(InspectionRow.batch_id == number)
+        return list(session.scalars(wanted.order_by(InspectionRow.id)))
+
+
+def state(store: Store, number: int) -> tuple[str, str]:
+    with store.reading() as session:
+        batch = batches.get_batch(session, number)
+        return batch.state, batch.message
+
+
+def test_the_rows_say_what_the_inspector_says(store, weights, tmp_path) -> None:
+    folder = folder_of({**PARTS, "left/notes.png": b"no image"}, tmp_path / "lot")
+    number = start(store, weights, folder_source(folder, None))
+    assert run(store, weights, number) == Counts(done=4, failed=1)
+    assert state(store, number) == (State.DONE, "")
+    inspector = load_inspector(weights, "casting")
+    for row in rows(store, number):
+        if row.state == "failed":
+            assert row.name == "left/notes.png" and row.reason and row.remedy
+            continue
+        found = inspector.inspect(PARTS[row.name], row.name)
+        assert row.defect_score == pytest.approx(found.defect_score, abs=1e-6)
+        kept = read_record(store.files.get(row.record), inspector.line, row.name)
+        assert kept.verdict(inspector.policy) == found.verdict(inspector.policy)
+        assert kept.evidence == pytest.approx(found.evidence, abs=1e-5)
+        assert kept.inside.tolist() == found.inside.tolist()
+        assert store.files.get(row.digest) == PARTS[row.name]
+        assert store.files.get(row.thumbnail).startswith(b"\xff\xd8")
+
+
+def test_the_same_file_is_inspected_once(store, weights, tmp_path) -> None:
+    one = PARTS["def_105.png"]
+    again = {"a.png": one, "b.png": one, "c/a.png": one, "d.png": PARTS["ok_3.png"]}
+    number = start(store, weights, folder_source(folder_of(again, tmp_path / "lot"), None))
+    assert run(store, weights, number) == Counts(done=4, repeated=2)
+    found = {row.name: row for row in rows(store, number)}
+    assert found["b.png"].same_as == found["a.png"].id == found["c/a.png"].same_as
+    assert found["b.png"].defect_score == found["a.png"].defect_score
+    later = start(store, weights, folder_source(tmp_path / "lot", None))
+    assert run(store, weights, later) == Counts(done=4, repeated=4)
+
+
+def test_uploads_and_zips_are_listed_from_the_store(store, weights) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in PARTS.items():
+            archive.writestr(f"left/{name}", data)
+        archive.writestr("inner.zip", b"PK\x03\x04")
+    files = [("lot.zip", packed.getvalue()), ("ok_3.png", PARTS["ok_3.png"]), ("x.png", b"")]
+    files.append(("ok_3.png", PARTS["ok_3.png"]))
+    number = start(store, weights, upload_source(files, store.files))
+    assert run(store, weights, number) == Counts(done=6, failed=2, repeated=2)
+    names = {row.name for row in rows(store, number)}
+    assert {"lot.zip/left/ok_3.png", "ok_3.png", "ok_3 (2).png", "x.png"} < names
+
+
+def test_pause_resume_cancel(store, weights, tmp_path) -> None:
+    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
+    with store.session() as session:
+        batches.move(session, number, State.PAUSED, "ada")
+        assert batches.active_batches(session) == []
+    assert run(store, weights, number).total == 0
+    with store.session() as session:
+        assert batches.move(session, number, State.RUNNING, "ada") == State.RUNNING
+        assert batches.active_batches(session) == [number]
+    assert run(store, weights, number).done == 4
+    with store.session() as session, pytest.raises(batches.StoreError, match="is done"):
+        batches.move(session, number, State.CANCELLED, "ada")
+
+
+def test_a_folder_that_is_gone_pauses_and_goes_on(store, weights, tmp_path) -> None:
+    folder = folder_of(PARTS, tmp_path / "lot")
+    number = start(store, weights, folder_source(folder, None))
+    away = folder.rename(tmp_path / "away")
+    run(store, weights, number)
+    what, why = state(store, number)
+    assert what == State.PAUSED and "is gone" in why
+    away.rename(folder)
+    with store.session() as session:
+        batches.move(session, number, State.RUNNING, "ada")
+    assert run(store, weights, number).done == 4
+
+
+def test_a_replaced_bundle_ends_the_batch(store, tmp_path) -> None:
+    weights = tmp_path / "weights"
+    write_bundle(weights, "casting", "resnet50")
+    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
+    shutil.rmtree(weights)
+    write_bundle(weights, "casting", "resnet50", gain=0.4)
+    run(store, weights, number)
+    what, why = state(store, number)
+    assert what == State.FAILED and "was replaced" in why
+
+
+def test_a_watched_folder_is_followed_until_it_is_stopped(store, weights, tmp_path) -> None:
+    folder = folder_of({"ok_3.png": PARTS["ok_3.png"]}, tmp_path / "camera")
+    old = time.time() - 60
+    os.utime(folder / "ok_3.png", (old, old))
+    number = start(store, weights, folder_source(folder, None, watch=True))
+    assert run(store, weights, number) == Counts(done=1)
+    (folder / "def_105.png").write_bytes(PARTS["def_105.png"])
+    assert run(store, weights, number) == Counts(done=1), "still being written"
+    os.utime(folder / "def_105.png", (old, old))
+    assert run(store, weights, number) == Counts(done=2)
+    assert not work_on(store, weights, number, Event()), "nothing new"
+    assert state(store, number)[0] == State.WATCHING
+    with store.session() as session:
+        batches.move(session, number, State.DONE, "ada")
+    assert state(store, number)[0] == State.DONE
+
+
+def test_two_workers_do_not_share_a_batch(store, weights, tmp_path) -> None:
+    from filelock import FileLock
+
+    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
+    with FileLock(store.folder / f"batch-{number}.lock"):
+        assert not work_on(store, weights, number, Event())
+    assert counts(store, number).total == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "roots", "words"),
+    [
+        ("lot", ["elsewhere"], "not below a folder"),
+        ("lot/../secret", ["lot"], "not below a folder"),
+        ("lot/gone", ["lot"], "no such file"),
+        ("lot", [], r"\(none\)"),
+    ],
+)
+def test_only_what_lies_below_a_root_is_read(tmp_path, path, roots, words) -> None:
+    (tmp_path / "lot").mkdir()
+    (tmp_path / "secret").mkdir()
+    with pytest.raises(SourceError, match=words):
+        folder_source(tmp_path / path, [tmp_path / root for root in roots])
+
+
+def test_a_link_does_not_lead_out_of_a_root(tmp_path) -> None:
+    (tmp_path / "lot").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "lot" / "way").symlink_to(tmp_path / "secret")
+    with pytest.raises(SourceError, match="not below"):
+        folder_source(tmp_path / "lot" / "way", [tmp_path / "lot"])
+    assert folder_source(tmp_path / "lot", [tmp_path])["kind"] == "folder"
+
+
+def test_pictures_go_when_their_days_are_over(store, weights, tmp_path) -> None:
+    from datetime import timedelta
+
+    from defectvision.store.tables import now
+
+    folder = folder_of(PARTS, tmp_path / "lot")
+    number = start(store, weights, folder_source(folder, None), keep="30")
+    run(store, weights, number)
+    with store.session() as session:
+        assert expire(session, now() + timedelta(days=29)) == 0
+    assert sweep(store, seconds=0) == (0, 0)
+    with store.session() as session:
+        assert expire(session, now() + timedelta(days=31)) == 4
+    files, size = sweep(store, seconds=0)
+    assert (files, size) == (4, sum(map(len, PARTS.values())))
+    with store.session() as session:
+        delete_batch(session, number, "ada")
+    sweep(store, seconds=0)
+    assert store.files.usage() == (0, 0)
+
+
+def test_accepted_parts_leave_no_picture_where_only_defects_are_kept(
+    store, weights, tmp_path
+) -> None:
+    folder = folder_of(PARTS, tmp_path / "lot")
+    number = start(store, weights, folder_source(folder, None), keep="defects")
+    policy = load_bundle(weights, "casting").bundle.policy
+    with store.session() as session:
+        new = Policy(accept_below=0.4, reject_above=0.9)
+        policies.save(session, "casting", "resnet50", new, "ada", "tighter", policy)
+    run(store, weights, number)
+    kept = {row.name: (row.stored, row.defect_score) for row in rows(store, number)}
+    assert {name: score >= 0.4 for name, (_, score) in kept.items()} == {
+        name: stored for name, (stored, _) in kept.items()
+    }
+    assert set(dict(kept.values())) == {True, False}
+
+
+IMAGES, KILLS = 160, 6
+KILLED = """
+import sys
+from pathlib import Path
+from threading import Event
+from defectvision.batch.runner import work_on
+from defectvision.store.database import open_store
+store = open_store(Path(sys.argv[1]))
+print("at work", flush=True)
+work_on(store, Path(sys.argv[2]), int(sys.argv[3]), Event())
+"""
+
+
+def test_a_kill_at_any_moment_loses_and_repeats_nothing(store, weights, tmp_path) -> None:
+    images, kills = IMAGES, KILLS
+    parts = {}
+    for i in range(images):  # a PNG may be followed by anything: other content, same picture
+        parts[f"{i:04d}.png"] = PARTS["ok_3.png" if i % 3 else "def_105.png"] + i.to_bytes(2)
+    number = start(store, weights, folder_source(folder_of(parts, tmp_path / "lot"), None))
+    killed_in_the_middle = 0
+    for attempt in range(kills):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", KILLED, store.folder, weights, str(number)],
+            stdout=subprocess.PIPE,
+        )
+        worker.stdout.readline()
+        time.sleep(0.15 + 0.17 * attempt)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        found = counts(store, number)
+        killed_in_the_middle += 0 < found.done < images
+    with store.reading() as session:
+        assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    assert killed_in_the_middle, "no kill hit the work; change the times"
+    assert run(store, weights, number) == Counts(done=images)
+    names = [row.name for row in rows(store, number)]
+    assert sorted(names) == sorted(parts)
+    assert len(set(names)) == images
+    for row in rows(store, number):
+        for digest in (row.digest, row.record, row.thumbnail):
+            store.files.get(digest)
+    sweep(store, seconds=0)
+    assert not list((store.folder / "files").rglob("*.part"))

@@ -1,0 +1,79 @@
+"""A record holds all that the model answered."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from defectvision.inference.bundle import load_bundle
+from defectvision.inference.inspector import Inspection, Inspector
+from defectvision.inference.policy import Policy
+from defectvision.inference.record import RecordError, read_record, write_record
+from tests.bundles import write_bundle
+from tests.strips import encoded, strip_with
+from tests.web.dashboard import casting
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspection]:
+    folder: Path = tmp_path_factory.mktemp("weights")
+    pictures = {
+        ("casting", "resnet50"): casting("def", 105),
+        ("severstal-strip", "unet"): encoded(strip_with()),
+    }
+    inspections = {}
+    for (line, bundle), data in pictures.items():
+        write_bundle(folder, line, bundle)
+        inspections[line] = Inspector(load_bundle(folder, line)).inspect(data, "a.png")
+    return inspections
+
+
+@pytest.mark.parametrize("line", ["casting", "severstal-strip"])
+def test_what_was_written_is_read(found, line: str) -> None:
+    one = found[line]
+    back = read_record(write_record(one), one.line, "a.png")
+    for field in fields(Inspection):
+        wanted, read = getattr(one, field.name), getattr(back, field.name)
+        if isinstance(wanted, np.ndarray):
+            assert wanted.dtype == read.dtype and np.array_equal(wanted, read), field.name
+        else:
+            assert wanted == read, field.name
+    policy = Policy(smallest_region_px=20)
+    assert back.regions(policy) == one.regions(policy)
+    assert np.array_equal(
+        back.evidence_on_image(back.main_class(policy)),
+        one.evidence_on_image(one.main_class(policy)),
+    )
+
+
+def test_the_same_answer_gives_the_same_bytes(found) -> None:
+    one = found["casting"]
+    assert write_record(one) == write_record(replace(one, name="other.png"))
+
+
+def test_a_record_of_other_classes_is_refused(found) -> None:
+    data = write_record(found["casting"])
+    with pytest.raises(RecordError, match=r"a\.png: was inspected for other classes"):
+        read_record(data, found["severstal-strip"].line, "a.png")
+
+
+@settings(max_examples=60, deadline=None)
+@given(at=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+def test_damaged_bytes_are_a_clear_error(found, at: float, byte: int, cut: bool) -> None:
+    data = bytearray(write_record(found["casting"]))
+    place = int(at * (len(data) - 1))
+    if cut:
+        del data[place:]
+    elif data[place] == byte:
+        return
+    else:
+        data[place] = byte
+    try:
+        read_record(bytes(data), found["casting"].line, "a.png")
+    except RecordError as error:
+        assert "a.png" in str(error) and "Inspect it again" in str(error)

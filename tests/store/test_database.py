@@ -1,0 +1,171 @@
+"""Opening a store: its tables, its troubles, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from defectvision.inference.policy import Policy
+from defectvision.store import policies
+from defectvision.store.database import open_store
+from defectvision.store.files import Files, StoreError
+from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
+from tests.bundles import LINES
+from tests.stores import fill, new_store
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_migrations_build_the_tables_of_the_code(kind, tmp_path, request) -> None:
+    database = request.getfixturevalue("postgres")() if kind != "sqlite" else ""
+    store = new_store(tmp_path, database)
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_both_databases_give_the_same_rows(kind, tmp_path, request) -> None:
+    """What went in comes out: texts, numbers to the last bit, moments with their zone."""
+    database = request.getfixturevalue("postgres")() if kind != "sqlite" else ""
+    plain, other = new_store(tmp_path / "a"), new_store(tmp_path / "b", database)
+    line, found = LINES["magnetic-tile"], []
+    for store in (plain, other):
+        fill(store, line, 50)
+        with store.reading() as session:
+            rows = session.query(InspectionRow).order_by(InspectionRow.id)
+            columns = [c.key for c in InspectionRow.__table__.columns if c.key != "at"]
+            found.append([{c: getattr(row, c) for c in columns} for row in rows])
+            assert all(row.at.tzinfo is not None for row in rows)
+    assert found[0] == found[1] and len(found[0]) == 50
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="DEFECTVISION_STORE"):
+        open_store(tmp_path / "file" / "store")
+
+
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        ("nonsense", "cannot be opened"),
+        ("oracledb+x://a", "cannot be opened"),
+        ("postgresql://dv:geheim@127.0.0.1:1/x", "cannot be opened"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_named_without_its_password(
+    tmp_path, database, words
+) -> None:
+    with pytest.raises(StoreError, match=words) as found:
+        open_store(tmp_path / "store", database)
+    assert "geheim" not in str(found.value) and "DEFECTVISION_DATABASE" in str(found.value)
+
+
+def test_a_damaged_database_says_so(tmp_path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / "defectvision.sqlite3").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match=r"not a database.*restore"):
+        open_store(folder)
+
+
+def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path) -> None:
+    store = new_store(tmp_path)
+    fill(store, LINES["casting"], 10)
+    with store.reading() as reading:
+        assert reading.query(InspectionRow).count() == 10
+        fill(store, LINES["casting"], 5, seed=1)
+        assert reading.query(InspectionRow).count() == 10, "a reader sees one moment"
+    with store.reading() as reading:
+        assert reading.query(InspectionRow).count() == 15
+
+
+def test_many_writers_lose_nothing(tmp_path) -> None:
+    store = new_store(tmp_path)
+    with ThreadPoolExecutor(8) as crew:
+        list(crew.map(lambda i: fill(store, LINES["casting"], 20, seed=i), range(16)))
+    with store.reading() as session:
+        assert session.query(InspectionRow).count() == 320
+
+
+def test_saved_policies_are_numbered_and_on_record(tmp_path) -> None:
+    store, before = new_store(tmp_path), Policy()
+    tight = Policy(accept_below=0.2, reject_above=0.6)
+    with store.session() as session:
+        assert policies.newest(session, "casting", "resnet50") is None
+        policies.save(session, "casting", "resnet50", tight, "ada", "escapes", before)
+        policies.save(session, "casting", "resnet50", before, "bo", "too tight", tight)
+    with store.reading() as session:
+        rows = policies.history(session, "casting", "resnet50")
+        assert [(r.number, r.who, policies.policy_of(r)) for r in rows] == [
+            (2, "bo", before),
+            (1, "ada", tight),
+        ]
+        first = session.query(AuditRow).order_by(AuditRow.id).first()
+        assert first.details["changed"] == {"accept_below": [0.5, 0.2], "reject_above": [0.5, 0.6]}
+
+
+def test_of_two_who_save_at_once_the_second_is_told(tmp_path) -> None:
+    store = new_store(tmp_path)
+    with store.session() as session:
+        policies.save(session, "casting", "resnet50", Policy(), "ada", "", Policy())
+    with pytest.raises(IntegrityError), store.session() as session:
+        session.add(
+            policies.PolicyRow(
+                line="casting", bundle="resnet50", number=1, content={}, who="bo", why=""
+            )
+        )
+
+
+def test_a_review_of_nothing_is_refused_by_the_database(tmp_path) -> None:
+    store = new_store(tmp_path)
+    row = {"who": "a", "decision": "accept", "policy": {}, "model_verdict": "accept"}
+    with pytest.raises(IntegrityError), store.session() as session:
+        session.add(ReviewRow(inspection_id=7, **row))
+
+
+@pytest.mark.parametrize("url", ["", "memory://files"])
+def test_content_comes_back_by_its_hash(tmp_path, url) -> None:
+    files = Files(url or str(tmp_path / "files"))
+    digest = files.put(b"one")
+    assert files.put(b"one") == digest and files.get(digest) == b"one" and files.has(digest)
+    assert files.usage() == (1, 3)
+    kept, gone = files.put(b"two"), files.put(b"three")
+    assert files.sweep({digest, kept}, seconds=3600) == (0, 0), "too young"
+    assert files.sweep({digest, kept}, seconds=-1) == (1, 5)
+    with pytest.raises(StoreError, match="is missing"):
+        files.get(gone)
+    with pytest.raises(StoreError, match="not a SHA-256"):
+        files.get("../../etc/passwd")
+
+
+def test_a_damaged_file_is_not_handed_out(tmp_path) -> None:
+    files = Files(str(tmp_path))
+    digest = files.put(b"picture")
+    (tmp_path / digest[:2] / digest).write_bytes(b"pictur")
+    with pytest.raises(StoreError, match="is damaged"):
+        files.get(digest)
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch) -> None:
+    files = Files(str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StoreError, match="No space left"):
+        files.put(b"x")
+    monkeypatch.undo()
+    assert not files.has(files.put(b"y")[:63] + "0")
+    left = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert [p.suffix for p in left].count(".part") == 1, "half files never have the final name"
+    for path in left:
+        os.utime(path, (0, 0))
+    assert files.sweep(set())[0] == 2

@@ -1,0 +1,132 @@
+"""What the database counts and finds is what the policy says of each inspection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from defectvision.inference import policy as rules
+from defectvision.inference.bundle import DefectClass
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.store import inspections
+from defectvision.store.database import Store
+from defectvision.store.inspections import Filter
+from defectvision.store.tables import InspectionRow
+from tests.bundles import LINES
+from tests.stores import fill, new_store
+
+IMAGES = 600
+# More classes than have columns of their own.
+MANY = LINES["severstal-strip"].model_copy(
+    update={
+        "name": "many",
+        "classes": tuple(
+            DefectClass(name=str(i), title=f"Class {i}", kind="defect", colour="#0072b2")
+            for i in range(1, 11)
+        ),
+    }
+)
+LINES = {**LINES, "many": MANY}
+LINE_NAMES = ["casting", "magnetic-tile", "neu-surface", "severstal-strip", "many"]
+POLICIES = [
+    Policy(),
+    Policy(accept_below=0.2, reject_above=0.7),
+    Policy(accept_below=0.0, reject_above=0.0),
+    Policy(accept_below=0.1, reject_above=1.0, class_thresholds={"3": 0.1, "1": 0.9}),
+]
+FILTERS = [
+    Filter(),
+    Filter(verdicts=frozenset({Verdict.REJECT})),
+    Filter(verdicts=frozenset({Verdict.ACCEPT, Verdict.REVIEW}), low=0.1, high=0.5),
+    Filter(text="_00001"),
+    Filter(text="%"),
+]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stores(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Store, int]]:
+    new_database = request.getfixturevalue("postgres") if request.param != "sqlite" else str
+    found = {}
+    for name in LINE_NAMES:
+        store = new_store(tmp_path_factory.mktemp(name), new_database())
+        found[name] = store, fill(store, LINES[name], IMAGES)
+    return found
+
+
+def expected(row: InspectionRow, policy: Policy, line) -> tuple[Verdict, tuple[str, ...]]:
+    score = row.defect_score
+    verdict = rules.verdict(score, row.foreign_score, policy, line)
+    return verdict, rules.labels(row.probabilities, score, policy, line)
+
+
+def passes(row: InspectionRow, chosen: Filter, policy: Policy, line) -> bool:
+    verdict, labels = expected(row, policy, line)
+    score = row.defect_score
+    return (
+        (not chosen.verdicts or verdict in chosen.verdicts)
+        and (not chosen.classes or bool(chosen.classes & set(labels)))
+        and (chosen.low == 0 or (score is not None and score >= chosen.low))
+        and (chosen.high == 1 or (score is not None and score <= chosen.high))
+        and chosen.text.lower() in row.name
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", LINE_NAMES)
+def test_counts_and_filters_are_those_of_the_policy(stores, name: str, policy: Policy) -> None:
+    (store, batch), line = stores[name], LINES[name]
+    defects = [c.name for c in line.classes if c.kind == "defect"]
+    with store.reading() as session:
+        everything = list(inspections.every(session, batch, Filter(), policy, line))
+        assert len(everything) == IMAGES
+        for chosen in [*FILTERS, *(Filter(classes=frozenset({n})) for n in line.class_names)]:
+            wanted = [row for row in everything if passes(row, chosen, policy, line)]
+            found = list(inspections.every(session, batch, chosen, policy, line))
+            assert [r.id for r in found] == [r.id for r in wanted], chosen
+            counted = inspections.summarize(session, batch, chosen, policy, line)
+            said = [expected(row, policy, line) for row in wanted]
+            assert counted.images == len(wanted)
+            assert counted.verdicts == {v: sum(s[0] == v for s in said) for v in Verdict}
+            names = line.class_names if line.label_mode == "multiclass" else defects
+            by_class = {n: sum(n in s[1] for s in said) for n in names}
+            assert {n: counted.classes.get(n, 0) for n in names} == by_class
+            scores = [r.defect_score for r in wanted if r.defect_score is not None]
+            bins = np.minimum((np.array(scores) * inspections.BINS).astype(int), 49)
+            assert counted.scores.tolist() == np.bincount(bins, minlength=50).tolist()
+
+
+def test_the_filters_leave_something_and_not_everything(stores) -> None:
+    """Else the comparison above would compare nothing."""
+    store, batch = stores["severstal-strip"]
+    line, policy = LINES["severstal-strip"], POLICIES[3]
+    with store.reading() as session:
+        for chosen in [*FILTERS[1:4], Filter(classes=frozenset({"3"}))]:
+            left = inspections.summarize(session, batch, chosen, policy, line).images
+            assert 0 < left < IMAGES, chosen
+        assert inspections.summarize(session, batch, FILTERS[4], policy, line).images == 0
+
+
+@pytest.mark.parametrize("order", ["listed", "name", "verdict", "label", "defect_score"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_follow_each_other_and_places_are_theirs(stores, order, descending) -> None:
+    (store, batch), line, policy = stores["magnetic-tile"], LINES["magnetic-tile"], POLICIES[1]
+    chosen = Filter(verdicts=frozenset({Verdict.REJECT}))
+    how = (batch, chosen, policy, line)
+    with store.reading() as session:
+        total = inspections.summarize(session, *how).images
+        rows = []
+        for first in range(0, total, 50):
+            rows += inspections.page(session, *how, order, descending, first, 50)
+        assert len({r.id for r in rows}) == total
+        if order == "defect_score":
+            scores = [r.defect_score for r in rows]
+            assert scores == sorted(scores, reverse=descending)
+        for at in (0, 49, 50, total - 1):
+            place = inspections.place_of(session, *how, rows[at].id, order, descending)
+            assert place == at
+        accepted = inspections.page(
+            session, batch, Filter(verdicts=frozenset({Verdict.ACCEPT})), policy, line
+        )
+        assert inspections.place_of(session, *how, accepted[0].id, order, descending) is None

@@ -1,0 +1,125 @@
+"""Decisions: appended, undone by a row, compared with the model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.store import inspections, reviews
+from defectvision.store.files import StoreError
+from defectvision.store.inspections import Filter
+from defectvision.store.reviews import Agreement
+from tests.bundles import LINES
+from tests.stores import fill, new_store
+
+CASTING = LINES["casting"]
+POLICY = Policy(accept_below=0.3, reject_above=0.6)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path: Path):
+    new_database = request.getfixturevalue("postgres") if request.param != "sqlite" else str
+    store = new_store(tmp_path, new_database())
+    return store, fill(store, CASTING, 200)
+
+
+def test_the_most_doubtful_come_first_and_leave_when_decided(filled) -> None:
+    store, batch = filled
+    with store.session() as session:
+        waiting = reviews.queue(session, batch, POLICY, "ada")
+        verdicts = [
+            Verdict.REVIEW if r.foreign_score > 1 or 0.3 <= r.defect_score < 0.6 else Verdict.ACCEPT
+            for r in waiting
+        ]
+        doubtful = verdicts.count(Verdict.REVIEW)
+        assert 0 < doubtful < len(waiting) == 200
+        assert verdicts == sorted(verdicts, key=lambda v: v != Verdict.REVIEW)
+        distance = [abs(r.defect_score - 0.45) for r in waiting[:doubtful]]
+        assert distance == sorted(distance)
+        first = waiting[0].id
+        reviews.decide(session, first, "ada", "accept", POLICY)
+        assert first not in [r.id for r in reviews.queue(session, batch, POLICY, "ada")]
+        assert first not in [r.id for r in reviews.queue(session, batch, POLICY, "bo")]
+        second = reviews.queue(session, batch, POLICY, "bo", second=True)
+        assert [r.id for r in second] == [first]
+        assert reviews.queue(session, batch, POLICY, "ada", second=True) == []
+
+
+def test_undo_appends_and_brings_the_image_back(filled) -> None:
+    store, batch = filled
+    with store.session() as session:
+        first = reviews.queue(session, batch, POLICY, "ada")[0].id
+        made = reviews.decide(session, first, "ada", "reject", POLICY, "def", "pit at the rim")
+        assert (
+            inspections.summarize(session, batch, Filter(reviewed=True), POLICY, CASTING).images
+            == 1
+        )
+        reviews.undo(session, made.id, "ada")
+        assert reviews.queue(session, batch, POLICY, "ada")[0].id == first
+        assert reviews.reviews_of(session, [first]) == {}
+        trail = reviews.trail(session, first)
+        assert [(r.decision, r.why) for r in trail] == [("reject", "pit at the rim"), ("undo", "")]
+        with pytest.raises(StoreError, match="undone already"):
+            reviews.undo(session, made.id, "ada")
+        filtered = inspections.summarize(session, batch, Filter(reviewed=True), POLICY, CASTING)
+        assert filtered.images == 0
+
+
+@pytest.mark.parametrize(
+    ("decision", "who", "number", "words"),
+    [
+        ("maybe", "ada", 1, "no decision; give accept or reject"),
+        ("accept", " ", 1, "say who decides"),
+        ("accept", "ada", 10_000, "not there"),
+    ],
+)
+def test_a_wrong_decision_is_refused(filled, decision, who, number, words) -> None:
+    store, _ = filled
+    with store.session() as session, pytest.raises(StoreError, match=words):
+        reviews.decide(session, number, who, decision, POLICY)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        ["aa"] * 4 + ["rr"] * 3 + ["ar"] * 2 + ["ra"],
+        ["aa", "rr"],
+        ["ar", "ra", "aa"],
+        ["aa"] * 9 + ["ar"],
+    ],
+)
+def test_kappa_is_that_of_scikit_learn(pairs: list[str]) -> None:
+    counts = {(p[0], p[1]): pairs.count(p) for p in pairs}
+    found = Agreement("ada", "bo", counts)
+    wanted = cohen_kappa_score([p[0] for p in pairs], [p[1] for p in pairs])
+    assert found.kappa == pytest.approx(wanted)
+    assert found.share == pytest.approx(sum(p[0] == p[1] for p in pairs) / len(pairs))
+
+
+def test_kappa_has_no_value_where_nothing_varies() -> None:
+    assert Agreement("a", "b", {("accept", "accept"): 5}).kappa is None
+    assert Agreement("a", "b", {}).share is None
+
+
+def test_people_are_compared_with_the_model_and_each_other(filled) -> None:
+    store, batch = filled
+    with store.session() as session:
+        clear = [
+            *inspections.page(session, batch, Filter(frozenset({Verdict.ACCEPT})), POLICY, CASTING),
+            *inspections.page(session, batch, Filter(frozenset({Verdict.REJECT})), POLICY, CASTING),
+        ]
+        doubtful = inspections.page(
+            session, batch, Filter(frozenset({Verdict.REVIEW})), POLICY, CASTING
+        )[0]
+        for row in (clear[0], clear[-1], doubtful):
+            reviews.decide(session, row.id, "ada", "reject", POLICY)
+        reviews.decide(session, clear[0].id, "bo", "accept", POLICY)
+        found = {
+            (a.first, a.second): a for a in reviews.agreements(session, batch, CASTING, POLICY)
+        }
+    assert found["ada", "model"].counts == {("reject", "accept"): 1, ("reject", "reject"): 1}
+    assert found["bo", "model"].counts == {("accept", "accept"): 1}
+    assert found["ada", "bo"].counts == {("reject", "accept"): 1}

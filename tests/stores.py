@@ -1,0 +1,76 @@
+"""Stores with inspections made up for a test: no images, no model, but every kind of score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from defectvision.inference import policy as rules
+from defectvision.inference.bundle import Line
+from defectvision.inference.policy import Policy
+from defectvision.store.batches import DONE, State
+from defectvision.store.database import Store, open_store
+from defectvision.store.tables import BatchRow, InspectionRow, LineRow, bin_of, first_of, now
+
+
+def new_store(folder: Path, database: str = "") -> Store:
+    return open_store(folder / "store", database)
+
+
+def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str = "made up") -> int:
+    """A finished batch of `images` inspections with random scores, thresholds hit exactly among
+    them; returns its number."""
+    rng = np.random.default_rng(seed)
+    names = line.class_names
+    values = rng.random((images, len(names))) ** 3
+    values[: images // 4] = np.round(values[: images // 4], 1)
+    if line.label_mode == "multiclass":
+        values = (values + 1e-3) / (values + 1e-3).sum(1, keepdims=True)
+    with store.session() as session:
+        session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+        session.flush()
+        batch = BatchRow(
+            title=batch_title,
+            line=line.name,
+            bundle=line.default_bundle,
+            bundle_version="0" * 12,
+            mask_classes=[],
+            bundle_policy=Policy().model_dump(mode="json"),
+            source={"kind": "uploads", "files": []},
+            state=State.DONE,
+            listed=True,
+        )
+        session.add(batch)
+        session.flush()
+        rows = []
+        for i, row in enumerate(values.tolist()):
+            found = dict(zip(names, row, strict=True))
+            rows.append(
+                InspectionRow(
+                    batch_id=batch.id,
+                    name=f"part_{i:06d}.png",
+                    state=DONE,
+                    bundle_version=batch.bundle_version,
+                    at=now(),
+                    width=300,
+                    height=300,
+                    defect_score=rules.defect_score(found, line),
+                    score_bin=bin_of(rules.defect_score(found, line)),
+                    foreign_score=float(rng.random() * 1.1),
+                    top=max(found, key=found.__getitem__),
+                    top_ok=_top(found, line, "ok"),
+                    top_defect=_top(found, line, "defect"),
+                    probabilities=found,
+                    **(first_of(found) if line.label_mode == "multilabel" else {}),
+                    regions=[],
+                    milliseconds={"decode": 1.0, "model": 2.0, "total": 3.0},
+                )
+            )
+        session.add_all(rows)
+        return batch.id
+
+
+def _top(found: dict[str, float], line: Line, kind: str) -> str | None:
+    names = [c.name for c in line.classes if c.kind == kind]
+    return max(names, key=found.__getitem__, default=None)
