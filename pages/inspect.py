@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from defectvision.inference.bundle import BundleError
+from defectvision.inference.bundle import BundleError, Origin
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.report.export import regions_csv, result_json, results_csv
 from defectvision.report.picture import annotated_png
@@ -19,6 +19,7 @@ from defectvision.web.result_panel import (
 )
 from defectvision.web.results_table import results_table, tiles
 from defectvision.web.state import current, file_stem
+from defectvision.web.stored import read_saved_policy, the_store
 from defectvision.web.viewer import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
@@ -29,6 +30,9 @@ with st.sidebar:
     line = choose_line(notices)
     loaded = choose_bundle(line, notices) if line else None
     if loaded is not None:
+        store = the_store(notices)
+        if store is not None:
+            read_saved_policy(work, store, loaded)
         intake(work, loaded.line)
         errors_slot = st.container()
         policy = policy_controls(work, loaded)
@@ -50,23 +54,23 @@ across = st.container() if wide else None
 picture_side, panel = st.columns(SIDES, gap="medium")
 
 if opened is not None and opened.inspection is not None:
-    found = opened.inspection
+    found, data = opened.inspection, work.content[opened.entry.digest]
     with panel:
         steps(work, line.name, results, opened)
-        verdict_card(opened, policy, loaded, work.regions(opened, policy))
+        verdict_card(found, policy, loaded, work.regions(opened, policy))
         class_name, method = explanation_controls(found, policy, loaded)
         try:
-            heatmap = chosen_heatmap(work, loaded, opened, class_name, method)
+            heatmap = chosen_heatmap(work, loaded, found, data, class_name, method)
         except (BundleError, ImageError) as error:
             st.error(cards.plain(str(error)), icon=":material/error:")
-            heatmap = chosen_heatmap(work, loaded, opened, class_name, cards.EXACT)
+            heatmap = chosen_heatmap(work, loaded, found, data, class_name, cards.EXACT)
         st.html(cards.facts(cards.inspection_facts(found, class_name)))
 
         def as_json() -> str:
             return result_json(found, policy, loaded, opened.entry.synthetic)
 
         def as_picture() -> bytes:
-            image = decode_image(work.content[opened.entry.digest], opened.entry.name)
+            image = decode_image(data, opened.entry.name)
             marked = opened.entry.synthetic
             return annotated_png(image, found, policy, loaded, heatmap, synthetic=marked)
 
@@ -92,7 +96,6 @@ if opened is not None and opened.inspection is not None:
             )
     with across or picture_side:
         mark = cards.SYNTHETIC_MARK if opened.entry.synthetic else ""
-        data = work.content[opened.entry.digest]
         picture_viewer(data, opened.entry.digest, found, heatmap, mark)
     with picture_side:
         regions_table(opened.entry.digest, found, policy)
@@ -103,11 +106,11 @@ if results:
     drawn = {r.entry.name for r in results if r.entry.synthetic}
 
     def regions_as_csv() -> str:
-        return regions_csv(inspections, policy, loaded, drawn)
+        return regions_csv(inspections, policy, Origin.of(loaded), drawn)
 
     def as_csv() -> str:
         failed = [r.error for r in results if r.error is not None]
-        return results_csv(inspections, policy, loaded, failed, drawn)
+        return results_csv(inspections, policy, Origin.of(loaded), failed, drawn)
 
     with picture_side:
         results_table(work, results, policy, loaded)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from defectvision.inference.bundle import LoadedBundle
+from defectvision.inference.bundle import LoadedBundle, Origin
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspection
+from defectvision.inference.judged import Judged
 from defectvision.inference.policy import SEPARATOR, Policy
 
+Cell = str | float | int | None
 SYNTHETIC = "synthetic sample"
 REGION_COLUMNS = (
     "name", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
@@ -21,115 +23,145 @@ REGION_COLUMNS = (
 )  # fmt: skip
 
 
-def results_csv(
-    inspections: Sequence[Inspection],
+def result_columns(origin: Origin, policy: Policy) -> list[str]:
+    """The columns of `result_rows`."""
+    return [
+        *("name", "verdict", "label", "probability", "defect_score", "foreign_score"),
+        *(f"probability_{name}" for name in origin.line.class_names),
+        *(("regions", "largest_area_px", "largest_area_mm2") if origin.mask_classes else ()),
+        *("line", "bundle", "bundle_version", *_policy_columns(policy, origin)),
+        *("milliseconds", "source", "error"),
+    ]
+
+
+def result_rows(
+    inspections: Iterable[Judged],
     policy: Policy,
-    loaded: LoadedBundle,
+    origin: Origin,
     errors: Iterable[ImageError] = (),
     synthetic: Collection[str] = (),
-) -> str:
-    """One row per image, then one per file that could not be inspected.
+) -> Iterator[list[Cell]]:
+    """One row per image, then one per file that could not be inspected; see `result_columns`.
 
     `synthetic` names the images that the program drew. Several labels of one image are separated
     by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; the time is
     the model's and its preprocessing's, in ms. Where the model segments, the number of regions and
     the largest one's area come with it, and the policy that cut them.
     """
-    names = loaded.line.class_names
-    segments = bool(loaded.bundle.mask_classes)
-    rules = _policy_columns(policy, loaded)
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\r\n")
-    table.writerow(
-        ["name", "verdict", "label", "probability", "defect_score", "foreign_score"]
-        + [f"probability_{name}" for name in names]
-        + (["regions", "largest_area_px", "largest_area_mm2"] if segments else [])
-        + ["line", "bundle", "bundle_version", *rules, "milliseconds"]
-        + ["source", "error"]
-    )
-    made_by = [loaded.line.name, loaded.bundle.name, loaded.version, *rules.values()]
+    names = origin.line.class_names
+    made_by = [origin.line.name, origin.bundle, origin.version]
+    made_by += _policy_columns(policy, origin).values()
     for found in inspections:
         labels = found.labels(policy)
-        measured: list[str] = []
-        if segments:
+        measured: list[Cell] = []
+        if origin.mask_classes:
             regions = found.regions(policy)
             largest = regions[0] if regions else None
             measured = [
-                str(len(regions)),
-                str(largest.area_px) if largest else "",
-                _number(largest.area_mm2) if largest else "",
+                len(regions),
+                largest.area_px if largest else None,
+                largest.area_mm2 if largest else None,
             ]
-        table.writerow(
-            [
-                safe_cell(found.name),
-                found.verdict(policy).value,
-                SEPARATOR.join(labels),
-                _number(found.probabilities[labels[0]]) if labels else "",
-                _number(found.defect_score),
-                _number(found.foreign_score),
-                *(_number(found.probabilities[name]) for name in names),
-                *measured,
-                *made_by,
-                f"{found.milliseconds.total:.2f}",
-                SYNTHETIC if found.name in synthetic else "",
-                "",
-            ]
-        )
+        yield [
+            found.name,
+            found.verdict(policy).value,
+            SEPARATOR.join(labels),
+            found.probabilities[labels[0]] if labels else None,
+            found.defect_score,
+            found.foreign_score,
+            *(found.probabilities[name] for name in names),
+            *measured,
+            *made_by,
+            round(found.times["total"], 2),
+            SYNTHETIC if found.name in synthetic else "",
+            "",
+        ]
+    empty: list[Cell] = [None] * (5 + len(names) + 3 * bool(origin.mask_classes))
     for error in errors:
-        reason = f"{error.reason}. {error.remedy}"
-        empty = [""] * (5 + len(names) + 3 * segments)
-        table.writerow([safe_cell(error.name), *empty, *made_by, "", "", safe_cell(reason)])
-    return out.getvalue()
+        yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
 
 
-def _policy_columns(policy: Policy, loaded: LoadedBundle) -> dict[str, str]:
-    """The numbers of the policy that this bundle's results depend on, by column."""
-    columns = {
-        "accept_below": _number(policy.accept_below),
-        "reject_above": _number(policy.reject_above),
-    }
-    if loaded.line.label_mode == "multilabel":
-        for name in loaded.line.class_names:
-            columns[f"class_threshold_{name}"] = _number(policy.class_threshold(name))
-    if loaded.bundle.mask_classes:
-        columns["smallest_region_px"] = str(policy.smallest_region_px)
-        columns["mm_per_px"] = _number(policy.mm_per_px)
-        for name in loaded.bundle.mask_classes:
-            columns[f"mask_threshold_{name}"] = _number(policy.mask_threshold(name))
-    return columns
+def region_columns(origin: Origin, policy: Policy) -> list[str]:
+    """The columns of `region_rows`."""
+    made_by = ("line", "bundle", "bundle_version", *_policy_columns(policy, origin))
+    return [*REGION_COLUMNS, *made_by, "source"]
 
 
-def regions_csv(
-    inspections: Sequence[Inspection],
+def region_rows(
+    inspections: Iterable[Judged],
     policy: Policy,
-    loaded: LoadedBundle,
+    origin: Origin,
     synthetic: Collection[str] = (),
-) -> str:
+) -> Iterator[list[Cell]]:
     """One row per region, an image's largest first; an image without one has no row.
 
     Lengths in px and, where the policy knows the scale, in mm; x, y, left and top from the upper
     left corner of the image; the probability is the mean inside.
     """
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\r\n")
-    rules = _policy_columns(policy, loaded)
-    table.writerow([*REGION_COLUMNS, "line", "bundle", "bundle_version", *rules, "source"])
-    made_by = [loaded.line.name, loaded.bundle.name, loaded.version, *rules.values()]
+    made_by = [origin.line.name, origin.bundle, origin.version]
+    made_by += _policy_columns(policy, origin).values()
     for found in inspections:
         verdict = found.verdict(policy).value
         source = SYNTHETIC if found.name in synthetic else ""
         for region in found.regions(policy):
             sizes = (region.length_px, region.width_px, region.x_px, region.y_px)
-            box = (region.left_px, region.top_px, region.box_width_px, region.box_height_px)
-            millimetres = (region.area_mm2, region.length_mm, region.width_mm)
-            table.writerow(
-                [safe_cell(found.name), verdict, region.class_name, region.area_px]
-                + [f"{value:.2f}" for value in sizes]
-                + [*box, _number(region.probability)]
-                + [_number(value) for value in millimetres]
-                + [*made_by, source]
-            )
+            yield [
+                *(found.name, verdict, region.class_name, region.area_px),
+                *(round(value, 2) for value in sizes),
+                *(region.left_px, region.top_px, region.box_width_px, region.box_height_px),
+                *(region.probability, region.area_mm2, region.length_mm, region.width_mm),
+                *made_by,
+                source,
+            ]
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """A table as CSV (RFC 4180); no cell is taken for a formula."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\r\n")
+    table.writerow(columns)
+    table.writerows([_text(value) for value in row] for row in rows)
     return out.getvalue()
+
+
+def results_csv(
+    inspections: Iterable[Judged],
+    policy: Policy,
+    origin: Origin,
+    errors: Iterable[ImageError] = (),
+    synthetic: Collection[str] = (),
+) -> str:
+    """`result_rows` as CSV."""
+    rows = result_rows(inspections, policy, origin, errors, synthetic)
+    return as_csv(result_columns(origin, policy), rows)
+
+
+def regions_csv(
+    inspections: Iterable[Judged],
+    policy: Policy,
+    origin: Origin,
+    synthetic: Collection[str] = (),
+) -> str:
+    """`region_rows` as CSV."""
+    rows = region_rows(inspections, policy, origin, synthetic)
+    return as_csv(region_columns(origin, policy), rows)
+
+
+def _policy_columns(policy: Policy, origin: Origin) -> dict[str, Cell]:
+    """The numbers of the policy that this bundle's results depend on, by column."""
+    columns: dict[str, Cell] = {
+        "accept_below": policy.accept_below,
+        "reject_above": policy.reject_above,
+    }
+    if origin.line.label_mode == "multilabel":
+        for name in origin.line.class_names:
+            columns[f"class_threshold_{name}"] = policy.class_threshold(name)
+    if origin.mask_classes:
+        columns["smallest_region_px"] = policy.smallest_region_px
+        columns["mm_per_px"] = policy.mm_per_px
+        for name in origin.mask_classes:
+            columns[f"mask_threshold_{name}"] = policy.mask_threshold(name)
+    return columns
 
 
 def safe_cell(text: str) -> str:
@@ -177,6 +209,8 @@ def result_json(
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _number(value: float | None) -> str:
-    """Enough digits to compare with a threshold; nothing where there is no score."""
-    return "" if value is None else f"{value:.6g}"
+def _text(value: Cell) -> str:
+    """Enough digits to compare with a threshold; nothing where there is no value."""
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else safe_cell(str(value))

@@ -56,13 +56,8 @@ def annotated_png(
     if heatmap is None:
         named = class_name or inspection.main_class(policy)
         heatmap = evidence_heatmap(inspection, named, loaded.bundle.temperature)
-    picture = _resized(image)
+    picture = overlaid(image, inspection, policy, heatmap, opacity)
     regions = inspection.regions(policy)
-    # Under outlines the heatmap stays in the background.
-    faint = 0.6 if regions else 1.0
-    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity * faint)
-    if regions:
-        picture = _outlined(picture, inspection, policy)
     caption = _caption(picture.shape[1], inspection, policy, loaded, heatmap, synthetic, regions)
     width = max(picture.shape[1], caption.width)
     sheet = Image.new("RGB", (width, picture.shape[0] + caption.height), PAPER)
@@ -76,6 +71,23 @@ def annotated_png(
     out = io.BytesIO()
     sheet.save(out, "PNG", pnginfo=note)
     return out.getvalue()
+
+
+def overlaid(
+    image: NDArray[np.uint8],
+    inspection: Inspection,
+    policy: Policy,
+    heatmap: Heatmap,
+    opacity: float = 0.7,
+) -> NDArray[np.uint8]:
+    """`image` with `heatmap` and the masks over it, (h, w, 3) uint8 RGB, its longer side between
+    SHORTEST and LONGEST px."""
+    picture = _resized(image)
+    regions = inspection.regions(policy)
+    # Under outlines the heatmap stays in the background.
+    faint = 0.6 if regions else 1.0
+    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity * faint)
+    return _outlined(picture, inspection, policy) if regions else picture
 
 
 def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

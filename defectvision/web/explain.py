@@ -6,6 +6,7 @@ weights, which a machine on the plant floor need not have; torch is only importe
 
 from __future__ import annotations
 
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ import streamlit as st
 from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.heatmap import EXACT, Heatmap, evidence_heatmap, gradient_heatmap
 from defectvision.inference.images import decode_image
+from defectvision.inference.inspector import Inspection
 from defectvision.inference.preprocessing import prepare
-from defectvision.web.state import Result, Work
+from defectvision.web.state import Work
 
 if TYPE_CHECKING:
     from defectvision.evaluation.gradcam import GradientExplainer
@@ -38,16 +40,20 @@ def why_no_gradients(loaded: LoadedBundle) -> str:
 
 
 def chosen_heatmap(
-    work: Work, loaded: LoadedBundle, result: Result, class_name: str, method: str
+    work: Work,
+    loaded: LoadedBundle,
+    inspection: Inspection,
+    picture: bytes,
+    class_name: str,
+    method: str,
 ) -> Heatmap:
-    """The heatmap of `method` for one class; raises BundleError or ImageError."""
-    inspection = result.inspection
-    assert inspection is not None
+    """The heatmap of `method` for one class of the image file `picture`; raises BundleError or
+    ImageError."""
     if method == EXACT:
         return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
-    key = (result.entry.digest, loaded.version, class_name, method)
+    key = (sha256(picture).hexdigest(), loaded.version, class_name, method)
     if key not in work.heatmaps:
-        image = decode_image(work.content[result.entry.digest], result.entry.name)
+        image = decode_image(picture, inspection.name)
         tensor, _ = prepare(image, loaded.bundle.preprocessing)
         index = loaded.line.class_names.index(class_name)
         work.heatmaps[key] = _explainer(loaded.version, loaded).explain(tensor, index, method)

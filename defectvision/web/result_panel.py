@@ -42,11 +42,9 @@ def steps(work: Work, line: str, results: Sequence[Result], result: Result) -> N
 
 
 def verdict_card(
-    result: Result, policy: Policy, loaded: LoadedBundle, regions: Sequence[Region] = ()
+    found: Inspection, policy: Policy, loaded: LoadedBundle, regions: Sequence[Region] = ()
 ) -> None:
     """Verdict, label and probabilities, and what speaks against trusting them."""
-    found = result.inspection
-    assert found is not None
     verdict, labels = found.verdict(policy), found.labels(policy)
     title = cards.plain(cards.label_title(found, policy))
     if labels:

@@ -13,11 +13,16 @@ import pytest
 from PIL import Image
 
 from defectvision.data.synthetic import draw
-from defectvision.inference.bundle import load_bundle
+from defectvision.inference.bundle import Origin, load_bundle
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.inspector import Inspection, Inspector
 from defectvision.inference.policy import Policy
-from defectvision.report.export import regions_csv, result_json, results_csv, safe_cell
+from defectvision.report.export import (
+    regions_csv,
+    result_json,
+    results_csv,
+    safe_cell,
+)
 from defectvision.report.picture import COLOURS, annotated_png
 from tests.bundles import write_bundle
 from tests.strips import encoded, steel, strip_with
@@ -53,7 +58,7 @@ def read(text: str) -> list[dict[str, str]]:
 
 def test_verdicts_of_the_table_follow_the_policy(inspectors, found) -> None:
     loaded = inspectors["casting"].loaded
-    strict, wide = read(results_csv(found, STRICT, loaded)), read(results_csv(found, WIDE, loaded))
+    strict, wide = (read(results_csv(found, p, Origin.of(loaded))) for p in (STRICT, WIDE))
     assert [r["verdict"] for r in strict] == ["reject", "accept"]
     assert [r["verdict"] for r in wide] == ["review", "review"]
     assert [r["label"] for r in strict] == ["def", "ok"]
@@ -71,7 +76,7 @@ def test_verdicts_of_the_table_follow_the_policy(inspectors, found) -> None:
 def test_a_line_without_a_good_class_leaves_its_defect_score_empty(inspectors) -> None:
     model = inspectors["neu-surface"]
     one = model.inspect(picture("crazing", 1, "neu-surface", 200), "a.png")
-    (row,) = read(results_csv([one], model.policy, model.loaded))
+    (row,) = read(results_csv([one], model.policy, Origin.of(model.loaded)))
     assert row["defect_score"] == "" and row["verdict"] in {"reject", "review"}
     assert {f"probability_{n}" for n in model.line.class_names} <= row.keys()
 
@@ -83,7 +88,8 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     clean = model.inspect(encoded(steel()), "clean.png")
     thresholds = {"1": 0.01, "2": 0.1}
     policy = Policy(smallest_region_px=20, mm_per_px=0.5, class_thresholds=thresholds)
-    table = read(results_csv([strip, clean], policy, model.loaded, [ImageError("b.png", "x", "y")]))
+    origin, failed = Origin.of(model.loaded), [ImageError("b.png", "x", "y")]
+    table = read(results_csv([strip, clean], policy, origin, failed))
     assert [r["label"] for r in table] == ["3|2|1", "", ""]
     assert [r["regions"] for r in table] == ["3", "0", ""]
     assert [r["largest_area_mm2"] for r in table] == ["1000", "", ""]
@@ -95,7 +101,7 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
         "class_threshold_1": "0.01",
     }
     assert all(row.items() >= cut.items() for row in table)
-    regions = read(regions_csv([strip, clean], policy, model.loaded, {"=strip.png"}))
+    regions = read(regions_csv([strip, clean], policy, origin, {"=strip.png"}))
     assert [(r["name"], r["class"], r["area_px"]) for r in regions] == [
         ("'=strip.png", "3", "4000"), ("'=strip.png", "2", "900"), ("'=strip.png", "1", "121"),
     ]  # fmt: skip
@@ -125,7 +131,8 @@ def test_the_picture_shows_the_masks_in_their_colours(tmp_path) -> None:
 
 def test_files_that_failed_are_rows_with_their_reason(inspectors, found) -> None:
     error = ImageError("=broken.png", "damaged or cut off", "Copy it again.")
-    rows = read(results_csv(found, STRICT, inspectors["casting"].loaded, [error], {"ok.png"}))
+    origin = Origin.of(inspectors["casting"].loaded)
+    rows = read(results_csv(found, STRICT, origin, [error], {"ok.png"}))
     assert rows[2]["name"] == "'=broken.png"
     assert rows[2]["error"] == "damaged or cut off. Copy it again."
     assert rows[2]["verdict"] == rows[2]["probability_ok"] == ""
@@ -141,7 +148,7 @@ def test_no_cell_begins_a_formula(name: str) -> None:
 def test_other_names_survive_the_table(inspectors, found, name: str) -> None:
     assert safe_cell(name) == name
     one = replace(found[0], name=name)
-    (row,) = read(results_csv([one], STRICT, inspectors["casting"].loaded))
+    (row,) = read(results_csv([one], STRICT, Origin.of(inspectors["casting"].loaded)))
     assert row["name"] == name
 
 

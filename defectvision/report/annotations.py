@@ -1,0 +1,93 @@
+"""Masks as files that other programs read: COCO, and PNGs with an index."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+
+from defectvision.data.coco_writer import CocoImage, coco_content
+from defectvision.inference.bundle import Origin
+from defectvision.inference.inspector import Inspection
+from defectvision.inference.masks import class_areas, class_mask
+from defectvision.inference.policy import SEPARATOR, Policy
+
+# Zip files keep a time for each entry; the same masks give the same bytes.
+WRITTEN = (1980, 1, 1, 0, 0, 0)
+
+
+def coco_json(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> str:
+    """COCO instance annotations: one for each region that the policy leaves, with its box, its
+    run-length mask and its probability as the score."""
+    content = coco_content(_coco_images(inspections, policy), origin.mask_classes)
+    content["info"] = {
+        "description": f"DefectVision, line {origin.line.name}",
+        "version": f"{origin.bundle} {origin.version}",
+        "policy": policy.model_dump(),
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[CocoImage]:
+    for found in inspections:
+        regions, scores = [], []
+        for name in found.mask_classes:
+            cut = class_areas(found, name, policy)
+            for number in range(1, len(cut.areas) + 1 if cut else 1):
+                areas = cut.areas
+                here = areas.marks == number
+                mask = np.zeros(found.image_size, bool)
+                height, width = here.shape
+                mask[areas.top : areas.top + height, areas.left : areas.left + width] = here
+                regions.append((name, mask))
+                scores.append(float(cut.probability[here].mean()) / 255)
+        yield CocoImage(found.name, *found.image_size, tuple(regions), tuple(scores))
+
+
+def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> bytes:
+    """A zip file of one PNG for each image, 0 background and class numbers as `classes.csv` names
+    them (the later class where two meet), and a table of the images, their labels and masks."""
+    out = io.BytesIO()
+    numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
+    index: list[tuple[str, str, str]] = [("image", "label", "mask")]
+    taken: set[str] = set()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for found in inspections:
+            values = np.zeros(found.image_size, np.uint8)
+            for name, number in numbers.items():
+                values[class_mask(found, name, policy)] = number
+            place = _own_place(found.name, taken)
+            _add(archive, place, cv2.imencode(".png", values)[1].tobytes())
+            index.append((found.name, SEPARATOR.join(found.labels(policy)), place))
+        _add(archive, "images.csv", _table(index))
+        names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
+        _add(archive, "classes.csv", _table(names))
+    return out.getvalue()
+
+
+def _own_place(name: str, taken: set[str]) -> str:
+    """A place in the zip file for an image's mask: below `masks/`, never outside, never twice."""
+    parts = [p for p in PurePosixPath(name).with_suffix("").parts if p not in ("/", "..", ".")]
+    stem = "/".join(["masks", *parts]) or "masks/image"
+    place, count = f"{stem}.png", 1
+    while place in taken:
+        count += 1
+        place = f"{stem}_{count}.png"
+    taken.add(place)
+    return place
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return out.getvalue().encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, WRITTEN), data, zipfile.ZIP_DEFLATED)

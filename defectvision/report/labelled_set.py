@@ -1,0 +1,62 @@
+"""Reviewed images as a labelled set that `defectvision train` reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from defectvision.inference.policy import Verdict
+from defectvision.store import reviews
+from defectvision.store.results import Results
+
+# Zip files keep a time for each entry; the same images give the same bytes.
+WRITTEN = (1980, 1, 1, 0, 0, 0)
+
+
+def reviewed_images(results: Results) -> Iterator[tuple[str, bytes, str]]:
+    """Name, picture and label of each image of a batch on which all who decided agree, and whose
+    picture was kept."""
+    good = next((c.name for c in results.line.classes if c.kind == "ok"), "")
+    with results.store.reading() as session:
+        decided = reviews.decided(session, results.batch.id)
+    for number, votes in decided.items():
+        said = {good if r.decision == Verdict.ACCEPT else r.label for r in votes}
+        agreed = len({r.decision for r in votes}) == len(said) == 1
+        found = results.one(number)
+        picture = found.picture() if found else None
+        if agreed and found is not None and picture is not None:
+            yield found.name, picture, said.pop()
+
+
+def labelled_zip(images: Iterable[tuple[str, bytes, str]]) -> bytes:
+    """A zip file of images (name, content, label) with an index.csv beside them.
+
+    Labels are class names, `|` between several, empty for good.
+    """
+    out = io.BytesIO()
+    index = io.StringIO()
+    table = csv.writer(index, lineterminator="\r\n")
+    table.writerow(["path", "label"])
+    taken: set[str] = set()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data, label in images:
+            path = _own_path(name, taken)
+            archive.writestr(zipfile.ZipInfo(path, WRITTEN), data)
+            table.writerow([path, label])
+        archive.writestr(zipfile.ZipInfo("index.csv", WRITTEN), index.getvalue())
+    return out.getvalue()
+
+
+def _own_path(name: str, taken: set[str]) -> str:
+    """A path below `images/`, never outside, never twice; the suffix stays."""
+    parts = [p for p in PurePosixPath(name).parts if p not in ("/", "..", ".")]
+    path = PurePosixPath("images", *parts)
+    own, count = path, 1
+    while str(own) in taken:
+        count += 1
+        own = path.with_name(f"{path.stem}_{count}{path.suffix}")
+    taken.add(str(own))
+    return str(own)

@@ -1,0 +1,219 @@
+"""What leaves a batch: every format says the same, and what the policy says."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from threading import Event
+
+import cv2
+import numpy as np
+import pandas as pd
+import pypdfium2
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from defectvision.batch.runner import work_on
+from defectvision.batch.sources import upload_source
+from defectvision.data.readers import open_catalog
+from defectvision.inference.bundle import load_bundle
+from defectvision.inference.masks import class_mask
+from defectvision.inference.policy import Policy, Verdict
+from defectvision.report.batch_export import Leaving
+from defectvision.store import batches
+from defectvision.store.database import open_store
+from defectvision.store.inspections import Filter
+from defectvision.store.results import Results
+from tests.bundles import write_bundle
+from tests.strips import encoded, steel, strip_with
+from tests.web.dashboard import casting
+
+STRICT = Policy(accept_below=0.5, reject_above=0.5)
+WIDE = Policy(accept_below=0.001, reject_above=0.99)
+
+
+def inspected(folder: Path, line: str, bundle: str, files: list[tuple[str, bytes]]) -> Results:
+    write_bundle(folder / "weights", line, bundle)
+    store = open_store(folder / "store")
+    with store.session() as session:
+        source = upload_source(files, store.files)
+        loaded = load_bundle(folder / "weights", line)
+        number = batches.add_batch(session, loaded, source, "Lot 7", "ada").id
+    work_on(store, folder / "weights", number, Event())
+    return Results.open(store, number)
+
+
+@pytest.fixture(scope="module")
+def castings(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    files = [(f"{n}_{i}.png", casting(n, i)) for n in ("ok", "def") for i in (3, 5, 105, 108)]
+    files += [("=broken.png", b"no image"), ("日本.png", casting("def", 7))]
+    return inspected(tmp_path_factory.mktemp("castings"), "casting", "resnet50", files)
+
+
+@pytest.fixture(scope="module")
+def strips(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    files = [("a/strip.png", encoded(strip_with())), ("clean.png", encoded(steel()))]
+    return inspected(tmp_path_factory.mktemp("strips"), "severstal-strip", "unet", files)
+
+
+def leaving(results: Results, policy: Policy, chosen: Filter | None = None) -> Leaving:
+    return Leaving(results, chosen or Filter(), policy, "policy 3", 1.0)
+
+
+def text_of(pdf: bytes) -> str:
+    document = pypdfium2.PdfDocument(pdf)
+    return "\n".join(page.get_textpage().get_text_range() for page in document)
+
+
+@pytest.mark.parametrize("policy", [STRICT, WIDE])
+def test_all_formats_and_the_page_count_the_same(castings, policy: Policy) -> None:
+    counted = castings.summary(policy)
+    assert counted.images == 9
+    out = leaving(castings, policy)
+    table = pd.read_csv(io.BytesIO(out.csv()), keep_default_na=False)
+    sheet = pd.read_excel(io.BytesIO(out.excel()), keep_default_na=False)
+    objects = json.loads(out.json())
+    words = text_of(out.pdf())
+    done = table[table["error"] == ""]
+    for verdict in Verdict:
+        wanted = counted.verdicts[verdict]
+        assert (done["verdict"] == verdict.value).sum() == wanted
+        assert (sheet["verdict"] == verdict.value).sum() == wanted
+        assert sum(o["verdict"] == verdict.value for o in objects) == wanted
+    for name in ("ok", "def"):
+        assert (done["label"] == name).sum() == counted.classes[name]
+    rejected = counted.verdicts[Verdict.REJECT]
+    assert f"Reject, {rejected / 9:.1%}" in words
+    assert f"Parts not accepted: {9 - counted.verdicts[Verdict.ACCEPT]}" in words
+    assert f"accept below {policy.accept_below:.4g}" in words
+
+
+def test_the_two_policies_differ(castings) -> None:
+    """Else the comparison above would compare the same twice."""
+    strict, wide = castings.summary(STRICT), castings.summary(WIDE)
+    assert strict.verdicts != wide.verdicts
+    assert wide.verdicts[Verdict.REVIEW] > 0 < strict.verdicts[Verdict.REJECT]
+
+
+def test_the_filter_decides_what_leaves(castings) -> None:
+    chosen = Filter(verdicts=frozenset({Verdict.REJECT}))
+    out = leaving(castings, STRICT, chosen)
+    rejected = castings.summary(STRICT).verdicts[Verdict.REJECT]
+    table = pd.read_csv(io.BytesIO(out.csv()))
+    assert len(table) == rejected and set(table["verdict"]) == {"reject"}
+    assert "verdict reject" in text_of(out.pdf())
+    whole = pd.read_csv(io.BytesIO(leaving(castings, STRICT).csv()), keep_default_na=False)
+    assert list(whole[whole["error"] != ""]["name"]) == ["'=broken.png"]
+
+
+def test_excel_holds_numbers_and_no_formula(castings) -> None:
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(leaving(castings, STRICT).excel()))
+    sheet = book["Results"]
+    rows = list(sheet.iter_rows())
+    head = [cell.value for cell in rows[0]]
+    scores = [row[head.index("defect_score")] for row in rows[1:-1]]
+    assert all(isinstance(cell.value, float) for cell in scores)
+    names = [row[0] for row in rows[1:]]
+    assert "=broken.png" in [cell.value for cell in names]
+    assert {cell.data_type for cell in names} == {"s"}
+    assert sheet.freeze_panes == "A2" and sheet.auto_filter.ref
+
+
+def test_the_report_is_the_same_byte_for_byte(castings, strips) -> None:
+    for results in (castings, strips):
+        first, second = (leaving(results, STRICT).pdf() for _ in range(2))
+        assert first == second
+        assert first != leaving(results, WIDE).pdf()
+
+
+def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> None:
+    pdf = leaving(castings, STRICT).pdf()
+    words = text_of(pdf)
+    document = pypdfium2.PdfDocument(pdf)
+    assert len(document) >= 3
+    assert "Lot 7" in words and castings.batch.bundle_version in words and "policy 3" in words
+    assert "1 files could not be read" in words
+    assert words.count("Data SHA-256") == len(document) + 1
+    assert "Released by" in words
+    rejected = castings.summary(STRICT).verdicts[Verdict.REJECT]
+    pictures = [o for page in document for o in page.get_objects() if o.type == 3]
+    assert len(pictures) == rejected
+
+
+def test_coco_loads_and_its_masks_are_the_stored_ones(strips, tmp_path) -> None:
+    policy = Policy(smallest_region_px=20)
+    file = tmp_path / "coco.json"
+    file.write_bytes(leaving(strips, policy).coco())
+    coco = COCO(str(file))
+    names = {c["id"]: c["name"] for c in coco.loadCats(coco.getCatIds())}
+    rows = {row.name: row.inspection for row in strips.every(policy)}
+    assert len(coco.imgs) == 2 and len(coco.anns) == 3
+    for image in coco.imgs.values():
+        found = rows[image["file_name"]]
+        for number, name in names.items():
+            wanted = class_mask(found, name, policy)
+            union = np.zeros_like(wanted)
+            for annotation in coco.loadAnns(coco.getAnnIds(image["id"], number)):
+                mask = coco.annToMask(annotation).astype(bool)
+                assert annotation["area"] == mask.sum()
+                box = coco_mask.toBbox(coco.annToRLE(annotation)).tolist()
+                assert annotation["bbox"] == box
+                union |= mask
+            assert (union == wanted).all()
+
+
+def test_masks_come_with_the_names_of_their_numbers(strips) -> None:
+    policy = Policy(smallest_region_px=20)
+    archive = zipfile.ZipFile(io.BytesIO(leaving(strips, policy).masks()))
+    names = pd.read_csv(archive.open("classes.csv"), dtype=str).set_index("name")["number"]
+    images = pd.read_csv(archive.open("images.csv"), keep_default_na=False)
+    assert list(images["image"]) == ["a/strip.png", "clean.png"]
+    found = next(strips.every(policy)).inspection
+    values = cv2.imdecode(
+        np.frombuffer(archive.read(images["mask"][0]), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert (values == int(names["3"])).sum() == class_mask(found, "3", policy).sum() == 4000
+
+
+def test_regions_follow_a_policy_that_cuts_them_otherwise(strips) -> None:
+    """The stored regions serve only the policy that they were measured under."""
+    for policy in (strips.policy_in_force(), Policy(smallest_region_px=1000), Policy()):
+        for row in strips.every(policy):
+            assert row.regions(policy) == row.inspection.regions(policy)
+    few = [len(r.regions(Policy(smallest_region_px=1000))) for r in strips.every(Policy())]
+    many = [len(r.regions(Policy())) for r in strips.every(Policy())]
+    assert few == [1, 0] and many[0] > 3
+
+
+def test_a_submission_has_a_row_for_each_image_and_class(strips) -> None:
+    table = pd.read_csv(io.BytesIO(leaving(strips, Policy()).submission()), keep_default_na=False)
+    assert len(table) == 8
+    filled = table[table["EncodedPixels"] != ""]["ImageId_ClassId"]
+    assert {"strip.png_3", "strip.png_2", "strip.png_1"} <= set(filled)
+
+
+def test_reviewed_images_are_a_set_to_train_on(castings, tmp_path) -> None:
+    from defectvision.report.labelled_set import labelled_zip, reviewed_images
+    from defectvision.store import reviews
+
+    rows = {row.name: row.id for row in castings.every(STRICT)}
+    with castings.store.session() as session:
+        for name, who, decision, label in (
+            ("ok_3.png", "ada", "accept", "ok"),
+            ("def_105.png", "ada", "reject", "def"),
+            ("def_105.png", "bo", "reject", "def"),
+            ("def_108.png", "ada", "reject", "def"),
+            ("def_108.png", "bo", "accept", "ok"),
+        ):
+            reviews.decide(session, rows[name], who, decision, STRICT, label)
+    data = labelled_zip(reviewed_images(castings))
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    table = open_catalog(tmp_path).table
+    labels = dict(zip(table["path"], table["label"], strict=True))
+    assert labels == {"images/ok_3.png": "ok", "images/def_105.png": "def"}
+    assert (tmp_path / "images/def_105.png").read_bytes() == casting("def", 105)
