@@ -1,7 +1,42 @@
 """The dashboard as one ASGI app: `streamlit run app.py`, or `defectvision serve`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import streamlit as st
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
-app = st.App(Path(__file__).resolve().parent / "defectvision" / "web" / "navigation.py")
+from defectvision.settings import settings
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Work on batches while the server runs, whether or not a browser looks."""
+    stop = Event()
+
+    def work() -> None:
+        # Imported here, in the background: the first page does not wait for a database.
+        from defectvision.batch.worker import work_forever
+
+        work_forever(settings(), stop)
+
+    Thread(target=work, name="batches", daemon=True).start()
+    yield
+    stop.set()
+
+
+async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+    """The REST API, imported when somebody calls it for the first time."""
+    from defectvision.api import api
+
+    await api(scope, receive, send)
+
+
+app = st.App(
+    Path(__file__).resolve().parent / "defectvision" / "web" / "navigation.py",
+    lifespan=lifespan,
+    routes=[Mount("/api", app=rest)],
+)

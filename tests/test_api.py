@@ -1,0 +1,218 @@
+"""The REST API: what it answers, whom it refuses, and that it is what its description says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from defectvision import api as service
+from defectvision.batch.runner import work_on
+from defectvision.settings import Settings, settings
+from tests.bundles import write_bundle
+from tests.web.dashboard import casting
+
+TOKEN = {"Authorization": "Bearer secret-of-mes"}
+OTHER = {"Authorization": "Bearer secret-of-ada"}
+mounted = Starlette(routes=[Mount("/api", app=service.api)])  # as in app.py
+DEFECT, GOOD = casting("def", 105), casting("ok", 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("api")
+    write_bundle(folder / "weights", "casting", "resnet50")
+    write_bundle(folder / "weights", "severstal-strip", "unet")
+    (folder / "camera").mkdir()
+    (folder / "camera" / "a.png").write_bytes(DEFECT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def about(folder: Path) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEFECTVISION_WEIGHTS", str(folder / "weights"))
+        patch.setenv("DEFECTVISION_STORE", str(folder / "store"))
+        patch.setenv("DEFECTVISION_SOURCE_ROOTS", f'["{folder / "camera"}"]')
+        patch.setenv("DEFECTVISION_MAX_UPLOAD_MB", "1")
+        patch.setenv("DEFECTVISION_API_PER_MINUTE", "5000")
+        patch.setenv("DEFECTVISION_API_TOKENS", '{"mes": "secret-of-mes", "ada": "secret-of-ada"}')
+        settings.cache_clear()
+        yield settings()
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def client(about: Settings) -> TestClient:
+    return TestClient(mounted, raise_server_exceptions=False)
+
+
+def work(about: Settings, number: int) -> None:
+    work_on(service.the_store(), about.weights, number, Event())
+
+
+def upload(client: TestClient, *files: tuple[str, bytes], **form: str) -> dict:
+    parts = [("files", file) for file in files]
+    form = {"line": "casting", **form}
+    answer = client.post("/api/v1/uploads", headers=TOKEN, files=parts, data=form)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_one_image_is_judged_and_not_kept(client) -> None:
+    answer = client.post(
+        "/api/v1/inspect",
+        headers=TOKEN,
+        files={"file": ("a.png", DEFECT)},
+        data={"line": "casting"},
+    )
+    said = answer.json()
+    assert answer.status_code == 200 and said["id"] is None
+    assert said["verdict"] == "reject" and said["label"] == "def"
+    assert said["defect_score"] > said["policy"]["reject_above"]
+
+
+def test_a_batch_from_start_to_review(client, about) -> None:
+    batch = upload(client, ("bad.png", DEFECT), ("good.png", GOOD), ("x.png", b"no image"))
+    assert batch["state"] == "running"
+    work(about, batch["id"])
+    at = f"/api/v1/batches/{batch['id']}"
+    now = client.get(at, headers=TOKEN).json()
+    assert (now["state"], now["done"], now["failed"]) == ("done", 2, 1)
+    page = client.get(f"{at}/results", headers=TOKEN, params={"verdict": "reject"}).json()
+    assert page["images"] == 1 and page["classes"]["def"] == 1
+    (bad,) = page["results"]
+    assert bad["path"] == "bad.png"
+    one = f"/api/v1/inspections/{bad['id']}"
+    assert client.get(one, headers=TOKEN).json() == bad
+    picture = client.get(f"{one}/picture", headers=TOKEN)
+    assert picture.content == DEFECT
+    assert picture.headers["content-type"] == "application/octet-stream"
+    said = {"decision": "accept", "why": "only dust"}
+    made = client.post(f"{one}/reviews", headers=OTHER, json=said)
+    assert made.status_code == 201 and made.json()["who"] == "ada"
+    assert made.json()["model_verdict"] == "reject"
+    assert client.get(f"{one}/reviews", headers=TOKEN).json() == [made.json()]
+    left = client.get(f"{at}/results", headers=TOKEN, params={"reviewed": True}).json()
+    assert [r["id"] for r in left["results"]] == [bad["id"]]
+
+
+def test_a_folder_below_a_root_and_none_outside(client, about, folder) -> None:
+    wanted = {"line": "casting", "path": str(folder / "camera")}
+    batch = client.post("/api/v1/batches", headers=TOKEN, json=wanted)
+    assert batch.status_code == 201
+    number = batch.json()["id"]
+    move = client.post(f"/api/v1/batches/{number}/state", headers=TOKEN, json={"state": "paused"})
+    assert move.json()["state"] == "paused"
+    again = client.post(f"/api/v1/batches/{number}/state", headers=TOKEN, json={"state": "done"})
+    assert again.status_code == 409 and "cannot become done" in again.json()["detail"]
+    outside = client.post("/api/v1/batches", headers=TOKEN, json=wanted | {"path": str(folder)})
+    assert outside.status_code == 403 and "not below" in outside.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "words"),
+    [
+        ("get", "/api/v1/lines", {}, 401, "give a token"),
+        ("get", "/api/v1/lines", {"Authorization": "Bearer wrong"}, 401, "give a token"),
+        ("get", "/api/v1/metrics", {}, 401, "give a token"),
+        ("post", "/api/v1/inspect", {}, 401, "give a token"),
+        ("get", "/api/v1/batches/999999", TOKEN, 404, "no batch 999999"),
+        ("get", "/api/v1/inspections/999999", TOKEN, 404, "no inspection 999999"),
+    ],
+)
+def test_who_is_refused(client, method, path, headers, status, words) -> None:
+    answer = client.request(method, path, headers=headers)
+    assert answer.status_code == status and words in answer.json()["detail"]
+    assert (status == 401) == ("www-authenticate" in answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "status", "words"),
+    [
+        ({"line": "nothing"}, GOOD, 404, "unknown line 'nothing'"),
+        ({"line": "../casting"}, GOOD, 404, "cannot be the name"),
+        ({"line": "casting", "bundle": "unet"}, GOOD, 404, "has no bundle 'unet'"),
+        ({"line": "casting"}, b"no image", 400, "part.png"),
+    ],
+)
+def test_a_wrong_inspection_says_what_is_wrong(client, form, data, status, words) -> None:
+    answer = client.post(
+        "/api/v1/inspect", headers=TOKEN, files={"file": ("part.png", data)}, data=form
+    )
+    assert answer.status_code == status and words in answer.json()["detail"]
+
+
+def test_too_large_a_body_is_refused_before_it_is_read(client) -> None:
+    answer = client.post(
+        "/api/v1/inspect", headers=TOKEN, files={"file": ("a.png", b"\0" * (2 << 20))}
+    )
+    assert answer.status_code == 413 and "1 MB" in answer.json()["detail"]
+    endless = client.post("/api/v1/inspect", headers=TOKEN, content=iter([b"a", b"b"]))
+    assert endless.status_code == 411
+
+
+def test_too_many_requests_are_refused(client, monkeypatch) -> None:
+    monkeypatch.setenv("DEFECTVISION_API_PER_MINUTE", "3")
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four"}')
+    settings.cache_clear()
+    try:
+        answers = [
+            client.get("/api/v1/lines", headers={"Authorization": "Bearer four"}) for _ in range(5)
+        ]
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert [a.status_code for a in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].headers["retry-after"] == "60"
+
+
+def test_nobody_gets_in_where_no_token_is_set_up(client, monkeypatch) -> None:
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", "{}")
+    settings.cache_clear()
+    try:
+        answer = client.get("/api/v1/lines", headers={"Authorization": "Bearer "})
+        assert answer.status_code == 401 and "no token is set up" in answer.json()["detail"]
+        assert client.get("/api/v1/health").json()["status"] == "ok"
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+
+
+def test_metrics_count_what_was_asked(client) -> None:
+    before = client.get("/api/v1/metrics", headers=TOKEN).text
+    client.post(
+        "/api/v1/inspect", headers=TOKEN, files={"file": ("a.png", GOOD)}, data={"line": "casting"}
+    )
+    after = client.get("/api/v1/metrics", headers=TOKEN).text
+
+    def count(said: str) -> float:
+        name = 'defectvision_inspections_total{line="casting",verdict="accept"}'
+        return sum(float(x.split()[-1]) for x in said.splitlines() if x.startswith(name))
+
+    assert count(after) == count(before) + 1
+    assert 'defectvision_batch_images{state="failed"}' in after
+
+
+schema = schemathesis.openapi.from_asgi("/v1/openapi.json", service.api)
+
+
+@schema.parametrize()
+@hypothesis_settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_answers_are_those_described(case, client) -> None:
+    # Only an image file is inspected, which a description cannot say of bytes.
+    free = [positive_data_acceptance] if case.operation.path == "/v1/inspect" else []
+    case.call_and_validate(headers=TOKEN, excluded_checks=free)
