@@ -32,6 +32,24 @@ page = st.navigation(
             help="Drop images in; see label, probability, verdict and the heatmap behind them.",
         ),
         st.Page(
+            PAGES / "batches.py",
+            title="Batches",
+            icon=":material/inventory_2:",
+            help="Many images at once: a lot, a shift, a folder that a camera writes to.",
+        ),
+        st.Page(
+            PAGES / "results.py",
+            title="Results",
+            icon=":material/table_view:",
+            help="A batch under the policy: filter, look, export, report.",
+        ),
+        st.Page(
+            PAGES / "review.py",
+            title="Review",
+            icon=":material/how_to_reg:",
+            help="Decide on doubtful parts, and see how far people and model agree.",
+        ),
+        st.Page(
             PAGES / "dataset.py",
             title="Dataset",
             icon=":material/database:",

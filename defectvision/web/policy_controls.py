@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,6 +15,9 @@ from defectvision.web.cards import plain
 from defectvision.web.mask_controls import mask_controls
 from defectvision.web.policy_widgets import current_key, key_showing, policy_number
 from defectvision.web.state import Work
+
+if TYPE_CHECKING:
+    from defectvision.store.database import Store
 
 STEP = 0.005
 
@@ -76,17 +80,55 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
         )
     mask_controls(work, loaded, policy)
     if loaded.line.can_accept or loaded.bundle.mask_classes:
+        in_force = work.in_force(loaded)
         st.button(
-            "Back to the bundle's policy",
+            "Back to the policy in force",
             icon=":material/undo:",
-            disabled=policy == loaded.bundle.policy,
+            disabled=policy == in_force,
             on_click=work.reset_policy,
             args=(loaded,),
-            help=f"Accept below {loaded.bundle.policy.accept_below:.3g}, reject above "
-            f"{loaded.bundle.policy.reject_above:.3g}"
+            help=f"Accept below {in_force.accept_below:.3g}, reject above "
+            f"{in_force.reject_above:.3g}"
             f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
         )
     return policy
+
+
+def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: str) -> None:
+    """Put this session's policy in force for all, under a name and with a reason."""
+    from defectvision.store import policies
+
+    in_force = work.in_force(loaded)
+    whose = loaded.line.name, loaded.bundle.name
+    with st.popover("Put in force", icon=":material/gavel:", disabled=policy == in_force):
+        st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
+        why = st.text_input("Reason", key="policy-reason", max_chars=500)
+        if st.button("Save as the policy in force", type="primary", disabled=not (who and why)):
+            with store.session() as session:
+                policies.save(session, *whose, policy, who, why, in_force)
+            work.reset_policy(loaded)
+            st.rerun()
+        if not who:
+            st.caption("Give your name first.")
+    with store.reading() as session:
+        versions = policies.history(session, *whose)
+    if versions:
+        with st.expander(f"{len(versions)} saved policies", icon=":material/history:"):
+            st.dataframe(
+                [
+                    {
+                        "No.": row.number,
+                        "Saved": row.made,
+                        "By": row.who,
+                        "Accept below": row.content["accept_below"],
+                        "Reject above": row.content["reject_above"],
+                        "Reason": row.why,
+                    }
+                    for row in versions
+                ],
+                hide_index=True,
+                alt="Saved policies of this bundle",
+            )
 
 
 def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> None:

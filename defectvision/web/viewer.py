@@ -56,11 +56,12 @@ def picture_viewer(
     data: bytes,
     digest: str,
     inspection: Inspection,
-    heatmap: Heatmap,
+    heatmap: Heatmap | None,
     mark: str = "",
 ) -> None:
     """Show an image file's picture with `heatmap` over it, and the masks that `regions_table`
-    brings; `mark` is written on the picture."""
+    brings; `mark` is written on the picture. Without a heatmap the picture is all there is, for a
+    reviewer who must not see what the model says."""
     height, width = inspection.image_size
     _component()(
         key="viewer",
@@ -71,8 +72,8 @@ def picture_viewer(
             "height": height,
             "picture": viewer_picture(data),
             "mark": mark,
-            "heat": heatmap_data(inspection, heatmap),
-            "masks": _masks_id(digest, inspection),
+            "heat": None if heatmap is None else heatmap_data(inspection, heatmap),
+            "masks": None if heatmap is None else _masks_id(digest, inspection),
         },
         height="content",
     )

@@ -69,7 +69,12 @@ def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "defectvision.cli", "serve", f"--port={port}"],
             cwd=ROOT,
-            env={**os.environ, "DEFECTVISION_WEIGHTS": str(weights), **environment},
+            env={
+                **os.environ,
+                "DEFECTVISION_WEIGHTS": str(weights),
+                "DEFECTVISION_STORE": str(log.parent / "store"),
+                **environment,
+            },
             stdout=out,
             stderr=subprocess.STDOUT,
         )

@@ -68,7 +68,7 @@ def test_a_threshold_changes_tile_table_and_card_at_once(inspected: Dashboard) -
     inspected.set_threshold("Accept below", "1")
     expect(reject).to_have_value("1.000")
     inspected.shows("Accept", accept=2, review=0)
-    inspected.page.get_by_role("button", name="Back to the bundle's policy").click()
+    inspected.page.get_by_role("button", name="Back to the policy in force").click()
     inspected.shows("Reject", accept=1, reject=1)
     expect(accept).to_have_value("0.300")
 

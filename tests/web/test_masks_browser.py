@@ -171,7 +171,7 @@ def test_a_moved_policy_sends_regions_and_no_picture(strip: Dashboard) -> None:
     assert strip.received - before < PICTURE_BYTES
     strip.set_threshold("Reject above", "0.9")
     expect(rows(strip)).to_have_count(3)  # one threshold does not undo another
-    page.get_by_role("button", name="Back to the bundle's policy").click()
+    page.get_by_role("button", name="Back to the policy in force").click()
     expect(rows(strip)).to_have_count(3)
     expect(page.get_by_role("spinbutton", name="Smallest region, px")).to_have_value("20")
 

@@ -33,7 +33,20 @@ class Viewer {
     this.find(".mark").hidden = !data.mark;
     this.layer.style.width = `${data.width}px`;
     this.layer.style.height = `${data.height}px`;
-    const heat = data.heat;
+    if (data.heat) this.showHeat(data.heat);
+    const aspect = data.width / data.height;
+    this.find(".viewer").classList.toggle("wide", aspect > WIDE);
+    this.find(".viewer").classList.toggle("segmented", data.masks !== null);
+    this.stage.style.setProperty("--aspect", aspect);
+    this.showMasks();
+    this.find(".opacity").value = kept.opacity;
+    this.find(".mask-opacity").value = kept.masks;
+    this.find(".wipe").value = kept.wipe;
+    if (another) this.fit();
+    else this.draw();
+  }
+
+  showHeat(heat) {
     this.source(this.find(".heat"), heat.picture);
     this.find(".method").textContent = heat.method;
     this.find(".unit").textContent = heat.unit;
@@ -54,16 +67,6 @@ class Viewer {
       item.append(swatch, text);
       return item;
     });
-    const aspect = data.width / data.height;
-    this.find(".viewer").classList.toggle("wide", aspect > WIDE);
-    this.find(".viewer").classList.toggle("segmented", data.masks !== null);
-    this.stage.style.setProperty("--aspect", aspect);
-    this.showMasks();
-    this.find(".opacity").value = kept.opacity;
-    this.find(".mask-opacity").value = kept.masks;
-    this.find(".wipe").value = kept.wipe;
-    if (another) this.fit();
-    else this.draw();
   }
 
   // The masks come apart from the picture; those of another image are not drawn over this one.
@@ -76,7 +79,7 @@ class Viewer {
   showLayers() {
     const segments = this.data.masks !== null;
     this.masked = segments && kept.layers !== "heat";
-    this.heated = !segments || kept.layers !== "masks";
+    this.heated = this.data.heat !== null && (!segments || kept.layers !== "masks");
     this.find(".layers").hidden = !segments;
     for (const name of [".chips", ".mask-slide"]) this.find(name).hidden = !this.masked;
     this.find(".masks").toggleAttribute("hidden", !this.masked);

@@ -1,0 +1,58 @@
+"""Start many images at once, and follow them."""
+
+import streamlit as st
+
+from defectvision.batch.sources import SourceError
+from defectvision.batch.start import Wanted, start_batch
+from defectvision.settings import settings
+from defectvision.store.files import StoreError
+from defectvision.web.batch_panel import (
+    batch_list,
+    failed_files,
+    follow,
+    new_batch,
+    progress,
+    store_size,
+)
+from defectvision.web.cards import plain
+from defectvision.web.policy_controls import choose_bundle, choose_line
+from defectvision.web.stored import the_store, who
+
+notices = st.container()
+store = the_store(notices)
+with st.sidebar:
+    line = choose_line(notices)
+    loaded = choose_bundle(line, notices) if line else None
+    name = who()
+    form = None
+    if store is not None and loaded is not None:
+        st.subheader("New batch")
+        form = new_batch()
+if store is None:
+    st.stop()
+if form is not None and loaded is not None:
+    files = ((file.name, file.getvalue()) for file in form.files)
+    wanted = Wanted(form.title, files, form.path, form.watch, form.keep)
+    try:
+        with notices, st.spinner("Starting the batch"):
+            roots = settings().source_roots
+            batch = start_batch(store, loaded, wanted, roots, name or "unnamed")
+    except (SourceError, StoreError) as error:
+        notices.error(plain(str(error)), title="The batch was not started", icon=":material/error:")
+    else:
+        follow(batch.id)
+
+st.subheader("Batches", icon=":material/inventory_2:")
+top = st.container()
+followed = batch_list(store, st.session_state.get("followed"))
+if followed is None:
+    st.markdown(
+        "Nothing was inspected as a batch yet. On the left, choose a line, give the images of a "
+        "lot (files, zip files, or a folder on the server) and press **Start batch**. It goes on "
+        "when this tab is closed."
+    )
+else:
+    with top:
+        progress(store, followed, name)
+    failed_files(store, followed)
+    store_size(store)

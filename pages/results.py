@@ -1,0 +1,102 @@
+"""A batch under the policy: filter, look, export, report."""
+
+import streamlit as st
+
+from defectvision.inference.bundle import BundleError
+from defectvision.inference.heatmap import evidence_heatmap
+from defectvision.report.batch_export import Leaving
+from defectvision.settings import ROOT
+from defectvision.store.batches import count_images
+from defectvision.store.files import StoreError
+from defectvision.web import batch_view, cards
+from defectvision.web.batch_charts import pareto_chart, score_histogram
+from defectvision.web.bundles import loaded_bundle
+from defectvision.web.export_menu import export_menu
+from defectvision.web.policy_controls import policy_controls, save_policy
+from defectvision.web.result_panel import verdict_card
+from defectvision.web.state import current, file_stem
+from defectvision.web.stored import read_saved_policy, the_store, who
+from defectvision.web.viewer import is_wide, picture_viewer, regions_table
+
+SIDES = [9, 4]  # the picture, and what is known about it
+
+work = current()
+notices = st.container()
+store = the_store(notices)
+if store is None:
+    st.stop()
+with st.sidebar:
+    results = batch_view.choose_batch(store)
+if results is None:
+    st.subheader("Results", icon=":material/table_view:")
+    st.markdown("There is no batch yet. Start one on the **Batches** page.")
+    st.page_link(ROOT / "pages" / "batches.py", label="Batches", icon=":material/inventory_2:")
+    st.stop()
+try:
+    loaded = loaded_bundle(results.batch.line, results.batch.bundle)
+except BundleError as error:
+    st.error(cards.plain(str(error)), title="The bundle is gone", icon=":material/error:")
+    st.stop()
+version = read_saved_policy(work, store, loaded)
+with st.sidebar:
+    policy = policy_controls(work, loaded)
+    name = who()
+    save_policy(work, store, loaded, policy, name)
+    st.subheader("Filter")
+    view = batch_view.filters(results)
+
+found = results.summary(policy, view.chosen)
+with store.reading() as session:
+    counts = count_images(session, results.batch.id)
+top = st.container(horizontal=True, vertical_alignment="center")
+top.subheader(cards.plain(results.batch.title), icon=":material/table_view:")
+in_force = policy == work.in_force(loaded)
+said = "the bundle's policy" if version is None else f"policy {version}"
+version_said = said if in_force else f"{said}, changed and not saved"
+leaving = Leaving(results, view.chosen, policy, version_said, loaded.bundle.temperature)
+with top:
+    stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
+    export_menu(leaving.formats(), stem, found.images)
+batch_view.tiles(results, found, counts.failed)
+across = st.container()
+picture_side, panel = st.columns(SIDES, gap="medium")
+with panel:
+    opened = batch_view.steps(results, view, policy, found.images)
+    if opened is not None:
+        try:
+            picture = opened.picture()
+            whole = opened.inspection
+            regions = opened.regions(policy)
+        except StoreError as error:
+            st.error(cards.plain(str(error)), icon=":material/error:")
+            st.stop()
+        verdict_card(whole, policy, loaded, regions)
+        class_name = whole.main_class(policy)
+        st.html(cards.facts(cards.inspection_facts(whole, class_name)))
+        if picture is None:
+            st.info("The picture was not kept, or its days are over.", icon=":material/image:")
+if opened is not None and picture is not None:
+    heatmap = evidence_heatmap(whole, class_name, loaded.bundle.temperature)
+    mark = cards.SYNTHETIC_MARK if opened.row.synthetic else ""
+    with across if is_wide(whole) else picture_side:
+        picture_viewer(picture, opened.row.digest, whole, heatmap, mark)
+    with picture_side:
+        regions_table(opened.row.digest, whole, policy)
+with panel:
+    st.caption("Defects by class")
+    st.plotly_chart(
+        pareto_chart(found, results.line), key="pareto", config={"displayModeBar": False}
+    )
+    if results.line.can_accept:
+        st.caption("Defect scores, with the policy's zones")
+        figure = score_histogram(found, policy)
+        st.plotly_chart(figure, key="scores", config={"displayModeBar": False})
+with picture_side:
+    if found.images:
+        batch_view.table(results, view, policy, found.images)
+    elif counts.done:
+        st.info(
+            "No image of this batch passes the filter on the left.", icon=":material/filter_alt:"
+        )
+    else:
+        st.info("Nothing of this batch is inspected yet.", icon=":material/hourglass:")

@@ -1,0 +1,96 @@
+"""Decide on doubtful parts, and see how far people and model agree."""
+
+import streamlit as st
+
+from defectvision.inference.bundle import BundleError
+from defectvision.inference.heatmap import evidence_heatmap
+from defectvision.report.labelled_set import labelled_zip, reviewed_images
+from defectvision.settings import ROOT
+from defectvision.store.files import StoreError
+from defectvision.web import batch_view, cards, review_panel
+from defectvision.web.bundles import loaded_bundle
+from defectvision.web.result_panel import verdict_card
+from defectvision.web.state import current
+from defectvision.web.stored import read_saved_policy, the_store, who
+from defectvision.web.viewer import is_wide, picture_viewer, regions_table
+
+SIDES = [9, 4]  # the picture, and what is known about it
+
+work = current()
+notices = st.container()
+store = the_store(notices)
+if store is None:
+    st.stop()
+with st.sidebar:
+    results = batch_view.choose_batch(store)
+if results is None:
+    st.subheader("Review", icon=":material/how_to_reg:")
+    st.markdown("There is no batch yet. Start one on the **Batches** page.")
+    st.page_link(ROOT / "pages" / "batches.py", label="Batches", icon=":material/inventory_2:")
+    st.stop()
+try:
+    loaded = loaded_bundle(results.batch.line, results.batch.bundle)
+except BundleError as error:
+    st.error(cards.plain(str(error)), title="The bundle is gone", icon=":material/error:")
+    st.stop()
+read_saved_policy(work, store, loaded)
+policy = work.policy(loaded)
+with st.sidebar:
+    name = who()
+    second = st.toggle(
+        "Second opinion",
+        key="second-opinion",
+        persist_state="session",
+        help="Images that somebody else has decided on, and you have not.",
+    )
+    blind = st.toggle(
+        "Hide what the model says",
+        key="blind",
+        persist_state="session",
+        help="For an agreement study: decide without verdict, label and heatmap.",
+    )
+    review_panel.export_button(results, lambda: labelled_zip(reviewed_images(results)))
+
+if not name:
+    st.subheader("Review", icon=":material/how_to_reg:")
+    st.info("Give your name on the left: decisions are kept under it.", icon=":material/badge:")
+    st.stop()
+found, waiting = review_panel.next_image(results, policy, name, second)
+if found is None:
+    st.subheader("Review", icon=":material/how_to_reg:")
+    st.success(
+        "Nothing waits for a second opinion of yours."
+        if second
+        else "Every image of this batch is decided on.",
+        icon=":material/task_alt:",
+    )
+    review_panel.undo_button(results, name)
+    review_panel.agreement_table(results, policy)
+    st.stop()
+
+across = st.container()
+picture_side, panel = st.columns(SIDES, gap="medium")
+try:
+    picture, whole = found.picture(), found.inspection
+except StoreError as error:
+    st.error(cards.plain(str(error)), icon=":material/error:")
+    st.stop()
+with panel:
+    more = "+" if waiting == review_panel.reviews.MOST else ""
+    st.html(cards.heading(found.name, f"{waiting:,}{more} wait, the most doubtful first"))
+    review_panel.decision_buttons(results, found, policy, name)
+    if not blind:
+        verdict_card(whole, policy, loaded, found.regions(policy))
+    if picture is None:
+        st.info("The picture was not kept, or its days are over.", icon=":material/image:")
+if picture is not None:
+    class_name = whole.main_class(policy)
+    heatmap = None if blind else evidence_heatmap(whole, class_name, loaded.bundle.temperature)
+    mark = cards.SYNTHETIC_MARK if found.row.synthetic else ""
+    with across if is_wide(whole) else picture_side:
+        picture_viewer(picture, found.row.digest, whole, heatmap, mark)
+    if not blind:
+        with picture_side:
+            regions_table(found.row.digest, whole, policy)
+with picture_side:
+    review_panel.agreement_table(results, policy)

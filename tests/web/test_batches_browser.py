@@ -1,0 +1,207 @@
+"""A batch in a real browser: started, followed, filtered, reviewed, exported, found again."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pypdfium2
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.web.conftest import Server, serving
+from tests.web.dashboard import Dashboard, casting
+
+pytestmark = pytest.mark.browser
+
+# As many of each; scores under the stand-in bundle differ from seed to seed.
+FILES = [(f"{n}_{i}.png", casting(n, i)) for n in ("ok", "def") for i in range(100, 115)]
+
+
+@pytest.fixture(scope="module")
+def plant(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose store is its own, and a folder that it may read."""
+    folder = tmp_path_factory.mktemp("plant")
+    camera = folder / "camera"
+    camera.mkdir()
+    (camera / "one.png").write_bytes(FILES[0][1])
+    with serving(weights, folder / "log.txt", DEFECTVISION_SOURCE_ROOTS=f'["{camera}"]') as server:
+        yield server
+
+
+@pytest.fixture
+def board(chromium, plant: Server) -> Iterator[Dashboard]:
+    board = Dashboard(chromium, plant.url)
+    yield board
+    board.close()
+
+
+def go(board: Dashboard, page: str) -> None:
+    board.page.get_by_role("link", name=page, exact=True).first.click()
+    board.settle()
+
+
+def tile(board: Dashboard, word: str) -> Locator:
+    tiles = board.page.locator(".st-key-batch-tiles [data-testid=stMetric]")
+    return tiles.filter(has_text=word).get_by_test_id("stMetricValue")
+
+
+def number(board: Dashboard, word: str) -> int:
+    return int(tile(board, word).inner_text().replace(",", ""))
+
+
+def export(board: Dashboard, name: str, folder: Path) -> bytes:
+    with board.page.expect_download() as started:
+        board.page.locator(f".st-key-export-{name.replace(' ', '-')} button").click()
+    started.value.save_as(folder / "out")
+    return (folder / "out").read_bytes()
+
+
+def start(board: Dashboard, title: str, *files: tuple[str, bytes]) -> None:
+    """Fill in the form of the Batches page and wait until the batch is done."""
+    board.page.get_by_role("textbox", name="Title").fill(title)
+    payload = [{"name": n, "mimeType": "image/png", "buffer": data} for n, data in files]
+    board.page.locator("section[data-testid=stSidebar] input[type=file]").set_input_files(payload)
+    board.settle()
+    board.page.get_by_role("button", name="Start batch").click()
+    board.settle()
+    expect(board.page.locator(".st-key-batch-progress")).to_contain_text(title)
+
+
+def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None:
+    board.open()
+    go(board, "Batches")
+    expect(board.page.get_by_text("Nothing was inspected as a batch yet")).to_be_visible()
+    start(board, "Lot 7", *FILES, ("broken.png", b"no image"))
+    # The tab is reloaded while the batch runs, or just after: it goes on without it.
+    board.page.reload()
+    card = board.page.locator(".st-key-batch-progress")
+    expect(card).to_contain_text("Lot 7")
+    # What the reload broke off, and Streamlit's search for its server below the page's address.
+    board.complaints.clear()
+    expect(card).to_contain_text("31 of 31 images", timeout=60_000)
+    expect(card).to_contain_text("Done")
+    expect(card).to_contain_text("images/s")
+    board.page.get_by_text("1 files were not inspected").click()
+    card.get_by_role("link", name="Results").click()
+    expect(tile(board, "Images")).to_have_text("30")
+    expect(tile(board, "Not inspected")).to_have_text("1")
+    assert "batch=" in board.page.url
+
+    # Moving a threshold recolours tiles at once; filtering leaves the rejected.
+    board.set_threshold("Reject above", "0.95")
+    strict = number(board, "Reject")
+    board.set_threshold("Reject above", "0.6")
+    expect(tile(board, "Reject")).not_to_have_text(str(strict))
+    rejected = number(board, "Reject")
+    assert 0 < strict < rejected < 30
+    board.page.get_by_test_id("stSidebar").get_by_text("Reject", exact=True).click()
+    board.settle()
+    expect(tile(board, "Images")).to_have_text(str(rejected))
+    rows = board.table(min(25, rejected))
+    assert {row[2].split(maxsplit=1)[-1] for row in rows} == {"Reject"}
+
+    # A row opens its image; N goes on.
+    board.page.get_by_test_id("stDataFrame").first.click(position={"x": 200, "y": 60})
+    expect(board.page.locator(".dv-name")).to_have_text(rows[0][1])
+    board.page.keyboard.press("n")
+    expect(board.page.locator(".dv-name")).to_have_text(rows[1][1])
+    expect(board.page.locator(".stage")).to_be_visible()
+
+    # What leaves is what is shown.
+    board.page.get_by_role("button", name="Export").click()
+    table = pd.read_csv(io.BytesIO(export(board, "CSV", tmp_path)))
+    assert len(table) == rejected and set(table["verdict"]) == {"reject"}
+    assert set(table["reject_above"]) == {0.6}
+    words = "".join(
+        page.get_textpage().get_text_range()
+        for page in pypdfium2.PdfDocument(export(board, "PDF report", tmp_path))
+    )
+    assert "Lot 7" in words and f"Parts not accepted: {rejected}" in words
+    assert board.complaints == []
+
+
+def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> None:
+    board.open()
+    go(board, "Batches")
+    start(board, "Lot 8", *FILES[10:20])
+    expect(board.page.locator(".st-key-batch-progress")).to_contain_text("Done", timeout=60_000)
+    go(board, "Review")
+    expect(board.page.get_by_text("Give your name on the left")).to_be_visible()
+    name = board.page.get_by_role("textbox", name="Your name")
+    name.fill("Ada")
+    name.press("Enter")
+    shown = board.page.locator(".dv-name")
+    note = board.page.get_by_text(re.compile(r"\d+ wait, the most doubtful first"))
+    expect(note).to_have_text("10 wait, the most doubtful first")
+    name.blur()
+    for key, left in (("a", 9), ("x", 8), ("a", 7)):
+        before = shown.inner_text()
+        board.page.keyboard.press(key)
+        expect(note).to_have_text(f"{left} wait, the most doubtful first")
+        expect(shown).not_to_have_text(before)
+    third = before
+    board.page.keyboard.press("u")
+    expect(note).to_have_text("8 wait, the most doubtful first")
+    expect(shown).to_have_text(third)
+    board.page.keyboard.press("s")
+    expect(shown).not_to_have_text(third)
+    expect(note).to_have_text("8 wait, the most doubtful first")
+    table = board.page.locator("[data-testid=stDataFrame] table tbody tr")
+    expect(table).to_have_count(1)
+    assert table.first.locator("td").all_inner_texts()[:2] == ["Ada", "model"]
+    # Without what the model says, its heatmap and verdict are gone and the picture stays.
+    board.page.get_by_text("Hide what the model says").click()
+    board.settle()
+    expect(board.verdict).to_have_count(0)
+    expect(board.page.locator(".stage .picture")).to_be_visible()
+    expect(board.page.locator(".stage .heat")).to_be_hidden()
+    assert board.complaints == []
+
+
+def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> None:
+    board.open()
+    go(board, "Batches")
+    start(board, "Lot 9", *FILES[:4])
+    go(board, "Results")
+    board.set_threshold("Reject above", "0.77")
+    name = board.page.get_by_role("textbox", name="Your name")
+    name.fill("Ada")
+    name.press("Enter")
+    board.settle()
+    board.page.get_by_role("button", name="Put in force").click()
+    reason = board.page.get_by_role("textbox", name="Reason")
+    reason.fill("fewer false rejects")
+    reason.press("Enter")
+    board.settle()
+    board.page.get_by_role("button", name="Save as the policy in force").click()
+    board.settle()
+    expect(board.page.get_by_text("1 saved policies")).to_be_visible()
+    other = Dashboard(chromium, board.url)
+    other.open()
+    expect(other.page.get_by_role("spinbutton", name="Reject above")).to_have_value("0.770")
+    assert other.complaints == board.complaints == []
+    other.close()
+
+
+def test_a_folder_of_the_server_is_watched_until_it_is_finished(
+    board: Dashboard, plant: Server
+) -> None:
+    board.open()
+    go(board, "Batches")
+    board.page.get_by_role("radio", name="Watched folder").click()
+    board.settle()
+    board.page.get_by_role("textbox", name="Title").fill("Camera 3")
+    board.page.get_by_role("button", name="Start batch").click()
+    card = board.page.locator(".st-key-batch-progress")
+    expect(card).to_contain_text("Watching")
+    expect(card).to_contain_text("1 of 1 images", timeout=30_000)
+    camera = next(plant.weights.parent.glob("plant*/camera"))
+    (camera / "two.png").write_bytes(FILES[16][1])
+    expect(card).to_contain_text("2 of 2 images", timeout=30_000)
+    board.page.get_by_role("button", name="Finish").click()
+    expect(card).to_contain_text("Done")
+    assert board.complaints == []
