@@ -53,6 +53,7 @@ from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, InspectionRow, ReviewRow
 
 KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 REPEATED = {"verdict", "class"}  # parameters that may stand several times
 LARGEST_PAGE = 500  # rows of one answer
 
@@ -268,7 +269,8 @@ async def measured_and_limited(
     else:
         response = await answer(request)
     took.observe(perf_counter() - started)
-    requests.labels(request.method, response.status_code).inc()
+    method = request.method if request.method in METHODS else "other"
+    requests.labels(method, response.status_code).inc()
     return response
 
 

@@ -8,6 +8,8 @@ waiting or done, and no row without its files.
 from __future__ import annotations
 
 import dataclasses
+import logging
+import math
 import time
 from pathlib import Path
 from threading import Event
@@ -41,6 +43,7 @@ from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.stored import cut_of, regions_as_rows
 from defectvision.store.tables import FIRST, BatchRow, InspectionRow, bin_of, first_of, now
 
+log = logging.getLogger(__name__)
 CHUNK = 32  # images that are written together
 LISTED = 500  # images that are listed together
 # What an inspection says, as a repeated image takes it over.
@@ -51,17 +54,19 @@ ANSWER = (
 )  # fmt: skip
 
 
-def work_on(store: Store, weights: Path, number: int, stop: Event) -> bool:
-    """List and inspect a batch until it is done, paused, cancelled or `stop` is set; of a watched
-    folder, until nothing new is there. Returns whether anything was done: not where another
-    process is at the batch.
+def work_on(
+    store: Store, weights: Path, number: int, stop: Event, seconds: float = math.inf
+) -> bool:
+    """List and inspect a batch until it is done, paused, cancelled or `stop` is set, or `seconds`
+    are over; of a watched folder, until nothing new is there. Returns whether anything was done:
+    not where another process is at the batch.
 
     A folder that is gone or a full disk pause the batch with the reason; it can be resumed.
     """
     lock = FileLock(store.folder / f"batch-{number}.lock")
     try:
         with lock.acquire(timeout=0):
-            return _Sitting(store, weights, number, stop).work()
+            return _Sitting(store, weights, number, stop, seconds).work()
     except Timeout:
         return False
 
@@ -69,8 +74,9 @@ def work_on(store: Store, weights: Path, number: int, stop: Event) -> bool:
 class _Sitting:
     """One worker at one batch."""
 
-    def __init__(self, store: Store, weights: Path, number: int, stop: Event):
+    def __init__(self, store: Store, weights: Path, number: int, stop: Event, seconds: float):
         self.store, self.weights, self.number, self.stop = store, weights, number, stop
+        self.until = time.monotonic() + seconds
         with store.reading() as session:
             self.batch = get_batch(session, number)
 
@@ -85,6 +91,10 @@ class _Sitting:
             return True
         except (StoreError, SourceError, OSError) as error:
             self._pause(str(error))
+            return True
+        except Exception as error:
+            log.exception("batch %d was broken off", self.number)
+            self._pause(f"an unexpected error: {type(error).__name__}: {error}")
             return True
         if not self.stop.is_set() and self.batch.source["kind"] != "watch":
             with self.store.session() as session:
@@ -102,7 +112,7 @@ class _Sitting:
             if len(rows) == LISTED:
                 added += self._add(rows)
                 rows = []
-                if not self._goes_on():
+                if not self._is_wanted():
                     return added
         added += self._add(rows)
         if self.batch.source["kind"] != "watch":
@@ -119,7 +129,7 @@ class _Sitting:
     def _inspect(self) -> int:
         """Inspect what waits; returns how many were written."""
         written = 0
-        while self._goes_on():
+        while self._is_wanted():
             started = time.perf_counter()
             with self.store.reading() as session:
                 rows = next_images(session, self.number, CHUNK)
@@ -134,6 +144,8 @@ class _Sitting:
                     .values(seconds=BatchRow.seconds + time.perf_counter() - started)
                 )
             written += len(answers)
+            if time.monotonic() > self.until:
+                break
         return written
 
     def _inspector(self) -> Inspector:
@@ -159,6 +171,10 @@ class _Sitting:
                 data = read_image(where, self.store.files)
             except ImageError as error:
                 values[row.id] = _failure(error)
+                continue
+            except StoreError as error:  # this one file is lost or damaged
+                lost = ImageError(row.name, str(error), "Give the file again.")
+                values[row.id] = _failure(lost)
                 continue
             digest = digest_of(data)
             if first.setdefault(digest, row) is row:
@@ -223,7 +239,7 @@ class _Sitting:
         scores = said["defect_score"], said["foreign_score"]
         return verdict(*scores, policy, inspector.line) != Verdict.ACCEPT
 
-    def _goes_on(self) -> bool:
+    def _is_wanted(self) -> bool:
         """Whether nobody stopped, paused or cancelled meanwhile."""
         if self.stop.is_set():
             return False

@@ -23,7 +23,7 @@ from defectvision.inference.sources import (
     own_name,
     read_paths,
 )
-from defectvision.store.files import Files
+from defectvision.store.files import Files, StoreError
 
 Row = dict[str, Any]
 # A file that was not written to for so long is taken to be complete.
@@ -102,7 +102,12 @@ def read_image(row: Mapping[str, Any], kept: Files) -> bytes:
 
 
 def _unpacked(name: str, digest: str, kept: Files, taken: set[str]) -> Iterator[Row]:
-    data = kept.get(digest)
+    try:
+        data = kept.get(digest)
+    except StoreError as error:
+        lost = Upload(name, error=ImageError(name, str(error), "Give the file again."))
+        yield _kept(lost, kept, taken)
+        return
     for upload in expand_uploads([(name, data)]):
         if upload.data is data:
             yield {"name": own_name(clean_name(name), taken), "digest": digest}

@@ -14,6 +14,7 @@ from defectvision.store.retention import expire, sweep
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
+TURN_SECONDS = 5.0  # after which another batch has its turn: a camera must not wait for a lot
 RETRY_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 
@@ -32,9 +33,11 @@ def work_forever(settings: Settings, stop: Event) -> None:
                 sweep(store)
             with store.reading() as session:
                 numbers = active_batches(session)
-            worked = [work_on(store, settings.weights, number, stop) for number in numbers]
-        except Exception:  # whatever one batch or the database did, the next must be worked on
-            log.exception("a batch was broken off; trying again")
+            worked = [
+                work_on(store, settings.weights, number, stop, TURN_SECONDS) for number in numbers
+            ]
+        except Exception:  # a database that is away for a while must not end the work for good
+            log.exception("the store did not answer; trying again")
             stop.wait(RETRY_SECONDS)
         else:
             if not any(worked):

@@ -25,6 +25,7 @@ from defectvision.inference.record import read_record
 from defectvision.store import batches, policies
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store, open_store
+from defectvision.store.files import digest_of
 from defectvision.store.retention import delete_batch, expire, sweep
 from defectvision.store.tables import InspectionRow
 from tests.bundles import write_bundle
@@ -141,6 +142,44 @@ def test_pause_resume_cancel(store, weights, tmp_path) -> None:
     assert run(store, weights, number).done == 4
     with store.session() as session, pytest.raises(batches.StoreError, match="is done"):
         batches.move(session, number, State.CANCELLED, "ada")
+
+
+def test_a_turn_ends_and_the_next_goes_on(store, weights, tmp_path) -> None:
+    parts = {f"{i}.png": PARTS["ok_3.png"] + bytes([i]) for i in range(100)}
+    number = start(store, weights, folder_source(folder_of(parts, tmp_path / "lot"), None))
+    assert work_on(store, weights, number, Event(), seconds=0)
+    some = counts(store, number)
+    assert 0 < some.done < 100 and state(store, number)[0] == State.RUNNING
+    assert run(store, weights, number).done == 100
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_file_that_the_store_lost_spoils_no_other(store, weights, listed) -> None:
+    number = start(store, weights, upload_source(PARTS.items(), store.files))
+    if listed:
+        stopped = Event()
+        stopped.set()
+        work_on(store, weights, number, stopped)
+        assert counts(store, number).waiting == 4
+    lost = digest_of(PARTS["ok_3.png"])
+    (store.folder / "files" / lost[:2] / lost).write_bytes(b"damaged")
+    work_on(store, weights, number, Event())
+    found = counts(store, number)
+    assert (found.done, found.failed, found.waiting) == (3, 1, 0), state(store, number)
+    (row,) = [r for r in rows(store, number) if r.state == "failed"]
+    assert row.name == "ok_3.png" and "is damaged" in row.reason and row.remedy
+
+
+def test_an_unexpected_error_pauses_with_its_words(store, weights, tmp_path, monkeypatch) -> None:
+    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError("the runtime gave up")
+
+    monkeypatch.setattr("defectvision.batch.runner.write_record", broken)
+    assert run(store, weights, number).done == 0
+    what, why = state(store, number)
+    assert what == State.PAUSED and "the runtime gave up" in why
 
 
 def test_a_folder_that_is_gone_pauses_and_goes_on(store, weights, tmp_path) -> None:
