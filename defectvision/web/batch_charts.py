@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,10 +103,9 @@ def score_histogram(found: Summary, policy: Policy) -> go.Figure:
         margin=MARGIN,
         bargap=0,
         xaxis={"title": "defect score", "range": [0, 1], "fixedrange": True},
-        yaxis={
-            "title": "images",
-            "type": "linear" if found.scores.max(initial=0) < MANY else "log",
-            "fixedrange": True,
-        },
+        yaxis={"title": "images", "fixedrange": True},
     )
+    most = found.scores.max(initial=0)
+    if most >= MANY:
+        figure.update_yaxes(type="log", range=[math.log10(0.7), math.log10(1.3 * most)], dtick=1)
     return figure

@@ -132,7 +132,7 @@ def _progress(store: Store, number: int, who: str) -> None:
             st.progress((counts.done + counts.failed) / counts.total)
         if batch.message:
             st.warning(plain(batch.message), icon=":material/info:")
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             for label, to, symbol in (
                 ("Pause", State.PAUSED, ":material/pause:"),
                 ("Resume", State.RUNNING, ":material/play_arrow:"),
