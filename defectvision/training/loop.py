@@ -81,6 +81,19 @@ def build(recipe: Recipe, line: Line) -> nn.Module:
     )
 
 
+def rated(model: nn.Module, recipe: Recipe) -> list[dict]:
+    """The model's parameters with their learning rates: those of a pretrained backbone, then the
+    rest, which begins from nothing and may learn faster; all in one where there is no such."""
+    rate, parameters = recipe.learning_rate, list(model.parameters())
+    if recipe.fresh_rate == 1 or recipe.pretrained == "none" or model.backbone is None:
+        return [{"params": parameters, "lr": rate}]
+    known = {id(parameter) for parameter in model.backbone.parameters()}
+    return [
+        {"params": [p for p in parameters if id(p) in known], "lr": rate},
+        {"params": [p for p in parameters if id(p) not in known], "lr": rate * recipe.fresh_rate},
+    ]
+
+
 def mask_numbers(line: Line) -> tuple[int, ...]:
     """The line's classes that have masks: its defects."""
     return tuple(i for i, c in enumerate(line.classes) if c.kind == "defect")
@@ -129,9 +142,7 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     batches = -(-samples // (recipe.batch_size * accelerator.num_processes))
 
     model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.AdamW(rated(model, recipe), weight_decay=recipe.weight_decay)
     schedule = _schedule(recipe, optimizer, batches * recipe.epochs)
     plateau = (
         torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -295,9 +306,8 @@ def _schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     kind = recipe.schedule.kind
     if kind == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=total + 1
-        )
+        highest = [group["lr"] for group in optimizer.param_groups]
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, highest, total_steps=total + 1)
     if kind == "cosine":
         rule = partial(_cosine, total=total, warmup=recipe.warmup_steps)
         return torch.optim.lr_scheduler.LambdaLR(optimizer, rule)

@@ -140,6 +140,9 @@ class Recipe(_Part):
     samples_per_epoch: int | None = Field(None, ge=1, description="default: all training images")
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(0.001, gt=0)
+    fresh_rate: float = Field(
+        1.0, gt=0, description="times the learning rate, for layers outside a pretrained backbone"
+    )
     schedule: Schedule = Schedule()
     warmup_steps: int = Field(0, ge=0, description="steps in which a cosine rises")
     weight_decay: float = Field(0.0, ge=0)
