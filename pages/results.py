@@ -2,42 +2,24 @@
 
 import streamlit as st
 
-from defectvision.inference.bundle import BundleError
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.batch_export import Leaving
-from defectvision.settings import ROOT
 from defectvision.store.batches import count_images
 from defectvision.store.files import StoreError
 from defectvision.web import batch_view, cards
 from defectvision.web.batch_charts import pareto_chart, score_histogram
-from defectvision.web.bundles import loaded_bundle
 from defectvision.web.export_menu import export_menu
 from defectvision.web.policy_controls import policy_controls, save_policy
 from defectvision.web.result_panel import verdict_card
 from defectvision.web.state import current, file_stem
-from defectvision.web.stored import read_saved_policy, the_store, who
+from defectvision.web.stored import who
 from defectvision.web.viewer import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
 work = current()
-notices = st.container()
-store = the_store(notices)
-if store is None:
-    st.stop()
-with st.sidebar:
-    results = batch_view.choose_batch(store)
-if results is None:
-    st.subheader("Results", icon=":material/table_view:")
-    st.markdown("There is no batch yet. Start one on the **Batches** page.")
-    st.page_link(ROOT / "pages" / "batches.py", label="Batches", icon=":material/inventory_2:")
-    st.stop()
-try:
-    loaded = loaded_bundle(results.batch.line, results.batch.bundle)
-except BundleError as error:
-    st.error(cards.plain(str(error)), title="The bundle is gone", icon=":material/error:")
-    st.stop()
-version = read_saved_policy(work, store, loaded)
+results, loaded, version = batch_view.open_batch(work, "Results", ":material/table_view:")
+store = results.store
 with st.sidebar:
     policy = policy_controls(work, loaded)
     name = who()

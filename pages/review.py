@@ -2,38 +2,19 @@
 
 import streamlit as st
 
-from defectvision.inference.bundle import BundleError
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
-from defectvision.settings import ROOT
 from defectvision.store.files import StoreError
 from defectvision.web import batch_view, cards, review_panel
-from defectvision.web.bundles import loaded_bundle
 from defectvision.web.result_panel import verdict_card
 from defectvision.web.state import current
-from defectvision.web.stored import read_saved_policy, the_store, who
+from defectvision.web.stored import who
 from defectvision.web.viewer import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
 work = current()
-notices = st.container()
-store = the_store(notices)
-if store is None:
-    st.stop()
-with st.sidebar:
-    results = batch_view.choose_batch(store)
-if results is None:
-    st.subheader("Review", icon=":material/how_to_reg:")
-    st.markdown("There is no batch yet. Start one on the **Batches** page.")
-    st.page_link(ROOT / "pages" / "batches.py", label="Batches", icon=":material/inventory_2:")
-    st.stop()
-try:
-    loaded = loaded_bundle(results.batch.line, results.batch.bundle)
-except BundleError as error:
-    st.error(cards.plain(str(error)), title="The bundle is gone", icon=":material/error:")
-    st.stop()
-read_saved_policy(work, store, loaded)
+results, loaded, _ = batch_view.open_batch(work, "Review", ":material/how_to_reg:")
 policy = work.policy(loaded)
 with st.sidebar:
     name = who()

@@ -7,7 +7,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
@@ -17,9 +16,7 @@ from defectvision.inference.bundle import Origin
 from defectvision.inference.inspector import Inspection
 from defectvision.inference.masks import class_areas, class_mask
 from defectvision.inference.policy import SEPARATOR, Policy
-
-# Zip files keep a time for each entry; the same masks give the same bytes.
-WRITTEN = (1980, 1, 1, 0, 0, 0)
+from defectvision.report.archive import add, own_path
 
 
 def coco_json(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> str:
@@ -62,32 +59,16 @@ def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin)
             values = np.zeros(found.image_size, np.uint8)
             for name, number in numbers.items():
                 values[class_mask(found, name, policy)] = number
-            place = _own_place(found.name, taken)
-            _add(archive, place, cv2.imencode(".png", values)[1].tobytes())
+            place = own_path("masks", found.name, taken, ".png")
+            add(archive, place, cv2.imencode(".png", values)[1].tobytes())
             index.append((found.name, SEPARATOR.join(found.labels(policy)), place))
-        _add(archive, "images.csv", _table(index))
+        add(archive, "images.csv", _table(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
-        _add(archive, "classes.csv", _table(names))
+        add(archive, "classes.csv", _table(names))
     return out.getvalue()
-
-
-def _own_place(name: str, taken: set[str]) -> str:
-    """A place in the zip file for an image's mask: below `masks/`, never outside, never twice."""
-    parts = [p for p in PurePosixPath(name).with_suffix("").parts if p not in ("/", "..", ".")]
-    stem = "/".join(["masks", *parts]) or "masks/image"
-    place, count = f"{stem}.png", 1
-    while place in taken:
-        count += 1
-        place = f"{stem}_{count}.png"
-    taken.add(place)
-    return place
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerows(rows)
     return out.getvalue().encode()
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, WRITTEN), data, zipfile.ZIP_DEFLATED)

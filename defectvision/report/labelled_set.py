@@ -6,14 +6,11 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 
 from defectvision.inference.policy import Verdict
+from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
 from defectvision.store.results import Results
-
-# Zip files keep a time for each entry; the same images give the same bytes.
-WRITTEN = (1980, 1, 1, 0, 0, 0)
 
 
 def reviewed_images(results: Results) -> Iterator[tuple[str, bytes, str]]:
@@ -43,20 +40,8 @@ def labelled_zip(images: Iterable[tuple[str, bytes, str]]) -> bytes:
     taken: set[str] = set()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, data, label in images:
-            path = _own_path(name, taken)
-            archive.writestr(zipfile.ZipInfo(path, WRITTEN), data)
+            path = own_path("images", name, taken)
+            add(archive, path, data)
             table.writerow([path, label])
-        archive.writestr(zipfile.ZipInfo("index.csv", WRITTEN), index.getvalue())
+        add(archive, "index.csv", index.getvalue())
     return out.getvalue()
-
-
-def _own_path(name: str, taken: set[str]) -> str:
-    """A path below `images/`, never outside, never twice; the suffix stays."""
-    parts = [p for p in PurePosixPath(name).parts if p not in ("/", "..", ".")]
-    path = PurePosixPath("images", *parts)
-    own, count = path, 1
-    while str(own) in taken:
-        count += 1
-        own = path.with_name(f"{path.stem}_{count}{path.suffix}")
-    taken.add(str(own))
-    return str(own)

@@ -80,6 +80,10 @@ def reviews_of(session: Session, inspections: Iterable[int]) -> dict[int, list[R
         .where(ReviewRow.inspection_id.in_(list(inspections)), standing())
         .order_by(ReviewRow.id)
     )
+    return _by_inspection(rows)
+
+
+def _by_inspection(rows: Iterable[ReviewRow]) -> dict[int, list[ReviewRow]]:
     found: dict[int, list[ReviewRow]] = {}
     for row in rows:
         found.setdefault(row.inspection_id, []).append(row)
@@ -140,10 +144,7 @@ def decided(session: Session, batch: int) -> dict[int, list[ReviewRow]]:
         .where(InspectionRow.batch_id == batch, standing())
         .order_by(ReviewRow.inspection_id, ReviewRow.id)
     )
-    found: dict[int, list[ReviewRow]] = {}
-    for row in rows:
-        found.setdefault(row.inspection_id, []).append(row)
-    return found
+    return _by_inspection(rows)
 
 
 @dataclass(frozen=True)

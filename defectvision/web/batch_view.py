@@ -9,8 +9,9 @@ from typing import get_args
 
 import streamlit as st
 
-from defectvision.inference.bundle import Line
+from defectvision.inference.bundle import BundleError, Line, LoadedBundle
 from defectvision.inference.policy import FOREIGN, Policy, Verdict
+from defectvision.settings import ROOT
 from defectvision.store import batches, reviews
 from defectvision.store.database import Store
 from defectvision.store.files import StoreError
@@ -18,8 +19,20 @@ from defectvision.store.inspections import Filter, Order, Summary, place_of
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
-from defectvision.web.cards import LOOKS, NO_DEFECT, SYNTHETIC_MARK, class_title, heading
+from defectvision.web.bundles import loaded_bundle
+from defectvision.web.cards import (
+    LOOKS,
+    NO_DEFECT,
+    SYNTHETIC_MARK,
+    class_title,
+    heading,
+    plain,
+    tile_label,
+)
 from defectvision.web.policy_widgets import current_key, key_showing
+from defectvision.web.results_table import verdict_column
+from defectvision.web.state import Work
+from defectvision.web.stored import read_saved_policy, the_store
 
 ROWS = 25  # of a page of the table
 ROW_HEIGHT = 40  # px, room for a thumbnail
@@ -41,6 +54,28 @@ class View:
     chosen: Filter
     order: Order
     descending: bool
+
+
+def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle, int | None]:
+    """The batch of the page's address, its bundle, and the number of the policy in force; where
+    something is missing the page says what to do and ends."""
+    notices = st.container()
+    store = the_store(notices)
+    if store is None:
+        st.stop()
+    with st.sidebar:
+        results = choose_batch(store)
+    if results is None:
+        st.subheader(page, icon=icon)
+        st.markdown("There is no batch yet. Start one on the **Batches** page.")
+        st.page_link(ROOT / "pages" / "batches.py", label="Batches", icon=":material/inventory_2:")
+        st.stop()
+    try:
+        loaded = loaded_bundle(results.batch.line, results.batch.bundle)
+    except BundleError as error:
+        st.error(plain(str(error)), title="The bundle is gone", icon=":material/error:")
+        st.stop()
+    return results, loaded, read_saved_policy(work, store, loaded)
 
 
 def choose_batch(store: Store) -> Results | None:
@@ -133,9 +168,7 @@ def tiles(results: Results, found: Summary, failed: int) -> None:
     shown = [("Images", f"{found.images:,}")]
     for verdict in Verdict:
         if results.line.can_accept or verdict != Verdict.ACCEPT:
-            look = LOOKS[verdict]
-            label = f":{look.colour}[{look.icon} {look.word}]"
-            shown.append((label, f"{found.verdicts[verdict]:,}"))
+            shown.append((tile_label(LOOKS[verdict]), f"{found.verdicts[verdict]:,}"))
     if results.line.can_accept:
         share = found.yield_share
         shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
@@ -175,7 +208,6 @@ def table(results: Results, view: View, policy: Policy, total: int) -> None:
     if not masks:
         hidden |= {"regions": None}
     decimal = st.column_config.NumberColumn
-    looks = list(LOOKS.values())
     st.dataframe(
         content,
         key=key,
@@ -189,12 +221,7 @@ def table(results: Results, view: View, policy: Policy, total: int) -> None:
         column_config={
             "picture": st.column_config.ImageColumn("", width=48),
             "name": st.column_config.TextColumn("Image", width=200),
-            "verdict": st.column_config.MultiselectColumn(
-                "Verdict",
-                width=110,
-                options=[f"{look.sign} {look.word}" for look in looks],
-                color=[look.hex for look in looks],
-            ),
+            "verdict": verdict_column(LOOKS.values(), 110),
             "label": "Label",
             "probability": decimal("Probability", format="%.3f"),
             "score": decimal("Defect score", format="%.3f"),

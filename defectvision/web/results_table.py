@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -68,7 +69,6 @@ def results_table(
     key = f"table-{line.name}"
     if place is not None:
         st.session_state[key] = {"selection": {"rows": [place], "columns": [], "cells": []}}
-    looks = [*LOOKS.values(), NOT_INSPECTED]
     number = st.column_config.NumberColumn
     hidden = {} if line.can_accept else {"defect_score": None}
     if not loaded.bundle.mask_classes:
@@ -94,12 +94,7 @@ def results_table(
         column_config={
             "picture": st.column_config.ImageColumn("", width=48),
             "name": st.column_config.TextColumn("Image", width=150),
-            "verdict": st.column_config.MultiselectColumn(
-                "Verdict",
-                width=120,
-                options=[f"{look.sign} {look.word}" for look in looks],
-                color=[look.hex for look in looks],
-            ),
+            "verdict": verdict_column([*LOOKS.values(), NOT_INSPECTED], 120),
             "label": st.column_config.TextColumn("Label"),
             "probability": number("Probability", format="%.3f"),
             "defect_score": number("Defect score", format="%.3f"),
@@ -108,6 +103,17 @@ def results_table(
             "note": st.column_config.TextColumn("Note"),
             **hidden,
         },
+    )
+
+
+def verdict_column(looks: Iterable[Look], width: int) -> Any:
+    """The column that says verdicts by sign, word and colour; width in px."""
+    looks = list(looks)
+    return st.column_config.MultiselectColumn(
+        "Verdict",
+        width=width,
+        options=[f"{look.sign} {look.word}" for look in looks],
+        color=[look.hex for look in looks],
     )
 
 
