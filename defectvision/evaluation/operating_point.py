@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from defectvision.inference.bundle import Line
+from defectvision.inference.inspector import Inspection
+from defectvision.inference.masks import class_areas
 from defectvision.inference.policy import HALF, Policy
 
 ALLOWED = 0.01  # share of defective parts accepted, and of good parts rejected
 WIDEST = (0.05, 0.95)
 
 
-# Mask probabilities at which pixels are counted, and from which a mask threshold is chosen.
-MASK_LEVELS = tuple(round(0.05 * i, 2) for i in range(2, 19))
+# From what a mask's threshold and the smallest region (px of the image) are chosen.
+MASK_LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+SMALLEST_REGIONS = (0, 16, 32, 64, 128, 256, 512)
 
 
 def choose_policy(logits: NDArray[np.floating], targets: NDArray, line: Line) -> Policy:
@@ -57,18 +61,64 @@ def review_band(scores: NDArray[np.floating], good: NDArray[np.bool_]) -> Policy
     )
 
 
-def choose_mask_thresholds(curves: dict[str, NDArray[np.int_]]) -> dict[str, float]:
-    """The level of MASK_LEVELS with the best IoU for each class.
+def choose_mask_policy(
+    policy: Policy,
+    answers: Iterable[tuple[Inspection, NDArray[np.bool_]]],
+    classes: tuple[str, ...],
+) -> Policy:
+    """`policy` with the mask threshold of every class, and the one smallest region, that the
+    validation images suggest.
 
-    curves: per class (levels, 3) px found, missed and wrongly found at each level, summed over the
-    validation images. A class that they do not show keeps 0.5.
+    answers: each image's inspection, and its true masks (K, H, W) of `classes`. What is made
+    largest is, for every class, the mean Dice of the images that show it plus the share of the
+    others that stay empty: whether a defect is found counts as much as whether a good surface is
+    left alone, however rare the defect. A class that no image shows keeps 0.5.
     """
-    chosen = {}
-    for name, curve in curves.items():
-        found, missed, wrong = curve.T
-        iou = found / np.maximum(found + missed + wrong, 1)
-        chosen[name] = MASK_LEVELS[int(iou.argmax())] if iou.any() else HALF
-    return chosen
+    shape = (len(classes), len(MASK_LEVELS), len(SMALLEST_REGIONS))
+    dice, empty = np.zeros(shape), np.zeros(shape)
+    shown, others = np.zeros(len(classes), int), np.zeros(len(classes), int)
+    for inspection, truth in answers:
+        for k, name in enumerate(classes):
+            wanted = int(truth[k].sum())
+            shown[k] += wanted > 0
+            others[k] += wanted == 0
+            for i, level in enumerate(MASK_LEVELS):
+                tried = Policy(mask_thresholds={name: level})
+                sizes, hits = _overlaps(inspection, name, tried, truth[k])
+                for j, smallest in enumerate(SMALLEST_REGIONS):
+                    kept = sizes >= smallest
+                    if wanted:
+                        drawn = sizes[kept].sum()
+                        dice[k, i, j] += 2 * hits[kept].sum() / (drawn + wanted)
+                    else:
+                        empty[k, i, j] += not kept.any()
+    told = shown > 0
+    worth = (
+        dice / np.maximum(shown, 1)[:, None, None] + empty / np.maximum(others, 1)[:, None, None]
+    )
+    size = int(worth[told].max(1).sum(0).argmax())  # the first of equals: the smallest
+    levels = worth[:, :, size].argmax(1)
+    return policy.model_copy(
+        update={
+            "mask_thresholds": {
+                name: MASK_LEVELS[levels[k]] if told[k] else HALF for k, name in enumerate(classes)
+            },
+            "smallest_region_px": SMALLEST_REGIONS[size] if told.any() else 0,
+        }
+    )
+
+
+def _overlaps(
+    inspection: Inspection, name: str, policy: Policy, truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """px of each area that the policy draws of a class, and how many of them are true."""
+    found = class_areas(inspection, name, policy)
+    if found is None:
+        return np.zeros(0, int), np.zeros(0, int)
+    areas = found.areas
+    height, width = areas.marks.shape
+    window = truth[areas.top : areas.top + height, areas.left : areas.left + width]
+    return areas.area_px, np.bincount(areas.marks[window], minlength=len(areas) + 1)[1:]
 
 
 def _best_f1(scores: NDArray[np.floating], present: NDArray[np.bool_]) -> float:

@@ -18,24 +18,27 @@ from defectvision.models.prediction import Pooling, Prediction, weigh_places
 
 
 class FeatureGrid(nn.Module):
-    """The backbone's features at strides 16 and 32, normalised and joined on the finer grid.
+    """Features at stride 16 and the backbone's deepest, at stride 32, normalised and joined on the
+    finer grid.
 
-    backbone: gives the two; None where the caller has them at hand and passes them in.
+    backbone: gives the two; None where the caller has them at hand and passes them in, with any
+    others at stride 16 before them.
     """
 
-    def __init__(self, backbone: nn.Module | None, channels: tuple[int, int]):
+    def __init__(self, backbone: nn.Module | None, channels: tuple[int, ...]):
         super().__init__()
         self.backbone = backbone
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
         self.channels = sum(channels)
-        self.deepest = channels[1]
+        self.deepest = channels[-1]
 
-    def forward(self, seen: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        """An image (B, channels, H, W), or its features at strides 16 and 32, to the joined grid
-        (B, D, H/16, W/16), the deepest channels last."""
-        middle, deep = seen if self.backbone is None else self.backbone(seen)
-        deep = functional.interpolate(self.norms[1](deep), size=middle.shape[2:], mode="nearest")
-        return torch.cat([self.norms[0](middle), deep], 1)
+    def forward(self, seen: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """An image (B, channels, H, W), or its features, to the joined grid (B, D, H/16, W/16),
+        the deepest channels last."""
+        features = seen if self.backbone is None else self.backbone(seen)
+        *joined, deep = (norm(x) for norm, x in zip(self.norms, features, strict=True))
+        deep = functional.interpolate(deep, size=joined[0].shape[2:], mode="nearest")
+        return torch.cat([*joined, deep], 1)
 
 
 def evidence_head(channels: int, classes: int) -> nn.Conv2d:

@@ -18,6 +18,7 @@ from defectvision.models.prediction import (
 )
 
 STRIDE = 32
+GRID_STRIDE = 16  # of the evidence
 # Channels of the decoder at strides 16, 8, 4 and 2: few where the picture is large, as a
 # convolution there costs most. 1.2 M parameters on EfficientNet-Lite0.
 WIDTHS = (160, 80, 40, 24)
@@ -75,6 +76,10 @@ class MaskDecoder(nn.Module):
 class JointModel(nn.Module):
     """Class logits with exact evidence, and masks, from the features of one timm backbone.
 
+    The head of the labels reads the masks too, the strongest log-odds of each class within a
+    place: what the pixels taught holds on new surfaces where labels alone do not. The loss of the
+    labels does not reach the masks.
+
     mask_classes: numbers of the classes that have masks, in the order of the masks; all if None.
     mask_stride: 2 or 4, px of the input per px of the masks.
     pooling: of the evidence, see `weigh_places`.
@@ -104,7 +109,7 @@ class JointModel(nn.Module):
             **({"drop_path_rate": drop_path} if drop_path else {}),
         )
         sizes = self.backbone.feature_info.channels()
-        self.grid = FeatureGrid(None, tuple(sizes[-2:]))
+        self.grid = FeatureGrid(None, (len(self.mask_classes), *sizes[-2:]))
         self.head = evidence_head(self.grid.channels, classes)
         self.pooling = pooling
         self.decoder = MaskDecoder(sizes, mask_stride)
@@ -123,8 +128,10 @@ class JointModel(nn.Module):
         the evidence covers the image padded to multiples of 32."""
         height, width = (-(-side // self.mask_stride) for side in image.shape[2:])
         features = self.backbone(pad_to_multiple(image, STRIDE))
-        grid = self.grid((features[-2], features[-1]))
+        masks = self.mask_head(self.decoder(features)).float()
+        strongest = functional.max_pool2d(masks.detach(), GRID_STRIDE // self.mask_stride)
+        grid = self.grid((strongest, features[-2], features[-1]))
         logits, evidence = read_evidence(grid, self.head, self.pooling)
-        masks = self.mask_head(self.decoder(features)).float()[:, :, :height, :width]
+        masks = masks[:, :, :height, :width]
         embedding = grid[:, -self.grid.deepest :].mean((2, 3))
         return SegmentingPrediction(logits, evidence, embedding, masks)

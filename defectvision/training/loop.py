@@ -24,7 +24,6 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.operating_point import MASK_LEVELS
 from defectvision.inference.bundle import Line
 from defectvision.models import create_model
 from defectvision.training.augmentation import Augment
@@ -108,8 +107,8 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     """Train on the set's `train` split and follow its `val` split; resumes what `run` holds.
 
     Writes `run/metrics.jsonl` (one object an epoch), checkpoints, and at the end
-    `run/weights.safetensors`, the averaged or the last weights, whichever fit `val` better. Its
-    path is returned; a run that has it is finished.
+    `run/weights.safetensors`: the weights, averaged where the recipe says so, of the epoch that
+    fits `val` best. Its path is returned; a run that has it is finished.
     """
     last = run / "weights.safetensors"
     if last.is_file():
@@ -125,7 +124,7 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     if recipe.tracking != "none":
         accelerator.init_trackers("tracking", {"recipe": recipe.model_dump_json()})
     model = build(recipe, line)
-    checkpoint = run / "checkpoint"
+    checkpoint, best = run / "checkpoint", run / "best.safetensors"
     resuming = checkpoint.is_dir()
     if not resuming:
         log.info(load_pretrained(model, recipe.pretrained))
@@ -236,19 +235,14 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
                 lines = "".join(json.dumps(r) + "\n" for r in position.history)
                 (run / "metrics.jsonl").write_text(lines, encoding="utf-8")
             track_epoch(accelerator, row, chosen, val_set)
+            lowest = min(past["val_loss"] for past in position.history)
+            if accelerator.is_main_process and row["val_loss"] == lowest:
+                _write_weights(chosen, best)
             _save(accelerator, checkpoint)
+    kept = min(position.history, key=lambda past: past["val_loss"])
+    log.info("kept the weights of epoch %d (val loss %s)", kept["epoch"], kept["val_loss"])
     if accelerator.is_main_process:
-        candidates = {"last": accelerator.unwrap_model(model)}
-        if averaged:
-            candidates["averaged"] = averaged.module
-        losses = {
-            name: predict(candidate, val_set, recipe.batch_size, objective).loss
-            for name, candidate in candidates.items()
-        }
-        best = min(losses, key=losses.get)
-        log.info("kept the %s weights (val loss %s)", best, losses)
-        state = candidates[best].state_dict()
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, last)
+        best.replace(last)
     accelerator.end_training()
     return last
 
@@ -272,27 +266,6 @@ def predict(
     model.train(was_training)
     parts = (np.concatenate(part) for part in (logits, targets, embeddings))
     return Scores(*parts, loss=sum(losses) / len(images))
-
-
-@torch.inference_mode()
-def mask_curves(model: nn.Module, images: PlacedImages) -> dict[str, np.ndarray]:
-    """Per masked class (levels, 3): px found, missed and wrongly found at each of MASK_LEVELS."""
-    model.eval()
-    device = next(model.parameters()).device
-    found = np.zeros((len(images.masked), len(MASK_LEVELS), 3), np.int64)
-    levels = torch.logit(torch.tensor(MASK_LEVELS), 1e-6)
-    for i in range(len(images)):
-        example = images[i]
-        masks = model(example.image[None].to(device)).masks.float()
-        size = example.image.shape[1:]
-        masks = functional.interpolate(masks, size=size, mode="bilinear")[0].cpu()
-        for k, (scores, wanted) in enumerate(zip(masks, example.masks, strict=True)):
-            scores, wanted = scores[example.counts], wanted[example.counts]
-            for n, level in enumerate(levels):
-                drawn = scores >= level
-                hit = int((drawn & wanted).sum())
-                found[k, n] += (hit, int(wanted.sum()) - hit, int(drawn.sum()) - hit)
-    return dict(zip(images.masked, found, strict=True))
 
 
 def _loader(images, batch_size: int) -> DataLoader:
@@ -343,6 +316,12 @@ def _window(images: Tensor) -> Tensor:
     height, width = images.shape[2] // 2, images.shape[3] // 2
     y, x = random.randint(0, height), random.randint(0, width)
     return images[:, :, y : y + height, x : x + width]
+
+
+def _write_weights(model: nn.Module, file: Path) -> None:
+    fresh = file.with_suffix(".new")
+    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, fresh)
+    fresh.replace(file)
 
 
 def _save(accelerator: Accelerator, checkpoint: Path) -> None:

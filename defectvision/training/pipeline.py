@@ -27,14 +27,14 @@ from defectvision.evaluation.evaluate import (
     labelled,
     measured,
 )
-from defectvision.evaluation.operating_point import choose_mask_thresholds, choose_policy
+from defectvision.evaluation.operating_point import choose_mask_policy, choose_policy
 from defectvision.inference.bundle import Bundle, DefectClass, Line, Metrics, load_bundle, read_line
 from defectvision.inference.inspector import Inspector
 from defectvision.training import export
 from defectvision.training.card import write_card
 from defectvision.training.dataset import PlacedImages, without_contradictions
 from defectvision.training.folds import fold_of, fold_splits
-from defectvision.training.loop import build, mask_curves, masked_classes, predict, train
+from defectvision.training.loop import build, masked_classes, predict, train
 from defectvision.training.objective import Objective
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 
@@ -81,6 +81,8 @@ def train_line(
     fresh = weights / line_name / (bundle_name + ".new")
     _write(fresh, file, recipe, line, bundle_name, learned)
     _publish(fresh, weights / line_name, line, bundle_name)
+    if recipe.masks:
+        _tune_masks(weights, line_name, bundle_name, learned.subset("val"))
     if answers:
         asked = (
             f"{len(answers)}-fold cross-validation, each image by a model of this recipe "
@@ -121,6 +123,8 @@ def _ask_fold(
     file = train(recipe, learned, line, run)
     _write(weights / line.name / f"{name}.new", file, recipe, line, name, learned)
     _publish(weights / line.name / f"{name}.new", weights / line.name, line, name)
+    if recipe.masks:
+        _tune_masks(weights, line.name, name, learned.subset("val"))
     return ask(Inspector(load_bundle(weights, line.name, name)), fold.subset("test"))
 
 
@@ -216,10 +220,6 @@ def _write(
     val = scores["val"]
     temperature = fit_temperature(val.logits, val.targets)
     policy = choose_policy(val.logits / temperature, val.targets, line)
-    if masked:
-        policy = policy.model_copy(
-            update={"mask_thresholds": choose_mask_thresholds(mask_curves(model, sets["val"]))}
-        )
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
     shutil.rmtree(folder, ignore_errors=True)
@@ -245,6 +245,23 @@ def _write(
             "defectvision": __version__,
         },
     )
+
+
+def _tune_masks(weights: Path, line: str, name: str, val: ImageSet) -> None:
+    """Give the bundle's policy the mask thresholds and the smallest region that the served masks
+    of `val` suggest."""
+    loaded = load_bundle(weights, line, name)
+    classes = loaded.bundle.mask_classes
+    paths = [val.catalog.image_path(row) for row in range(len(val.catalog))]
+    found = Inspector(loaded).inspect_many((path.name, path.read_bytes()) for path in paths)
+    answers = (
+        (inspection, truth)
+        for row, inspection in enumerate(found)
+        if (truth := val.class_masks(row, inspection.image_size, classes)) is not None
+    )
+    policy = choose_mask_policy(loaded.bundle.policy, answers, classes)
+    bundle = loaded.bundle.model_copy(update={"policy": policy})
+    export.write_json(loaded.folder / "bundle.json", bundle.model_dump(mode="json"))
 
 
 def _publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:

@@ -5,7 +5,6 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
 from defectvision.evaluation.metrics import confusion, judge, measure
 from defectvision.evaluation.operating_point import (
-    choose_mask_thresholds,
     choose_policy,
     review_band,
 )
@@ -159,14 +158,6 @@ def test_a_multilabel_policy_takes_the_best_f1_of_each_class():
     policy = choose_policy(np.log(probabilities / (1 - probabilities)), targets, STRIP)
     assert policy.class_thresholds == {"x": 0.4, "y": 0.2, "z": 0.5}
     assert policy.accept_below <= 0.35
-
-
-def test_a_mask_threshold_is_the_level_of_the_best_iou():
-    curve = np.zeros((17, 3), int)
-    curve[:, 0], curve[:, 1], curve[:, 2] = 10, 90, 100
-    curve[5] = (80, 20, 20)
-    nothing = np.zeros((17, 3), int)
-    assert choose_mask_thresholds({"x": curve, "y": nothing}) == {"x": 0.35, "y": 0.5}
 
 
 def test_a_temperature_of_sigmoids_undoes_their_scale():

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision.evaluation.operating_point import choose_mask_policy
 from defectvision.inference.bundle import load_bundle
 from defectvision.inference.inspector import Inspection, Inspector
 from defectvision.inference.masks import class_mask, connected_areas
@@ -189,3 +190,26 @@ def test_four_classes_are_measured_soon(strip) -> None:
         assert len(full.regions(HALF)) == 8
         times.append(time.perf_counter() - began)
     assert min(times) < 0.1  # 12 ms on an idle machine of 2 cores
+
+
+def test_thresholds_and_smallest_region_come_from_what_validation_shows(strip) -> None:
+    """Class 1: real at 0.75, false at 0.45 on another image. Class 2: real, beside false specks of
+    40 px that reach the same probability. Class 3 is never shown."""
+    real, false = np.zeros((2, 256, 1600), np.float32)
+    real[50:90, 100:200], false[150:170, 500:600] = 0.75, 0.45
+    second = np.zeros_like(real)
+    second[100:140, 300:400] = 0.95
+    specks = np.zeros_like(real)
+    specks[10:15, 20:28] = 0.95
+    truth = np.zeros((3, 256, 1600), bool)
+    shows, clean = truth.copy(), truth
+    shows[0], shows[1] = real > 0, second > 0
+    answers = [
+        (on_grid(strip, {"1": real, "2": np.maximum(second, specks)}), shows),
+        (on_grid(strip, {"1": false, "2": specks}), clean),
+    ]
+    policy = choose_mask_policy(Policy(accept_below=0.2), answers, ("1", "2", "3"))
+    assert policy.accept_below == 0.2
+    assert 0.45 < policy.mask_thresholds["1"] <= 0.75
+    assert policy.mask_thresholds["3"] == 0.5
+    assert policy.smallest_region_px == 64

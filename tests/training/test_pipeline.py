@@ -19,7 +19,7 @@ from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.models import create_model
 from defectvision.training import loop
-from defectvision.training.pipeline import line_for, train_line
+from defectvision.training.pipeline import line_for, prepare_split, train_line
 from defectvision.training.recipe import load_recipe
 
 RECIPE = """
@@ -141,6 +141,27 @@ def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
     after = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert after.startswith(before)
     assert len(after.splitlines()) == 2
+
+
+def test_the_epoch_that_fits_val_best_is_kept(samples, tmp_path, monkeypatch):
+    """Later epochs may fit the training images better and all others worse."""
+    real, losses, weights = loop.predict, iter([2.0, 1.0, 3.0]), []
+
+    def told(model, *arguments):
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        return replace(real(model, *arguments), loss=next(losses))
+
+    file = tmp_path / "given.yaml"
+    file.write_text(RECIPE.format(pooling="mean", epochs=3))
+    recipe = load_recipe(file)
+    images = open_set(samples)
+    images = replace(images, catalog=prepare_split(images.catalog, recipe))
+    monkeypatch.setattr(loop, "predict", told)
+    line = line_for(images.catalog, tmp_path / "casting", "tiny")
+    kept = load_file(loop.train(recipe, images, line, tmp_path / "run"))
+    assert len(weights) == 3
+    assert all(torch.equal(kept[k], v) for k, v in weights[1].items())
+    assert not all(torch.equal(kept[k], v) for k, v in weights[2].items())
 
 
 def test_training_again_keeps_the_line_and_refuses_other_classes(samples, trained, tmp_path):

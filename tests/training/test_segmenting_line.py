@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic import write_samples
+from defectvision.evaluation.operating_point import SMALLEST_REGIONS
 from defectvision.inference.bundle import load_bundle
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
@@ -79,6 +80,7 @@ def test_masks_are_learned_served_and_measured(tile):
     bundle = load_bundle(weights, "magnetic-tile").bundle
     assert bundle.mask_classes == ("blowhole", "break", "crack", "fray", "uneven")
     assert set(bundle.policy.mask_thresholds) == set(bundle.mask_classes)
+    assert bundle.policy.smallest_region_px in SMALLEST_REGIONS
     for name in ("mean_iou", "iou/crack", "dice/crack", "detection/crack", "mean_dice", "auc"):
         assert metrics.values[name] is not None, name
     rows = [json.loads(row) for row in (run / "metrics.jsonl").read_text().splitlines()]
