@@ -22,13 +22,14 @@ class FlippingRuntime:
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
         self.name = f"{runtime.name}, mean of {len(FLIPS)} flips"
+        self.workers = runtime.workers
 
-    def run(self, images: NDArray[np.float32]) -> Answer:
+    def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
         """images (B, channels, H, W) float32 to the wrapped runtime's outputs."""
         total: Answer = {}
         for axes in FLIPS:
             flipped = np.ascontiguousarray(np.flip(images, axes)) if axes else images
-            for name, values in self.runtime.run(flipped).items():
+            for name, values in self.runtime.run(flipped, alone).items():
                 back = np.flip(values, axes) if axes and name in MAPS else values
                 total[name] = total[name] + back if name in total else back.copy()
         return {name: values / len(FLIPS) for name, values in total.items()}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -13,18 +16,21 @@ from numpy.typing import NDArray
 
 from defectvision.inference import policy as rules
 from defectvision.inference.bundle import Line, LoadedBundle, load_bundle_once
-from defectvision.inference.images import ImageError, decode_image
+from defectvision.inference.images import ImageError, decode_reduced
 from defectvision.inference.judged import Judged
 from defectvision.inference.policy import Policy
-from defectvision.inference.preprocessing import map_to_image, prepare
+from defectvision.inference.preprocessing import allowed_reduction, map_to_image, prepare
 from defectvision.inference.regions import Region, find_regions
 from defectvision.inference.runtime import MASKS, Runtime, load_runtime
 from defectvision.inference.thumbnail import small_jpeg
 
+AHEAD = 4  # images that wait for each worker
+MODEL_BYTES = 1 << 30  # of models that a process keeps loaded
+
 
 @dataclass(frozen=True)
 class Milliseconds:
-    """Where the time of one inspection went; `model` is the batch's share of this image."""
+    """Where the time of one inspection went."""
 
     decode: float
     model: float
@@ -107,51 +113,50 @@ class Inspector:
         """The bundle's default policy."""
         return self.loaded.bundle.policy
 
-    def inspect(self, data: bytes, name: str) -> Inspection:
-        """Inspect one image file; raises ImageError where it cannot be decoded."""
-        (found,) = self.inspect_many([(name, data)], batch_size=1)
-        if isinstance(found, ImageError):
-            raise found
-        return found
+    def inspect(self, data: bytes, name: str, thumbnail: bool = False) -> Inspection:
+        """Inspect one image file with all cores; raises ImageError where it cannot be decoded."""
+        return self._inspect(data, name, thumbnail, alone=True)
 
     def inspect_many(
-        self, files: Iterable[tuple[str, bytes]], batch_size: int = 8, thumbnails: bool = False
+        self, files: Iterable[tuple[str, bytes]], thumbnails: bool = False
     ) -> Iterator[Inspection | ImageError]:
-        """Inspect image files in order; a file that cannot be decoded gives its ImageError."""
-        waiting: list[tuple] = []
-        for name, data in files:
-            started = time.perf_counter()
+        """Inspect image files in order; a file that cannot be decoded gives its ImageError.
+
+        As many images are worked on at a time as there are cores, each from its bytes to its
+        answer on one of them: nothing waits for the slowest step, and memory holds a few images
+        however many there are. `files` is read in the caller's thread, a few ahead.
+        """
+        workers = self.runtime.workers
+        waiting: deque[Future] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
             try:
-                image = decode_image(data, name)
-            except ImageError as error:
-                waiting.append((error,))
-            else:
-                decoded = time.perf_counter()
-                tensor, placed = prepare(image, self.loaded.bundle.preprocessing)
-                ready = time.perf_counter()
-                size, times = image.shape[:2], (decoded - started, ready - started)
-                small = small_jpeg(image) if thumbnails else b""
-                waiting.append((name, size, tensor, placed, *times, small))
-            if len(waiting) == batch_size:
-                yield from self._answer(waiting)
-                waiting = []
-        yield from self._answer(waiting)
+                for name, data in files:
+                    waiting.append(pool.submit(self._attempt, data, name, thumbnails))
+                    if len(waiting) > AHEAD * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:  # of a caller that wants no more, too
+                for future in waiting:
+                    future.cancel()
 
-    def _answer(self, waiting: list[tuple]) -> Iterator[Inspection | ImageError]:
-        good = [entry for entry in waiting if len(entry) > 1]
+    def _attempt(self, data: bytes, name: str, thumbnail: bool) -> Inspection | ImageError:
+        try:
+            return self._inspect(data, name, thumbnail, alone=False)
+        except ImageError as error:
+            return error
+
+    def _inspect(self, data: bytes, name: str, thumbnail: bool, alone: bool) -> Inspection:
+        how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
-        answer = self.runtime.run(np.stack([entry[2] for entry in good])) if good else {}
-        share = (time.perf_counter() - started) / max(1, len(good))
-        row = 0
-        for entry in waiting:
-            if len(entry) == 1:
-                yield entry[0]
-                continue
-            yield self._inspection(entry, {k: v[row] for k, v in answer.items()}, share)
-            row += 1
-
-    def _inspection(self, entry: tuple, answer: dict, share: float) -> Inspection:
-        name, size, tensor, placed, decode, ready, small = entry
+        image, size = decode_reduced(data, name, partial(allowed_reduction, how=how))
+        decoded = time.perf_counter()
+        reduction = 1 if image.shape[:2] == size else allowed_reduction(size, how)
+        tensor, placed = prepare(image, how, reduction)
+        ready = time.perf_counter()
+        answer = {k: v[0] for k, v in self.runtime.run(tensor[None], alone).items()}
+        answered = time.perf_counter()
+        small = small_jpeg(image) if thumbnail else b""
         scaled = answer["logits"] / self.loaded.bundle.temperature
         if self.line.label_mode == "multilabel":
             values = _sigmoid(scaled)
@@ -177,7 +182,9 @@ class Inspector:
             input_size=tensor.shape[1:],
             to_image=placed.to_image,
             part_found=placed.part_found,
-            milliseconds=Milliseconds(decode * 1e3, share * 1e3, (ready + share) * 1e3),
+            milliseconds=Milliseconds(
+                (decoded - started) * 1e3, (answered - ready) * 1e3, (answered - started) * 1e3
+            ),
             masks=masks,
             mask_classes=self.loaded.bundle.mask_classes,
             thumbnail=small,
@@ -209,7 +216,6 @@ def foreign_distance(
     return np.maximum(inner, rest / residual[0])
 
 
-MOST_LOADED = 4  # inspectors that a process keeps, each with its model in memory
 _inspectors: dict[tuple[Path, str], Inspector] = {}
 _loading = Lock()
 
@@ -221,11 +227,19 @@ def load_inspector(weights: Path, line: str, bundle: str | None = None) -> Inspe
 
 
 def inspector_of(loaded: LoadedBundle) -> Inspector:
-    """The process's inspector of a checked bundle."""
+    """The process's inspector of a checked bundle. Where the models need more memory than
+    MODEL_BYTES, those that nobody asked for the longest are let go."""
     key = loaded.folder, loaded.version
     with _loading:
         found = _inspectors.pop(key, None) or Inspector(loaded)
         _inspectors[key] = found  # the last one used stands last
-        while len(_inspectors) > MOST_LOADED:
+        while len(_inspectors) > 1 and sum(map(_bytes, _inspectors.values())) > MODEL_BYTES:
             del _inspectors[next(iter(_inspectors))]
         return found
+
+
+def _bytes(inspector: Inspector) -> int:
+    """About what a loaded model takes: its weights as computed with, once to answer alone and
+    once side by side."""
+    stored = (inspector.loaded.folder / "model.onnx").stat().st_size
+    return 2 * stored * (2 if inspector.loaded.bundle.precision == "fp16-weights" else 1)

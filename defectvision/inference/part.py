@@ -25,7 +25,7 @@ _SHIFTS = np.round(
     np.outer(np.repeat(_WAVE, len(_WAVE)), np.cos(ANGLES))
     + np.outer(np.tile(_WAVE, len(_WAVE)), np.sin(ANGLES))
 ).astype(int)
-_RINGS = np.clip(np.arange(STEPS)[None, None] + _SHIFTS[:, :, None], 0, STEPS - 1)
+_FARTHEST = int(np.abs(_SHIFTS).max())
 EDGE_FULL = 25.0  # Sobel response, in grey levels, at which an edge counts in full
 EDGE_LEAST = 0.12  # share of EDGE_FULL below which a ray has no edge
 ON_OUTLINE = 0.03  # share of the radius within which an edge point lies on the ellipse
@@ -124,7 +124,10 @@ def _rim_around(small: NDArray[np.uint8], core: Ellipse) -> tuple[Ellipse | None
     edge = np.minimum(edge, EDGE_FULL) / EDGE_FULL
 
     row = np.arange(RAYS)
-    score = cv2.dilate(edge, np.ones((1, 3)))[row[None, :, None], _RINGS].mean(axis=1)
+    # For every wave (shift of each ray) and ring the mean edge along its way round.
+    wide = np.pad(cv2.dilate(edge, np.ones((1, 3))), ((0, 0), (_FARTHEST, _FARTHEST)), mode="edge")
+    shifted = np.lib.stride_tricks.sliding_window_view(wide, STEPS, axis=1)
+    score = shifted[row, _SHIFTS + _FARTHEST].mean(axis=1)
     score *= 1 + 0.4 * np.linspace(0, 1, STEPS)  # of two good rings the outer one is the rim
     shift, ring = divmod(int(score.argmax()), STEPS)
     window = np.clip((ring + _SHIFTS[shift])[:, None] + np.arange(-5, 6), 0, STEPS - 1)

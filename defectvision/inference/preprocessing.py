@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -73,7 +74,7 @@ def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
         # Stretch along the ellipse's own axes without turning the part.
         linear = turn @ np.diag([part.semi_a, part.semi_b]) @ turn.T / radius
         to_image = _about_centre(linear, (part.x, part.y), how)
-        distance = _distance_from_centre(how) / radius
+        distance = _distance_from_centre(how.height, how.width) / radius
         visible, inside = distance <= MARGIN, distance <= 1.0
     else:
         height, width = grey.shape
@@ -83,7 +84,8 @@ def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
         to_image = _about_centre(np.diag(scale), ((width - 1) / 2, (height - 1) / 2), how)
         visible = inside = _covered(to_image, (height, width), how)
     pixels = warp(image, to_image, how)
-    pixels[~visible] = 0
+    if not visible.all():
+        pixels[~visible] = 0
     return Placed(pixels, visible, inside, to_image, part is not None)
 
 
@@ -94,22 +96,44 @@ def standardize(
     how: Preprocessing,
 ) -> NDArray[np.float32]:
     """Placed pixels to the model's input: (channels, H, W) float32, 0 where nothing is visible."""
-    planes = np.atleast_3d(pixels).astype(np.float32).transpose(2, 0, 1)
+    values = np.atleast_3d(pixels)
     if how.lighting == "image":
-        part = planes[:, inside] if inside.any() else planes.reshape(len(planes), -1)
-        mean, spread = part.mean(), part.std()
-        planes = (planes - mean) / max(float(spread), 4.0)  # a blank image stays blank
+        part = inside.astype(np.uint8) if inside.any() and not inside.all() else None
+        means, spreads = (found[:, 0] for found in cv2.meanStdDev(values, mask=part))
+        mean = means.mean()
+        spread = np.sqrt((spreads**2 + means**2).mean() - mean**2)
+        factor, offset = 1 / max(spread, 4.0), mean  # a blank image stays blank
     else:
-        mean = np.array(how.mean, np.float32)[:, None, None]
-        std = np.array(how.std, np.float32)[:, None, None]
-        planes = (planes / 255 - mean) / std
-    return np.ascontiguousarray(planes * visible, dtype=np.float32)
+        factor, offset = 1 / (255 * np.array(how.std)), 255 * np.array(how.mean)
+    planes = (values - np.asarray(offset, np.float32)) * np.asarray(factor, np.float32)
+    if not visible.all():
+        planes *= visible[:, :, None]
+    return np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32)
 
 
-def prepare(image: NDArray[np.uint8], how: Preprocessing) -> tuple[NDArray[np.float32], Placed]:
-    """The model's input (channels, H, W) float32 for `image`, and how it was placed."""
+def allowed_reduction(image_size: tuple[int, int], how: Preprocessing) -> int:
+    """1, 2, 4 or 8: by how much the sides of an image of (height, width) may be reduced before it
+    is placed, so that the frame still shows no pixel of it enlarged. A part that must be found
+    first may be small in its image, which is therefore not reduced."""
+    if how.fit == "round_part":
+        return 1
+    shrinks = image_size[0] / how.height, image_size[1] / how.width
+    shrink = min(shrinks) if how.fit == "stretch" else max(shrinks)
+    return max((r for r in (2, 4, 8) if r <= shrink), default=1)
+
+
+def prepare(
+    image: NDArray[np.uint8], how: Preprocessing, reduction: int = 1
+) -> tuple[NDArray[np.float32], Placed]:
+    """The model's input (channels, H, W) float32 for `image`, and how it was placed; `to_image`
+    leads to the whole image where `image` is it at 1/reduction of its sides."""
     placed = place(image, how)
-    return standardize(placed.pixels, placed.visible, placed.inside, how), placed
+    tensor = standardize(placed.pixels, placed.visible, placed.inside, how)
+    if reduction > 1:
+        to_image = placed.to_image * reduction
+        to_image[:, 2] += (reduction - 1) / 2
+        placed = replace(placed, to_image=to_image)
+    return tensor, placed
 
 
 def map_to_image(
@@ -149,9 +173,10 @@ def _about_centre(
     return np.column_stack([linear, np.array(image_centre) - linear @ frame_centre])
 
 
-def _distance_from_centre(how: Preprocessing) -> NDArray[np.float64]:
-    y, x = np.ogrid[: how.height, : how.width]
-    return np.hypot(x - (how.width - 1) / 2, y - (how.height - 1) / 2)
+@lru_cache(maxsize=8)
+def _distance_from_centre(height: int, width: int) -> NDArray[np.float64]:
+    y, x = np.ogrid[:height, :width]
+    return np.hypot(x - (width - 1) / 2, y - (height - 1) / 2)
 
 
 def _covered(

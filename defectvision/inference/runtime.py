@@ -1,10 +1,17 @@
-"""Run a bundle's ONNX file: OpenVINO where it is installed, else ONNX Runtime."""
+"""Run a bundle's ONNX file: OpenVINO where it is installed, else ONNX Runtime.
+
+A model is asked in one of two ways, and loaded for each when it is first needed: `alone`, where all
+cores work on one call and it answers soonest, and side by side, where each of `workers` calls has
+its share of the cores and most images are answered in a time.
+"""
 
 from __future__ import annotations
 
 import os
-import threading
+from contextlib import contextmanager
 from pathlib import Path
+from queue import LifoQueue
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -15,42 +22,97 @@ MASKS = "masks"  # a further output of a model that segments
 Answer = dict[str, NDArray[np.float32]]
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Runtime(Protocol):
-    """A loaded model; `run` may be called from any thread."""
+    """A loaded model; `run` may be called from any thread, any number of times at once.
+
+    workers: calls that run best side by side.
+    """
 
     name: str
+    workers: int
 
-    def run(self, images: NDArray[np.float32]) -> Answer:
+    def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
         """images (B, channels, H, W) float32 to the OUTPUTS, each with B first; and to MASKS
         (B, K, h, w), log-odds, where the model has them."""
 
 
 class OpenVinoRuntime:
-    """OpenVINO on the CPU in fp32: its default may silently turn to bf16, which is not
-    reproducible from one machine to the next."""
+    """OpenVINO on the CPU in fp32 and, where the model is quantised, int8: its default may
+    silently turn to bf16, which is not reproducible from one machine to the next."""
 
     name = "OpenVINO"
 
     def __init__(self, model: Path):
         import openvino
 
-        core = openvino.Core()
-        core.set_property({"ENABLE_MMAP": True})
-        self._compiled = core.compile_model(
-            str(model),
-            "CPU",
-            {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
-        )
-        named = set().union(*(output.names for output in self._compiled.outputs))
-        self._wanted = (*OUTPUTS, MASKS) if MASKS in named else OUTPUTS
-        self._own = threading.local()
+        self.workers = cores()
+        self._core = openvino.Core()
+        self._core.set_property({"ENABLE_MMAP": True})
+        self._model = model
+        self._loading = Lock()
+        self._loaded: dict[bool, _Requests] = {}
+        self._load(alone=True)
 
-    def run(self, images: NDArray[np.float32]) -> Answer:
-        # A request holds the buffers of one run, so each thread has its own.
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer({0: images}, share_inputs=True)
-        return {name: np.array(found[name], np.float32) for name in self._wanted}
+    def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
+        with self._load(alone).borrowed() as request:
+            found = request.infer({0: images}, share_inputs=True)
+            return {name: np.array(values, np.float32) for name, values in _named(found)}
+
+    def _load(self, alone: bool) -> _Requests:
+        with self._loading:
+            if alone not in self._loaded:
+                compiled = self._core.compile_model(
+                    str(self._model),
+                    "CPU",
+                    {
+                        "INFERENCE_PRECISION_HINT": "f32",
+                        "INFERENCE_NUM_THREADS": cores(),
+                        "NUM_STREAMS": 1 if alone else self.workers,
+                    },
+                )
+                self._loaded[alone] = _Requests(compiled, 1 if alone else self.workers)
+            return self._loaded[alone]
+
+
+class _Requests:
+    """As many requests of one compiled model as it works on at once: each holds the buffers of a
+    run, so further threads wait for one instead of filling the memory."""
+
+    def __init__(self, compiled, number: int):
+        self._idle: LifoQueue = LifoQueue()
+        for _ in range(number):
+            self._idle.put(compiled.create_infer_request())
+        # A first run by one thread: OpenVINO's Python package sets itself up in it, and two threads
+        # that do so at once wait for each other for ever. The first image is then no slower either.
+        sides = compiled.inputs[0].partial_shape
+        blank = np.zeros([1 if x.is_dynamic else x.get_length() for x in sides], np.float32)
+        with self.borrowed() as request:
+            request.infer({0: blank}, share_inputs=True)
+
+    @contextmanager
+    def borrowed(self):
+        request = self._idle.get()
+        try:
+            yield request
+        finally:
+            self._idle.put(request)
+
+
+def _named(found) -> list[tuple[str, NDArray]]:
+    """The outputs that are the bundle's, by name."""
+    return [
+        (name, values)
+        for output, values in found.items()
+        for name in output.names
+        if name in (*OUTPUTS, MASKS)
+    ]
 
 
 class OnnxRuntime:
@@ -59,20 +121,30 @@ class OnnxRuntime:
     name = "ONNX Runtime"
 
     def __init__(self, model: Path):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = os.cpu_count() or 1
-        self._session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
-        self._input = self._session.get_inputs()[0].name
-        named = {output.name for output in self._session.get_outputs()}
+        self.workers = cores()
+        self._model = model
+        self._loading = Lock()
+        self._loaded: dict[bool, object] = {}
+        session = self._load(alone=True)
+        self._input = session.get_inputs()[0].name
+        named = {output.name for output in session.get_outputs()}
         self._wanted = (*OUTPUTS, MASKS) if MASKS in named else OUTPUTS
 
-    def run(self, images: NDArray[np.float32]) -> Answer:
-        found = self._session.run(list(self._wanted), {self._input: images})
+    def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
+        found = self._load(alone).run(list(self._wanted), {self._input: images})
         return dict(zip(self._wanted, found, strict=True))
+
+    def _load(self, alone: bool):
+        import onnxruntime
+
+        with self._loading:
+            if alone not in self._loaded:
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = cores() if alone else 1
+                self._loaded[alone] = onnxruntime.InferenceSession(
+                    str(self._model), options, providers=["CPUExecutionProvider"]
+                )
+            return self._loaded[alone]
 
 
 def load_runtime(model: Path) -> Runtime:

@@ -144,13 +144,13 @@ class Work:
         digests = (e.digest for e in self.entries.get(line, []) if e.error is None)
         return [d for d in dict.fromkeys(digests) if (d, version) not in self.found]
 
-    def inspect(self, line: str, inspector: Inspector, batch_size: int = 8) -> Iterator[int]:
+    def inspect(self, line: str, inspector: Inspector) -> Iterator[int]:
         """Inspect what is pending; yields how many are done after each image. It can be broken
         off at any time: what was yielded is kept."""
         version = inspector.loaded.version
         digests = self.pending(line, version)
         files = ((digest, self.content[digest]) for digest in digests)
-        answers = inspector.inspect_many(files, batch_size)
+        answers = inspector.inspect_many(files)
         for done, (digest, answer) in enumerate(zip(digests, answers, strict=True), 1):
             self.found[digest, version] = answer
             yield done

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from defectvision.data.synthetic import draw
+from defectvision.inference import inspector as inspector_module
 from defectvision.inference.bundle import load_bundle
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import Inspector
+from defectvision.inference.inspector import AHEAD, Inspector, inspector_of
 from defectvision.inference.policy import Policy, Verdict
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from tests.bundles import write_bundle
@@ -49,7 +50,7 @@ def test_evidence_adds_up_to_the_logits(inspector):
 def test_one_bad_image_never_spoils_a_batch(inspector):
     good = [(f"{i}.png", _png("ok", i)) for i in range(5)]
     mixed = [*good[:2], ("broken.png", good[0][1][:100]), *good[2:], ("text.png", b"hello")]
-    found = list(inspector.inspect_many(mixed, batch_size=2))
+    found = list(inspector.inspect_many(mixed))
     assert [f.name for f in found] == [name for name, _ in mixed]
     assert [isinstance(f, ImageError) for f in found] == [0, 0, 1, 0, 0, 0, 1]
     alone = [inspector.inspect(data, name) for name, data in good]
@@ -117,9 +118,88 @@ def test_many_threads_share_one_inspector(inspector):
             assert all(np.array_equal(a, b) for a, b in zip(wanted, found, strict=True))
 
 
+@pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
+def test_side_by_side_and_alone_give_the_same_answers(weights, runtime):
+    """Whether all cores work on an image or one, at most rounding tells."""
+    loaded = load_bundle(weights, "casting")
+    model = Inspector(loaded, runtime(loaded.folder / "model.onnx"))
+    files = [(f"{i}.png", _png("def" if i % 2 else "ok", i)) for i in range(12)]
+    for found, (name, data) in zip(model.inspect_many(files), files, strict=True):
+        alone = model.inspect(data, name)
+        assert found.name == name
+        assert np.abs(found.logits - alone.logits).max() < 1e-4
+        assert np.abs(found.evidence - alone.evidence).max() < 1e-4
+
+
+def test_reading_stays_a_few_images_ahead(inspector):
+    read = []
+
+    def files():
+        for i in range(100):
+            read.append(i)
+            yield f"{i}.png", _png("ok", 1)
+
+    found = inspector.inspect_many(files())
+    for taken in range(1, 4):
+        next(found)
+        assert len(read) <= taken + AHEAD * inspector.runtime.workers
+    found.close()
+    assert len(read) < 100
+
+
+@pytest.mark.parametrize("side", [448, 900, 1801])
+def test_a_large_jpeg_is_decoded_smaller_and_measured_in_its_own_px(weights, side):
+    model = Inspector(load_bundle(weights, "neu-surface"))
+    image = draw("neu-surface", "scratches", np.random.default_rng(0), 200)
+    image = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    jpeg, png = (
+        model.inspect(cv2.imencode(kind, image, quality)[1].tobytes(), "strip")
+        for kind, quality in ((".jpg", [cv2.IMWRITE_JPEG_QUALITY, 100]), (".png", []))
+    )
+    assert jpeg.image_size == png.image_size == (side, side)
+    names = model.line.class_names
+    assert [jpeg.probabilities[n] for n in names] == pytest.approx(
+        [png.probabilities[n] for n in names], abs=0.05
+    )
+    # the frame's corners lie on the same px of the image, give or take one of the smaller picture
+    corners = np.array([[0, 0, 1], [223, 223, 1]]).T
+    np.testing.assert_allclose(jpeg.to_image @ corners, png.to_image @ corners, atol=8)
+    assert jpeg.evidence_on_image(names[0]).shape == (side, side)
+
+
+def test_models_that_nobody_asked_for_are_let_go(weights, monkeypatch):
+    monkeypatch.setattr(inspector_module, "_inspectors", {})
+    casting, neu = (load_bundle(weights, line) for line in ("casting", "neu-surface"))
+    kept = inspector_of(casting)
+    assert inspector_of(neu) is not kept
+    assert inspector_of(casting) is kept  # there is room for both
+    monkeypatch.setattr(inspector_module, "MODEL_BYTES", 1)
+    last = inspector_of(neu)
+    assert inspector_of(neu) is last
+    assert inspector_of(casting) is not kept
+
+
 def test_inference_needs_no_torch():
     code = (
         "import sys, defectvision.inference, defectvision.inference.inspector;"
         "assert 'torch' not in sys.modules and 'streamlit' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_the_first_questions_may_come_at_once(weights, turn):
+    """OpenVINO's Python package, set up by two threads at once, answered neither of them."""
+    code = (
+        "import sys, numpy as np, threading; from pathlib import Path;"
+        "from defectvision.inference.runtime import OpenVinoRuntime;"
+        "model = OpenVinoRuntime(Path(sys.argv[1])); both = threading.Barrier(2);"
+        "image = np.zeros((1, 1, int(sys.argv[2]), int(sys.argv[2])), np.float32);"
+        "ask = lambda: (both.wait(), model.run(image, alone=False));"
+        "asked = [threading.Thread(target=ask) for _ in range(2)];"
+        "[t.start() for t in asked]; [t.join() for t in asked]"
+    )
+    loaded = load_bundle(weights, "casting")
+    side = str(loaded.bundle.preprocessing.height)
+    command = [sys.executable, "-c", code, str(loaded.folder / "model.onnx"), side]
+    subprocess.run(command, check=True, timeout=60)

@@ -11,7 +11,7 @@ import pytest
 
 from defectvision.data.synthetic import draw
 from defectvision.inference.bundle import load_bundle
-from defectvision.inference.inspector import Inspector
+from defectvision.inference.inspector import AHEAD, Inspector
 from defectvision.inference.policy import Policy, Verdict
 from defectvision.web.explain import why_no_gradients
 from defectvision.web.intake import DRAWN_LINES
@@ -29,11 +29,11 @@ class Counting:
     name = "counting"
 
     def __init__(self, runtime):
-        self.runtime, self.seen = runtime, 0
+        self.runtime, self.seen, self.workers = runtime, 0, 1
 
-    def run(self, images):
+    def run(self, images, alone=True):
         self.seen += len(images)
-        return self.runtime.run(images)
+        return self.runtime.run(images, alone)
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +109,16 @@ def test_broken_off_work_goes_on_where_it_stopped(counting: Inspector) -> None:
     opening = work.take_in("casting", LIMIT)
     next(opening), next(opening)
     opening.close()
-    inspecting = work.inspect("casting", counting, batch_size=1)
+    inspecting = work.inspect("casting", counting)
     next(inspecting)
     inspecting.close()
+    (first,) = work.results("casting", counting.loaded.version)
     finish(work, counting)
     results = work.results("casting", counting.loaded.version)
     assert [r.entry.name for r in results] == [f"lot.zip/{i}.png" for i in range(4)]
-    assert counting.runtime.seen == 4
+    assert results[0].inspection.logits is first.inspection.logits
+    # What was under way when it was broken off is inspected again.
+    assert counting.runtime.seen <= 4 + 1 + AHEAD * counting.runtime.workers
 
 
 def test_clearing_a_line_leaves_the_others(inspector: Inspector) -> None:
