@@ -1,4 +1,4 @@
-# make run, make test, make lint, make clean; `make help` says what each does.
+# make run, make test, make lint, make bench, make clean; `make help` says what each does.
 
 # The Python that .venv is made with, 3.11 or newer: make run PYTHON=python3.12
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: run test lint clean help
+.PHONY: run test lint bench clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -24,6 +24,10 @@ test: lint  ## check the code with ruff, then run the tests
 
 lint: $(STAMP)  ## check the code with ruff
 	$(BIN)/python -m ruff check .
+
+bench: $(STAMP)  ## measure speed against the usual ways to run the same models
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+	$(BIN)/python -m benchmarks.startup
 
 clean:  ## remove .venv and all caches; data, runs and weights stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,6 +1,6 @@
 """Train every segmenting architecture on the same images with the same budget, and compare them.
 
-    python benchmarks/segmentation.py ../shared/data/magnetic_tile ../shared/data/neu
+    python -m benchmarks.segmentation ../shared/data/magnetic_tile ../shared/data/neu
 
 All see the same split (photo groups and near-copies kept whole), the same size, loss, augmentation
 and number of images; masks are counted on the test split at the model's input size, at 0.5. The
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--samples", type=int, default=2000, help="images that each learns from")
+    parser.add_argument("--samples", type=int, default=600, help="images that each learns from")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "segmentation")
     parser.add_argument("--only", nargs="*", default=ARCHITECTURES)
     asked = parser.parse_args()
@@ -94,6 +94,7 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
         {
             "architecture": name,
             "pretrained": "auto" if "efficientnet_lite0" in name else "none",
+            "fresh_rate": 5,  # of a pretrained backbone only
             "preprocessing": {"height": asked.size, "width": asked.size, "fit": "letterbox"},
             "split": {"train": 0.62, "val": 0.13, "test": 0.25},
             "augmentation": {"upside_down": True, "zoom": 0.1, "contrast": 0.2},

@@ -1,4 +1,4 @@
-"""The command line: inspect, batch, train, evaluate, data, lines, serve.
+"""The command line: inspect, batch, train, evaluate, export, data, lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -185,6 +186,43 @@ def train(
             run or Path("runs") / line / name,
         )
         _print_metrics(line, name, metrics, as_json)
+
+
+@app.command()
+def export(
+    data: Annotated[Path, typer.Option(help="the labelled images that the bundle learned from")],
+    line: LineName,
+    bundle: BundleName = None,
+    weights: Weights = None,
+    allowed: Annotated[
+        float, typer.Option(min=0, help="most that AUC, macro F1 or mean IoU may fall by")
+    ] = 0.002,
+    as_json: Json = False,
+) -> None:
+    """Put a bundle's model into int8, if that loses nothing that matters on its test images."""
+    with clear_errors():
+        try:
+            from defectvision.training.quantize import quantize_bundle
+        except ImportError as error:
+            raise RuntimeError(f"export needs {error.name}; install requirements.txt") from error
+        folder = weights or Settings().weights
+        name = load_bundle(folder, line, bundle).bundle.name
+        found = quantize_bundle(folder, line, name, _grouped(data), allowed)
+    if as_json:
+        print(json.dumps(asdict(found) | {"kept": found.kept}))
+        return
+    table = Table("figure", "before", "after", title=f"{line} / {name}, {found.images}")
+    for figure, value in found.before.items():
+        table.add_row(figure, f"{value:.4f}", f"{found.after[figure]:.4f}")
+    out.print(table)
+    out.print(
+        f"evidence maps correlate {found.evidence_correlation:.4f}; "
+        f"{found.verdicts_changed:.1%} of the verdicts changed; "
+        f"{len(found.in_fp32)} convolutions stay in fp32"
+    )
+    out.print(
+        "the bundle is in int8 now" if found.kept else "more is lost than allowed: left as it was"
+    )
 
 
 @app.command()

@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from defectvision.inference.bundle import Bundle, BundleError, LoadedBundle, check_file
+from defectvision.inference.bundle import BundleError, LoadedBundle, check_file
 
 # Grad-CAM: Selvaraju et al. 2017; Grad-CAM++: Chattopadhay et al. 2018; HiResCAM: Draelos and
 # Carin 2020; EigenCAM: Muhammad and Yeasin 2020 (it uses no gradient and knows no class).
@@ -41,14 +41,35 @@ class _Logits(nn.Module):
         return self.model(image).logits
 
 
-def _options(bundle: Bundle) -> dict:
-    """What the architecture was built with."""
+def load_model(loaded: LoadedBundle) -> nn.Module:
+    """The torch model of a bundle, in fp32; raises BundleError where it has no usable weights."""
+    # Only here: evaluation otherwise needs no model code.
+    from defectvision.models import create_model
+
+    bundle = loaded.bundle
+    wanted = bundle.files.get(WEIGHTS)
+    if wanted is None:
+        raise BundleError(f"{loaded.folder}: has no {WEIGHTS}. Export the bundle again")
+    check_file(loaded.folder, WEIGHTS, wanted)
     options = dict(bundle.options)
     if bundle.pooling != "mean":
         options["pooling"] = bundle.pooling
     if bundle.mask_classes:
         options["mask_classes"] = tuple(bundle.classes.index(n) for n in bundle.mask_classes)
-    return options
+    try:
+        model = create_model(
+            bundle.architecture, len(bundle.classes), bundle.preprocessing.channels, **options
+        )
+        weights = load_file(loaded.folder / WEIGHTS)
+        model.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+        )
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(
+            f"{loaded.folder / WEIGHTS}: does not fit architecture '{bundle.architecture}' "
+            f"({error}). Export the bundle again"
+        ) from error
+    return model.eval()
 
 
 class GradientExplainer:
@@ -58,30 +79,7 @@ class GradientExplainer:
     """
 
     def __init__(self, loaded: LoadedBundle):
-        # Only here: evaluation otherwise needs no model code.
-        from defectvision.models import create_model
-
-        bundle = loaded.bundle
-        wanted = bundle.files.get(WEIGHTS)
-        if wanted is None:
-            raise BundleError(f"{loaded.folder}: has no {WEIGHTS}. Export the bundle again")
-        check_file(loaded.folder, WEIGHTS, wanted)
-        try:
-            model = create_model(
-                bundle.architecture,
-                len(bundle.classes),
-                bundle.preprocessing.channels,
-                **_options(bundle),
-            )
-            weights = load_file(loaded.folder / WEIGHTS)
-            model.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-            )
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(
-                f"{loaded.folder / WEIGHTS}: does not fit architecture '{bundle.architecture}' "
-                f"({error}). Export the bundle again"
-            ) from error
+        model = load_model(loaded)
         self._model = _Logits(model).eval()
         self._layer = model.explained
         self._lock = threading.Lock()

@@ -23,6 +23,14 @@ NAMES = {
     "dice": "Dice on images that hold it",
     "detection": "Detection rate",
     "false_alarm": "False-alarm rate",
+    "calibration_error": "Expected calibration error",
+}
+
+PRECISIONS = {
+    "fp32": "Computed in fp32.",
+    "fp16-weights": "Weights are stored as fp16 and computed in fp32.",
+    "int8": "Computed in int8; what that costs stands below. `model.safetensors` holds the weights "
+    "before, as fp16.",
 }
 
 
@@ -36,7 +44,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}`, lighting "
         f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
         + (f"Masks of {', '.join(bundle.mask_classes)}. " if bundle.mask_classes else "")
-        + "Weights are stored as fp16 and computed in fp32.",
+        + PRECISIONS[bundle.precision],
         *([recipe["caution"]] if recipe.get("caution") else []),
         "## Trained on",
         _sources(made["sources"]),
@@ -49,6 +57,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "## Measured",
         "Intervals are 95 %, resampled by photo group.",
         *(_metrics(m) for m in bundle.metrics),
+        *([_quantization(made["quantization"])] if "quantization" in made else []),
         "## Limits",
         "The figures hold for photographs like those of the sets named above. An image that does "
         "not look like them is sent to review (foreign score above 1). `trained_on.txt` lists the "
@@ -87,6 +96,23 @@ def _metrics(m: Metrics) -> str:
     rows += [
         f"| {t} | " + " | ".join(str(row[n]) for n in names) + " |"
         for t, row in m.confusion.items()
+    ]
+    return "\n".join(rows)
+
+
+def _quantization(said: dict) -> str:
+    """What int8 costs, from provenance."""
+    rows = [f"### int8 against fp32, {said['images']}", "", "| metric | fp32 | int8 |"]
+    rows += ["| --- | ---: | ---: |"]
+    rows += [
+        f"| {_name(key)} | {value:.4f} | {said['after'][key]:.4f} |"
+        for key, value in said["before"].items()
+    ]
+    rows += [
+        "",
+        f"Evidence maps correlate {said['evidence_correlation']:.4f} on average; "
+        f"{said['verdicts_changed']:.1%} of the verdicts changed; {len(said['in_fp32'])} "
+        "convolutions stay in fp32.",
     ]
     return "\n".join(rows)
 

@@ -50,6 +50,15 @@ def to_half(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def write_onnx(model: nn.Module, size: tuple[int, int], channels: int, file: Path) -> None:
     """Write the model with its outputs; large weights are stored as fp16 and computed in fp32."""
+    # Folding batch norm would round different numbers to fp16.
+    write_graph(to_graph(model, size, channels, fold=False), file)
+
+
+def to_graph(
+    model: nn.Module, size: tuple[int, int], channels: int, fold: bool = True
+) -> onnx.ModelProto:
+    """The model with its outputs, for any number of images of `size` (height, width) at a time;
+    fold: batch norms are folded into the convolutions before them."""
     model.eval()
     example = torch.zeros(2, channels, *size)
     with torch.inference_mode():
@@ -63,14 +72,19 @@ def write_onnx(model: nn.Module, size: tuple[int, int], channels: int, file: Pat
             output_names=[name for name in (*OUTPUTS, MASKS) if name in answered],
             dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
             dynamo=True,
-            optimize=False,  # folding batch norm would round different numbers to fp16
+            optimize=fold,
             verbose=False,
         )
-    graph = program.model_proto
-    _drop_traces(graph)
-    _store_as_half(graph)
-    onnx.checker.check_model(graph)
-    onnx.save_model(graph, str(file))
+    return program.model_proto
+
+
+def write_graph(model: onnx.ModelProto, file: Path) -> None:
+    """Write the graph with its large fp32 weights stored as fp16, and without the exporter's
+    notes."""
+    _drop_traces(model)
+    _store_as_half(model)
+    onnx.checker.check_model(model)
+    onnx.save_model(model, str(file))
 
 
 def _drop_traces(model: onnx.ModelProto) -> None:

@@ -1,0 +1,252 @@
+"""Serve a trained bundle in int8 where that loses nothing that matters.
+
+NNCF's static quantisation (https://github.com/openvinotoolkit/nncf): weights signed and per
+channel, activations unsigned, calibrated on training images that went through the preprocessing of
+serving. Where the validation images lose too much, its accuracy control puts the layers that hurt
+back into fp32, one after the other. The test images have the last word: a bundle that loses more on
+them than is allowed stays as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nncf
+import numpy as np
+import onnx
+from nncf.quantization.advanced_parameters import AdvancedAccuracyRestorerParameters
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.calibration import expected_calibration_error
+from defectvision.evaluation.evaluate import Answers, ask, labelled, measured, seen_rows
+from defectvision.evaluation.gradcam import load_model
+from defectvision.inference.bundle import BundleError, LoadedBundle, Metrics, load_bundle
+from defectvision.inference.images import decode_image
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.preprocessing import prepare
+from defectvision.inference.runtime import MASKS, OpenVinoRuntime
+from defectvision.training import export
+from defectvision.training.card import write_card
+from defectvision.training.dataset import targets_of
+from defectvision.training.pipeline import prepare_split, record_metrics
+from defectvision.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+CALIBRATION_IMAGES = 300
+RANKING_IMAGES = 100
+MOST_RESTORED = 20  # layers that are put back into fp32 before it is given up
+# The figures that may not fall, of those that the line has.
+GUARDED = ("auc", "macro_f1", "mean_iou")
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What int8 costs on images that were not learned from.
+
+    before, after: the guarded figures and the calibration error; images: which these are;
+    evidence_correlation: the mean one of the evidence maps; verdicts_changed: share of the images;
+    in_fp32: the layers that were left so; kept: whether the bundle is in int8 now.
+    """
+
+    images: str
+    before: dict[str, float]
+    after: dict[str, float]
+    evidence_correlation: float
+    verdicts_changed: float
+    in_fp32: tuple[str, ...]
+    allowed: float
+
+    @property
+    def kept(self) -> bool:
+        return all(
+            self.before[k] - self.after[k] <= self.allowed for k in GUARDED if k in self.before
+        )
+
+
+def quantize_bundle(
+    weights: Path, line: str, name: str, images: ImageSet, allowed: float = 0.002
+) -> Quantized:
+    """Put the bundle's model into int8, if no figure of GUARDED falls by more than `allowed`.
+
+    images: the set that the bundle was trained on; its split is made again from the recipe.
+    Raises CatalogError where that is not the set, BundleError for a bundle without weights or one
+    that is in int8 already.
+    """
+    loaded = load_bundle(weights, line, name)
+    if loaded.bundle.precision == "int8":
+        raise BundleError(f"{loaded.folder}: is in int8 already. Train it again to begin anew")
+    recipe = Recipe.model_validate(loaded.bundle.provenance["recipe"])
+    train, val, test = _splits(loaded, images, recipe)
+    how = loaded.bundle.preprocessing
+    graph = export.to_graph(load_model(loaded), (how.height, how.width), how.channels)
+    with TemporaryDirectory() as folder:
+        candidate = Path(folder) / "model.onnx"
+        quantized = _search(graph, loaded, train, val, candidate, allowed)
+        in_fp32 = _convolutions_in_fp32(quantized)
+        export.write_graph(quantized, candidate)
+        judges = test or val
+        before, after, correlation = _compare(loaded, candidate, judges)
+        verdicts = [side.judged()["verdict"].to_numpy() for side in (before, after)]
+        found = Quantized(
+            images="test split" if test else "the fold that calibrated",
+            before=_figures(before),
+            after=_figures(after),
+            evidence_correlation=correlation,
+            verdicts_changed=float((verdicts[0] != verdicts[1]).mean()),
+            in_fp32=in_fp32,
+            allowed=allowed,
+        )
+        if found.kept:
+            named = "test split, photo groups held out"
+            metrics = measured([after], split=named).metrics if test else None
+            _install(loaded, candidate, found, metrics)
+    return found
+
+
+def _splits(
+    loaded: LoadedBundle, images: ImageSet, recipe: Recipe
+) -> tuple[ImageSet, ImageSet, ImageSet | None]:
+    """train, val and test as the bundle's training had them; after folds there is no test."""
+    images = replace(images, catalog=labelled(images.catalog, loaded.line))
+    images = replace(images, catalog=prepare_split(images.catalog, recipe))
+    train, val = images.subset("train"), images.subset("val")
+    test = None if recipe.split.folds else images.subset("test")
+    used = [seen_rows(part.catalog, loaded.folder).all() for part in (train, val)]
+    if not all(used) or (test and seen_rows(test.catalog, loaded.folder).any()):
+        raise CatalogError(
+            f"{images.catalog.root}: is not the set that {loaded.folder} was trained on. Give "
+            "that one: its training images calibrate, its test images decide"
+        )
+    return train, val, test
+
+
+def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[str, np.ndarray]]:
+    """Model inputs of up to `number` images, spread over the set."""
+    how = loaded.bundle.preprocessing
+    catalog = images.catalog
+    chosen = np.linspace(0, len(catalog) - 1, min(number, len(catalog))).astype(int)
+    inputs = []
+    for i in chosen:
+        path = catalog.image_path(int(i))
+        image = decode_image(path.read_bytes(), path.name)
+        inputs.append({"images": prepare(image, how)[0][None]})
+    return inputs
+
+
+def _search(
+    graph: onnx.ModelProto,
+    loaded: LoadedBundle,
+    train: ImageSet,
+    val: ImageSet,
+    scratch: Path,
+    allowed: float,
+) -> onnx.ModelProto:
+    """The quantised graph, with as many layers in fp32 as the validation images ask for."""
+
+    def score(model: onnx.ModelProto, rows: Iterable[int]) -> tuple[float, None]:
+        onnx.save_model(model, str(scratch))
+        shown = val.take(np.fromiter(rows, int))
+        figures = _figures(ask(Inspector(loaded, OpenVinoRuntime(scratch)), shown))
+        return min((figures[k] for k in GUARDED if k in figures), default=0.0), None
+
+    return nncf.quantize_with_accuracy_control(
+        graph,
+        nncf.Dataset(_inputs(loaded, train, CALIBRATION_IMAGES)),
+        nncf.Dataset(range(len(val.catalog))),
+        score,
+        max_drop=allowed,
+        subset_size=CALIBRATION_IMAGES,
+        ignored_scope=nncf.IgnoredScope(names=_heads(graph), types=["ReduceMean"]),
+        advanced_accuracy_restorer_parameters=AdvancedAccuracyRestorerParameters(
+            max_num_iterations=MOST_RESTORED, ranking_subset_size=RANKING_IMAGES
+        ),
+    )
+
+
+def _heads(graph: onnx.ModelProto) -> list[str]:
+    """The nodes behind evidence and masks, back to the convolution that made each: they stay in
+    fp32, so that the evidence adds up to the logit as exactly as before."""
+    made_by = {output: node for node in graph.graph.node for output in node.output}
+    names: set[str] = set()
+    waiting = [o.name for o in graph.graph.output if o.name in ("evidence", MASKS)]
+    while waiting:
+        node = made_by.get(waiting.pop())
+        if node is None or node.name in names:
+            continue
+        names.add(node.name)
+        if node.op_type != "Conv":
+            waiting.extend(node.input)
+    return sorted(names)
+
+
+def _convolutions_in_fp32(graph: onnx.ModelProto) -> tuple[str, ...]:
+    made_by = {output: node.op_type for node in graph.graph.node for output in node.output}
+    return tuple(
+        node.name
+        for node in graph.graph.node
+        if node.op_type == "Conv" and made_by.get(node.input[0]) != "DequantizeLinear"
+    )
+
+
+def _compare(
+    loaded: LoadedBundle, candidate: Path, images: ImageSet
+) -> tuple[Answers, Answers, float]:
+    """The answers of the bundle and of the candidate to the same images, and the mean correlation
+    of their evidence maps."""
+    line, bundle = loaded.line, loaded.bundle
+    catalog = labelled(images.catalog, line)
+    sides = [Answers(catalog, line, bundle, bundle.policy) for _ in range(2)]
+    models = [Inspector(loaded), Inspector(loaded, OpenVinoRuntime(candidate))]
+    correlations = []
+    for row in range(len(catalog)):
+        path = catalog.image_path(row)
+        data = path.read_bytes()
+        found = [model.inspect(data, path.name) for model in models]
+        for side, answer in zip(sides, found, strict=True):
+            side.add(row, answer, images)
+        maps = [answer.evidence.ravel() for answer in found]
+        if all(values.std() > 0 for values in maps):
+            correlations.append(float(np.corrcoef(*maps)[0, 1]))
+    return *sides, float(np.mean(correlations)) if correlations else 0.0
+
+
+def _figures(answers: Answers) -> dict[str, float]:
+    values = measured([answers], split="").metrics.values
+    figures = {k: values[k].value for k in GUARDED if values.get(k) is not None}
+    probabilities, line = answers.probabilities, answers.line
+    asked = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
+    truth = targets_of(asked, line)
+    if truth.ndim == 2:  # every class is a question of its own
+        probabilities = np.stack([1 - probabilities.ravel(), probabilities.ravel()], 1)
+        truth = truth.ravel().astype(int)
+    return figures | {"calibration_error": expected_calibration_error(probabilities, truth)}
+
+
+def _install(loaded: LoadedBundle, model: Path, found: Quantized, metrics: Metrics | None) -> None:
+    """Put the model into the bundle. Figures of the fp32 model are no longer the bundle's, except
+    those of a cross-validation, which are the recipe's."""
+    fresh = loaded.folder.with_name(loaded.folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(loaded.folder, fresh)
+    shutil.copyfile(model, fresh / "model.onnx")
+    bundle = loaded.bundle
+    bundle = bundle.model_copy(
+        update={
+            "precision": "int8",
+            "files": bundle.files | {"model.onnx": export.sha256(fresh / "model.onnx")},
+            "provenance": bundle.provenance | {"quantization": asdict(found)},
+            "metrics": () if metrics else bundle.metrics,
+        }
+    )
+    export.write_json(fresh / "bundle.json", bundle.model_dump(mode="json"))
+    export.move_into_place(fresh, loaded.folder)
+    if metrics:
+        record_metrics(loaded.folder, metrics)
+    else:
+        write_card(loaded.folder, bundle)
