@@ -46,13 +46,14 @@ ARCHITECTURES = (
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 TIMED_RUNS = 30
+BATCH = 16
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--samples", type=int, default=600, help="images that each learns from")
+    parser.add_argument("--samples", type=int, default=400, help="images that each learns from")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "segmentation")
     parser.add_argument("--only", nargs="*", default=ARCHITECTURES)
     asked = parser.parse_args()
@@ -60,7 +61,7 @@ def main() -> None:
     for data in asked.data:
         images, line = _open(data)
         for name in asked.only:
-            run = asked.runs / data.name / name
+            run = asked.runs / f"{data.name}-{asked.size}-{asked.samples}" / name
             results[data.name, name] = _result(run, images, line, name, asked)
             print(data.name, name, json.dumps(results[data.name, name]), flush=True)
     text = "\n\n".join(_table(data.name, asked, results) for data in asked.data)
@@ -89,7 +90,8 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
     done = run / "result.json"
     if done.is_file():
         return json.loads(done.read_text())
-    epochs = 10
+    epochs = 4
+    steps = asked.samples // BATCH
     recipe = Recipe.model_validate(
         {
             "architecture": name,
@@ -102,9 +104,9 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
             "masks": {"losses": {"bce_dice": 1.0, "lovasz_hinge": 0.3}},
             "epochs": epochs,
             "samples_per_epoch": asked.samples // epochs,
-            "batch_size": 16,
+            "batch_size": BATCH,
             "weight_decay": 0.01,
-            "warmup_steps": 20,
+            "warmup_steps": steps // 10,
             "gradient_clip": 1.0,
             "tracking": "none",
         }

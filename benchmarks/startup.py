@@ -54,6 +54,8 @@ def _once(browser, store: str) -> tuple[float, float]:
     )  # fmt: skip
     try:
         while not _answers(url):
+            if process.poll() is not None or time.perf_counter() - started > 60:
+                raise RuntimeError("the dashboard did not start; `make run` shows why")
             time.sleep(0.02)
         served = time.perf_counter() - started
         if page:

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     max_megapixels: float = Field(
         64.0, gt=0, description="Largest image that is inspected, in millions of pixels."
     )
+    model_memory_mb: int = Field(
+        1000, gt=0, description="Memory for loaded models, in MB; the longest unused are let go."
+    )
     data_sets: dict[str, Path] = Field(
         {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
     )

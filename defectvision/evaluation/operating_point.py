@@ -97,7 +97,9 @@ def choose_mask_policy(
         dice / np.maximum(shown, 1)[:, None, None] + empty / np.maximum(others, 1)[:, None, None]
     )
     size = int(worth[told].max(1).sum(0).argmax())  # the first of equals: the smallest
-    levels = worth[:, :, size].argmax(1)
+    # Of equals the threshold nearest to 0.5: a class that is never drawn is not drawn more easily.
+    near = -np.abs(np.array(MASK_LEVELS) - HALF)
+    levels = np.array([np.lexsort((near, w))[-1] for w in worth[:, :, size].round(9)])
     return policy.model_copy(
         update={
             "mask_thresholds": {

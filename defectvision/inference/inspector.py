@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from defectvision.inference import policy as rules
 from defectvision.inference.bundle import Line, LoadedBundle, load_bundle_once
-from defectvision.inference.images import ImageError, decode_reduced
+from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
 from defectvision.inference.policy import Policy
-from defectvision.inference.preprocessing import allowed_reduction, map_to_image, prepare
+from defectvision.inference.preprocessing import map_to_image, prepare, read_image
 from defectvision.inference.regions import Region, find_regions
 from defectvision.inference.runtime import MASKS, Runtime, load_runtime
 from defectvision.inference.thumbnail import small_jpeg
+from defectvision.settings import settings
 
 AHEAD = 4  # images that wait for each worker
-MODEL_BYTES = 1 << 30  # of models that a process keeps loaded
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,11 @@ class Inspector:
 
     def __init__(self, loaded: LoadedBundle, runtime: Runtime | None = None):
         self.loaded = loaded
-        self.runtime = runtime or load_runtime(loaded.folder / "model.onnx")
+        model = loaded.folder / "model.onnx"
+        self.runtime = runtime or load_runtime(model)
+        # About what the model takes: its weights as computed with, to answer alone and beside.
+        computed = 2 if loaded.bundle.precision == "fp16-weights" else 1
+        self.memory_bytes = 2 * computed * model.stat().st_size
         with np.load(loaded.folder / loaded.bundle.foreign.file, allow_pickle=False) as file:
             self._usual = {name: file[name].astype(np.float32) for name in file.files}
         self._bias = np.array(loaded.bundle.evidence_bias, np.float32)
@@ -124,14 +128,20 @@ class Inspector:
 
         As many images are worked on at a time as there are cores, each from its bytes to its
         answer on one of them: nothing waits for the slowest step, and memory holds a few images
-        however many there are. `files` is read in the caller's thread, a few ahead.
+        however many there are. `files` is read in the caller's thread, a few ahead. A single file
+        gets all cores.
         """
+        files = iter(files)
+        begun = list(islice(files, 2))
+        if len(begun) < 2:
+            yield from (self._attempt(data, name, thumbnails, True) for name, data in begun)
+            return
         workers = self.runtime.workers
         waiting: deque[Future] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
             try:
-                for name, data in files:
-                    waiting.append(pool.submit(self._attempt, data, name, thumbnails))
+                for name, data in chain(begun, files):
+                    waiting.append(pool.submit(self._attempt, data, name, thumbnails, False))
                     if len(waiting) > AHEAD * workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -140,19 +150,20 @@ class Inspector:
                 for future in waiting:
                     future.cancel()
 
-    def _attempt(self, data: bytes, name: str, thumbnail: bool) -> Inspection | ImageError:
+    def _attempt(
+        self, data: bytes, name: str, thumbnail: bool, alone: bool
+    ) -> Inspection | ImageError:
         try:
-            return self._inspect(data, name, thumbnail, alone=False)
+            return self._inspect(data, name, thumbnail, alone)
         except ImageError as error:
             return error
 
     def _inspect(self, data: bytes, name: str, thumbnail: bool, alone: bool) -> Inspection:
         how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
-        image, size = decode_reduced(data, name, partial(allowed_reduction, how=how))
+        image, size = read_image(data, name, how)
         decoded = time.perf_counter()
-        reduction = 1 if image.shape[:2] == size else allowed_reduction(size, how)
-        tensor, placed = prepare(image, how, reduction)
+        tensor, placed = prepare(image, how, size)
         ready = time.perf_counter()
         answer = {k: v[0] for k, v in self.runtime.run(tensor[None], alone).items()}
         answered = time.perf_counter()
@@ -227,19 +238,13 @@ def load_inspector(weights: Path, line: str, bundle: str | None = None) -> Inspe
 
 
 def inspector_of(loaded: LoadedBundle) -> Inspector:
-    """The process's inspector of a checked bundle. Where the models need more memory than
-    MODEL_BYTES, those that nobody asked for the longest are let go."""
+    """The process's inspector of a checked bundle. Where the models need more memory than the
+    settings allow, those that nobody asked for the longest are let go."""
     key = loaded.folder, loaded.version
+    room = settings().model_memory_mb * 1e6
     with _loading:
         found = _inspectors.pop(key, None) or Inspector(loaded)
         _inspectors[key] = found  # the last one used stands last
-        while len(_inspectors) > 1 and sum(map(_bytes, _inspectors.values())) > MODEL_BYTES:
+        while len(_inspectors) > 1 and sum(m.memory_bytes for m in _inspectors.values()) > room:
             del _inspectors[next(iter(_inspectors))]
         return found
-
-
-def _bytes(inspector: Inspector) -> int:
-    """About what a loaded model takes: its weights as computed with, once to answer alone and
-    once side by side."""
-    stored = (inspector.loaded.folder / "model.onnx").stat().st_size
-    return 2 * stored * (2 if inspector.loaded.bundle.precision == "fp16-weights" else 1)

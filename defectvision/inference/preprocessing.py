@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Literal
 
 import cv2
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from defectvision.inference.images import decode_reduced
 from defectvision.inference.part import find_round_part
 
+BY_AREA = 1.6  # px of the image per px of the frame from which on it is shrunk by area
 PART_RADIUS = 0.45  # of the input's side, for fit = round_part
 MARGIN = 1.06  # radii that stay visible: burrs stand out beyond the outline
 
@@ -59,8 +61,14 @@ class Placed:
     part_found: bool
 
 
-def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
-    """Lay `image` (H, W) or (H, W, 3) RGB uint8 into the frame that `how` describes."""
+def place(
+    image: NDArray[np.uint8], how: Preprocessing, size: tuple[int, int] | None = None
+) -> Placed:
+    """Lay `image` (H, W) or (H, W, 3) RGB uint8 into the frame that `how` describes; `size` as in
+    `prepare`."""
+    reduction = 1
+    if size is not None and size != image.shape[:2]:
+        reduction = allowed_reduction(size, how)
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if how.channels == 1:
         image = grey
@@ -77,7 +85,7 @@ def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
         distance = _distance_from_centre(how.height, how.width) / radius
         visible, inside = distance <= MARGIN, distance <= 1.0
     else:
-        height, width = grey.shape
+        height, width = (side / reduction for side in size or grey.shape)
         scale = np.array([width / how.width, height / how.height])
         if how.fit != "stretch":
             scale[:] = scale.max()
@@ -86,6 +94,9 @@ def place(image: NDArray[np.uint8], how: Preprocessing) -> Placed:
     pixels = warp(image, to_image, how)
     if not visible.all():
         pixels[~visible] = 0
+    if reduction > 1:  # pixel i shows the whole image's from reduction * i on
+        to_image = to_image * reduction
+        to_image[:, 2] += (reduction - 1) / 2
     return Placed(pixels, visible, inside, to_image, part is not None)
 
 
@@ -111,29 +122,34 @@ def standardize(
     return np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32)
 
 
+def read_image(
+    data: bytes, name: str, how: Preprocessing
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image file no larger than its placing needs: its pixels, and the (height, width)
+    of the whole image. Raises ImageError."""
+    return decode_reduced(data, name, partial(allowed_reduction, how=how))
+
+
 def allowed_reduction(image_size: tuple[int, int], how: Preprocessing) -> int:
     """1, 2, 4 or 8: by how much the sides of an image of (height, width) may be reduced before it
-    is placed, so that the frame still shows no pixel of it enlarged. A part that must be found
-    first may be small in its image, which is therefore not reduced."""
+    is placed, so that placing still shrinks it by area, as it would the whole image. A part that
+    must be found first may be small in its image, which is therefore not reduced."""
     if how.fit == "round_part":
         return 1
     shrinks = image_size[0] / how.height, image_size[1] / how.width
     shrink = min(shrinks) if how.fit == "stretch" else max(shrinks)
-    return max((r for r in (2, 4, 8) if r <= shrink), default=1)
+    return max((r for r in (2, 4, 8) if r * BY_AREA < shrink), default=1)
 
 
 def prepare(
-    image: NDArray[np.uint8], how: Preprocessing, reduction: int = 1
+    image: NDArray[np.uint8], how: Preprocessing, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.float32], Placed]:
-    """The model's input (channels, H, W) float32 for `image`, and how it was placed; `to_image`
-    leads to the whole image where `image` is it at 1/reduction of its sides."""
-    placed = place(image, how)
-    tensor = standardize(placed.pixels, placed.visible, placed.inside, how)
-    if reduction > 1:
-        to_image = placed.to_image * reduction
-        to_image[:, 2] += (reduction - 1) / 2
-        placed = replace(placed, to_image=to_image)
-    return tensor, placed
+    """The model's input (channels, H, W) float32 for `image`, and how it was placed.
+
+    size: (height, width) of the whole image, where `read_image` gave a smaller one.
+    """
+    placed = place(image, how, size)
+    return standardize(placed.pixels, placed.visible, placed.inside, how), placed
 
 
 def map_to_image(
@@ -180,7 +196,7 @@ def _distance_from_centre(height: int, width: int) -> NDArray[np.float64]:
 
 
 def _covered(
-    to_image: NDArray[np.float64], image_size: tuple[int, int], how: Preprocessing
+    to_image: NDArray[np.float64], image_size: tuple[float, float], how: Preprocessing
 ) -> NDArray[np.bool_]:
     """(H, W) bool: the frame's pixels that lie on the image (the maps used here do not shear)."""
     x = to_image[0, 0] * np.arange(how.width) + to_image[0, 2]
@@ -196,7 +212,7 @@ def warp(
     """Sample `image` on the frame by the map `to_image`; shrink by area first where bilinear
     sampling would alias."""
     shrink = float(np.sqrt(abs(np.linalg.det(to_image[:, :2]))))
-    if shrink > 1.6:
+    if shrink > BY_AREA:
         factor = 1.0 / shrink
         height, width = image.shape[:2]
         size = (max(1, round(width * factor)), max(1, round(height * factor)))

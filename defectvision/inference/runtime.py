@@ -54,8 +54,8 @@ class OpenVinoRuntime:
 
         self.workers = cores()
         self._core = openvino.Core()
-        self._core.set_property({"ENABLE_MMAP": True})
-        self._model = model
+        # Read once: what is compiled later must be the model that was checked.
+        self._model = self._core.read_model(str(model))
         self._loading = Lock()
         self._loaded: dict[bool, _Requests] = {}
         self._load(alone=True)
@@ -66,10 +66,12 @@ class OpenVinoRuntime:
             return {name: np.array(values, np.float32) for name, values in _named(found)}
 
     def _load(self, alone: bool) -> _Requests:
+        if alone in self._loaded:
+            return self._loaded[alone]
         with self._loading:
             if alone not in self._loaded:
                 compiled = self._core.compile_model(
-                    str(self._model),
+                    self._model,
                     "CPU",
                     {
                         "INFERENCE_PRECISION_HINT": "f32",
@@ -122,7 +124,7 @@ class OnnxRuntime:
 
     def __init__(self, model: Path):
         self.workers = cores()
-        self._model = model
+        self._model = model.read_bytes()
         self._loading = Lock()
         self._loaded: dict[bool, object] = {}
         session = self._load(alone=True)
@@ -137,12 +139,14 @@ class OnnxRuntime:
     def _load(self, alone: bool):
         import onnxruntime
 
+        if alone in self._loaded:
+            return self._loaded[alone]
         with self._loading:
             if alone not in self._loaded:
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = cores() if alone else 1
                 self._loaded[alone] = onnxruntime.InferenceSession(
-                    str(self._model), options, providers=["CPUExecutionProvider"]
+                    self._model, options, providers=["CPUExecutionProvider"]
                 )
             return self._loaded[alone]
 

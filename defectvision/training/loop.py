@@ -124,7 +124,7 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     if recipe.tracking != "none":
         accelerator.init_trackers("tracking", {"recipe": recipe.model_dump_json()})
     model = build(recipe, line)
-    checkpoint, best = run / "checkpoint", run / "best.safetensors"
+    checkpoint = run / "checkpoint"
     resuming = checkpoint.is_dir()
     if not resuming:
         log.info(load_pretrained(model, recipe.pretrained))
@@ -235,14 +235,16 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
                 lines = "".join(json.dumps(r) + "\n" for r in position.history)
                 (run / "metrics.jsonl").write_text(lines, encoding="utf-8")
             track_epoch(accelerator, row, chosen, val_set)
-            lowest = min(past["val_loss"] for past in position.history)
-            if accelerator.is_main_process and row["val_loss"] == lowest:
-                _write_weights(chosen, best)
+            kept = _best_epoch(position.history)
+            if accelerator.is_main_process and row["epoch"] == kept:
+                _write_weights(chosen, run / f"epoch-{kept}.safetensors")
             _save(accelerator, checkpoint)
-    kept = min(position.history, key=lambda past: past["val_loss"])
-    log.info("kept the weights of epoch %d (val loss %s)", kept["epoch"], kept["val_loss"])
     if accelerator.is_main_process:
-        best.replace(last)
+        kept = run / f"epoch-{_best_epoch(position.history)}.safetensors"
+        log.info("kept the weights of %s", kept.stem)
+        kept.replace(last)
+        for passed in run.glob("epoch-*.safetensors"):
+            passed.unlink()
     accelerator.end_training()
     return last
 
@@ -316,6 +318,12 @@ def _window(images: Tensor) -> Tensor:
     height, width = images.shape[2] // 2, images.shape[3] // 2
     y, x = random.randint(0, height), random.randint(0, width)
     return images[:, :, y : y + height, x : x + width]
+
+
+def _best_epoch(history: list[dict]) -> int:
+    """The epoch with the lowest loss on `val`; the first of equals."""
+    losses = [math.inf if math.isnan(row["val_loss"]) else row["val_loss"] for row in history]
+    return history[losses.index(min(losses))]["epoch"]
 
 
 def _write_weights(model: nn.Module, file: Path) -> None:

@@ -1,10 +1,11 @@
 """Serve a trained bundle in int8 where that loses nothing that matters.
 
 NNCF's static quantisation (https://github.com/openvinotoolkit/nncf): weights signed and per
-channel, activations unsigned, calibrated on training images that went through the preprocessing of
-serving. Where the validation images lose too much, its accuracy control puts the layers that hurt
-back into fp32, one after the other. The test images have the last word: a bundle that loses more on
-them than is allowed stays as it was.
+channel, activations unsigned except where they are negative, calibrated on training images that
+went through the preprocessing of serving. Where the validation images lose too much, its accuracy
+control puts the layers that hurt back into fp32, one after the other. The test images have the last
+word: a bundle that loses more on them than is allowed stays as it was. A bundle that was measured
+by folds has no test images; there the validation images speak alone, and the card says so.
 """
 
 from __future__ import annotations
@@ -27,27 +28,29 @@ from defectvision.evaluation.calibration import expected_calibration_error
 from defectvision.evaluation.evaluate import Answers, ask, labelled, measured, seen_rows
 from defectvision.evaluation.gradcam import load_model
 from defectvision.inference.bundle import BundleError, LoadedBundle, Metrics, load_bundle
-from defectvision.inference.images import decode_image
+from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
-from defectvision.inference.preprocessing import prepare
+from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.inference.runtime import MASKS, OpenVinoRuntime
 from defectvision.training import export
 from defectvision.training.card import write_card
 from defectvision.training.dataset import targets_of
-from defectvision.training.pipeline import prepare_split, record_metrics
+from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
-CALIBRATION_IMAGES = 300
-RANKING_IMAGES = 100
+CALIBRATION_IMAGES = 128
+RANKING_IMAGES = 50
 MOST_RESTORED = 20  # layers that are put back into fp32 before it is given up
 # The figures that may not fall, of those that the line has.
 GUARDED = ("auc", "macro_f1", "mean_iou")
+UNSEEN = "images of photo groups never seen"
+SEEN = "validation images, which also chose the policy"
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """What int8 costs on images that were not learned from.
+    """What int8 costs on images that the weights were not fitted to.
 
     before, after: the guarded figures and the calibration error; images: which these are;
     evidence_correlation: the mean one of the evidence maps; verdicts_changed: share of the images;
@@ -74,7 +77,7 @@ def quantize_bundle(
 ) -> Quantized:
     """Put the bundle's model into int8, if no figure of GUARDED falls by more than `allowed`.
 
-    images: the set that the bundle was trained on; its split is made again from the recipe.
+    images: the set that the bundle was trained on.
     Raises CatalogError where that is not the set, BundleError for a bundle without weights or one
     that is in int8 already.
     """
@@ -94,7 +97,7 @@ def quantize_bundle(
         before, after, correlation = _compare(loaded, candidate, judges)
         verdicts = [side.judged()["verdict"].to_numpy() for side in (before, after)]
         found = Quantized(
-            images="test split" if test else "the fold that calibrated",
+            images=UNSEEN if test else SEEN,
             before=_figures(before),
             after=_figures(after),
             evidence_correlation=correlation,
@@ -112,18 +115,23 @@ def quantize_bundle(
 def _splits(
     loaded: LoadedBundle, images: ImageSet, recipe: Recipe
 ) -> tuple[ImageSet, ImageSet, ImageSet | None]:
-    """train, val and test as the bundle's training had them; after folds there is no test."""
+    """What calibrates, what the search looks at, and what decides.
+
+    The first two are images that the bundle learned from and was tuned on, told apart by its
+    recipe's split; the last are those whose photo groups it has not seen, None where there are
+    none, as after folds.
+    """
     images = replace(images, catalog=labelled(images.catalog, loaded.line))
-    images = replace(images, catalog=prepare_split(images.catalog, recipe))
-    train, val = images.subset("train"), images.subset("val")
-    test = None if recipe.split.folds else images.subset("test")
-    used = [seen_rows(part.catalog, loaded.folder).all() for part in (train, val)]
-    if not all(used) or (test and seen_rows(test.catalog, loaded.folder).any()):
+    seen = seen_rows(images.catalog, loaded.folder)
+    split = prepare_split(images.catalog, recipe).table["split"].to_numpy()
+    train, val = (np.flatnonzero(seen & (split == part)) for part in ("train", "val"))
+    if not len(train) or not len(val):
         raise CatalogError(
             f"{images.catalog.root}: is not the set that {loaded.folder} was trained on. Give "
-            "that one: its training images calibrate, its test images decide"
+            "that one: its training images calibrate, the others decide"
         )
-    return train, val, test
+    unseen = np.flatnonzero(~seen)
+    return images.take(train), images.take(val), images.take(unseen) if len(unseen) else None
 
 
 def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[str, np.ndarray]]:
@@ -134,8 +142,8 @@ def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[st
     inputs = []
     for i in chosen:
         path = catalog.image_path(int(i))
-        image = decode_image(path.read_bytes(), path.name)
-        inputs.append({"images": prepare(image, how)[0][None]})
+        image, size = read_image(path.read_bytes(), path.name, how)
+        inputs.append({"images": prepare(image, how, size)[0][None]})
     return inputs
 
 
@@ -149,11 +157,20 @@ def _search(
 ) -> onnx.ModelProto:
     """The quantised graph, with as many layers in fp32 as the validation images ask for."""
 
-    def score(model: onnx.ModelProto, rows: Iterable[int]) -> tuple[float, None]:
+    reference = _figures(ask(Inspector(loaded), val))
+
+    def score(model: onnx.ModelProto, rows: Iterable[int]) -> tuple[float, list[float]]:
+        """How far the figure that fell most fell, and how well each image is answered; of some of
+        the images, by which layers are ranked, only the latter."""
         onnx.save_model(model, str(scratch))
-        shown = val.take(np.fromiter(rows, int))
-        figures = _figures(ask(Inspector(loaded, OpenVinoRuntime(scratch)), shown))
-        return min((figures[k] for k in GUARDED if k in figures), default=0.0), None
+        chosen = np.fromiter(rows, int)
+        answers = ask(Inspector(loaded, OpenVinoRuntime(scratch)), val.take(chosen))
+        each = _worth_of_each(answers)
+        if len(chosen) < len(val.catalog):
+            return float(np.mean(each)), each
+        figures = _figures(answers)
+        # 1 where nothing is lost: NNCF also divides by it.
+        return 1 + min(figures[k] - reference[k] for k in GUARDED if k in reference), each
 
     return nncf.quantize_with_accuracy_control(
         graph,
@@ -190,7 +207,7 @@ def _convolutions_in_fp32(graph: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(
         node.name
         for node in graph.graph.node
-        if node.op_type == "Conv" and made_by.get(node.input[0]) != "DequantizeLinear"
+        if node.op_type == "Conv" and made_by.get(node.input[1]) != "DequantizeLinear"
     )
 
 
@@ -203,25 +220,48 @@ def _compare(
     catalog = labelled(images.catalog, line)
     sides = [Answers(catalog, line, bundle, bundle.policy) for _ in range(2)]
     models = [Inspector(loaded), Inspector(loaded, OpenVinoRuntime(candidate))]
+    paths = [catalog.image_path(row) for row in range(len(catalog))]
+    pairs = zip(
+        *(model.inspect_many((p.name, p.read_bytes()) for p in paths) for model in models),
+        strict=True,
+    )
     correlations = []
-    for row in range(len(catalog)):
-        path = catalog.image_path(row)
-        data = path.read_bytes()
-        found = [model.inspect(data, path.name) for model in models]
+    for row, found in enumerate(pairs):
         for side, answer in zip(sides, found, strict=True):
-            side.add(row, answer, images)
-        maps = [answer.evidence.ravel() for answer in found]
-        if all(values.std() > 0 for values in maps):
+            if isinstance(answer, ImageError):
+                side.failures.append(answer)
+            else:
+                side.add(row, answer, images)
+        maps = [a.evidence.ravel() for a in found if not isinstance(a, ImageError)]
+        if maps and all(values.std() > 0 for values in maps):
             correlations.append(float(np.corrcoef(*maps)[0, 1]))
     return *sides, float(np.mean(correlations)) if correlations else 0.0
+
+
+def _worth_of_each(answers: Answers) -> list[float]:
+    """Per image the log of what its true labels were given and, of a line that segments, the mean
+    Dice of its classes."""
+    truth, probabilities = _truth(answers), answers.probabilities.clip(1e-6, 1 - 1e-6)
+    if truth.ndim == 2:
+        given = np.where(truth > 0, probabilities, 1 - probabilities)
+        worth = np.log(given).mean(1)
+    else:
+        worth = np.log(probabilities[np.arange(len(truth)), truth])
+    for at, counts in zip(answers.segmented, answers.pixels, strict=True):
+        drawn, right = counts.tp + counts.fp + counts.tp + counts.fn, 2 * counts.tp
+        worth[at] += np.where(drawn > 0, right / np.maximum(drawn, 1), 1.0).mean()
+    return worth.tolist()
+
+
+def _truth(answers: Answers) -> np.ndarray:
+    asked = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
+    return targets_of(asked, answers.line)
 
 
 def _figures(answers: Answers) -> dict[str, float]:
     values = measured([answers], split="").metrics.values
     figures = {k: values[k].value for k in GUARDED if values.get(k) is not None}
-    probabilities, line = answers.probabilities, answers.line
-    asked = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
-    truth = targets_of(asked, line)
+    probabilities, truth = answers.probabilities, _truth(answers)
     if truth.ndim == 2:  # every class is a question of its own
         probabilities = np.stack([1 - probabilities.ravel(), probabilities.ravel()], 1)
         truth = truth.ravel().astype(int)
@@ -241,12 +281,9 @@ def _install(loaded: LoadedBundle, model: Path, found: Quantized, metrics: Metri
             "precision": "int8",
             "files": bundle.files | {"model.onnx": export.sha256(fresh / "model.onnx")},
             "provenance": bundle.provenance | {"quantization": asdict(found)},
-            "metrics": () if metrics else bundle.metrics,
+            "metrics": (metrics,) if metrics else bundle.metrics,
         }
     )
     export.write_json(fresh / "bundle.json", bundle.model_dump(mode="json"))
+    write_card(fresh, bundle)
     export.move_into_place(fresh, loaded.folder)
-    if metrics:
-        record_metrics(loaded.folder, metrics)
-    else:
-        write_card(loaded.folder, bundle)

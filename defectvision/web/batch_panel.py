@@ -16,7 +16,7 @@ from defectvision.store.database import Store
 from defectvision.store.files import Files, StoreError
 from defectvision.store.retention import ALL, DEFECTS, delete_batch
 from defectvision.store.tables import BatchRow
-from defectvision.web.cards import plain
+from defectvision.web.cards import duration, plain
 from defectvision.web.intake import FILE_TYPES
 
 LOOK_SECONDS = 1.0
@@ -185,14 +185,8 @@ def _said(batch: BatchRow, counts: Counts) -> str:
         rate = done / batch.seconds
         words.append(f"{rate:,.1f} images/s")
         if batch.state == State.RUNNING and counts.waiting:
-            words.append(f"about {_time(counts.waiting / rate)} left")
+            words.append(f"about {duration(counts.waiting / rate)} left")
     return " · ".join(words)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _move(store: Store, number: int, to: State, who: str) -> None:

@@ -43,6 +43,13 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
+def duration(seconds: float) -> str:
+    """A time to wait, in words."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def tile_label(look: Look) -> str:
     return f":{look.colour}[{look.icon} {look.word}]"
 

@@ -14,9 +14,8 @@ import streamlit as st
 
 from defectvision.inference.bundle import LoadedBundle
 from defectvision.inference.heatmap import EXACT, Heatmap, evidence_heatmap, gradient_heatmap
-from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspection
-from defectvision.inference.preprocessing import prepare
+from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.web.state import Work
 
 if TYPE_CHECKING:
@@ -53,8 +52,9 @@ def chosen_heatmap(
         return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
     key = (sha256(picture).hexdigest(), loaded.version, class_name, method)
     if key not in work.heatmaps:
-        image = decode_image(picture, inspection.name)
-        tensor, _ = prepare(image, loaded.bundle.preprocessing)
+        how = loaded.bundle.preprocessing
+        image, size = read_image(picture, inspection.name, how)
+        tensor, _ = prepare(image, how, size)
         index = loaded.line.class_names.index(class_name)
         work.heatmaps[key] = _explainer(loaded.version, loaded).explain(tensor, index, method)
     return gradient_heatmap(inspection, class_name, method, work.heatmaps[key])

@@ -12,6 +12,7 @@ import streamlit as st
 from defectvision.inference.bundle import Line, LoadedBundle
 from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
 from defectvision.settings import settings
+from defectvision.web.cards import duration
 from defectvision.web.state import Work
 
 SAMPLES = 6  # drawn at a time, about as many of each class
@@ -83,16 +84,9 @@ def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
             started = perf_counter()
             for done in work.inspect(line, model):
                 left = (perf_counter() - started) / done * (total - done)
-                bar.progress(done / total, f"Inspected {done} of {total}{_left(left)}")
+                ahead = f", about {duration(left)} left" if left >= 1 else ""
+                bar.progress(done / total, f"Inspected {done} of {total}{ahead}")
     return True
-
-
-def _left(seconds: float) -> str:
-    if seconds < 1:
-        return ""
-    return (
-        f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
-    )
 
 
 def _take_files(work: Work, line: str, key: str) -> None:

@@ -33,6 +33,11 @@ OF_A_CLASS = {
     "detection": "Detection rate",
     "false_alarm": "False-alarm rate",
 }
+PRECISIONS = {
+    "fp32": "fp32",
+    "fp16-weights": "weights in fp16, computed in fp32",
+    "int8": "int8; the model card below says what it costs",
+}
 LEAKING = (
     "These photographs, or others of the same parts, were seen in training. The figures measure "
     "memory, not skill; do not quote them."
@@ -76,7 +81,7 @@ def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
         ("Version", loaded.version),
         ("Architecture", f"{bundle.architecture}, evidence pooled by {bundle.pooling}"),
         ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {fits[how.fit]}"),
-        ("Precision", bundle.precision),
+        ("Precision", PRECISIONS[bundle.precision]),
         ("Calibration", f"temperature {bundle.temperature:.3f}"),
         ("Default policy", policy_words(loaded)),
     ]

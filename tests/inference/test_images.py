@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from defectvision.inference.images import ImageError, decode_image
+from defectvision.inference.images import ImageError, decode_image, decode_reduced
 
 # pytest resets the filter that the module sets
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
@@ -312,6 +312,23 @@ def test_truncated_files_are_never_shown_in_part(image, kind, options):
         except ImageError:
             refused += 1
     assert refused >= 90  # but an end mark alone may be missing
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+@pytest.mark.parametrize("image", [NOISE, NOISE.convert("L")])
+def test_a_truncated_jpeg_is_not_shown_in_part_at_a_smaller_scale_either(image, reduction):
+    data = saved(image, "JPEG")
+    whole, size = decode_reduced(data, "part", lambda _size: reduction)
+    assert size == (NOISE.height, NOISE.width)
+    assert whole.shape[:2] == tuple(-(-side // reduction) for side in size)
+    refused = 0
+    for kept in range(1, len(data), max(1, len(data) // 97)):
+        try:
+            found, _ = decode_reduced(data[:kept], "part", lambda _size: reduction)
+            assert np.array_equal(found, whole)
+        except ImageError:
+            refused += 1
+    assert refused >= 90
 
 
 def test_limits_are_the_callers():

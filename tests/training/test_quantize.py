@@ -76,7 +76,7 @@ def test_a_quantised_bundle_serves_and_says_what_it_cost(trained, quantized):
     (metrics,) = loaded.bundle.metrics  # those of the fp32 model are gone
     assert metrics.values["auc"].value == found.after["auc"]
     card = (loaded.folder / "README.md").read_text()
-    assert "int8 against fp32, test split" in card
+    assert "int8 against fp32, images of photo groups never seen" in card
     assert "Computed in int8" in card
 
 

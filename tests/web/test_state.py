@@ -102,7 +102,7 @@ def test_images_larger_than_the_limit_are_refused(inspector: Inspector) -> None:
 def test_broken_off_work_goes_on_where_it_stopped(counting: Inspector) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for seed in range(4):
+        for seed in range(20):
             archive.writestr(f"{seed}.png", casting("ok", seed))
     work = Work()
     work.queue("casting", [("lot.zip", packed.getvalue())])
@@ -115,10 +115,10 @@ def test_broken_off_work_goes_on_where_it_stopped(counting: Inspector) -> None:
     (first,) = work.results("casting", counting.loaded.version)
     finish(work, counting)
     results = work.results("casting", counting.loaded.version)
-    assert [r.entry.name for r in results] == [f"lot.zip/{i}.png" for i in range(4)]
+    assert [r.entry.name for r in results] == [f"lot.zip/{i}.png" for i in range(20)]
     assert results[0].inspection.logits is first.inspection.logits
     # What was under way when it was broken off is inspected again.
-    assert counting.runtime.seen <= 4 + 1 + AHEAD * counting.runtime.workers
+    assert counting.runtime.seen <= 20 + 1 + AHEAD * counting.runtime.workers
 
 
 def test_clearing_a_line_leaves_the_others(inspector: Inspector) -> None:
