@@ -43,6 +43,11 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
+def caution_of(loaded: LoadedBundle) -> str:
+    """What a user of the bundle must know first, in Markdown; empty where there is nothing."""
+    return (loaded.bundle.provenance.get("recipe") or {}).get("caution", "")
+
+
 def duration(seconds: float) -> str:
     """A time to wait, in words."""
     if seconds < 90:

@@ -48,7 +48,7 @@ def bundle_card(loaded: LoadedBundle) -> None:
     """Identity, policy, figures with what they were measured on, and where it all comes from."""
     bundle = loaded.bundle
     st.html(cards.facts(identity(loaded), "left"))
-    if caution := (bundle.provenance.get("recipe") or {}).get("caution"):
+    if caution := cards.caution_of(loaded):
         st.warning(caution, icon=":material/warning:")
     if not bundle.metrics:
         st.warning(

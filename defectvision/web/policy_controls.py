@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from defectvision.inference.bundle import BundleError, Line, LoadedBundle
 from defectvision.inference.policy import Policy
 from defectvision.web.bundles import bundle_names, find_lines, loaded_bundle
-from defectvision.web.cards import plain
+from defectvision.web.cards import caution_of, plain
 from defectvision.web.mask_controls import mask_controls
 from defectvision.web.policy_widgets import current_key, key_showing, policy_number
 from defectvision.web.state import Work
@@ -61,10 +61,13 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
             filter_mode=None,
         )
     try:
-        return loaded_bundle(line.name, bundle)
+        loaded = loaded_bundle(line.name, bundle)
     except BundleError as error:
         notices.error(plain(str(error)), title="The bundle cannot be used", icon=":material/error:")
         return None
+    if caution := caution_of(loaded):
+        st.warning(caution, icon=":material/warning:")
+    return loaded
 
 
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:

@@ -41,3 +41,22 @@ def test_a_card_without_a_confusion_is_drawn():
     drawn = AppTest.from_function(_page).run()
     assert not drawn.exception
     assert [next(iter(table.value.columns)) for table in drawn.table] == ["Metric", "Class"]
+
+
+def _choice() -> None:
+    import streamlit as st
+
+    from defectvision.inference.bundle import read_line
+    from defectvision.settings import ROOT
+    from defectvision.web.policy_controls import choose_bundle
+
+    for name in ("severstal-strip", "casting"):
+        choose_bundle(read_line(ROOT / "weights" / name), st.container())
+
+
+def test_who_chooses_a_bundle_is_told_what_to_know_first():
+    """The few-shot line warns, on the pages that inspect; the casting bundle has no caution."""
+    drawn = AppTest.from_function(_choice).run()
+    assert not drawn.exception
+    (warning,) = drawn.warning
+    assert "learned from 46 strips" in warning.value
