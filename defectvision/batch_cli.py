@@ -85,8 +85,7 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
     from rich.progress import Progress
 
     from defectvision.batch.runner import work_on
-    from defectvision.store.batches import State, count_images, get_batch
-    from defectvision.store.inspections import failures
+    from defectvision.store.batches import FAILED, State, count_images, get_batch, images_in
 
     stop = Event()
     worker = Thread(target=work_on, args=(store, weights, number, stop))
@@ -110,7 +109,7 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
         raise
     with store.reading() as session:
         counts, state = count_images(session, number), get_batch(session, number)
-        for row in failures(session, number):
+        for row in images_in(session, number, FAILED):
             err.print(
                 f"failed  {row.name}: {row.reason}. {row.remedy}",
                 style="red", markup=False, highlight=False,

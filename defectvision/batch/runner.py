@@ -30,11 +30,12 @@ from defectvision.store.batches import (
     ACTIVE,
     DONE,
     FAILED,
+    WAITING,
     State,
     add_images,
     finish,
     get_batch,
-    next_images,
+    images_in,
 )
 from defectvision.store.database import Store
 from defectvision.store.files import StoreError, digest_of
@@ -98,7 +99,7 @@ class _Sitting:
             return True
         if not self.stop.is_set() and self.batch.source["kind"] != "watch":
             with self.store.session() as session:
-                if not next_images(session, self.number, 1):
+                if not images_in(session, self.number, WAITING, 1):
                     finish(session, self.number, State.DONE)
         return bool(done)
 
@@ -132,7 +133,7 @@ class _Sitting:
         while self._is_wanted():
             started = time.perf_counter()
             with self.store.reading() as session:
-                rows = next_images(session, self.number, CHUNK)
+                rows = images_in(session, self.number, WAITING, CHUNK)
             if not rows:
                 break
             answers = self._answer(rows, self._inspector())

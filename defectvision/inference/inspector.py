@@ -117,9 +117,9 @@ class Inspector:
         """The bundle's default policy."""
         return self.loaded.bundle.policy
 
-    def inspect(self, data: bytes, name: str, thumbnail: bool = False) -> Inspection:
+    def inspect(self, data: bytes, name: str) -> Inspection:
         """Inspect one image file with all cores; raises ImageError where it cannot be decoded."""
-        return self._inspect(data, name, thumbnail, alone=True)
+        return self._inspect(data, name, thumbnail=False, alone=True)
 
     def inspect_many(
         self, files: Iterable[tuple[str, bytes]], thumbnails: bool = False

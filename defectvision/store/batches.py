@@ -159,12 +159,12 @@ def add_images(session: Session, number: int, images: Iterable[dict[str, Any]]) 
     return len(rows)
 
 
-def next_images(session: Session, number: int, most: int) -> list[InspectionRow]:
-    """Images of the batch that wait, in the order they were listed."""
+def images_in(session: Session, number: int, state: str, most: int = 1000) -> list[InspectionRow]:
+    """Images of the batch that are WAITING, DONE or FAILED, in the order they were listed."""
     return list(
         session.scalars(
             select(InspectionRow)
-            .where(InspectionRow.batch_id == number, InspectionRow.state == WAITING)
+            .where(InspectionRow.batch_id == number, InspectionRow.state == state)
             .order_by(InspectionRow.id)
             .limit(most)
         )

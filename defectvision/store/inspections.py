@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, aliased
 
 from defectvision.inference.bundle import Line
 from defectvision.inference.policy import Policy, Verdict
-from defectvision.store.batches import DONE, FAILED
+from defectvision.store.batches import DONE
 from defectvision.store.tables import BINS, InspectionRow, ReviewRow
 from defectvision.store.verdicts import (
     defect_score,
@@ -203,18 +203,6 @@ def every(
         yield from rows
         for row in rows:
             session.expunge(row)
-
-
-def failures(session: Session, batch: int, most: int = 1000) -> list[InspectionRow]:
-    """Files of the batch that could not be inspected, as listed."""
-    return list(
-        session.scalars(
-            select(InspectionRow)
-            .where(InspectionRow.batch_id == batch, InspectionRow.state == FAILED)
-            .order_by(InspectionRow.id)
-            .limit(most)
-        )
-    )
 
 
 def _ordered(

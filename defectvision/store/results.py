@@ -10,9 +10,9 @@ from sqlalchemy import select
 from defectvision.inference.bundle import Line, Origin
 from defectvision.inference.images import ImageError
 from defectvision.inference.policy import Policy
-from defectvision.store.batches import get_batch, read_stored_line
+from defectvision.store.batches import FAILED, get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
-from defectvision.store.inspections import Filter, Order, Summary, every, failures, page, summarize
+from defectvision.store.inspections import Filter, Order, Summary, every, page, summarize
 from defectvision.store.policies import newest, policy_of
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, InspectionRow
@@ -79,7 +79,7 @@ class Results:
     def errors(self) -> list[ImageError]:
         """Files that could not be inspected."""
         with self.store.reading() as session:
-            rows = failures(session, self.batch.id)
+            rows = images_in(session, self.batch.id, FAILED)
         return [ImageError(row.name, row.reason, row.remedy) for row in rows]
 
     def synthetic(self) -> frozenset[str]:

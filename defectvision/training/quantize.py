@@ -10,7 +10,6 @@ by folds has no test images; there the validation images speak alone, and the ca
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +37,6 @@ from defectvision.training.dataset import targets_of
 from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
 
-log = logging.getLogger(__name__)
 CALIBRATION_IMAGES = 128
 RANKING_IMAGES = 50
 MOST_RESTORED = 20  # layers that are put back into fp32 before it is given up
@@ -93,22 +91,20 @@ def quantize_bundle(
         quantized = _search(graph, loaded, train, val, candidate, allowed)
         in_fp32 = _convolutions_in_fp32(quantized)
         export.write_graph(quantized, candidate)
-        judges = test or val
-        before, after, correlation = _compare(loaded, candidate, judges)
+        before, after, correlation = _compare(loaded, candidate, test or val)
         verdicts = [side.judged()["verdict"].to_numpy() for side in (before, after)]
+        metrics = measured([after], split="test split, photo groups held out").metrics
         found = Quantized(
             images=UNSEEN if test else SEEN,
             before=_figures(before),
-            after=_figures(after),
+            after=_figures(after, metrics),
             evidence_correlation=correlation,
             verdicts_changed=float((verdicts[0] != verdicts[1]).mean()),
             in_fp32=in_fp32,
             allowed=allowed,
         )
         if found.kept:
-            named = "test split, photo groups held out"
-            metrics = measured([after], split=named).metrics if test else None
-            _install(loaded, candidate, found, metrics)
+            _install(loaded, candidate, found, metrics if test else None)
     return found
 
 
@@ -217,7 +213,7 @@ def _compare(
     """The answers of the bundle and of the candidate to the same images, and the mean correlation
     of their evidence maps."""
     line, bundle = loaded.line, loaded.bundle
-    catalog = labelled(images.catalog, line)
+    catalog = images.catalog
     sides = [Answers(catalog, line, bundle, bundle.policy) for _ in range(2)]
     models = [Inspector(loaded), Inspector(loaded, OpenVinoRuntime(candidate))]
     paths = [catalog.image_path(row) for row in range(len(catalog))]
@@ -258,8 +254,9 @@ def _truth(answers: Answers) -> np.ndarray:
     return targets_of(asked, answers.line)
 
 
-def _figures(answers: Answers) -> dict[str, float]:
-    values = measured([answers], split="").metrics.values
+def _figures(answers: Answers, metrics: Metrics | None = None) -> dict[str, float]:
+    """The guarded figures and the calibration error; `metrics` where they are measured already."""
+    values = (metrics or measured([answers], split="").metrics).values
     figures = {k: values[k].value for k in GUARDED if values.get(k) is not None}
     probabilities, truth = answers.probabilities, _truth(answers)
     if truth.ndim == 2:  # every class is a question of its own

@@ -11,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from defectvision.settings import ROOT, settings
 from defectvision.store import batches
-from defectvision.store.batches import ACTIVE, ENDED, Counts, State
+from defectvision.store.batches import ACTIVE, ENDED, FAILED, Counts, State, images_in
 from defectvision.store.database import Store
 from defectvision.store.files import Files, StoreError
 from defectvision.store.retention import ALL, DEFECTS, delete_batch
@@ -270,10 +270,8 @@ def store_size(store: Store) -> None:
 
 def failed_files(store: Store, number: int) -> None:
     """Files of a batch that could not be inspected, with reason and remedy."""
-    from defectvision.store.inspections import failures
-
     with store.reading() as session:
-        rows = failures(session, number)
+        rows = images_in(session, number, FAILED)
     if not rows:
         return
     with st.expander(f"{len(rows)} files were not inspected", icon=":material/broken_image:"):

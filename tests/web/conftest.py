@@ -83,7 +83,7 @@ def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
         while not _answers(f"{url}/_stcore/health"):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() - started < 60, log.read_text()
-            time.sleep(0.1)
+            time.sleep(0.02)
         yield Server(url, process.pid, weights, time.monotonic() - started)
     finally:
         process.terminate()
