@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ ALLOWED = 0.01  # share of defective parts accepted, and of good parts rejected
 WIDEST = (0.05, 0.95)
 
 
+MaskAim = Literal["detection", "mean_dice"]
 # From what a mask's threshold and the smallest region (px of the image) are chosen.
 MASK_LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 SMALLEST_REGIONS = (0, 16, 32, 64, 128, 256, 512)
@@ -65,14 +67,18 @@ def choose_mask_policy(
     policy: Policy,
     answers: Iterable[tuple[Inspection, NDArray[np.bool_]]],
     classes: tuple[str, ...],
+    aim: MaskAim = "detection",
 ) -> Policy:
     """`policy` with the mask threshold of every class, and the one smallest region, that the
     validation images suggest.
 
-    answers: each image's inspection, and its true masks (K, H, W) of `classes`. What is made
-    largest is, for every class, the mean Dice of the images that show it plus the share of the
-    others that stay empty: whether a defect is found counts as much as whether a good surface is
-    left alone, however rare the defect. A class that no image shows keeps 0.5.
+    answers: each image's inspection, and its true masks (K, H, W) of `classes`.
+    aim: what is made largest for every class.
+        detection  the mean Dice of the images that show it plus the share of the others that stay
+                   empty: whether a defect is found counts as much as whether a good surface is
+                   left alone, however rare the defect. A class that no image shows keeps 0.5;
+        mean_dice  the competition's mean Dice: every image counts the same, an empty one 1 where
+                   it stays empty, so that a rare class is drawn only where it is near certain.
     """
     shape = (len(classes), len(MASK_LEVELS), len(SMALLEST_REGIONS))
     dice, empty = np.zeros(shape), np.zeros(shape)
@@ -92,10 +98,15 @@ def choose_mask_policy(
                         dice[k, i, j] += 2 * hits[kept].sum() / (drawn + wanted)
                     else:
                         empty[k, i, j] += not kept.any()
-    told = shown > 0
-    worth = (
-        dice / np.maximum(shown, 1)[:, None, None] + empty / np.maximum(others, 1)[:, None, None]
-    )
+    if aim == "mean_dice":
+        told = shown + others > 0
+        worth = (dice + empty) / np.maximum(shown + others, 1)[:, None, None]
+    else:
+        told = shown > 0
+        worth = (
+            dice / np.maximum(shown, 1)[:, None, None]
+            + empty / np.maximum(others, 1)[:, None, None]
+        )
     size = int(worth[told].max(1).sum(0).argmax())  # the first of equals: the smallest
     # Of equals the threshold nearest to 0.5: a class that is never drawn is not drawn more easily.
     near = -np.abs(np.array(MASK_LEVELS) - HALF)

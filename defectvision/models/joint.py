@@ -4,6 +4,8 @@ decoder (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
 
 from __future__ import annotations
 
+from typing import get_args
+
 import timm
 from torch import Tensor, cat, nn
 from torch.nn import functional
@@ -12,9 +14,11 @@ from defectvision.models.classifier import FeatureGrid, evidence_head, read_evid
 from defectvision.models.prediction import (
     Pooling,
     SegmentingPrediction,
+    Weighing,
     check_mask_classes,
     mask_convolution,
     pad_to_multiple,
+    weigh_by_label,
 )
 
 STRIDE = 32
@@ -83,6 +87,8 @@ class JointModel(nn.Module):
     mask_classes: numbers of the classes that have masks, in the order of the masks; all if None.
     mask_stride: 2 or 4, px of the input per px of the masks.
     pooling: of the evidence, see `weigh_places`.
+    weighing: how the finished model (in `eval` mode) weighs a mask by its class's probability in
+        the picture, see `weigh_by_label`.
     """
 
     def __init__(
@@ -94,12 +100,16 @@ class JointModel(nn.Module):
         drop_path: float = 0.0,
         mask_classes: tuple[int, ...] | None = None,
         mask_stride: int = 2,
+        weighing: Weighing = "none",
     ):
         super().__init__()
         if mask_stride not in (2, 4):
             raise ValueError(f"mask_stride {mask_stride}: must be 2 or 4")
+        if weighing not in get_args(Weighing):
+            raise ValueError(f"weighing '{weighing}': must be {', '.join(get_args(Weighing))}")
         self.mask_classes = check_mask_classes(mask_classes, classes)
         self.mask_stride = mask_stride
+        self.weighing = weighing
         self.backbone_name = backbone
         self.backbone = timm.create_model(
             backbone,
@@ -133,5 +143,7 @@ class JointModel(nn.Module):
         grid = self.grid((strongest, features[-2], features[-1]))
         logits, evidence = read_evidence(grid, self.head, self.pooling)
         masks = masks[:, :, :height, :width]
+        if not self.training:
+            masks = weigh_by_label(masks, logits, self.mask_classes, self.weighing)
         embedding = grid[:, -self.grid.deepest :].mean((2, 3))
         return SegmentingPrediction(logits, evidence, embedding, masks)

@@ -33,7 +33,7 @@ from defectvision.training.objective import Objective, distil
 from defectvision.training.precision import choose_precision, keep_slow_gradients_fp32
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import track_epoch
-from defectvision.training.recipe import Recipe, load_recipe
+from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 300
@@ -74,7 +74,9 @@ def build(recipe: Recipe, line: Line) -> nn.Module:
     if recipe.drop_path:
         options["drop_path"] = recipe.drop_path
     if recipe.masks:
-        options["mask_classes"] = mask_numbers(line)
+        options["mask_classes"] = tuple(
+            line.class_names.index(name) for name in masked_classes(recipe, line)
+        )
     return create_model(
         recipe.architecture, len(line.classes), recipe.preprocessing.channels, **options
     )
@@ -93,14 +95,21 @@ def rated(model: nn.Module, recipe: Recipe) -> list[dict]:
     ]
 
 
-def mask_numbers(line: Line) -> tuple[int, ...]:
-    """The line's classes that have masks: its defects."""
-    return tuple(i for i, c in enumerate(line.classes) if c.kind == "defect")
-
-
 def masked_classes(recipe: Recipe, line: Line) -> tuple[str, ...]:
-    """The names of the classes whose masks the recipe learns."""
-    return tuple(line.class_names[i] for i in mask_numbers(line)) if recipe.masks else ()
+    """The names of the classes whose masks the recipe learns, in the line's order.
+
+    Raises RecipeError for a name that is no defect of the line.
+    """
+    if not recipe.masks:
+        return ()
+    defects = tuple(c.name for c in line.classes if c.kind == "defect")
+    chosen = recipe.masks.classes or defects
+    if unknown := sorted(set(chosen) - set(defects)):
+        raise RecipeError(
+            f"masks.classes: '{unknown[0]}' is no defect of line '{line.name}', which has: "
+            f"{', '.join(defects)}"
+        )
+    return tuple(name for name in defects if name in chosen)
 
 
 def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:

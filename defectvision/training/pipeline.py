@@ -27,7 +27,7 @@ from defectvision.evaluation.evaluate import (
     labelled,
     measured,
 )
-from defectvision.evaluation.operating_point import choose_mask_policy, choose_policy
+from defectvision.evaluation.operating_point import MaskAim, choose_mask_policy, choose_policy
 from defectvision.inference.bundle import Bundle, DefectClass, Line, Metrics, load_bundle, read_line
 from defectvision.inference.inspector import Inspector
 from defectvision.training import export
@@ -61,6 +61,7 @@ def train_line(
     split. Raises CatalogError where the images cannot be learned from.
     """
     line = line_for(images.catalog, weights / line_name, bundle_name)
+    masked_classes(recipe, line)  # refuses a wrong name before anything is written
     images = replace(images, catalog=labelled(images.catalog, line))
     if recipe.masks and not images.has_masks:
         raise CatalogError(
@@ -82,7 +83,7 @@ def train_line(
     _write(fresh, file, recipe, line, bundle_name, learned)
     _publish(fresh, weights / line_name, line, bundle_name)
     if recipe.masks:
-        _tune_masks(weights, line_name, bundle_name, learned.subset("val"))
+        _tune_masks(weights, line_name, bundle_name, learned.subset("val"), recipe.masks.aim)
     if answers:
         asked = (
             f"{len(answers)}-fold cross-validation, each image by a model of this recipe "
@@ -124,7 +125,7 @@ def _ask_fold(
     _write(weights / line.name / f"{name}.new", file, recipe, line, name, learned)
     _publish(weights / line.name / f"{name}.new", weights / line.name, line, name)
     if recipe.masks:
-        _tune_masks(weights, line.name, name, learned.subset("val"))
+        _tune_masks(weights, line.name, name, learned.subset("val"), recipe.masks.aim)
     return ask(Inspector(load_bundle(weights, line.name, name)), fold.subset("test"))
 
 
@@ -247,7 +248,7 @@ def _write(
     )
 
 
-def _tune_masks(weights: Path, line: str, name: str, val: ImageSet) -> None:
+def _tune_masks(weights: Path, line: str, name: str, val: ImageSet, aim: MaskAim) -> None:
     """Give the bundle's policy the mask thresholds and the smallest region that the served masks
     of `val` suggest."""
     loaded = load_bundle(weights, line, name)
@@ -259,7 +260,7 @@ def _tune_masks(weights: Path, line: str, name: str, val: ImageSet) -> None:
         for row, inspection in enumerate(found)
         if (truth := val.class_masks(row, inspection.image_size, classes)) is not None
     )
-    policy = choose_mask_policy(loaded.bundle.policy, answers, classes)
+    policy = choose_mask_policy(loaded.bundle.policy, answers, classes, aim)
     bundle = loaded.bundle.model_copy(update={"policy": policy})
     export.write_json(loaded.folder / "bundle.json", bundle.model_dump(mode="json"))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from defectvision.evaluation.operating_point import MaskAim
 from defectvision.inference.preprocessing import Preprocessing
 
 
@@ -70,13 +71,17 @@ class Imbalance(_Part):
 class Masks(_Part):
     """How masks are learned.
 
+    classes: which ones, where the masks of a set cover only some of its defects; all if None;
     losses: name of a loss in training/losses.py and its weight; class_weights: how the pixels of
-    each class count, by their number; weight: of all of it against the loss of the label.
+    each class count, by their number; weight: of all of it against the loss of the label;
+    aim: what the thresholds and the smallest region are chosen for, see `choose_mask_policy`.
     """
 
+    classes: tuple[str, ...] | None = Field(None, min_length=1)
     losses: dict[str, float] = Field({"bce_dice": 1.0}, min_length=1)
     class_weights: Literal["none", "inverse", "effective"] = "none"
     weight: float = Field(1.0, gt=0)
+    aim: MaskAim = "detection"
 
     @field_validator("losses")
     @classmethod

@@ -213,3 +213,17 @@ def test_thresholds_and_smallest_region_come_from_what_validation_shows(strip) -
     assert 0.45 < policy.mask_thresholds["1"] <= 0.75
     assert policy.mask_thresholds["3"] == 0.5
     assert policy.smallest_region_px == 64
+
+
+def test_a_rare_class_is_drawn_by_what_the_policy_is_chosen_for(strip) -> None:
+    """One strip shows the class at 0.55, three clean ones look the same: to find it is worth one
+    in one there, and costs three in four of the competition's score."""
+    looks = np.zeros((256, 1600), np.float32)
+    looks[50:90, 100:200] = 0.55
+    clean = np.zeros((1, 256, 1600), bool)
+    found = on_grid(strip, {"1": looks})
+    empty = on_grid(strip, {"1": 0 * looks})
+    answers = [(found, looks[None] > 0), *[(found, clean)] * 3, *[(empty, clean)] * 6]
+    drawn = choose_mask_policy(HALF, answers, ("1",), "detection").mask_thresholds["1"]
+    held = choose_mask_policy(HALF, answers, ("1",), "mean_dice").mask_thresholds["1"]
+    assert drawn <= 0.55 < held

@@ -46,7 +46,7 @@ def test_masks_are_the_size_of_the_image_and_start_rare(activation, size):
     with torch.inference_mode():
         answer = model(torch.randn(1, 1, *size))
     assert answer.masks.shape == (1, 3, *size)
-    assert answer.masks.sigmoid().mean().item() == pytest.approx(0.01, abs=0.004)
+    assert answer.masks.sigmoid().mean().item() == pytest.approx(0.1, abs=0.05)
     assert answer.evidence.shape[2:] == (-(-size[0] // 16), -(-size[1] // 16))
 
 

@@ -20,7 +20,7 @@ from defectvision.training.dataset import (
     without_contradictions,
 )
 from defectvision.training.examples import Marked
-from defectvision.training.loop import build
+from defectvision.training.loop import build, masked_classes
 from defectvision.training.recipe import (
     Augmentation,
     Imbalance,
@@ -35,16 +35,33 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_recipes_are_valid_and_name_a_known_architecture(file):
     recipe = load_recipe(file)
-    line = Line(
+    masked = (recipe.masks and recipe.masks.classes) or ()
+    line = _line("a", "b", *masked)
+    assert sum(p.numel() for p in build(recipe, line).parameters()) > 3e5
+    assert find_recipe(file.stem, RECIPES) == file
+
+
+def _line(*defects):
+    return Line(
         name="x",
         title="X",
         classes=tuple(
-            DefectClass(name=n, title=n, kind="defect", colour="#000000") for n in ("a", "b")
+            DefectClass(name=n, title=n, kind="defect", colour="#000000") for n in defects
         ),
         default_bundle="x",
     )
-    assert sum(p.numel() for p in build(recipe, line).parameters()) > 3e5
-    assert find_recipe(file.stem, RECIPES) == file
+
+
+def test_masks_are_learned_of_the_classes_that_a_recipe_names(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    text = "architecture: fcn\npreprocessing: {height: 32, width: 32, fit: stretch}\n"
+    file.write_text(text + "masks: {classes: [c, a]}\n")
+    recipe, line = load_recipe(file), _line("a", "b", "c")
+    assert masked_classes(recipe, line) == ("a", "c")
+    with torch.inference_mode():
+        assert build(recipe, line).eval()(torch.zeros(1, 1, 32, 32)).masks.shape[1] == 2
+    with pytest.raises(RecipeError, match="'c' is no defect of line 'x', which has: a, b"):
+        build(recipe, _line("a", "b"))
 
 
 @pytest.mark.parametrize("pretrained", ["none", "auto"])
