@@ -21,7 +21,7 @@ WIDEST = (0.05, 0.95)
 
 MaskAim = Literal["detection", "mean_dice"]
 # From what a mask's threshold and the smallest region (px of the image) are chosen.
-MASK_LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+MASK_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 SMALLEST_REGIONS = (0, 16, 32, 64, 128, 256, 512)
 
 

@@ -116,8 +116,8 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
     """Train on the set's `train` split and follow its `val` split; resumes what `run` holds.
 
     Writes `run/metrics.jsonl` (one object an epoch), checkpoints, and at the end
-    `run/weights.safetensors`: the weights, averaged where the recipe says so, of the epoch that
-    fits `val` best. Its path is returned; a run that has it is finished.
+    `run/weights.safetensors`: the weights, averaged where the recipe says so, of the epoch that it
+    keeps. Its path is returned; a run that has it is finished.
     """
     last = run / "weights.safetensors"
     if last.is_file():
@@ -244,12 +244,12 @@ def train(recipe: Recipe, images: ImageSet, line: Line, run: Path) -> Path:
                 lines = "".join(json.dumps(r) + "\n" for r in position.history)
                 (run / "metrics.jsonl").write_text(lines, encoding="utf-8")
             track_epoch(accelerator, row, chosen, val_set)
-            kept = _best_epoch(position.history)
+            kept = _kept_epoch(position.history, recipe)
             if accelerator.is_main_process and row["epoch"] == kept:
                 _write_weights(chosen, run / f"epoch-{kept}.safetensors")
             _save(accelerator, checkpoint)
     if accelerator.is_main_process:
-        kept = run / f"epoch-{_best_epoch(position.history)}.safetensors"
+        kept = run / f"epoch-{_kept_epoch(position.history, recipe)}.safetensors"
         log.info("kept the weights of %s", kept.stem)
         kept.replace(last)
         for passed in run.glob("epoch-*.safetensors"):
@@ -329,8 +329,11 @@ def _window(images: Tensor) -> Tensor:
     return images[:, :, y : y + height, x : x + width]
 
 
-def _best_epoch(history: list[dict]) -> int:
-    """The epoch with the lowest loss on `val`; the first of equals."""
+def _kept_epoch(history: list[dict], recipe: Recipe) -> int:
+    """Of the epochs so far the last, or the one with the lowest loss on `val`, the first of
+    equals."""
+    if recipe.keep == "last":
+        return history[-1]["epoch"]
     losses = [math.inf if math.isnan(row["val_loss"]) else row["val_loss"] for row in history]
     return history[losses.index(min(losses))]["epoch"]
 

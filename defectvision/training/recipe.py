@@ -154,6 +154,11 @@ class Recipe(_Part):
     gradient_clip: float = Field(0.0, ge=0, description="largest norm; 0 does not clip")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps none")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="whose weights: of the epoch that fits `val` best, or of the last one where "
+        "`val` is too small to tell them apart",
+    )
     small_until: float = Field(0.0, ge=0, le=1, description="share of the steps at half the side")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     tracking: Literal["tensorboard", "wandb", "none"] = "tensorboard"

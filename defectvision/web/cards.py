@@ -12,6 +12,7 @@ from defectvision.inference.bundle import Line, LoadedBundle
 from defectvision.inference.heatmap import EXACT as EXACT
 from defectvision.inference.inspector import Inspection
 from defectvision.inference.policy import FOREIGN, Policy, Verdict
+from defectvision.web.mask_layers import unmasked
 
 SYNTHETIC_MARK = "Synthetic sample"
 NO_DEFECT = "No defect"  # what a part without any label is called
@@ -155,13 +156,23 @@ def empty_state(line: Line, loaded: LoadedBundle, failed: bool) -> None:
         st.markdown("None of the files could be inspected; each says why beside the upload.")
     st.markdown(
         "Drop images or a zip file into **Images or zip files** on the left. Each image gets its "
-        "label, its scores and a heatmap of what the model saw"
-        f"{', with its defects outlined and measured' if loaded.bundle.mask_classes else ''}; the "
-        "policy on the left turns the scores into verdicts."
+        f"label, its scores and a heatmap of what the model saw{_outlined(loaded)}; the policy on "
+        "the left turns the scores into verdicts."
         if line.can_accept
         else "Drop images or a zip file into **Images or zip files** on the left. Each image gets "
-        "the name of the defect it shows, and a heatmap of what the model saw."
+        f"the name of the defect it shows, and a heatmap of what the model saw{_outlined(loaded)}."
     )
     st.caption("Classes of this line")
     st.html(colour_swatches(line))
     st.caption(f"Bundle {loaded.bundle.name}, version {loaded.version}")
+
+
+def _outlined(loaded: LoadedBundle) -> str:
+    """What the empty page says of the masks that the bundle draws."""
+    masked = loaded.bundle.mask_classes
+    if not masked:
+        return ""
+    if not unmasked(loaded.line, masked):
+        return ", with its defects outlined and measured"
+    drawn = ", ".join(c.title for c in loaded.line.classes if c.name in masked)
+    return f", with these outlined and measured: {drawn}"

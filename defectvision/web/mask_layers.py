@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.inference.bundle import Line
 from defectvision.inference.inspector import Inspection
 from defectvision.inference.masks import Areas, class_areas
 from defectvision.inference.policy import Policy
@@ -17,9 +19,15 @@ MOST_REGIONS = 200  # that can be chosen one by one; the smaller ones are drawn 
 EXACT_SIDE = 2048  # px of the longer side up to which outlines follow the edges of single px
 
 
+def unmasked(line: Line, mask_classes: Sequence[str]) -> list[str]:
+    """Titles of the line's defects of which a bundle with `mask_classes` draws no mask."""
+    return [c.title for c in line.classes if c.kind == "defect" and c.name not in mask_classes]
+
+
 def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
-    """What the browser draws of the masks under a policy: the classes with a mask, the regions,
-    the largest first, and per class one outline of all that are not among the MOST_REGIONS."""
+    """What the browser draws of the masks under a policy: the classes with a mask, the defects
+    without one, the regions, the largest first, and per class one outline of all that are not among
+    the MOST_REGIONS."""
     found: list[tuple[Region, str]] = []
     for name in inspection.mask_classes:
         cut = class_areas(inspection, name, policy)
@@ -41,6 +49,7 @@ def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
             {"name": n, "title": about[n].title, "colour": about[n].colour, "count": counts[i]}
             for n, i in place.items()
         ],
+        "without": unmasked(inspection.line, inspection.mask_classes),
         "regions": [
             {
                 "class": place[region.class_name],

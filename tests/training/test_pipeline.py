@@ -143,8 +143,10 @@ def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
     assert len(after.splitlines()) == 2
 
 
-def test_the_epoch_that_fits_val_best_is_kept(samples, tmp_path, monkeypatch):
-    """Later epochs may fit the training images better and all others worse."""
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 1), ("last", 2)])
+def test_the_epoch_that_a_recipe_keeps(samples, tmp_path, monkeypatch, keep, epoch):
+    """Later epochs may fit the training images better and all others worse; `val` may also be too
+    small to tell."""
     real, losses, weights = loop.predict, iter([2.0, 1.0, 3.0]), []
 
     def told(model, *arguments):
@@ -152,7 +154,7 @@ def test_the_epoch_that_fits_val_best_is_kept(samples, tmp_path, monkeypatch):
         return replace(real(model, *arguments), loss=next(losses))
 
     file = tmp_path / "given.yaml"
-    file.write_text(RECIPE.format(pooling="mean", epochs=3))
+    file.write_text(RECIPE.format(pooling="mean", epochs=3) + f"keep: {keep}\n")
     recipe = load_recipe(file)
     images = open_set(samples)
     images = replace(images, catalog=prepare_split(images.catalog, recipe))
@@ -160,8 +162,9 @@ def test_the_epoch_that_fits_val_best_is_kept(samples, tmp_path, monkeypatch):
     line = line_for(images.catalog, tmp_path / "casting", "tiny")
     kept = load_file(loop.train(recipe, images, line, tmp_path / "run"))
     assert len(weights) == 3
-    assert all(torch.equal(kept[k], v) for k, v in weights[1].items())
-    assert not all(torch.equal(kept[k], v) for k, v in weights[2].items())
+    for number, seen in enumerate(weights):
+        same = all(torch.equal(kept[k], v) for k, v in seen.items())
+        assert same == (number == epoch)
 
 
 def test_training_again_keeps_the_line_and_refuses_other_classes(samples, trained, tmp_path):

@@ -185,4 +185,5 @@ def test_several_labels_or_none(strip: Dashboard) -> None:
     strip.opened("clean.png")
     strip.shows("No defect", accept=1, reject=1)
     expect(strip.page.locator(".no-region")).to_be_visible()
+    expect(strip.page.locator(".no-mask")).to_be_hidden()
     strip.lists({"strip.png": "reject", "clean.png": "accept"})

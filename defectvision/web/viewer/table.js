@@ -76,6 +76,9 @@ class Table {
     this.find(".region-count").textContent = `${total}${said ? ` (${said})` : ""}`;
     this.find(".no-region").hidden = total > 0;
     this.find(".rows").hidden = total === 0;
+    const without = link.masks.without.join(", ");
+    this.find(".no-mask").textContent = `This model draws no regions of: ${without}.`;
+    this.find(".no-mask").hidden = !without;
     this.mark();
   }
 
