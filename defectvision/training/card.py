@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from defectvision.data.catalog import label_names
 from defectvision.inference.bundle import Bundle, Measure, Metrics
 
 NAMES = {
@@ -77,7 +78,8 @@ def _counts(images: dict[str, int]) -> str:
     rows = ["| split | class | images |", "| --- | --- | ---: |"]
     for key, count in images.items():
         split, label = key.split("/", 1)
-        rows.append(f"| {split} | {label} | {count} |")
+        classes = ", ".join(label_names(label)) or "no defect"
+        rows.append(f"| {split} | {classes} | {count} |")
     return "\n".join(rows)
 
 

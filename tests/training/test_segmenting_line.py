@@ -123,6 +123,8 @@ def test_few_strips_are_cross_validated(strip):
     assert sorted(p.name for p in run.glob("fold-*")) == ["fold-0", "fold-1", "fold-2"]
     card = (loaded.folder / "README.md").read_text()
     assert card.index("Few-shot") < card.index("## Trained on")
+    assert "| train | no defect | " in card
+    assert "| 1, 2 | 1 |" in card  # the separator of labels would end a table's cell
 
 
 def test_a_recipe_of_masks_refuses_a_set_without(tmp_path):
