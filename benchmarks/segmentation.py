@@ -66,6 +66,8 @@ def main() -> None:
             print(data.name, name, json.dumps(results[data.name, name]), flush=True)
     text = "\n\n".join(_table(data.name, asked, results) for data in asked.data)
     print(text)
+    if asked.only != ARCHITECTURES:
+        return
     document = ROOT / "docs" / "segmentation.md"
     head = document.read_text(encoding="utf-8").split(MARK)[0] if document.is_file() else ""
     document.write_text(f"{head}{MARK}\n\n{text}\n", encoding="utf-8")

@@ -44,7 +44,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         f"Architecture `{bundle.architecture}`; classes {', '.join(bundle.classes)}. Input "
         f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}`, lighting "
         f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
-        + (f"Masks of {', '.join(bundle.mask_classes)}. " if bundle.mask_classes else "")
+        + _masks(bundle)
         + PRECISIONS[bundle.precision],
         *([recipe["caution"]] if recipe.get("caution") else []),
         "## Trained on",
@@ -66,6 +66,14 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "leave them out.",
     ]
     (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _masks(bundle: Bundle) -> str:
+    if not bundle.mask_classes:
+        return ""
+    plain = bundle.options.get("weighing", "none") == "none"
+    how = "" if plain else ", each weighed by the probability of its class in the picture"
+    return f"Masks of {', '.join(bundle.mask_classes)}{how}. "
 
 
 def _sources(sources: list[dict]) -> str:

@@ -21,6 +21,7 @@ from defectvision.training.recipe import Recipe, load_recipe
 TILE = """
 architecture: joint_efficientnet_lite0
 pooling: strongest
+options: {weighing: softmax}
 pretrained: auto
 preprocessing: {height: 96, width: 96, fit: letterbox}
 split: {train: 0.5, val: 0.25, test: 0.25}
@@ -86,7 +87,9 @@ def test_masks_are_learned_served_and_measured(tile):
     rows = [json.loads(row) for row in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert list((run / "tracking").glob("events*")), "no TensorBoard events"
-    assert "| IoU, class crack |" in (weights / "magnetic-tile/tiny/README.md").read_text()
+    card = (weights / "magnetic-tile/tiny/README.md").read_text()
+    assert "| IoU, class crack |" in card
+    assert "each weighed by the probability of its class in the picture" in card
 
 
 def test_served_masks_equal_torch(tile):
