@@ -22,10 +22,11 @@ from threading import Event
 
 from defectvision.batch.runner import work_on
 from defectvision.batch.start import Wanted, start_batch
-from defectvision.inference.bundle import load_bundle
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import load_inspector
-from defectvision.inference.policy import Policy, Verdict
 from defectvision.inference.sources import images_below
+from defectvision.limits import Limits
 from defectvision.settings import Settings
 from defectvision.store.batches import count_images
 from defectvision.store.database import open_store
@@ -53,7 +54,7 @@ def main() -> None:
 def _throughput(folder: Path, asked: argparse.Namespace) -> None:
     weights = Settings().weights
     files = images_below(asked.data)
-    inspector = load_inspector(weights, asked.line)
+    inspector = load_inspector(weights, asked.line, None, Limits())
     rates: dict[str, list[float]] = {"inspector alone": [], "worker with the store": []}
     for turn in range(TURNS):
         lot = folder / f"lot-{turn}"
@@ -75,7 +76,7 @@ def _throughput(folder: Path, asked: argparse.Namespace) -> None:
         loaded = load_bundle(weights, asked.line)
         number = start_batch(store, loaded, Wanted(path=lot), None, "benchmark").id
         started = time.perf_counter()
-        work_on(store, weights, number, Event())
+        work_on(store, weights, Limits(), number, Event())
         rates["worker with the store"].append(asked.images / (time.perf_counter() - started))
         with store.reading() as session:
             counts = count_images(session, number)

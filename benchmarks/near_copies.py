@@ -25,6 +25,7 @@ import pandas as pd
 
 from defectvision.audit.study import study
 from defectvision.data.image_set import open_set
+from defectvision.limits import PIXELS
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--mixed", type=int, default=12, help="mixed groups to list")
     asked = parser.parse_args()
-    known = open_set(asked.data)
+    known = open_set(asked.data, PIXELS)
     truth = known.catalog.table["photo_group"].tolist()
     hidden = replace(
         known,
@@ -43,7 +44,7 @@ def main() -> None:
         seconds = []
         for _ in range(2):
             started = time.perf_counter()
-            found = study(asked.data, Path(cache), workers=asked.workers, image_set=hidden)
+            found = study(asked.data, Path(cache), PIXELS, workers=asked.workers, image_set=hidden)
             seconds.append(time.perf_counter() - started)
     same = {p for rows in _members(truth).values() for p in combinations(rows, 2)}
     reported = {p for group in found.groups for p in combinations(sorted(group.images), 2)}

@@ -25,17 +25,20 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from defectvision.audit.study import study
+from defectvision.bundle.line import Line
+from defectvision.bundle.schema import Measure
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.evaluate import labelled
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
-from defectvision.inference.bundle import Line, Measure
 from defectvision.inference.runtime import load_runtime
+from defectvision.limits import PIXELS
 from defectvision.models import create_model
 from defectvision.settings import Settings
 from defectvision.training.dataset import PlacedImages
 from defectvision.training.export import write_onnx
 from defectvision.training.loop import build, masked_classes, train
-from defectvision.training.pipeline import line_for, prepare_split
+from defectvision.training.new_line import line_for
+from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
 
 ARCHITECTURES = (
@@ -78,7 +81,7 @@ MARK = "<!-- written by benchmarks/segmentation.py -->"
 
 def _open(data: Path) -> tuple[ImageSet, Line]:
     """The images of a set whose defects are marked, and the good ones."""
-    found = study(data, Settings().cache)
+    found = study(data, Settings().cache, PIXELS)
     images = replace(found.image_set, catalog=found.grouped)
     table = images.catalog.table
     marked = table[table["mask"] != ""]

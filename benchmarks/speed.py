@@ -36,14 +36,18 @@ import onnxruntime
 import openvino
 import torch
 
-from defectvision.data.synthetic import draw
-from defectvision.evaluation.gradcam import GradientExplainer, load_model
-from defectvision.inference.bundle import LoadedBundle, load_bundle
+from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.data.synthetic.samples import draw
 from defectvision.inference.images import decode_image
-from defectvision.inference.inspector import Inspection, Inspector
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import cores
 from defectvision.inference.sources import images_below
+from defectvision.limits import PIXELS
+from defectvision.models.gradcam import GradientExplainer
+from defectvision.models.trained import load_model
 from defectvision.settings import Settings
 from defectvision.training.export import to_graph
 
@@ -75,7 +79,9 @@ def _files(folder: Path, asked: argparse.Namespace) -> list[Path]:
     if asked.data:
         found = images_below(asked.data)
         step = max(1, len(found) // asked.images)
-        pictures = (decode_image(f.read_bytes(), f.name) for f in found[::step][: asked.images])
+        pictures = (
+            decode_image(f.read_bytes(), f.name, PIXELS) for f in found[::step][: asked.images]
+        )
     else:
         size = {"casting": 300, "neu-surface": 200}.get(asked.line, 400)
         labels = {"casting": ("ok", "def"), "neu-surface": ("crazing", "patches")}
@@ -93,7 +99,7 @@ def _files(folder: Path, asked: argparse.Namespace) -> list[Path]:
 
 
 def _conditions(loaded: LoadedBundle, files: list[Path]) -> None:
-    how, shape = loaded.bundle.preprocessing, decode_image(files[0].read_bytes(), "").shape
+    how, shape = loaded.bundle.preprocessing, decode_image(files[0].read_bytes(), "", PIXELS).shape
     print(
         f"{loaded.bundle.line}/{loaded.bundle.name} ({loaded.bundle.precision}), input "
         f"{how.height}x{how.width}, {len(files)} JPEG files such as {shape[0]}x{shape[1]}; "
@@ -113,7 +119,7 @@ def _processor() -> str:
 
 
 def _compare(loaded: LoadedBundle, files: list[Path], turns: int) -> None:
-    inspector = Inspector(loaded)
+    inspector = Inspector(loaded, PIXELS)
     model = load_model(loaded)
     tensors = [_tensor(loaded, f) for f in files]
     torch.set_num_threads(cores())
@@ -156,7 +162,7 @@ def _compare(loaded: LoadedBundle, files: list[Path], turns: int) -> None:
 
 
 def _tensor(loaded: LoadedBundle, file: Path) -> np.ndarray:
-    image = decode_image(file.read_bytes(), file.name)
+    image = decode_image(file.read_bytes(), file.name, PIXELS)
     return prepare(image, loaded.bundle.preprocessing)[0]
 
 
@@ -242,7 +248,7 @@ def _table(title: str, took: dict[str, list[float]]) -> None:
 
 def _sessions(loaded: LoadedBundle, files: list[Path]) -> None:
     """Threads that each inspect all files one by one, as people at pages do."""
-    inspector = Inspector(loaded)
+    inspector = Inspector(loaded, PIXELS)
     data = [f.read_bytes() for f in files]
     wanted = [inspector.inspect(d, "image") for d in data]
     print("| sessions | images/s | p50 ms | p95 ms | answers that differ |")
@@ -280,7 +286,7 @@ def _sessions(loaded: LoadedBundle, files: list[Path]) -> None:
 
 def _memory(loaded: LoadedBundle, files: list[Path], lot: int) -> None:
     """Resident memory after 500 images and after all."""
-    inspector = Inspector(loaded)
+    inspector = Inspector(loaded, PIXELS)
     started, early = time.perf_counter(), 0.0
     for done, _ in enumerate(inspector.inspect_many(_read(list(islice(cycle(files), lot)))), 1):
         if done == min(500, lot):

@@ -37,15 +37,16 @@ from starlette._utils import get_route_path
 from defectvision import __version__
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import Wanted, start_batch
-from defectvision.inference.bundle import BundleError, list_lines, load_bundle_once
+from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import BundleError, list_lines, load_bundle_once
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import load_inspector
-from defectvision.inference.policy import SEPARATOR, Policy, Verdict
 from defectvision.settings import settings
 from defectvision.store import batches, reviews
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
-from defectvision.store.files import StoreError
+from defectvision.store.errors import StoreError
 from defectvision.store.inspections import Filter, Order
 from defectvision.store.policies import newest, policy_of
 from defectvision.store.results import Results
@@ -337,7 +338,7 @@ def inspect(
 ) -> Judgement:
     """Inspect one image under the policy in force; nothing of it is kept."""
     try:
-        inspector = load_inspector(settings().weights, line, bundle)
+        inspector = load_inspector(settings().weights, line, bundle, settings().limits)
         found = inspector.inspect(file.file.read(), file.filename or "image")
     except BundleError as error:
         raise _refused(404, str(error)) from error

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from defectvision.limits import MODEL_BYTES, PIXELS, Limits
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -25,10 +27,12 @@ class Settings(BaseSettings):
     )
     port: int = Field(8501, ge=1, le=65535, description="Port the dashboard listens on.")
     max_megapixels: float = Field(
-        64.0, gt=0, description="Largest image that is inspected, in millions of pixels."
+        PIXELS / 1e6, gt=0, description="Largest image that is inspected, in millions of pixels."
     )
     model_memory_mb: int = Field(
-        1000, gt=0, description="Memory for loaded models, in MB; the longest unused are let go."
+        MODEL_BYTES // 1_000_000,
+        gt=0,
+        description="Memory for loaded models, in MB; the longest unused are let go.",
     )
     data_sets: dict[str, Path] = Field(
         {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
@@ -61,6 +65,11 @@ class Settings(BaseSettings):
     max_upload_mb: int = Field(
         200, gt=0, description="Largest single file that can be uploaded, in MB."
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding and loaded models may take in this process."""
+        return Limits(int(self.max_megapixels * 1e6), self.model_memory_mb * 1_000_000)
 
 
 @lru_cache(maxsize=1)

@@ -5,8 +5,8 @@ import streamlit as st
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import Wanted, start_batch
 from defectvision.settings import settings
-from defectvision.store.files import StoreError
-from defectvision.web.batch_panel import (
+from defectvision.store.errors import StoreError
+from defectvision.web.batch.panel import (
     batch_list,
     failed_files,
     follow,
@@ -15,8 +15,8 @@ from defectvision.web.batch_panel import (
     store_size,
 )
 from defectvision.web.cards import plain
-from defectvision.web.policy_controls import choose_bundle, choose_line
-from defectvision.web.stored import the_store, who
+from defectvision.web.policy.controls import choose_bundle, choose_line
+from defectvision.web.session_store import the_store, who
 
 notices = st.container()
 store = the_store(notices)

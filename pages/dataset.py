@@ -2,16 +2,16 @@
 
 import streamlit as st
 
-from defectvision.report.dataset_report import dataset_html
-from defectvision.web import dataset_panels as panels
-from defectvision.web.dataset_opening import open_controls
-from defectvision.web.dataset_sections import (
+from defectvision.report.dataset.html import dataset_html
+from defectvision.report.dataset.sections import (
     balance_blocks,
     defect_blocks,
     group_blocks,
     picture_blocks,
     shortcut_blocks,
 )
+from defectvision.web.dataset import panels
+from defectvision.web.dataset.opening import open_controls
 
 with st.sidebar:
     study = open_controls()

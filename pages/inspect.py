@@ -2,25 +2,27 @@
 
 import streamlit as st
 
-from defectvision.inference.bundle import BundleError, Origin
+from defectvision.bundle.reader import BundleError
+from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.report.export import regions_csv, result_json, results_csv
 from defectvision.report.picture import annotated_png
+from defectvision.settings import settings
 from defectvision.web import cards
 from defectvision.web.charts import score_strip
-from defectvision.web.explain import chosen_heatmap
-from defectvision.web.intake import inspect_pending, intake
-from defectvision.web.policy_controls import choose_bundle, choose_line, policy_controls
-from defectvision.web.result_panel import (
+from defectvision.web.inspect.explanation import chosen_heatmap
+from defectvision.web.inspect.intake import inspect_pending, intake
+from defectvision.web.inspect.result_panel import (
     explanation_controls,
     steps,
     upload_errors,
     verdict_card,
 )
-from defectvision.web.results_table import results_table, tiles
+from defectvision.web.inspect.table import results_table, tiles
+from defectvision.web.policy.controls import choose_bundle, choose_line, policy_controls
+from defectvision.web.session_store import read_saved_policy, the_store
 from defectvision.web.state import current, file_stem
-from defectvision.web.stored import read_saved_policy, the_store
-from defectvision.web.viewer import is_wide, picture_viewer, regions_table
+from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -70,7 +72,7 @@ if opened is not None and opened.inspection is not None:
             return result_json(found, policy, loaded, opened.entry.synthetic)
 
         def as_picture() -> bytes:
-            image = decode_image(data, opened.entry.name)
+            image = decode_image(data, opened.entry.name, settings().limits.pixels)
             marked = opened.entry.synthetic
             return annotated_png(image, found, policy, loaded, heatmap, synthetic=marked)
 

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from defectvision.inference.bundle import BundleError
+from defectvision.bundle.reader import BundleError
 from defectvision.web import cards
-from defectvision.web.bundles import bundle_names, find_lines, loaded_bundle
-from defectvision.web.model_card import bundle_card, files
+from defectvision.web.choices import bundle_names, find_lines, loaded_bundle
+from defectvision.web.lines.card import bundle_card, files
 
 st.title("Lines")
 lines, problems = find_lines()

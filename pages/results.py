@@ -4,16 +4,18 @@ import streamlit as st
 
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.batch_export import Leaving
+from defectvision.settings import settings
 from defectvision.store.batches import count_images
-from defectvision.store.files import StoreError
-from defectvision.web import batch_view, cards
-from defectvision.web.batch_charts import pareto_chart, score_histogram
-from defectvision.web.export_menu import export_menu
-from defectvision.web.policy_controls import policy_controls, save_policy
-from defectvision.web.result_panel import verdict_card
+from defectvision.store.errors import StoreError
+from defectvision.web import cards
+from defectvision.web.batch import view as batch_view
+from defectvision.web.batch.charts import pareto_chart, score_histogram
+from defectvision.web.batch.export_menu import export_menu
+from defectvision.web.inspect.result_panel import verdict_card
+from defectvision.web.policy.controls import policy_controls, save_policy
+from defectvision.web.session_store import who
 from defectvision.web.state import current, file_stem
-from defectvision.web.stored import who
-from defectvision.web.viewer import is_wide, picture_viewer, regions_table
+from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -35,7 +37,9 @@ top.subheader(cards.plain(results.batch.title), icon=":material/table_view:")
 in_force = policy == work.in_force(loaded)
 said = "the bundle's policy" if version is None else f"policy {version}"
 version_said = said if in_force else f"{said}, changed and not saved"
-leaving = Leaving(results, view.chosen, policy, version_said, loaded.bundle.temperature)
+leaving = Leaving(
+    results, view.chosen, policy, version_said, loaded.bundle.temperature, settings().limits.pixels
+)
 with top:
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(leaving.formats(), stem, found.images)

@@ -4,12 +4,14 @@ import streamlit as st
 
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
-from defectvision.store.files import StoreError
-from defectvision.web import batch_view, cards, review_panel
-from defectvision.web.result_panel import verdict_card
+from defectvision.store.errors import StoreError
+from defectvision.web import cards
+from defectvision.web.batch import view as batch_view
+from defectvision.web.inspect.result_panel import verdict_card
+from defectvision.web.review import panel as review_panel
+from defectvision.web.session_store import who
 from defectvision.web.state import current
-from defectvision.web.stored import who
-from defectvision.web.viewer import is_wide, picture_viewer, regions_table
+from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 

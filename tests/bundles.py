@@ -15,11 +15,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from defectvision.data.synthetic import draw
-from defectvision.inference.bundle import Bundle, DefectClass, Line
+from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import Bundle, Preprocessing
+from defectvision.data.synthetic.samples import draw
 from defectvision.inference.inspector import foreign_distance
-from defectvision.inference.policy import Policy
-from defectvision.inference.preprocessing import PART_RADIUS, Preprocessing, prepare
+from defectvision.inference.preprocessing import PART_RADIUS, prepare
 from defectvision.inference.runtime import OUTPUTS, OnnxRuntime
 from tests.mask_bundles import BANDS, write_mask_model
 
@@ -234,7 +235,7 @@ def _provenance(line: Line) -> dict:
         "sources": [
             {
                 "name": "Drawn samples",
-                "source": "defectvision.data.synthetic",
+                "source": "defectvision.data.synthetic.samples",
                 "licence": "Apache-2.0",
             }
         ],

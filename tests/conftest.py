@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from defectvision.settings import settings
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -12,3 +14,9 @@ def shared_data() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"no real images at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_moment() -> None:
+    """A process reads its settings once; a test that sets the environment is one of many in it."""
+    settings.cache_clear()

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from defectvision.inference.preprocessing import Preprocessing
+from defectvision.bundle.schema import Preprocessing
 from defectvision.inference.runtime import MASKS, OUTPUTS
 
 FULL, NONE = 5.0, -8.0  # log-odds inside and outside of a band, far from its borders

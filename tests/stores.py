@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from defectvision.inference import policy as rules
-from defectvision.inference.bundle import Line
-from defectvision.inference.policy import Policy
+from defectvision.bundle import policy as rules
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
 from defectvision.store.batches import DONE, State
 from defectvision.store.database import Store, open_store
 from defectvision.store.tables import BatchRow, InspectionRow, LineRow, bin_of, first_of, now

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from defectvision import api as service
 from defectvision.batch.runner import work_on
+from defectvision.limits import Limits
 from defectvision.settings import Settings, settings
 from tests.bundles import write_bundle
 from tests.web.dashboard import casting
@@ -57,7 +58,7 @@ def client(about: Settings) -> TestClient:
 
 
 def work(about: Settings, number: int) -> None:
-    work_on(service.the_store(), about.weights, number, Event())
+    work_on(service.the_store(), about.weights, Limits(), number, Event())
 
 
 def upload(client: TestClient, *files: tuple[str, bytes], **form: str) -> dict:

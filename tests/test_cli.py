@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from defectvision.cli import app
-from defectvision.data.rle import decode_rle
-from defectvision.data.synthetic import draw, write_samples
-from defectvision.evaluation.evaluate import SEEN_FILE, image_digest
-from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import SEEN_FILE
+from defectvision.cli.main import app
+from defectvision.data.rle.severstal import decode_rle
+from defectvision.data.synthetic.samples import draw, write_samples
+from defectvision.evaluation.evaluate import image_digest
 from tests.bundles import write_bundle
 from tests.strips import encoded, strip_with
 

@@ -17,26 +17,26 @@ PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[a-z]+\])?==[0-9][0-9A
 
 # What each part may import when it is itself imported. The `train` and `export` commands import
 # training and models inside their functions, so that a machine that only inspects needs no torch.
-CORE = {"store", "inference", "evaluation", "audit", "data"}
-SHARED = {"batch", "report", "web"} | CORE
+CORE = {"store", "inference", "evaluation", "audit", "data", "bundle", "atomic", "limits"}
+SHARED = {"batch", "report", "web", "models"} | CORE
 ALLOWED = {
-    "settings": set(),
-    "data": set(),
-    "models": set(),
-    "store": {"data", "inference"},
-    "inference": {"data"},
-    "audit": {"data", "inference"},
+    "settings": {"limits"},
+    "atomic": set(),
+    "limits": set(),
+    "bundle": {"atomic"},
+    "data": {"bundle", "atomic", "limits"},
+    "models": {"bundle"},
+    "store": {"data", "inference", "bundle", "atomic"},
+    "inference": {"data", "bundle", "limits"},
+    "audit": {"data", "inference", "bundle", "atomic"},
     # what is measured and trained on is placed and judged by the very code that serves
-    "evaluation": {"data", "inference"},
-    "training": {"models", "data", "evaluation", "inference"},
+    "evaluation": {"data", "inference", "bundle"},
+    "training": {"models", "data", "evaluation", "inference", "bundle", "atomic"},
     "batch": CORE,
     "report": CORE,
-    "web": CORE,
+    "web": CORE | {"report", "models"},
     "api": SHARED,
-    "terminal": set(),
-    "cli": SHARED | {"data_cli", "batch_cli", "terminal"},
-    "data_cli": SHARED | {"terminal"},
-    "batch_cli": SHARED | {"terminal"},
+    "cli": SHARED,
     "pages": SHARED,
     "app": SHARED | {"api"},
 }

@@ -28,7 +28,9 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
     catalog = image_set.catalog
     memory = folder / "digests" / f"{_short(str(catalog.root.resolve()))}.json"
     known = _load(memory)
-    total = hashlib.sha256(f"{VERSION}\n{image_set.has_images}\n".encode())
+    total = hashlib.sha256(
+        f"{VERSION}\n{image_set.has_images}\n{image_set.limit_pixels}\n".encode()
+    )
     now: Digests = {}
     if image_set.has_images:
         names = [*catalog.table["path"], *(m for m in catalog.table["mask"] if m)]

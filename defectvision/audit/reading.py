@@ -24,6 +24,7 @@ class Task:
     image: int
     root: str
     path: str
+    limit_pixels: int
     label: str = ""
     mask: str = ""
     classes: dict[int, str] = field(default_factory=dict)
@@ -47,7 +48,7 @@ def read(task: Task) -> Reading:
     found = Reading(task.image)
     try:
         data = (Path(task.root) / task.path).read_bytes()
-        pixels = decode_image(data, task.path)
+        pixels = decode_image(data, task.path, task.limit_pixels)
     except ImageError as error:
         found.errors.append(str(error))
         return found

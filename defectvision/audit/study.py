@@ -96,17 +96,19 @@ class Study:
 def study(
     path: Path,
     cache: Path,
+    limit_pixels: int,
     progress: Progress = _silent,
     workers: int | None = None,
     image_set: ImageSet | None = None,
 ) -> Study:
     """Open a set and find everything about it, or take it from the folder `cache`.
 
-    `progress(step, done, total)` is called between pieces of work. Raises CatalogError where the
-    set cannot be opened; single broken images only stand in `failures`.
+    `limit_pixels` is the largest image that is decoded; `progress(step, done, total)` is called
+    between pieces of work. Raises CatalogError where the set cannot be opened; single broken
+    images only stand in `failures`.
     """
     started = time.perf_counter()
-    image_set = image_set or open_set(path)
+    image_set = image_set or open_set(path, limit_pixels)
     key = study_key(image_set, lambda d, n: progress("Comparing with the cache", d, n), cache)
     place = cache / "studies" / key
     if (place / "study.json").is_file():
@@ -195,7 +197,9 @@ def _tasks(image_set: ImageSet) -> Iterator[Task]:
     notes = {int(i): rows for i, rows in image_set.annotations.groupby("image")}
     columns = (catalog.table[name] for name in ("path", "label", "mask"))
     for i, (path, label, mask) in enumerate(zip(*columns, strict=True)):
-        yield Task(i, str(catalog.root), path, label, mask, classes, notes.get(i))
+        yield Task(
+            i, str(catalog.root), path, image_set.limit_pixels, label, mask, classes, notes.get(i)
+        )
 
 
 class _Workers:

@@ -20,12 +20,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from defectvision.batch.sources import SourceError, list_images, read_image
-from defectvision.data.synthetic import is_synthetic
-from defectvision.inference.bundle import BundleError
+from defectvision.bundle.policy import Policy, Verdict, verdict
+from defectvision.bundle.reader import BundleError
+from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import Inspection, Inspector, load_inspector
-from defectvision.inference.policy import Policy, Verdict, verdict
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.record import write_record
+from defectvision.limits import Limits
 from defectvision.store.batches import (
     ACTIVE,
     DONE,
@@ -38,7 +40,8 @@ from defectvision.store.batches import (
     images_in,
 )
 from defectvision.store.database import Store
-from defectvision.store.files import StoreError, digest_of
+from defectvision.store.errors import StoreError
+from defectvision.store.files import digest_of
 from defectvision.store.policies import newest, policy_of
 from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.stored import cut_of, regions_as_rows
@@ -56,7 +59,12 @@ ANSWER = (
 
 
 def work_on(
-    store: Store, weights: Path, number: int, stop: Event, seconds: float = math.inf
+    store: Store,
+    weights: Path,
+    limits: Limits,
+    number: int,
+    stop: Event,
+    seconds: float = math.inf,
 ) -> bool:
     """List and inspect a batch until it is done, paused, cancelled or `stop` is set, or `seconds`
     are over; of a watched folder, until nothing new is there. Returns whether anything was done:
@@ -67,7 +75,7 @@ def work_on(
     lock = FileLock(store.folder / f"batch-{number}.lock")
     try:
         with lock.acquire(timeout=0):
-            return _Sitting(store, weights, number, stop, seconds).work()
+            return _Sitting(store, weights, limits, number, stop, seconds).work()
     except Timeout:
         return False
 
@@ -75,8 +83,17 @@ def work_on(
 class _Sitting:
     """One worker at one batch."""
 
-    def __init__(self, store: Store, weights: Path, number: int, stop: Event, seconds: float):
+    def __init__(
+        self,
+        store: Store,
+        weights: Path,
+        limits: Limits,
+        number: int,
+        stop: Event,
+        seconds: float,
+    ):
         self.store, self.weights, self.number, self.stop = store, weights, number, stop
+        self.limits = limits
         self.until = time.monotonic() + seconds
         with store.reading() as session:
             self.batch = get_batch(session, number)
@@ -151,7 +168,7 @@ class _Sitting:
 
     def _inspector(self) -> Inspector:
         """The bundle that the batch began with; raises BundleError where it was replaced."""
-        inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle)
+        inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
         if inspector.loaded.version != self.batch.bundle_version:
             raise BundleError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "

@@ -23,7 +23,8 @@ from defectvision.inference.sources import (
     own_name,
     read_paths,
 )
-from defectvision.store.files import Files, StoreError
+from defectvision.store.errors import StoreError
+from defectvision.store.files import Files
 
 Row = dict[str, Any]
 # A file that was not written to for so long is taken to be complete.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defectvision.batch.sources import folder_source, upload_source
-from defectvision.inference.bundle import LoadedBundle
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.store import batches
 from defectvision.store.database import Store
 from defectvision.store.retention import ALL, days_kept

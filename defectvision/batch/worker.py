@@ -34,7 +34,8 @@ def work_forever(settings: Settings, stop: Event) -> None:
             with store.reading() as session:
                 numbers = active_batches(session)
             worked = [
-                work_on(store, settings.weights, number, stop, TURN_SECONDS) for number in numbers
+                work_on(store, settings.weights, settings.limits, number, stop, TURN_SECONDS)
+                for number in numbers
             ]
         except Exception:  # a database that is away for a while must not end the work for good
             log.exception("the store did not answer; trying again")

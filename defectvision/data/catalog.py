@@ -1,7 +1,5 @@
 """The catalog: a labelled image set as one table of strings."""
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,20 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision import atomic
+from defectvision.bundle.labels import SEPARATOR, label_names
+
 COLUMNS = ("path", "label", "mask", "photo_group", "split")
 REQUIRED_COLUMNS = ("path", "label")
 SPLITS = ("train", "val", "test")
-LABEL_SEPARATOR = "|"
 INDEX_NAME = "index.csv"
 
 
 class CatalogError(ValueError):
     """A labelled image set cannot be used; the message names the place, the reason, the remedy."""
-
-
-def label_names(label: str) -> tuple[str, ...]:
-    """The single labels of a `|`-separated label string, in its order; empty for a good image."""
-    return tuple(name for name in label.split(LABEL_SEPARATOR) if name)
 
 
 def catalog_table(columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -140,7 +135,7 @@ class Catalog:
         """Rows of photo groups whose images carry different labels, ordered by group."""
         known = self.table[self.table["photo_group"] != ""]
         # a|b and b|a say the same
-        labels = known["label"].map(lambda label: LABEL_SEPARATOR.join(sorted(label_names(label))))
+        labels = known["label"].map(lambda label: SEPARATOR.join(sorted(label_names(label))))
         differing = labels.groupby(known["photo_group"]).transform("nunique") > 1
         return known[differing].sort_values(["photo_group", "path"])
 
@@ -153,14 +148,5 @@ class Catalog:
         kept = [
             name for name in COLUMNS if name in REQUIRED_COLUMNS or (self.table[name] != "").any()
         ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed: a reader never sees half an index.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                self.table[kept].to_csv(file, index=False, lineterminator="\n")
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic.replacing(path) as fresh:
+            self.table[kept].to_csv(fresh, index=False, encoding="utf-8", lineterminator="\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.data.coco_rle import compress, mask_counts
+from defectvision.data.rle.coco import compress, mask_counts
 
 
 @dataclass(frozen=True, eq=False)

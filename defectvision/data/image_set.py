@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.data.catalog import Catalog, CatalogError, label_names
+from defectvision.bundle.labels import label_names
+from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
-from defectvision.data.coco import find_coco, read_coco
-from defectvision.data.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.masks import Masks, masks_of_image
-from defectvision.data.readers import open_catalog
-from defectvision.data.severstal import find_severstal, read_severstal
+from defectvision.data.readers.coco import find_coco, read_coco
+from defectvision.data.readers.folders import open_catalog
+from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from defectvision.data.readers.severstal import find_severstal, read_severstal
+from defectvision.limits import PIXELS
 
 ANNOTATION_COLUMNS = ("image", "label", "kind", "shape", "area_px")
 
@@ -39,6 +41,7 @@ class ImageSet:
     catalog: Catalog
     annotations: pd.DataFrame = field(default_factory=no_annotations)
     has_images: bool = True
+    limit_pixels: int = PIXELS
 
     @cached_property
     def _class_numbers(self) -> dict[int, str]:
@@ -100,12 +103,16 @@ class ImageSet:
         return drawn
 
 
-def open_set(path: Path) -> ImageSet:
-    """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables.
+def open_set(path: Path, limit_pixels: int) -> ImageSet:
+    """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables; its images are
+    decoded up to `limit_pixels` px.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
-    path = Path(path).expanduser()
+    return replace(_open(Path(path).expanduser()), limit_pixels=limit_pixels)
+
+
+def _open(path: Path) -> ImageSet:
     if path.is_file() and path.suffix.lower() == ".json":
         return ImageSet(*read_coco(path))
     if table := find_severstal(path):

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.rle import decode_rle
+from defectvision.data.rle.severstal import decode_rle
 
 Masks = list[tuple[str, NDArray[np.bool_]]]
 

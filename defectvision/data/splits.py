@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.data.catalog import SPLITS, Catalog, CatalogError, label_names
+from defectvision.bundle.labels import label_names
+from defectvision.data.catalog import SPLITS, Catalog, CatalogError
 
 # Random partitions tried per class; the one closest to the asked shares of images is kept.
 TRIES = 500

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from defectvision.data.catalog import SPLITS, Catalog, label_names
+from defectvision.bundle.labels import is_good_name, label_names
+from defectvision.data.catalog import SPLITS, Catalog
 
 GOOD = "(good)"
-# Names that published sets give to parts without a defect, when good is a class of its own.
-GOOD_NAMES = frozenset(
-    {"ok", "ok_front", "good", "free", "mt_free", "normal", "no_defect", "clean"}
-)
 EFFECTIVE_BETA = 0.999
 
 
 def good_classes(catalog: Catalog) -> set[str]:
     """The classes that mean a good part, by their names; images without a label are good too."""
-    return {name for name in catalog.classes if name.casefold() in GOOD_NAMES}
+    return {name for name in catalog.classes if is_good_name(name)}
 
 
 def label_sets(catalog: Catalog) -> pd.Series:

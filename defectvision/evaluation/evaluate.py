@@ -11,19 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.data.catalog import LABEL_SEPARATOR, Catalog
+from defectvision.bundle.labels import SEPARATOR, is_good_name
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import SEEN_FILE, Bundle, Measure, Metrics
+from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.metrics import confusion, judge, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
-from defectvision.inference.bundle import Bundle, Line, Measure, Metrics
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import Inspection, Inspector
-from defectvision.inference.masks import class_mask
-from defectvision.inference.policy import Policy
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
 
-SEEN_FILE = "trained_on.txt"
-GOOD_NAMES = {"ok", "good", "free", "normal", "no_defect"}
-UNNAMED_GOOD = "ok"
 DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
 
 
@@ -52,20 +51,21 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
     Raises EvaluationError for a class that the line lacks, and for several labels of an image
     where the line names one.
     """
-    good = next((c.name for c in line.classes if c.kind == "ok"), None)
+    good = next(iter(line.good_names), None)
     labels = catalog.table["label"]
     if line.label_mode == "multilabel":
-        labels = labels.where(~labels.str.lower().isin(GOOD_NAMES), "")
+        labels = labels.mask(labels.map(is_good_name), "")
         unknown = set(replace(catalog, table=catalog.table.assign(label=labels)).classes)
     else:
-        several = catalog.table[labels.str.contains(LABEL_SEPARATOR, regex=False)]
+        several = catalog.table[labels.str.contains(SEPARATOR, regex=False)]
         if len(several):
             raise EvaluationError(
                 f"{several['path'].iloc[0]}: has several labels ({len(several)} images do); "
                 "this line names one class an image"
             )
         if good is not None:
-            labels = labels.where(labels != "", good)
+            other = labels.map(is_good_name) & ~labels.isin(line.class_names)
+            labels = labels.mask((labels == "") | other, good)
         unknown = set(labels)
     unknown -= set(line.class_names)
     if unknown:
@@ -179,7 +179,7 @@ class Answers:
         if self.bundle.mask_classes:
             wanted = images.class_masks(row, answer.image_size, self.bundle.mask_classes)
             if wanted is not None:
-                drawn = [class_mask(answer, n, self.policy) for n in self.bundle.mask_classes]
+                drawn = [answer.class_mask(n, self.policy) for n in self.bundle.mask_classes]
                 self.pixels.append(PixelCounts.of(np.stack(drawn), wanted))
                 self.segmented.append(len(self.rows))
         self.rows.append(row)

@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from defectvision.data.catalog import LABEL_SEPARATOR, label_names
-from defectvision.inference import policy as rules
-from defectvision.inference.bundle import Line, Measure
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle import policy as rules
+from defectvision.bundle.labels import SEPARATOR, label_names
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import Measure
 
 RESAMPLES = 1000
 
@@ -48,7 +49,7 @@ def judge(
 
 
 def _joined(names: Collection[str], line: Line) -> str:
-    return LABEL_SEPARATOR.join(name for name in line.class_names if name in names)
+    return SEPARATOR.join(name for name in line.class_names if name in names)
 
 
 def measure(

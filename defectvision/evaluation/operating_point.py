@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.masks import class_areas
-from defectvision.inference.policy import HALF, Policy
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import HALF, Policy
+from defectvision.inference.inspection import Inspection
 
 ALLOWED = 0.01  # share of defective parts accepted, and of good parts rejected
 WIDEST = (0.05, 0.95)
@@ -125,7 +124,7 @@ def _overlaps(
     inspection: Inspection, name: str, policy: Policy, truth: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     """px of each area that the policy draws of a class, and how many of them are true."""
-    found = class_areas(inspection, name, policy)
+    found = inspection.class_areas(name, policy)
     if found is None:
         return np.zeros(0, int), np.zeros(0, int)
     areas = found.areas

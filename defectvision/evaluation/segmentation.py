@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.bundle.schema import Measure
 from defectvision.evaluation.metrics import Metric, resample
-from defectvision.inference.bundle import Measure
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.inference.preprocessing import map_to_image
+from defectvision.inference.frame import Frame
 
 if TYPE_CHECKING:
-    from defectvision.inference.inspector import Inspection
+    from defectvision.inference.inspection import Inspection
 
 Palette = Literal["signed", "unsigned"]
 EXACT = "Exact evidence map"
@@ -72,11 +72,9 @@ class Heatmap:
     meaning: tuple[str, ...]
     sums_to: str
 
-    def colours(self, inspection: Inspection, longest: int) -> NDArray[np.uint8]:
+    def colours(self, frame: Frame, longest: int) -> NDArray[np.uint8]:
         """(H, W, 4) uint8 RGBA for the inspected image, scaled to at most `longest` px."""
-        to_image, size = shrink_map(inspection.to_image, inspection.image_size, longest)
-        drawn = map_to_image(self.values, to_image, inspection.input_size, size)
-        return colourise(drawn, self.scale, self.palette)
+        return colourise(frame.shrunk(longest).on_image(self.values), self.scale, self.palette)
 
 
 def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float = 1.0) -> Heatmap:
@@ -172,20 +170,6 @@ def tick_text(value: float, palette: Palette = "signed") -> str:
         return f"{value:g}"
     text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
     return text.replace("-", "−")
-
-
-def shrink_map(
-    to_image: NDArray[np.float64], image_size: tuple[int, int], longest: int
-) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """`to_image` (2, 3) and `image_size` (height, width) for a copy of at most `longest` px."""
-    height, width = image_size
-    factor = min(1.0, longest / max(height, width))
-    size = (max(1, round(height * factor)), max(1, round(width * factor)))
-    fx, fy = size[1] / width, size[0] / height
-    shrunk = np.diag([fx, fy]) @ to_image
-    # Pixel centres, not corners, lie on whole numbers.
-    shrunk[:, 2] += [(fx - 1) / 2, (fy - 1) / 2]
-    return shrunk, size
 
 
 def lay_over(

@@ -17,7 +17,6 @@ from PIL import (
     WebPImagePlugin,
 )
 
-LIMIT_PIXELS = 64_000_000
 MIN_SIDE = 16
 _COPY_AGAIN = "Copy or export the image again."
 FORMATS = "BMP, JPEG, PNG, TIFF or WebP"
@@ -27,6 +26,9 @@ LIMIT_JPEG_SCANS = 100
 # Pillow warns about odd metadata, which does not concern the pixels. Set once on import, because
 # warnings.catch_warnings() around each decoding is not safe between threads.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePlugin")
+# Pillow's limit is one for the whole process, and only some of its readers ask it. The limit that
+# is handed in here holds for every format, and is checked before any pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
 
 
 class ImageError(ValueError):
@@ -45,7 +47,7 @@ class _RefusedError(Exception):
 
 
 def decode_image(
-    data: bytes, name: str, limit_pixels: int = LIMIT_PIXELS, min_side: int = MIN_SIDE
+    data: bytes, name: str, limit_pixels: int, min_side: int = MIN_SIDE
 ) -> NDArray[np.uint8]:
     """Decode one BMP, JPEG, PNG, TIFF or WebP file to (H, W) uint8 grey or (H, W, 3) uint8 RGB.
 
@@ -61,8 +63,7 @@ def decode_image(
 
     Raises ImageError for everything else: other formats, damaged or truncated files, more than
     `limit_pixels` px, a side under `min_side` px, several pages or frames (a TIFF whose second
-    page is a reduced copy is read), 32-bit integer and float grey. A limit above 89 million px
-    meets Pillow's own for TIFF and WebP.
+    page is a reduced copy is read), 32-bit integer and float grey.
     """
     return decode_reduced(data, name, lambda _size: 1, limit_pixels, min_side)[0]
 
@@ -71,7 +72,7 @@ def decode_reduced(
     data: bytes,
     name: str,
     reduction: Callable[[tuple[int, int]], int],
-    limit_pixels: int = LIMIT_PIXELS,
+    limit_pixels: int,
     min_side: int = MIN_SIDE,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """As `decode_image`, but an ordinary upright JPEG at 1/2, 1/4 or 1/8 of its sides where

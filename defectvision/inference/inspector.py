@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
@@ -14,91 +13,28 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.inference import policy as rules
-from defectvision.inference.bundle import Line, LoadedBundle, load_bundle_once
+from defectvision.bundle import policy as rules
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle_once
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.inference.frame import Frame
 from defectvision.inference.images import ImageError
-from defectvision.inference.judged import Judged
-from defectvision.inference.policy import Policy
-from defectvision.inference.preprocessing import map_to_image, prepare, read_image
-from defectvision.inference.regions import Region, find_regions
+from defectvision.inference.inspection import Inspection, Milliseconds
+from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.inference.runtime import MASKS, Runtime, load_runtime
 from defectvision.inference.thumbnail import small_jpeg
-from defectvision.settings import settings
+from defectvision.limits import Limits
 
 AHEAD = 4  # images that wait for each worker
-
-
-@dataclass(frozen=True)
-class Milliseconds:
-    """Where the time of one inspection went."""
-
-    decode: float
-    model: float
-    total: float
-
-
-@dataclass(frozen=True)
-class Inspection(Judged):
-    """One image under one bundle: raw scores; verdict and label come from a policy.
-
-    image_size: (height, width) px; logits: (C,) float32; evidence: (C, h, w) float32, whose mean
-    over places plus `evidence_bias` (C,) is the logit; to_image: (2, 3), model input px to image
-    px; input_size: (height, width) of the model's input; foreign_score: distance from the
-    training images, above 1 where the image does not look like this line; masks: (K, h, w) uint8,
-    probability x 255 of each of `mask_classes` on a grid spread over the model's input, None where
-    the model does not segment; thumbnail: a small JPEG, empty unless it was asked for.
-    """
-
-    name: str
-    line: Line
-    bundle_version: str
-    image_size: tuple[int, int]
-    logits: NDArray[np.float32]
-    probabilities: dict[str, float]
-    defect_score: float | None
-    foreign_score: float
-    evidence: NDArray[np.float32]
-    evidence_bias: NDArray[np.float32]
-    inside: NDArray[np.bool_]
-    input_size: tuple[int, int]
-    to_image: NDArray[np.float64]
-    part_found: bool
-    milliseconds: Milliseconds
-    masks: NDArray[np.uint8] | None = None
-    mask_classes: tuple[str, ...] = ()
-    thumbnail: bytes = b""
-
-    @property
-    def times(self) -> dict[str, float]:
-        return vars(self.milliseconds)
-
-    def regions(self, policy: Policy) -> tuple[Region, ...]:
-        return find_regions(self, policy)
-
-    def evidence_on_image(self, class_name: str) -> NDArray[np.float32]:
-        """(H, W) float32: what each place of the image adds to the class's logit, drawn
-        smoothly from the model's grid. Nothing is added outside the model's view."""
-        index = self.line.class_names.index(class_name)
-        return map_to_image(self.evidence[index], self.to_image, self.input_size, self.image_size)
-
-    def evidence_inside(self, class_name: str) -> float | None:
-        """Share of the class's positive evidence that lies on the part; None without any."""
-        index = self.line.class_names.index(class_name)
-        positive = np.maximum(self.evidence[index], 0)
-        rows, columns = positive.shape
-        blocks = self.inside[
-            : self.inside.shape[0] // rows * rows, : self.inside.shape[1] // columns * columns
-        ]
-        cover = blocks.reshape(rows, blocks.shape[0] // rows, columns, -1).mean((1, 3))
-        total = float(positive.sum())
-        return float((positive * cover).sum()) / total if total > 0 else None
 
 
 class Inspector:
     """One loaded bundle, ready for any number of threads."""
 
-    def __init__(self, loaded: LoadedBundle, runtime: Runtime | None = None):
-        self.loaded = loaded
+    def __init__(self, loaded: LoadedBundle, limit_pixels: int, runtime: Runtime | None = None):
+        """limit_pixels: of the largest image that is inspected; a larger one is refused."""
+        self.loaded, self.limit_pixels = loaded, limit_pixels
         model = loaded.folder / "model.onnx"
         self.runtime = runtime or load_runtime(model)
         # About what the model takes: its weights as computed with, to answer alone and beside.
@@ -161,7 +97,7 @@ class Inspector:
     def _inspect(self, data: bytes, name: str, thumbnail: bool, alone: bool) -> Inspection:
         how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
-        image, size = read_image(data, name, how)
+        image, size = read_image(data, name, how, self.limit_pixels)
         decoded = time.perf_counter()
         tensor, placed = prepare(image, how, size)
         ready = time.perf_counter()
@@ -182,7 +118,7 @@ class Inspector:
             name=name,
             line=self.line,
             bundle_version=self.loaded.version,
-            image_size=size,
+            frame=Frame(size, tensor.shape[1:], placed.to_image),
             logits=answer["logits"],
             probabilities=probabilities,
             defect_score=rules.defect_score(probabilities, self.line),
@@ -190,8 +126,6 @@ class Inspector:
             evidence=answer["evidence"],
             evidence_bias=self._bias,
             inside=placed.inside,
-            input_size=tensor.shape[1:],
-            to_image=placed.to_image,
             part_found=placed.part_found,
             milliseconds=Milliseconds(
                 (decoded - started) * 1e3, (answered - ready) * 1e3, (answered - started) * 1e3
@@ -227,24 +161,25 @@ def foreign_distance(
     return np.maximum(inner, rest / residual[0])
 
 
-_inspectors: dict[tuple[Path, str], Inspector] = {}
+_inspectors: dict[tuple[Path, str, int], Inspector] = {}
 _loading = Lock()
 
 
-def load_inspector(weights: Path, line: str, bundle: str | None = None) -> Inspector:
+def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits) -> Inspector:
     """The inspector of a bundle, one for all threads of the process, loaded anew where the
     bundle was replaced; raises BundleError."""
-    return inspector_of(load_bundle_once(weights, line, bundle))
+    return inspector_of(load_bundle_once(weights, line, bundle), limits)
 
 
-def inspector_of(loaded: LoadedBundle) -> Inspector:
-    """The process's inspector of a checked bundle. Where the models need more memory than the
-    settings allow, those that nobody asked for the longest are let go."""
-    key = loaded.folder, loaded.version
-    room = settings().model_memory_mb * 1e6
+def inspector_of(loaded: LoadedBundle, limits: Limits) -> Inspector:
+    """The process's inspector of a checked bundle. Where the models need more memory than they
+    may take, those that nobody asked for the longest are let go."""
+    key = loaded.folder, loaded.version, limits.pixels
     with _loading:
-        found = _inspectors.pop(key, None) or Inspector(loaded)
+        found = _inspectors.pop(key, None) or Inspector(loaded, limits.pixels)
         _inspectors[key] = found  # the last one used stands last
-        while len(_inspectors) > 1 and sum(m.memory_bytes for m in _inspectors.values()) > room:
+        while len(_inspectors) > 1 and (
+            sum(model.memory_bytes for model in _inspectors.values()) > limits.model_bytes
+        ):
             del _inspectors[next(iter(_inspectors))]
         return found

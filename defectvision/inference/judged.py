@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from defectvision.inference import policy as rules
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle import policy as rules
+from defectvision.bundle.labels import join_labels
+from defectvision.bundle.policy import Policy, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from defectvision.inference.bundle import Line
+    from defectvision.bundle.line import Line
     from defectvision.inference.regions import Region
 
 
@@ -58,7 +59,7 @@ class Judged:
             "bundle_version": self.bundle_version,
             "policy": policy.model_dump(),
             "verdict": self.verdict(policy).value,
-            "label": rules.SEPARATOR.join(named),
+            "label": join_labels(named),
             "defect_score": self.defect_score,
             "labels": [
                 {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()

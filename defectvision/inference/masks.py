@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.inference.preprocessing import map_to_image
-
-if TYPE_CHECKING:
-    from defectvision.inference.inspector import Inspection
-    from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
+from defectvision.inference.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -75,54 +71,47 @@ def connected_areas(mask: NDArray[np.bool_] | NDArray[np.uint8], smallest_px: in
     return Areas(marks, stats[kept, cv2.CC_STAT_AREA], stats[kept, :4], centres[kept])
 
 
-def class_areas(inspection: Inspection, class_name: str, policy: Policy) -> ClassAreas | None:
+def class_areas(
+    grid: NDArray[np.uint8], frame: Frame, class_name: str, policy: Policy
+) -> ClassAreas | None:
     """The areas of a class under the policy's threshold and smallest region; None without any.
 
-    The probability is drawn smoothly from the model's grid before its border is cut, so that the
-    border does not follow the grid's cells. Raises ValueError where the model has no mask of the
-    class.
+    grid: (h, w) probability x 255 that a place belongs to the class. It is drawn smoothly over
+    the image before its border is cut, so that the border does not follow the grid's cells.
     """
-    if inspection.masks is None or class_name not in inspection.mask_classes:
-        known = ", ".join(inspection.mask_classes) or "none"
-        raise ValueError(f"the bundle has no mask of class '{class_name}'; it has: {known}")
-    grid = inspection.masks[inspection.mask_classes.index(class_name)]
     # Probabilities are kept in 8 bits: 0.2 is 51 of 255 and reaches a threshold of 0.2. At a
     # threshold of 0 what is called impossible stays out, and so does what the model did not see.
     least = max(1, round(policy.mask_threshold(class_name) * 255))
-    window = _window(inspection, grid >= least)
+    window = _window(frame, grid >= least)
     if window is None:
         return None
-    left, top, right, bottom = window
-    to_window = inspection.to_image - np.array([[0, 0, left], [0, 0, top]])
-    size = (bottom - top, right - left)
-    probability = map_to_image(grid, to_window, inspection.input_size, size)
+    probability = frame.window(*window).on_image(grid)
     areas = connected_areas(probability >= least, policy.smallest_region_px)
-    return ClassAreas(class_name, areas.moved(left, top), probability) if len(areas) else None
+    return ClassAreas(class_name, areas.moved(*window[:2]), probability) if len(areas) else None
 
 
-def class_mask(inspection: Inspection, class_name: str, policy: Policy) -> NDArray[np.bool_]:
-    """(H, W) bool: the px of the image that the policy counts to the class; errors as
-    `class_areas`."""
-    mask = np.zeros(inspection.image_size, bool)
-    found = class_areas(inspection, class_name, policy)
-    if found is not None:
-        areas = found.areas
-        height, width = areas.marks.shape
-        mask[areas.top : areas.top + height, areas.left : areas.left + width] = areas.marks > 0
+def mask_of(cut: ClassAreas | None, image_size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool: the px of an image of `image_size` that lie on the areas of a class."""
+    mask = np.zeros(image_size, bool)
+    if cut is not None:
+        height, width = cut.areas.marks.shape
+        rows = slice(cut.areas.top, cut.areas.top + height)
+        columns = slice(cut.areas.left, cut.areas.left + width)
+        mask[rows, columns] = cut.areas.marks > 0
     return mask
 
 
-def _window(inspection: Inspection, cells: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+def _window(frame: Frame, cells: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom (px of the image) around all that `cells` (h, w) of the grid can
     reach, a cell's neighbours included; None without any. Most pictures are mostly empty."""
     column, row, columns, rows = cv2.boundingRect(cells.view(np.uint8))
     if not columns:
         return None
-    step = np.array(inspection.input_size[::-1]) / cells.shape[::-1]
+    step = np.array(frame.input_size[::-1]) / cells.shape[::-1]
     corners = np.array([[column - 1, row - 1], [column + columns + 1, row + rows + 1]]) * step
     corners = np.array([[x, y, 1] for x in corners[:, 0] for y in corners[:, 1]])
-    on_image = corners @ inspection.to_image.T
-    height, width = inspection.image_size
+    on_image = corners @ frame.to_image.T
+    height, width = frame.image_size
     low = np.clip(np.floor(on_image.min(0)), 0, [width, height]).astype(int)
     high = np.clip(np.ceil(on_image.max(0)) + 1, 0, [width, height]).astype(int)
     if (high <= low).any():

@@ -4,45 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
+from defectvision.bundle.schema import Preprocessing
 from defectvision.inference.images import decode_reduced
 from defectvision.inference.part import find_round_part
 
 BY_AREA = 1.6  # px of the image per px of the frame from which on it is shrunk by area
 PART_RADIUS = 0.45  # of the input's side, for fit = round_part
 MARGIN = 1.06  # radii that stay visible: burrs stand out beyond the outline
-
-
-class Preprocessing(BaseModel):
-    """How an image becomes the model's input; travels inside the bundle.
-
-    fit:
-        stretch     the whole image, its aspect ratio changed to the input's;
-        letterbox   the whole image, its aspect ratio kept, grey bars beside it;
-        round_part  the round part is found, made circular, centred and scaled to the same
-                    radius, and the table around it is blanked. Where no part is found the
-                    image is fitted as by letterbox and `Placed.part_found` is False.
-    lighting:
-        image       mean and contrast of each image (of its visible part) become 0 and 1, so
-                    that no overall brightness can decide;
-        fixed       grey levels in 0..1 less `mean`, divided by `std`, per channel.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    height: int = Field(ge=32, le=4096)
-    width: int = Field(ge=32, le=4096)
-    fit: Literal["stretch", "letterbox", "round_part"] = "stretch"
-    channels: Literal[1, 3] = 1
-    lighting: Literal["image", "fixed"] = "image"
-    mean: tuple[float, ...] = (0.5,)
-    std: tuple[float, ...] = (0.25,)
 
 
 @dataclass(frozen=True)
@@ -123,11 +96,11 @@ def standardize(
 
 
 def read_image(
-    data: bytes, name: str, how: Preprocessing
+    data: bytes, name: str, how: Preprocessing, limit_pixels: int
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode an image file no larger than its placing needs: its pixels, and the (height, width)
     of the whole image. Raises ImageError."""
-    return decode_reduced(data, name, partial(allowed_reduction, how=how))
+    return decode_reduced(data, name, partial(allowed_reduction, how=how), limit_pixels)
 
 
 def allowed_reduction(image_size: tuple[int, int], how: Preprocessing) -> int:
@@ -150,35 +123,6 @@ def prepare(
     """
     placed = place(image, how, size)
     return standardize(placed.pixels, placed.visible, placed.inside, how), placed
-
-
-def map_to_image(
-    values: NDArray[np.float32] | NDArray[np.uint8],
-    to_image: NDArray[np.float64],
-    input_size: tuple[int, int],
-    image_size: tuple[int, int],
-    fill: float = 0.0,
-) -> NDArray[np.float32] | NDArray[np.uint8]:
-    """Values on the model's grid (h, w), drawn smoothly over the image's (H, W) pixels.
-
-    `input_size` is the (height, width) of the model's input, over which the grid is spread;
-    image pixels outside it get `fill`.
-    """
-    rows, columns = values.shape
-    step = np.array([input_size[1] / columns, input_size[0] / rows])
-    grid_to_input = np.array([[step[0], 0, step[0] / 2 - 0.5], [0, step[1], step[1] / 2 - 0.5]])
-    to_full = np.vstack([to_image, [0, 0, 1]]) @ np.vstack([grid_to_input, [0, 0, 1]])
-    # One ring of repeated cells keeps the rim of the grid from fading towards `fill`.
-    padded = cv2.copyMakeBorder(values, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    to_full = to_full @ np.array([[1, 0, -1], [0, 1, -1], [0, 0, 1]])
-    return cv2.warpAffine(
-        padded,
-        to_full[:2],
-        (image_size[1], image_size[0]),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=fill,
-    )
 
 
 def _about_centre(

@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.inspector import Inspection, Milliseconds
+from defectvision.bundle.line import Line
+from defectvision.inference.frame import Frame
+from defectvision.inference.inspection import Inspection, Milliseconds
 
 # Maps are mostly smooth or empty: the fastest level already takes most of what any level does.
 LEVEL = 1
@@ -26,11 +27,11 @@ def write_record(found: Inspection) -> bytes:
     for the time that it took."""
     about = {
         "bundle_version": found.bundle_version,
-        "image_size": found.image_size,
+        "image_size": found.frame.image_size,
         "probabilities": found.probabilities,
         "defect_score": found.defect_score,
         "foreign_score": found.foreign_score,
-        "input_size": found.input_size,
+        "input_size": found.frame.input_size,
         "inside_size": found.inside.shape,
         "part_found": found.part_found,
         "milliseconds": asdict(found.milliseconds),
@@ -41,7 +42,7 @@ def write_record(found: Inspection) -> bytes:
         "evidence": found.evidence,
         "evidence_bias": found.evidence_bias,
         "inside": np.packbits(found.inside),
-        "to_image": found.to_image,
+        "to_image": found.frame.to_image,
     }
     if found.masks is not None:
         arrays["masks"] = found.masks
@@ -68,7 +69,7 @@ def read_record(data: bytes, line: Line, name: str) -> Inspection:
             name=name,
             line=line,
             bundle_version=about["bundle_version"],
-            image_size=tuple(about["image_size"]),
+            frame=Frame(tuple(about["image_size"]), tuple(about["input_size"]), arrays["to_image"]),
             logits=arrays["logits"],
             probabilities=about["probabilities"],
             defect_score=about["defect_score"],
@@ -76,8 +77,6 @@ def read_record(data: bytes, line: Line, name: str) -> Inspection:
             evidence=arrays["evidence"],
             evidence_bias=arrays["evidence_bias"],
             inside=inside.reshape(rows, columns),
-            input_size=tuple(about["input_size"]),
-            to_image=arrays["to_image"],
             part_found=about["part_found"],
             milliseconds=Milliseconds(**about["milliseconds"]),
             masks=arrays.get("masks"),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.bundle.policy import Policy
+from defectvision.inference.frame import Frame
 from defectvision.inference.masks import Areas, ClassAreas, class_areas
-
-if TYPE_CHECKING:
-    from defectvision.inference.inspector import Inspection
-    from defectvision.inference.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,16 @@ def measure(found: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
     ]
 
 
-def find_regions(inspection: Inspection, policy: Policy) -> tuple[Region, ...]:
-    """The regions of all classes of an inspection under a policy, the largest first; none where
-    its model does not segment."""
+def find_regions(
+    grids: Mapping[str, NDArray[np.uint8]], frame: Frame, policy: Policy
+) -> tuple[Region, ...]:
+    """The regions of all classes under a policy, the largest first.
+
+    grids: by class the (h, w) probability x 255 that a place belongs to it.
+    """
     regions: list[Region] = []
-    for name in inspection.mask_classes:
-        found = class_areas(inspection, name, policy)
-        if found is not None:
-            regions += measure(found, policy.mm_per_px)
+    for name, grid in grids.items():
+        cut = class_areas(grid, frame, name, policy)
+        if cut is not None:
+            regions += measure(cut, policy.mm_per_px)
     return tuple(sorted(regions, key=lambda region: -region.area_px))

@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.inference.frame import shrunk_size
+
 THUMBNAIL_SIDE = 64  # px, twice its size in the table: screens with two pixels per px
 QUALITY = 80
 
 
 def fit(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     """`image` scaled down, where needed, to at most `longest` px on its longer side."""
-    height, width = image.shape[:2]
-    factor = longest / max(height, width)
-    if factor >= 1:
+    size = shrunk_size(image.shape[:2], longest)
+    if size == image.shape[:2]:
         return image
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def small_jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
+from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import Origin
 from defectvision.data.coco_writer import CocoImage, coco_content
-from defectvision.inference.bundle import Origin
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.masks import class_areas, class_mask
-from defectvision.inference.policy import SEPARATOR, Policy
+from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
 
 
@@ -35,7 +35,7 @@ def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[
     for found in inspections:
         regions, scores = [], []
         for name in found.mask_classes:
-            cut = class_areas(found, name, policy)
+            cut = found.class_areas(name, policy)
             for number in range(1, len(cut.areas) + 1 if cut else 1):
                 areas = cut.areas
                 here = areas.marks == number
@@ -58,7 +58,7 @@ def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin)
         for found in inspections:
             values = np.zeros(found.image_size, np.uint8)
             for name, number in numbers.items():
-                values[class_mask(found, name, policy)] = number
+                values[found.class_mask(name, policy)] = number
             place = own_path("masks", found.name, taken, ".png")
             add(archive, place, cv2.imencode(".png", values)[1].tobytes())
             index.append((found.name, SEPARATOR.join(found.labels(policy)), place))

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.bundle.policy import Policy
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.inference.images import ImageError, decode_image
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.policy import Policy
+from defectvision.inference.inspection import Inspection
 from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.picture import overlaid
@@ -46,6 +46,7 @@ class Leaving:
     policy: Policy
     policy_version: str
     temperature: float
+    limit_pixels: int
 
     def rows(self) -> Iterator[StoredInspection]:
         return self.results.every(self.policy, self.chosen)
@@ -123,7 +124,9 @@ class Leaving:
         whole = found.inspection
         name = whole.main_class(self.policy)
         heatmap = evidence_heatmap(whole, name, self.temperature)
-        return overlaid(decode_image(data, found.name), whole, self.policy, heatmap)
+        return overlaid(
+            decode_image(data, found.name, self.limit_pixels), whole, self.policy, heatmap
+        )
 
     def formats(self) -> list[Format]:
         """Those that make sense for the batch's line."""

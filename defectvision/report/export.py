@@ -8,11 +8,12 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from defectvision.inference.bundle import LoadedBundle, Origin
+from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import LoadedBundle, Origin
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import Inspection
+from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
-from defectvision.inference.policy import SEPARATOR, Policy
 
 Cell = str | float | int | None
 SYNTHETIC = "synthetic sample"

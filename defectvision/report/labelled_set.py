@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 
-from defectvision.inference.policy import Verdict
+from defectvision.bundle.policy import Verdict
 from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
 from defectvision.store.results import Results

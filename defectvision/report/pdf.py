@@ -38,9 +38,9 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from defectvision.inference.bundle import Origin
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import Origin
 from defectvision.inference.judged import Judged
-from defectvision.inference.policy import Policy, Verdict
 from defectvision.report.export import SYNTHETIC
 
 MOST_ROWS = 500

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from defectvision.inference.bundle import LoadedBundle
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import (
     Heatmap,
     evidence_heatmap,
@@ -20,9 +21,7 @@ from defectvision.inference.heatmap import (
     tick_text,
     ticks,
 )
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.masks import class_mask
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Region
 from defectvision.report.export import SYNTHETIC
 
@@ -86,7 +85,7 @@ def overlaid(
     regions = inspection.regions(policy)
     # Under outlines the heatmap stays in the background.
     faint = 0.6 if regions else 1.0
-    picture = lay_over(picture, heatmap.colours(inspection, LONGEST), opacity * faint)
+    picture = lay_over(picture, heatmap.colours(inspection.frame, LONGEST), opacity * faint)
     return _outlined(picture, inspection, policy) if regions else picture
 
 
@@ -163,7 +162,7 @@ def _outlined(
     height, width = picture.shape[:2]
     thick = max(1, round(max(height, width) / 700))
     for name in inspection.mask_classes:
-        mask = class_mask(inspection, name, policy).astype(np.uint8)
+        mask = inspection.class_mask(name, policy).astype(np.uint8)
         if not mask.any():
             continue
         # Not nearest: a region of a few px must not vanish from a picture that is scaled down.

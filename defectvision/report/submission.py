@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from defectvision.data.rle import encode_rle
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.masks import class_mask
-from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
+from defectvision.data.rle.severstal import encode_rle
+from defectvision.inference.inspection import Inspection
 
 HEADER = ("ImageId_ClassId", "EncodedPixels")
 
@@ -32,7 +31,7 @@ def submission_file(file: Path, policy: Policy) -> Iterator[Callable[[Inspection
                 raise ValueError(f"{found.line.name}: this bundle has no masks to submit")
             name = PurePosixPath(found.name).name
             for class_name in found.mask_classes:
-                text = encode_rle(class_mask(found, class_name, policy))
+                text = encode_rle(found.class_mask(class_name, policy))
                 writer.writerow((f"{name}_{class_name}", text))
 
         yield add

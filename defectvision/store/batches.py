@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from defectvision.inference.bundle import Line, LoadedBundle
-from defectvision.store.files import StoreError
+from defectvision.bundle.line import Line
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, BatchRow, InspectionRow, LineRow, now
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from defectvision.store.files import Files, StoreError
+from defectvision.store.errors import StoreError
+from defectvision.store.files import Files
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one

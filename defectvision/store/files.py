@@ -18,12 +18,10 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from defectvision.store.errors import StoreError
+
 TEMPORARY = ".part"
 STALE_SECONDS = 3600
-
-
-class StoreError(RuntimeError):
-    """The store cannot be used; the message names what, the reason and the remedy."""
 
 
 def digest_of(data: bytes) -> str:

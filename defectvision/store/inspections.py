@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import DONE
 from defectvision.store.tables import BINS, InspectionRow, ReviewRow
 from defectvision.store.verdicts import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
 from defectvision.store.tables import AuditRow, PolicyRow
 
 

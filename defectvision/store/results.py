@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from defectvision.inference.bundle import Line, Origin
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
-from defectvision.inference.policy import Policy
 from defectvision.store.batches import FAILED, get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
 from defectvision.store.inspections import Filter, Order, Summary, every, page, summarize

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from defectvision.store.batches import ACTIVE, State, get_batch
 from defectvision.store.database import Store
-from defectvision.store.files import STALE_SECONDS, StoreError
+from defectvision.store.errors import StoreError
+from defectvision.store.files import STALE_SECONDS
 from defectvision.store.tables import AuditRow, BatchRow, InspectionRow, now
 
 ALL, DEFECTS, NONE = "all", "defects", "none"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import DONE
-from defectvision.store.files import StoreError
+from defectvision.store.errors import StoreError
 from defectvision.store.inspections import standing
 from defectvision.store.tables import InspectionRow, ReviewRow
 from defectvision.store.verdicts import defect_score, verdict_of

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.inspector import Inspection
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
-from defectvision.inference.policy import Policy
 from defectvision.inference.record import RecordError, read_record
 from defectvision.inference.regions import Region
-from defectvision.store.files import Files, StoreError
+from defectvision.store.errors import StoreError
+from defectvision.store.files import Files
 from defectvision.store.tables import BatchRow, InspectionRow
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, String, and_, case, literal, or_
 from sqlalchemy import cast as sql_cast
 
-from defectvision.inference.bundle import Line
-from defectvision.inference.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import FOREIGN, Policy, Verdict
 from defectvision.store.tables import FIRST, InspectionRow
 
 defect_score = InspectionRow.defect_score

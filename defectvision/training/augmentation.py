@@ -11,7 +11,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from defectvision.inference.preprocessing import Placed, Preprocessing, standardize
+from defectvision.bundle.schema import Preprocessing
+from defectvision.inference.preprocessing import Placed, standardize
 from defectvision.training.examples import Example, Marked
 from defectvision.training.recipe import Augmentation
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from defectvision.data.catalog import Catalog, label_names
+from defectvision.bundle.labels import label_names
+from defectvision.bundle.line import Line
+from defectvision.bundle.schema import Preprocessing
+from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
-from defectvision.inference.bundle import Line
 from defectvision.inference.images import decode_image
-from defectvision.inference.preprocessing import Preprocessing, place, standardize, warp
+from defectvision.inference.preprocessing import place, standardize, warp
 from defectvision.training.examples import Example, Marked
 from defectvision.training.paste import paste_defect
 from defectvision.training.recipe import Imbalance
@@ -68,7 +70,7 @@ class PlacedImages(Dataset):
 
     def _read(self, index: int) -> Marked:
         path = self.images.catalog.image_path(index)
-        pixels = decode_image(path.read_bytes(), path.name)
+        pixels = decode_image(path.read_bytes(), path.name, self.images.limit_pixels)
         placed = place(pixels, self.how)
         masks = np.zeros((len(self.masked), self.how.height, self.how.width), bool)
         if not self.masked:

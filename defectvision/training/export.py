@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import shutil
 import warnings
 from pathlib import Path
 
@@ -18,9 +15,11 @@ from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 from torch import nn
 
-from defectvision.inference.bundle import Bundle, Foreign, Line
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.schema import Bundle, Foreign
+from defectvision.bundle.writer import file_hash, write_about
 from defectvision.inference.inspector import foreign_distance
-from defectvision.inference.policy import Policy
 from defectvision.inference.runtime import MASKS, OUTPUTS
 from defectvision.training.loop import masked_classes
 from defectvision.training.recipe import Recipe
@@ -172,30 +171,7 @@ def write_bundle(
         precision="fp16-weights",
         provenance=provenance,
         metrics=(),
-        files={file.name: sha256(file) for file in sorted(folder.iterdir())},
+        files={file.name: file_hash(file) for file in sorted(folder.iterdir())},
     )
-    write_json(folder / "bundle.json", bundle.model_dump(mode="json"))
+    write_about(folder, bundle)
     return bundle
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def write_json(file: Path, content: dict) -> None:
-    """Write through a temporary file, so that a reader never sees half of it."""
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(file)
-
-
-def move_into_place(fresh: Path, folder: Path) -> None:
-    """Put the finished bundle `fresh` where `folder` is, the older one out of the way first."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

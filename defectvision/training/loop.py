@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
+from defectvision.bundle.line import Line
 from defectvision.data.image_set import ImageSet
-from defectvision.inference.bundle import Line
-from defectvision.models import create_model
+from defectvision.models.trained import build_network
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import PlacedImages, epoch_order, sampling_weights
 from defectvision.training.examples import Example
 from defectvision.training.objective import Objective, distil
 from defectvision.training.precision import choose_precision, keep_slow_gradients_fp32
 from defectvision.training.pretrained import load_pretrained
-from defectvision.training.progress import track_epoch
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
+from defectvision.training.tracking import track_epoch
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 300
@@ -69,16 +69,15 @@ class Scores:
 def build(recipe: Recipe, line: Line) -> nn.Module:
     """The recipe's model with fresh weights."""
     options = dict(recipe.options)
-    if recipe.pooling != "mean":
-        options["pooling"] = recipe.pooling
     if recipe.drop_path:
         options["drop_path"] = recipe.drop_path
-    if recipe.masks:
-        options["mask_classes"] = tuple(
-            line.class_names.index(name) for name in masked_classes(recipe, line)
-        )
-    return create_model(
-        recipe.architecture, len(line.classes), recipe.preprocessing.channels, **options
+    return build_network(
+        recipe.architecture,
+        line.class_names,
+        recipe.preprocessing.channels,
+        pooling=recipe.pooling,
+        mask_classes=masked_classes(recipe, line),
+        options=options,
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from defectvision.inference.bundle import Line
+from defectvision.bundle.line import Line
 from defectvision.models.classifier import Prediction
 from defectvision.training.dataset import PlacedImages, class_counts, class_weights
 from defectvision.training.examples import Example

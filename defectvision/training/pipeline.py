@@ -13,35 +13,26 @@ from rich.progress import Progress
 from safetensors.torch import load_file
 
 from defectvision import __version__
-from defectvision.data.catalog import LABEL_SEPARATOR, Catalog, CatalogError
+from defectvision.bundle.line import Line
+from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import SEEN_FILE, Bundle, Metrics
+from defectvision.bundle.writer import publish, record_metrics, write_about
+from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.data.splits import assert_no_leak, split_catalog
 from defectvision.evaluation.calibration import fit_temperature
-from defectvision.evaluation.evaluate import (
-    GOOD_NAMES,
-    SEEN_FILE,
-    UNNAMED_GOOD,
-    Answers,
-    ask,
-    image_digest,
-    labelled,
-    measured,
-)
+from defectvision.evaluation.evaluate import Answers, ask, image_digest, labelled, measured
 from defectvision.evaluation.operating_point import MaskAim, choose_mask_policy, choose_policy
-from defectvision.inference.bundle import Bundle, DefectClass, Line, Metrics, load_bundle, read_line
 from defectvision.inference.inspector import Inspector
 from defectvision.training import export
-from defectvision.training.card import write_card
 from defectvision.training.dataset import PlacedImages, without_contradictions
 from defectvision.training.folds import fold_of, fold_splits
 from defectvision.training.loop import build, masked_classes, predict, train
+from defectvision.training.new_line import line_for
 from defectvision.training.objective import Objective
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 
 log = logging.getLogger(__name__)
-GOOD_COLOUR = "#4C9A6A"
-# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
-DEFECT_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C8C8C")
 
 
 def train_line(
@@ -81,7 +72,7 @@ def train_line(
     file = train(recipe, learned, line, run)
     fresh = weights / line_name / (bundle_name + ".new")
     _write(fresh, file, recipe, line, bundle_name, learned)
-    _publish(fresh, weights / line_name, line, bundle_name)
+    publish(fresh, weights / line_name, line, bundle_name)
     if recipe.masks:
         _tune_masks(weights, line_name, bundle_name, learned.subset("val"), recipe.masks.aim)
     if answers:
@@ -91,7 +82,7 @@ def train_line(
         )
     else:
         asked, test = "test split, photo groups held out", images.subset("test")
-        inspector = Inspector(load_bundle(weights, line_name, bundle_name))
+        inspector = Inspector(load_bundle(weights, line_name, bundle_name), images.limit_pixels)
         with Progress() as progress:
             task = progress.add_task("evaluating on test", total=len(test.catalog))
             answers = [ask(inspector, test, advance=lambda: progress.advance(task))]
@@ -123,10 +114,12 @@ def _ask_fold(
     learned = _settled(fold, line)
     file = train(recipe, learned, line, run)
     _write(weights / line.name / f"{name}.new", file, recipe, line, name, learned)
-    _publish(weights / line.name / f"{name}.new", weights / line.name, line, name)
+    publish(weights / line.name / f"{name}.new", weights / line.name, line, name)
     if recipe.masks:
         _tune_masks(weights, line.name, name, learned.subset("val"), recipe.masks.aim)
-    return ask(Inspector(load_bundle(weights, line.name, name)), fold.subset("test"))
+    return ask(
+        Inspector(load_bundle(weights, line.name, name), fold.limit_pixels), fold.subset("test")
+    )
 
 
 def _claim(run: Path, recipe: Recipe, recipe_text: str) -> None:
@@ -156,51 +149,6 @@ def prepare_split(catalog: Catalog, recipe: Recipe) -> Catalog:
     for warning in catalog.warnings:
         log.warning(warning)
     return catalog
-
-
-def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
-    """The line in `folder`, or a new one with the catalog's classes, the good ones first.
-
-    A set in which an image has several labels makes a multilabel line: its classes are the
-    defects, and an image without one is good.
-    """
-    if (folder / "line.json").is_file():
-        line = read_line(folder)
-        unknown = sorted(set(catalog.classes) - set(line.class_names) - GOOD_NAMES)
-        missing = sorted(set(line.class_names) - set(catalog.classes) - GOOD_NAMES)
-        if unknown or missing:
-            raise CatalogError(
-                f"{catalog.root}: has classes {', '.join(catalog.classes)}, but line "
-                f"'{line.name}' has {', '.join(line.class_names)}. Choose another line name with "
-                "--line"
-            )
-        return line
-    multilabel = catalog.table["label"].str.contains(LABEL_SEPARATOR, regex=False).any()
-    names = list(catalog.classes)
-    good = [name for name in names if name.lower() in GOOD_NAMES]
-    defects = [name for name in names if name not in good]
-    if multilabel:
-        good = []
-    elif catalog.good_count and not good:
-        good = [UNNAMED_GOOD]
-    if len(good) + len(defects) < (1 if multilabel else 2):
-        raise CatalogError(
-            f"{catalog.root}: has only the class {', '.join(names) or '(none)'}; "
-            "a line needs two or more. Add a folder of images of another class"
-        )
-    colours = [GOOD_COLOUR] * len(good) + [
-        DEFECT_COLOURS[i % len(DEFECT_COLOURS)] for i in range(len(defects))
-    ]
-    return Line(
-        name=folder.name,
-        title=_title(folder.name),
-        classes=tuple(
-            DefectClass(name=n, title=_title(n), kind="ok" if n in good else "defect", colour=c)
-            for n, c in zip([*good, *defects], colours, strict=True)
-        ),
-        label_mode="multilabel" if multilabel else "multiclass",
-        default_bundle=bundle_name,
-    )
 
 
 def _write(
@@ -254,7 +202,9 @@ def _tune_masks(weights: Path, line: str, name: str, val: ImageSet, aim: MaskAim
     loaded = load_bundle(weights, line, name)
     classes = loaded.bundle.mask_classes
     paths = [val.catalog.image_path(row) for row in range(len(val.catalog))]
-    found = Inspector(loaded).inspect_many((path.name, path.read_bytes()) for path in paths)
+    found = Inspector(loaded, val.limit_pixels).inspect_many(
+        (path.name, path.read_bytes()) for path in paths
+    )
     answers = (
         (inspection, truth)
         for row, inspection in enumerate(found)
@@ -262,27 +212,4 @@ def _tune_masks(weights: Path, line: str, name: str, val: ImageSet, aim: MaskAim
     )
     policy = choose_mask_policy(loaded.bundle.policy, answers, classes, aim)
     bundle = loaded.bundle.model_copy(update={"policy": policy})
-    export.write_json(loaded.folder / "bundle.json", bundle.model_dump(mode="json"))
-
-
-def _publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
-    """Move a finished bundle into place, and write the line's own file where there is none."""
-    line_folder.mkdir(parents=True, exist_ok=True)
-    export.move_into_place(fresh, line_folder / name)
-    if not (line_folder / "line.json").is_file():
-        export.write_json(line_folder / "line.json", line.model_dump(mode="json"))
-
-
-def record_metrics(folder: Path, metrics: Metrics) -> None:
-    """Add `metrics` to bundle.json, replacing those of the same split and data, and renew the
-    model card. Figures of images that the bundle has not seen come first."""
-    bundle = Bundle.model_validate_json((folder / "bundle.json").read_bytes())
-    kept = [m for m in bundle.metrics if (m.split, m.data) != (metrics.split, metrics.data)]
-    ordered = sorted((*kept, metrics), key=lambda m: m.seen)
-    bundle = bundle.model_copy(update={"metrics": tuple(ordered)})
-    export.write_json(folder / "bundle.json", bundle.model_dump(mode="json"))
-    write_card(folder, bundle)
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ").strip().capitalize()
+    write_about(loaded.folder, bundle)

@@ -21,18 +21,21 @@ import numpy as np
 import onnx
 from nncf.quantization.advanced_parameters import AdvancedAccuracyRestorerParameters
 
+from defectvision import atomic
+from defectvision.bundle.card import write_card
+from defectvision.bundle.reader import BundleError, load_bundle
+from defectvision.bundle.schema import LoadedBundle, Metrics
+from defectvision.bundle.writer import file_hash, write_about
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.calibration import expected_calibration_error
 from defectvision.evaluation.evaluate import Answers, ask, labelled, measured, seen_rows
-from defectvision.evaluation.gradcam import load_model
-from defectvision.inference.bundle import BundleError, LoadedBundle, Metrics, load_bundle
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.inference.runtime import MASKS, OpenVinoRuntime
+from defectvision.models.trained import load_network
 from defectvision.training import export
-from defectvision.training.card import write_card
 from defectvision.training.dataset import targets_of
 from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
@@ -85,7 +88,7 @@ def quantize_bundle(
     recipe = Recipe.model_validate(loaded.bundle.provenance["recipe"])
     train, val, test = _splits(loaded, images, recipe)
     how = loaded.bundle.preprocessing
-    graph = export.to_graph(load_model(loaded), (how.height, how.width), how.channels)
+    graph = export.to_graph(load_network(loaded), (how.height, how.width), how.channels)
     with TemporaryDirectory() as folder:
         candidate = Path(folder) / "model.onnx"
         quantized = _search(graph, loaded, train, val, candidate, allowed)
@@ -138,7 +141,7 @@ def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[st
     inputs = []
     for i in chosen:
         path = catalog.image_path(int(i))
-        image, size = read_image(path.read_bytes(), path.name, how)
+        image, size = read_image(path.read_bytes(), path.name, how, images.limit_pixels)
         inputs.append({"images": prepare(image, how, size)[0][None]})
     return inputs
 
@@ -153,14 +156,16 @@ def _search(
 ) -> onnx.ModelProto:
     """The quantised graph, with as many layers in fp32 as the validation images ask for."""
 
-    reference = _figures(ask(Inspector(loaded), val))
+    reference = _figures(ask(Inspector(loaded, val.limit_pixels), val))
 
     def score(model: onnx.ModelProto, rows: Iterable[int]) -> tuple[float, list[float]]:
         """How far the figure that fell most fell, and how well each image is answered; of some of
         the images, by which layers are ranked, only the latter."""
         onnx.save_model(model, str(scratch))
         chosen = np.fromiter(rows, int)
-        answers = ask(Inspector(loaded, OpenVinoRuntime(scratch)), val.take(chosen))
+        answers = ask(
+            Inspector(loaded, val.limit_pixels, OpenVinoRuntime(scratch)), val.take(chosen)
+        )
         each = _worth_of_each(answers)
         if len(chosen) < len(val.catalog):
             return float(np.mean(each)), each
@@ -215,7 +220,8 @@ def _compare(
     line, bundle = loaded.line, loaded.bundle
     catalog = images.catalog
     sides = [Answers(catalog, line, bundle, bundle.policy) for _ in range(2)]
-    models = [Inspector(loaded), Inspector(loaded, OpenVinoRuntime(candidate))]
+    limit = images.limit_pixels
+    models = [Inspector(loaded, limit), Inspector(loaded, limit, OpenVinoRuntime(candidate))]
     paths = [catalog.image_path(row) for row in range(len(catalog))]
     pairs = zip(
         *(model.inspect_many((p.name, p.read_bytes()) for p in paths) for model in models),
@@ -276,11 +282,11 @@ def _install(loaded: LoadedBundle, model: Path, found: Quantized, metrics: Metri
     bundle = bundle.model_copy(
         update={
             "precision": "int8",
-            "files": bundle.files | {"model.onnx": export.sha256(fresh / "model.onnx")},
+            "files": bundle.files | {"model.onnx": file_hash(fresh / "model.onnx")},
             "provenance": bundle.provenance | {"quantization": asdict(found)},
             "metrics": (metrics,) if metrics else bundle.metrics,
         }
     )
-    export.write_json(fresh / "bundle.json", bundle.model_dump(mode="json"))
+    write_about(fresh, bundle)
     write_card(fresh, bundle)
-    export.move_into_place(fresh, loaded.folder)
+    atomic.replace_folder(fresh, loaded.folder)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from defectvision.bundle.schema import Preprocessing
 from defectvision.evaluation.operating_point import MaskAim
-from defectvision.inference.preprocessing import Preprocessing
 
 
 class RecipeError(ValueError):

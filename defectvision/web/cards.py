@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from defectvision.inference.bundle import Line, LoadedBundle
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import EXACT as EXACT
-from defectvision.inference.inspector import Inspection
-from defectvision.inference.policy import FOREIGN, Policy, Verdict
-from defectvision.web.mask_layers import unmasked
+from defectvision.inference.inspection import Inspection
+from defectvision.web.viewer.layers import unmasked
 
 SYNTHETIC_MARK = "Synthetic sample"
 NO_DEFECT = "No defect"  # what a part without any label is called

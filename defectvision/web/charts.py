@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.web.cards import LOOKS
 
 if TYPE_CHECKING:

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from defectvision.inference.bundle import LoadedBundle
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError
-from defectvision.inference.policy import Policy, Verdict
 from defectvision.inference.sources import clean_name, own_name
-from defectvision.web.pictures import thumbnail
+from defectvision.web.viewer.pictures import thumbnail
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from defectvision.inference.inspector import Inspection, Inspector
+    from defectvision.inference.inspection import Inspection
+    from defectvision.inference.inspector import Inspector
     from defectvision.inference.regions import Region
     from defectvision.inference.sources import Upload
 
@@ -109,7 +110,7 @@ class Work:
         error: ImageError | None,
         limit_pixels: int,
     ) -> Entry:
-        from defectvision.data.synthetic import is_synthetic
+        from defectvision.data.synthetic.samples import is_synthetic
 
         self.numbers += 1
         name = own_name(clean_name(name), self.names.setdefault(line, set()))

@@ -8,7 +8,7 @@ from defectvision.audit.alignment import Agreement, agreement
 from defectvision.audit.keypoints import extract
 from defectvision.audit.near_duplicates import confirmed, group_pictures
 from defectvision.audit.proposals import embed, neighbours
-from defectvision.data.synthetic import draw
+from defectvision.data.synthetic.samples import draw
 
 SIZE = 300
 

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from defectvision.audit.findings import findings
 from defectvision.audit.study import study
+from defectvision.cli.data import app
 from defectvision.data.catalog import CatalogError
-from defectvision.data.synthetic import draw
-from defectvision.data_cli import app
+from defectvision.data.synthetic.samples import draw
+from defectvision.limits import PIXELS
 
 
 def put(file: Path, label: str, seed: int, size: int = 128) -> np.ndarray:
@@ -39,7 +40,7 @@ def odd_folder(tmp_path: Path) -> Path:
 def test_each_oddity_has_its_message_and_the_rest_is_shown(
     odd_folder: Path, tmp_path: Path
 ) -> None:
-    found = study(odd_folder, tmp_path / "cache", workers=1)
+    found = study(odd_folder, tmp_path / "cache", PIXELS, workers=1)
     assert len(found.pictures) == 11
     assert len(found.failures) == 2
     assert any("broken.jpg" in text for text in found.failures)
@@ -54,17 +55,17 @@ def test_second_opening_comes_from_the_cache_also_after_a_move(
     odd_folder: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    first = study(odd_folder, cache, workers=1)
-    again = study(odd_folder, cache, workers=1)
+    first = study(odd_folder, cache, PIXELS, workers=1)
+    again = study(odd_folder, cache, PIXELS, workers=1)
     assert not first.from_cache and again.from_cache
     assert again.pictures["brightness"].tolist() == pytest.approx(
         first.pictures["brightness"].tolist(), abs=1e-4
     )
     assert again.groups == first.groups and again.failures == first.failures
     moved = odd_folder.rename(tmp_path / "moved")
-    assert study(moved, cache, workers=1).from_cache
+    assert study(moved, cache, PIXELS, workers=1).from_cache
     put(moved / "single" / "one.png", "def", 100)
-    assert not study(moved, cache, workers=1).from_cache
+    assert not study(moved, cache, PIXELS, workers=1).from_cache
 
 
 @pytest.mark.parametrize("make", ["none", "empty", "loose"])
@@ -75,7 +76,7 @@ def test_a_set_without_labelled_images_says_so(make: str, tmp_path: Path) -> Non
     if make == "loose":
         put(root / "a.png", "ok", 0)
     with pytest.raises(CatalogError):
-        study(root, tmp_path / "cache")
+        study(root, tmp_path / "cache", PIXELS)
 
 
 def test_masks_of_another_size_are_named_and_left_out(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_masks_of_another_size_are_named_and_left_out(tmp_path: Path) -> None:
     cv2.imwrite(str(root / "a_mask.png"), mask)
     cv2.imwrite(str(root / "b_mask.png"), mask[:64])
     (root / "index.csv").write_text("path,label,mask\na.png,x,a_mask.png\nb.png,x,b_mask.png\n")
-    found = study(root, tmp_path / "cache")
+    found = study(root, tmp_path / "cache", PIXELS)
     assert found.regions[["image", "area_px"]].to_numpy().tolist() == [[0, 400]]
     assert len(found.failures) == 1 and "b.png" in found.failures[0]
     assert found.coverage["x"].max() == 1

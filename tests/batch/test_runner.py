@@ -18,10 +18,11 @@ from sqlalchemy import select
 
 from defectvision.batch.runner import work_on
 from defectvision.batch.sources import SourceError, folder_source, upload_source
-from defectvision.inference.bundle import load_bundle
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import load_inspector
-from defectvision.inference.policy import Policy
 from defectvision.inference.record import read_record
+from defectvision.limits import Limits
 from defectvision.store import batches, policies
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store, open_store
@@ -63,7 +64,7 @@ def start(store: Store, weights: Path, source: dict, keep: str = "all") -> int:
 
 
 def run(store: Store, weights: Path, number: int) -> Counts:
-    work_on(store, weights, number, Event())
+    work_on(store, weights, Limits(), number, Event())
     return counts(store, number)
 
 
@@ -89,7 +90,7 @@ def test_the_rows_say_what_the_inspector_says(store, weights, tmp_path) -> None:
     number = start(store, weights, folder_source(folder, None))
     assert run(store, weights, number) == Counts(done=4, failed=1)
     assert state(store, number) == (State.DONE, "")
-    inspector = load_inspector(weights, "casting")
+    inspector = load_inspector(weights, "casting", None, Limits())
     for row in rows(store, number):
         if row.state == "failed":
             assert row.name == "left/notes.png" and row.reason and row.remedy
@@ -147,7 +148,7 @@ def test_pause_resume_cancel(store, weights, tmp_path) -> None:
 def test_a_turn_ends_and_the_next_goes_on(store, weights, tmp_path) -> None:
     parts = {f"{i}.png": PARTS["ok_3.png"] + bytes([i]) for i in range(100)}
     number = start(store, weights, folder_source(folder_of(parts, tmp_path / "lot"), None))
-    assert work_on(store, weights, number, Event(), seconds=0)
+    assert work_on(store, weights, Limits(), number, Event(), seconds=0)
     some = counts(store, number)
     assert 0 < some.done < 100 and state(store, number)[0] == State.RUNNING
     assert run(store, weights, number).done == 100
@@ -159,11 +160,11 @@ def test_a_file_that_the_store_lost_spoils_no_other(store, weights, listed) -> N
     if listed:
         stopped = Event()
         stopped.set()
-        work_on(store, weights, number, stopped)
+        work_on(store, weights, Limits(), number, stopped)
         assert counts(store, number).waiting == 4
     lost = digest_of(PARTS["ok_3.png"])
     (store.folder / "files" / lost[:2] / lost).write_bytes(b"damaged")
-    work_on(store, weights, number, Event())
+    work_on(store, weights, Limits(), number, Event())
     found = counts(store, number)
     assert (found.done, found.failed, found.waiting) == (3, 1, 0), state(store, number)
     (row,) = [r for r in rows(store, number) if r.state == "failed"]
@@ -216,7 +217,7 @@ def test_a_watched_folder_is_followed_until_it_is_stopped(store, weights, tmp_pa
     assert run(store, weights, number) == Counts(done=1), "still being written"
     os.utime(folder / "def_105.png", (old, old))
     assert run(store, weights, number) == Counts(done=2)
-    assert not work_on(store, weights, number, Event()), "nothing new"
+    assert not work_on(store, weights, Limits(), number, Event()), "nothing new"
     assert state(store, number)[0] == State.WATCHING
     with store.session() as session:
         batches.move(session, number, State.DONE, "ada")
@@ -228,7 +229,7 @@ def test_two_workers_do_not_share_a_batch(store, weights, tmp_path) -> None:
 
     number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
     with FileLock(store.folder / f"batch-{number}.lock"):
-        assert not work_on(store, weights, number, Event())
+        assert not work_on(store, weights, Limits(), number, Event())
     assert counts(store, number).total == 0
 
 
@@ -301,10 +302,11 @@ import sys
 from pathlib import Path
 from threading import Event
 from defectvision.batch.runner import work_on
+from defectvision.limits import Limits
 from defectvision.store.database import open_store
 store = open_store(Path(sys.argv[1]))
 print("at work", flush=True)
-work_on(store, Path(sys.argv[2]), int(sys.argv[3]), Event())
+work_on(store, Path(sys.argv[2]), Limits(), int(sys.argv[3]), Event())
 """
 
 

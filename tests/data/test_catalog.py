@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from defectvision.data.catalog import COLUMNS, Catalog, CatalogError, catalog_table, label_names
+from defectvision.bundle.labels import label_names
+from defectvision.data.catalog import COLUMNS, Catalog, CatalogError, catalog_table
 
 
 def make_catalog(rows: list[tuple[str, ...]]) -> Catalog:

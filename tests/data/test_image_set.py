@@ -7,7 +7,8 @@ import pytest
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
-from defectvision.data.rle import decode_rle, encode_rle
+from defectvision.data.rle.severstal import decode_rle, encode_rle
+from defectvision.limits import PIXELS
 
 
 def test_run_lengths_go_down_the_columns_from_one() -> None:
@@ -32,7 +33,7 @@ def test_severstal_train_table(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(
         "ImageId,ClassId,EncodedPixels\na.jpg,3,1 2\na.jpg,1,5 2\nb.jpg,4,7 1\n"
     )
-    found = open_set(tmp_path)
+    found = open_set(tmp_path, PIXELS)
     labels = dict(zip(found.catalog.table["path"], found.catalog.table["label"], strict=True))
     assert labels == {
         "train_images/a.jpg": "1|3",
@@ -61,7 +62,7 @@ def coco(folder: Path, **changed: object) -> Path:
 
 
 def test_coco(tmp_path: Path) -> None:
-    found = open_set(coco(tmp_path))
+    found = open_set(coco(tmp_path), PIXELS)
     assert found.has_images
     assert found.catalog.table["label"].tolist() == ["", "scratch"]
     assert found.annotations["kind"].tolist() == ["polygon"]
@@ -78,7 +79,7 @@ def test_coco(tmp_path: Path) -> None:
 )
 def test_bad_coco_says_what_is_wrong(tmp_path: Path, changed: dict, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
-        open_set(coco(tmp_path, **changed))
+        open_set(coco(tmp_path, **changed), PIXELS)
 
 
 def test_magnetic_tile_as_published(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_magnetic_tile_as_published(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "MT_Fray/Imgs").mkdir(parents=True)
-    found = open_set(tmp_path).catalog
+    found = open_set(tmp_path, PIXELS).catalog
     assert found.table["label"].tolist() == ["crack", "free"]
     assert found.table["mask"].tolist() == ["", "MT_Free/Imgs/a.png"]
     assert any("MT_Fray" in text for text in found.warnings)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.rle import decode_rle, encode_rle
+from defectvision.data.rle.severstal import decode_rle, encode_rle
 
 HEIGHT, WIDTH = 256, 1600
 MASKS_A_SECOND = 1000

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
-from defectvision.data.readers import open_catalog
+from defectvision.data.readers.folders import open_catalog
 from defectvision.data.splits import assert_no_leak, split_catalog
 
 FRACTIONS = {"train": 0.68, "val": 0.12, "test": 0.2}

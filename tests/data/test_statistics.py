@@ -4,6 +4,7 @@ import pytest
 
 from defectvision.data import statistics
 from defectvision.data.catalog import Catalog, catalog_table
+from defectvision.limits import PIXELS
 
 
 def catalog(*labels: str, split: list[str] | None = None) -> Catalog:
@@ -75,7 +76,7 @@ def test_good_classes_count_as_good() -> None:
 def test_severstal_labels_of_all_images(shared_data) -> None:
     from defectvision.data.image_set import open_set
 
-    found = open_set(shared_data / "severstal" / "all_image_labels.csv")
+    found = open_set(shared_data / "severstal" / "all_image_labels.csv", PIXELS)
     assert not found.has_images
     summary = statistics.summary(found.catalog)
     assert summary["images"] == 12_568

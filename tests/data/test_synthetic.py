@@ -6,8 +6,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.readers import open_catalog
-from defectvision.data.synthetic import (
+from defectvision.data.readers.folders import open_catalog
+from defectvision.data.synthetic.samples import (
     SYNTHETIC_NOTE,
     draw,
     draw_with_mask,

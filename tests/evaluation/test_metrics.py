@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.policy import Policy
 from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
 from defectvision.evaluation.metrics import confusion, judge, measure
 from defectvision.evaluation.operating_point import (
     choose_policy,
     review_band,
 )
-from defectvision.inference.bundle import DefectClass, Line
-from defectvision.inference.policy import Policy
 
 BLACK = "#000000"
 CASTING = Line(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from defectvision.inference.frame import Frame
 from defectvision.inference.heatmap import (
     colourise,
     lay_over,
     legend_colours,
     scale_of,
-    shrink_map,
     tick_text,
     ticks,
 )
-from defectvision.inference.preprocessing import map_to_image
 
 
 def test_zero_is_transparent_and_the_signs_have_their_colours() -> None:
@@ -70,9 +69,10 @@ def test_a_shrunk_map_shows_the_same_places(size: tuple[int, int]) -> None:
     to_image = np.array([[size[1] / 70, 0, 0], [0, size[0] / 70, 0]])
     centres = []
     for longest in (max(size), 64):
-        shrunk, shape = shrink_map(to_image, size, longest)
+        shrunk = Frame(size, (70, 70), to_image).shrunk(longest)
+        shape = shrunk.image_size
         assert max(shape) <= longest
-        drawn = map_to_image(values, shrunk, (70, 70), shape)
+        drawn = shrunk.on_image(values)
         y, x = np.mgrid[: shape[0], : shape[1]]
         weight = drawn / drawn.sum()
         centres.append(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from defectvision.inference.images import ImageError, decode_image, decode_reduced
+from defectvision.limits import PIXELS
 
 # pytest resets the filter that the module sets
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
@@ -69,7 +70,7 @@ def close(pixels: np.ndarray, expected: np.ndarray, tolerance: int) -> bool:
     ],
 )
 def test_formats(data, expected, tolerance):
-    assert close(decode_image(data, "part"), expected, tolerance)
+    assert close(decode_image(data, "part", PIXELS), expected, tolerance)
 
 
 def palette_image(colours: list[tuple[int, int, int]]) -> Image.Image:
@@ -125,12 +126,12 @@ HALF = np.where(COLUMNS < 20, 255, 0)
 )  # fmt: skip
 def test_modes(image, kind, expected, tolerance):
     options = {"quality": 97} if kind == "JPEG" else {}
-    assert close(decode_image(saved(image, kind, **options), "part"), expected, tolerance)
+    assert close(decode_image(saved(image, kind, **options), "part", PIXELS), expected, tolerance)
 
 
 def test_transparent_palette_is_blended_over_white():
     image = palette_image([(200, 0, 0), (0, 9, 0)])
-    pixels = decode_image(saved(image, "PNG", transparency=0), "part")
+    pixels = decode_image(saved(image, "PNG", transparency=0), "part", PIXELS)
     assert close(pixels, np.where(BINARY[..., None], [0, 9, 0], [255, 255, 255]), 0)
 
 
@@ -139,7 +140,7 @@ def test_white_is_zero_16_bit_is_turned_over():
     if Image.open(io.BytesIO(data)).tag_v2[262] != 0:  # Pillow writes its own value
         at = data.index(struct.pack("<HHI", 262, 3, 1))
         data = data[: at + 8] + struct.pack("<H", 0) + data[at + 10 :]
-    assert close(decode_image(data, "part"), GREY, 0)
+    assert close(decode_image(data, "part", PIXELS), GREY, 0)
 
 
 UPRIGHT = {
@@ -168,13 +169,13 @@ UPRIGHT = {
 def test_exif_orientation(orientation, kind, options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = decode_image(rgb(kind, exif=exif, **options), "part")
+    pixels = decode_image(rgb(kind, exif=exif, **options), "part", PIXELS)
     assert close(pixels, UPRIGHT[orientation], 4)
 
 
 def test_damaged_exif_counts_as_none():
     exif = b"Exif\0\0II*\0\xff\xff\xff\xff"
-    assert close(decode_image(grey("JPEG", quality=95, exif=exif), "part"), GREY, 3)
+    assert close(decode_image(grey("JPEG", quality=95, exif=exif), "part", PIXELS), GREY, 3)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -266,7 +267,7 @@ def frames(kind: str) -> bytes:
 )
 def test_refused(data, reason):
     with pytest.raises(ImageError) as caught:
-        decode_image(data, "lot 7/part.png")
+        decode_image(data, "lot 7/part.png", PIXELS)
     error = caught.value
     assert error.name == "lot 7/part.png"
     assert error.reason.startswith(reason)
@@ -278,11 +279,11 @@ def test_reduced_second_page_is_a_preview():
     first, preview = Image.fromarray(GREY), Image.fromarray(GREY).resize((20, 12))
     data = saved(first, "TIFF", save_all=True, append_images=[preview], tiffinfo={254: 0})
     with pytest.raises(ImageError, match="several pages"):
-        decode_image(data, "part")
+        decode_image(data, "part", PIXELS)
     # the last NewSubfileType is the second page's
     at = data.rindex(struct.pack("<HHI", 254, 4, 1)) + 8
     reduced = data[:at] + struct.pack("<I", 1) + data[at + 4 :]
-    assert close(decode_image(reduced, "part"), GREY, 0)
+    assert close(decode_image(reduced, "part", PIXELS), GREY, 0)
 
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 40, 3), np.uint8))
@@ -304,11 +305,11 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 40, 3), n
 )
 def test_truncated_files_are_never_shown_in_part(image, kind, options):
     data = saved(image, kind, **options)
-    whole = decode_image(data, "part")
+    whole = decode_image(data, "part", PIXELS)
     refused = 0
     for kept in range(1, len(data), max(1, len(data) // 97)):
         try:
-            assert np.array_equal(decode_image(data[:kept], "part"), whole)
+            assert np.array_equal(decode_image(data[:kept], "part", PIXELS), whole)
         except ImageError:
             refused += 1
     assert refused >= 90  # but an end mark alone may be missing
@@ -318,13 +319,13 @@ def test_truncated_files_are_never_shown_in_part(image, kind, options):
 @pytest.mark.parametrize("image", [NOISE, NOISE.convert("L")])
 def test_a_truncated_jpeg_is_not_shown_in_part_at_a_smaller_scale_either(image, reduction):
     data = saved(image, "JPEG")
-    whole, size = decode_reduced(data, "part", lambda _size: reduction)
+    whole, size = decode_reduced(data, "part", lambda _size: reduction, PIXELS)
     assert size == (NOISE.height, NOISE.width)
     assert whole.shape[:2] == tuple(-(-side // reduction) for side in size)
     refused = 0
     for kept in range(1, len(data), max(1, len(data) // 97)):
         try:
-            found, _ = decode_reduced(data[:kept], "part", lambda _size: reduction)
+            found, _ = decode_reduced(data[:kept], "part", lambda _size: reduction, PIXELS)
             assert np.array_equal(found, whole)
         except ImageError:
             refused += 1
@@ -337,13 +338,13 @@ def test_limits_are_the_callers():
     with pytest.raises(ImageError, match="megapixels"):
         decode_image(data, "part", limit_pixels=40 * 24 - 1)
     with pytest.raises(ImageError, match="too small"):
-        decode_image(data, "part", min_side=25)
+        decode_image(data, "part", PIXELS, min_side=25)
 
 
 def test_metadata_warnings_stay_silent():
     code = (
         "import sys; from defectvision.inference.images import decode_image\n"
-        "print(decode_image(sys.stdin.buffer.read(), 'part').shape)"
+        "print(decode_image(sys.stdin.buffer.read(), 'part', 1_000_000).shape)"
     )
     data = grey("JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\0")
     run = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=ROOT, input=data,
@@ -397,7 +398,7 @@ def test_random_bytes_raise_only_image_errors(start, rest):
 def test_threads_get_their_own_images():
     shades = [saved(Image.new("L", (40, 40), shade), "PNG") for shade in range(64)]
     with ThreadPoolExecutor(8) as pool:
-        means = list(pool.map(lambda data: decode_image(data, "part").mean(), shades))
+        means = list(pool.map(lambda data: decode_image(data, "part", PIXELS).mean(), shades))
     assert means == list(range(64))
 
 
@@ -420,4 +421,4 @@ def test_serving_does_not_load_what_only_training_needs():
 def test_real_castings_are_read_as_pillow_reads_them(shared_data):
     for path in sorted((shared_data / "casting/casting_512x512/ok_front").iterdir())[:5]:
         data = path.read_bytes()
-        assert np.array_equal(decode_image(data, path.name), np.asarray(Image.open(path)))
+        assert np.array_equal(decode_image(data, path.name, PIXELS), np.asarray(Image.open(path)))

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from defectvision.data.synthetic import draw
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import load_bundle
+from defectvision.data.synthetic.samples import draw
 from defectvision.inference import inspector as inspector_module
-from defectvision.inference.bundle import load_bundle
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import AHEAD, Inspector, inspector_of
-from defectvision.inference.policy import Policy, Verdict
 from defectvision.inference.preprocessing import read_image
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
-from defectvision.settings import Settings
+from defectvision.limits import PIXELS, Limits
 from tests.bundles import write_bundle
 
 
@@ -30,7 +30,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inspector(weights):
-    return Inspector(load_bundle(weights, "casting"))
+    return Inspector(load_bundle(weights, "casting"), PIXELS)
 
 
 def _png(label, seed, line="casting", size=300):
@@ -86,7 +86,7 @@ def test_verdict_and_json_are_functions_of_the_policy(inspector):
 
 
 def test_a_line_without_a_good_class_never_accepts(weights):
-    inspector = Inspector(load_bundle(weights, "neu-surface"))
+    inspector = Inspector(load_bundle(weights, "neu-surface"), PIXELS)
     found = inspector.inspect(_png("scratches", 0, "neu-surface", 200), "strip.png")
     assert found.defect_score is None
     assert found.verdict(Policy(accept_below=1, reject_above=1)) is not Verdict.ACCEPT
@@ -104,7 +104,7 @@ def test_both_runtimes_give_the_same_answers(weights):
     data = _png("def", 4)
     file = loaded.folder / "model.onnx"
     a, b = (
-        Inspector(loaded, runtime(file)).inspect(data, "x.png")
+        Inspector(loaded, PIXELS, runtime(file)).inspect(data, "x.png")
         for runtime in (OpenVinoRuntime, OnnxRuntime)
     )
     assert np.abs(a.logits - b.logits).max() < 1e-3
@@ -124,7 +124,7 @@ def test_many_threads_share_one_inspector(inspector):
 def test_side_by_side_and_alone_give_the_same_answers(weights, runtime):
     """Whether all cores work on an image or one, at most rounding tells."""
     loaded = load_bundle(weights, "casting")
-    model = Inspector(loaded, runtime(loaded.folder / "model.onnx"))
+    model = Inspector(loaded, PIXELS, runtime(loaded.folder / "model.onnx"))
     files = [(f"{i}.png", _png("def" if i % 2 else "ok", i)) for i in range(12)]
     for found, (name, data) in zip(model.inspect_many(files), files, strict=True):
         alone = model.inspect(data, name)
@@ -151,7 +151,7 @@ def test_reading_stays_a_few_images_ahead(inspector):
 
 @pytest.mark.parametrize(("side", "reduction"), [(448, 1), (900, 2), (1801, 4), (3600, 8)])
 def test_a_large_jpeg_is_decoded_smaller_and_measured_in_its_own_px(weights, side, reduction):
-    model = Inspector(load_bundle(weights, "neu-surface"))
+    model = Inspector(load_bundle(weights, "neu-surface"), PIXELS)
     image = draw("neu-surface", "scratches", np.random.default_rng(0), 200)
     image = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     jpeg, png = (
@@ -159,7 +159,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_measured_in_its_own_px(weights, sid
         for kind, quality in ((".jpg", [cv2.IMWRITE_JPEG_QUALITY, 100]), (".png", []))
     )
     data = cv2.imencode(".jpg", image)[1].tobytes()
-    pixels, size = read_image(data, "strip", model.loaded.bundle.preprocessing)
+    pixels, size = read_image(data, "strip", model.loaded.bundle.preprocessing, PIXELS)
     assert (pixels.shape[0], size) == (-(-side // reduction), (side, side))
     assert jpeg.image_size == png.image_size == (side, side)
     names = model.line.class_names
@@ -167,22 +167,22 @@ def test_a_large_jpeg_is_decoded_smaller_and_measured_in_its_own_px(weights, sid
         [png.probabilities[n] for n in names], abs=0.05
     )
     # the frame lies on the same px of the image
-    np.testing.assert_allclose(jpeg.to_image, png.to_image, atol=1e-6)
+    np.testing.assert_allclose(jpeg.frame.to_image, png.frame.to_image, atol=1e-6)
     assert jpeg.evidence_on_image(names[0]).shape == (side, side)
 
 
 def test_models_that_nobody_asked_for_are_let_go(weights, monkeypatch):
     monkeypatch.setattr(inspector_module, "_inspectors", {})
     casting, neu = (load_bundle(weights, line) for line in ("casting", "neu-surface"))
-    kept = inspector_of(casting)
-    assert inspector_of(neu) is not kept
-    assert inspector_of(casting) is kept  # there is room for both
-    monkeypatch.setattr(inspector_module, "settings", lambda: Settings(model_memory_mb=1))
+    roomy, tight = Limits(), Limits(model_bytes=1_000_000)
+    kept = inspector_of(casting, roomy)
+    assert inspector_of(neu, roomy) is not kept
+    assert inspector_of(casting, roomy) is kept  # there is room for both
     monkeypatch.setattr(kept, "memory_bytes", 600_000)
-    monkeypatch.setattr(inspector_of(neu), "memory_bytes", 600_000)
-    last = inspector_of(neu)
-    assert inspector_of(neu) is last
-    assert inspector_of(casting) is not kept
+    monkeypatch.setattr(inspector_of(neu, roomy), "memory_bytes", 600_000)
+    last = inspector_of(neu, tight)
+    assert inspector_of(neu, tight) is last
+    assert inspector_of(casting, tight) is not kept
 
 
 def test_inference_needs_no_torch():

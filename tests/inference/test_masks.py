@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import load_bundle
 from defectvision.evaluation.operating_point import choose_mask_policy
-from defectvision.inference.bundle import load_bundle
-from defectvision.inference.inspector import Inspection, Inspector
-from defectvision.inference.masks import class_mask, connected_areas
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.masks import connected_areas
 from defectvision.inference.regions import rectangle_sides
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
+from defectvision.limits import PIXELS
 from tests.bundles import write_bundle
 from tests.strips import encoded, steel, strip_with
 
@@ -28,7 +30,7 @@ def inspectors(tmp_path_factory) -> dict[str, Inspector]:
     weights = tmp_path_factory.mktemp("weights")
     for line in (STRIP, TILE):
         write_bundle(weights, line, "unet")
-    return {line: Inspector(load_bundle(weights, line)) for line in (STRIP, TILE)}
+    return {line: Inspector(load_bundle(weights, line), PIXELS) for line in (STRIP, TILE)}
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +50,18 @@ def on_grid(inspection: Inspection, masks: dict[str, np.ndarray]) -> Inspection:
 def test_masks_come_as_probabilities_of_named_classes(strip) -> None:
     assert strip.mask_classes == ("1", "2", "3", "4")
     assert strip.masks.shape == (4, 256, 1600) and strip.masks.dtype == np.uint8
-    assert class_mask(strip, "3", HALF)[40:80, 200:300].all()
-    assert class_mask(strip, "3", HALF).sum() == 4000
-    assert not class_mask(strip, "4", HALF).any()
+    assert strip.class_mask("3", HALF)[40:80, 200:300].all()
+    assert strip.class_mask("3", HALF).sum() == 4000
+    assert not strip.class_mask("4", HALF).any()
     with pytest.raises(ValueError, match="it has: 1, 2, 3, 4"):
-        class_mask(strip, "crack", HALF)
+        strip.class_mask("crack", HALF)
 
 
 def test_both_runtimes_bring_the_masks(inspectors, strip) -> None:
     loaded = inspectors[STRIP].loaded
     file = loaded.folder / "model.onnx"
     for runtime in (OpenVinoRuntime(file), OnnxRuntime(file)):
-        found = Inspector(loaded, runtime).inspect(encoded(strip_with()), "strip.png")
+        found = Inspector(loaded, PIXELS, runtime).inspect(encoded(strip_with()), "strip.png")
         assert np.abs(found.masks.astype(int) - strip.masks).max() <= 1
 
 
@@ -89,7 +91,7 @@ def test_the_smallest_region_is_the_policys(strip, smallest: int, left: int) -> 
     policy = Policy(smallest_region_px=smallest)
     assert len(strip.regions(policy)) == left
     assert all(r.area_px >= smallest for r in strip.regions(policy))
-    drawn = sum(int(class_mask(strip, name, policy).sum()) for name in strip.mask_classes)
+    drawn = sum(int(strip.class_mask(name, policy).sum()) for name in strip.mask_classes)
     assert drawn == sum(r.area_px for r in strip.regions(policy))
 
 
@@ -97,12 +99,12 @@ def test_mask_thresholds_are_per_class(strip) -> None:
     ramp = np.tile(np.linspace(0, 1, 1600, dtype=np.float32), (256, 1))
     found = on_grid(strip, {"1": ramp, "2": ramp})
     policy = Policy(mask_thresholds={"1": 0.2, "2": 0.9})
-    shares = {n: class_mask(found, n, policy).mean() for n in ("1", "2", "3")}
+    shares = {n: found.class_mask(n, policy).mean() for n in ("1", "2", "3")}
     assert shares == {"1": pytest.approx(0.8, abs=2e-3), "2": pytest.approx(0.1, abs=2e-3), "3": 0}
     edges = {"1": Policy(mask_thresholds={"1": 0}), "2": Policy(mask_thresholds={"2": 1})}
-    assert class_mask(found, "1", edges["1"]).mean() > 0.99
-    assert 0 < class_mask(found, "2", edges["2"]).mean() < 0.01
-    assert not class_mask(found, "3", Policy(mask_thresholds={"3": 0})).any()
+    assert found.class_mask("1", edges["1"]).mean() > 0.99
+    assert 0 < found.class_mask("2", edges["2"]).mean() < 0.01
+    assert not found.class_mask("3", Policy(mask_thresholds={"3": 0})).any()
 
 
 def test_touching_classes_stay_apart_and_touching_corners_together(strip) -> None:
@@ -145,14 +147,16 @@ def test_masks_of_a_coarse_grid_lie_where_the_image_shows_it(inspectors) -> None
     assert region.class_name == "crack"
     assert (region.x_px, region.y_px) == (pytest.approx(71.5, abs=2), pytest.approx(119.5, abs=2))
     assert region.area_px == pytest.approx(48 * 48, rel=0.15)
-    mask = class_mask(found, "crack", Policy(smallest_region_px=50))
+    mask = found.class_mask("crack", Policy(smallest_region_px=50))
     assert mask.shape == (300, 200) and mask.sum() == region.area_px
     assert found.labels(inspectors[TILE].policy) == ("crack",)
 
 
 def test_a_line_without_masks_has_no_region(tmp_path) -> None:
     write_bundle(tmp_path, "casting", "resnet50")
-    found = Inspector(load_bundle(tmp_path, "casting")).inspect(encoded(steel()), "part.png")
+    found = Inspector(load_bundle(tmp_path, "casting"), PIXELS).inspect(
+        encoded(steel()), "part.png"
+    )
     assert found.masks is None and found.regions(HALF) == ()
     assert found.as_json(HALF)["regions"] == []
 

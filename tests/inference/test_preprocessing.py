@@ -3,13 +3,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from defectvision.inference.preprocessing import (
-    PART_RADIUS,
-    Preprocessing,
-    map_to_image,
-    place,
-    prepare,
-)
+from defectvision.bundle.schema import Preprocessing
+from defectvision.inference.frame import Frame
+from defectvision.inference.preprocessing import PART_RADIUS, place, prepare
 
 
 def _dot(height, width, y, x):
@@ -26,7 +22,7 @@ def test_a_place_in_the_input_maps_back_to_its_place_in_the_image(fit, height, w
     how = Preprocessing(height=96, width=128, fit=fit)
     placed = place(_dot(height, width, y, x), how)
     heat = np.where(placed.pixels > 150, placed.pixels, 0).astype(np.float32)
-    back = map_to_image(heat, placed.to_image, (96, 128), (height, width))
+    back = Frame((height, width), (96, 128), placed.to_image).on_image(heat)
     rows, columns = np.nonzero(back > back.max() / 2)
     tolerance = 1 + max(height / 96, width / 128)
     assert rows.mean() == pytest.approx(y - 0.5, abs=tolerance)
@@ -38,7 +34,7 @@ def test_coarse_grid_keeps_its_total_weight_in_place():
     grid[2, 5] = 1
     how = Preprocessing(height=70, width=70)
     placed = place(np.zeros((140, 140), np.uint8), how)
-    drawn = map_to_image(grid, placed.to_image, (70, 70), (140, 140))
+    drawn = Frame((140, 140), (70, 70), placed.to_image).on_image(grid)
     peak = np.unravel_index(drawn.argmax(), drawn.shape)
     assert peak == (pytest.approx(2.5 * 20, abs=1.5), pytest.approx(5.5 * 20, abs=1.5))
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from defectvision.inference.bundle import load_bundle
-from defectvision.inference.inspector import Inspection, Inspector
-from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
 from defectvision.inference.record import RecordError, read_record, write_record
+from defectvision.limits import PIXELS
 from tests.bundles import write_bundle
 from tests.strips import encoded, strip_with
 from tests.web.dashboard import casting
@@ -29,7 +31,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspection]:
     inspections = {}
     for (line, bundle), data in pictures.items():
         write_bundle(folder, line, bundle)
-        inspections[line] = Inspector(load_bundle(folder, line)).inspect(data, "a.png")
+        inspections[line] = Inspector(load_bundle(folder, line), PIXELS).inspect(data, "a.png")
     return inspections
 
 
@@ -37,12 +39,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspection]:
 def test_what_was_written_is_read(found, line: str) -> None:
     one = found[line]
     back = read_record(write_record(one), one.line, "a.png")
-    for field in fields(Inspection):
-        wanted, read = getattr(one, field.name), getattr(back, field.name)
+    written, again = ({**vars(each), **vars(each.frame)} for each in (one, back))
+    assert set(written) >= {field.name for field in fields(Inspection)}
+    for name in written.keys() - {"frame"}:
+        wanted, read = written[name], again[name]
         if isinstance(wanted, np.ndarray):
-            assert wanted.dtype == read.dtype and np.array_equal(wanted, read), field.name
+            assert wanted.dtype == read.dtype and np.array_equal(wanted, read), name
         else:
-            assert wanted == read, field.name
+            assert wanted == read, name
     policy = Policy(smallest_region_px=20)
     assert back.regions(policy) == one.regions(policy)
     assert np.array_equal(

@@ -18,10 +18,10 @@ from pycocotools.coco import COCO
 
 from defectvision.batch.runner import work_on
 from defectvision.batch.sources import upload_source
-from defectvision.data.readers import open_catalog
-from defectvision.inference.bundle import load_bundle
-from defectvision.inference.masks import class_mask
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import load_bundle
+from defectvision.data.readers.folders import open_catalog
+from defectvision.limits import PIXELS, Limits
 from defectvision.report.batch_export import Leaving
 from defectvision.store import batches
 from defectvision.store.database import open_store
@@ -42,7 +42,7 @@ def inspected(folder: Path, line: str, bundle: str, files: list[tuple[str, bytes
         source = upload_source(files, store.files)
         loaded = load_bundle(folder / "weights", line)
         number = batches.add_batch(session, loaded, source, "Lot 7", "ada").id
-    work_on(store, folder / "weights", number, Event())
+    work_on(store, folder / "weights", Limits(), number, Event())
     return Results.open(store, number)
 
 
@@ -60,7 +60,7 @@ def strips(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def leaving(results: Results, policy: Policy, chosen: Filter | None = None) -> Leaving:
-    return Leaving(results, chosen or Filter(), policy, "policy 3", 1.0)
+    return Leaving(results, chosen or Filter(), policy, "policy 3", 1.0, PIXELS)
 
 
 def text_of(pdf: bytes) -> str:
@@ -156,7 +156,7 @@ def test_coco_loads_and_its_masks_are_the_stored_ones(strips, tmp_path) -> None:
     for image in coco.imgs.values():
         found = rows[image["file_name"]]
         for number, name in names.items():
-            wanted = class_mask(found, name, policy)
+            wanted = found.class_mask(name, policy)
             union = np.zeros_like(wanted)
             for annotation in coco.loadAnns(coco.getAnnIds(image["id"], number)):
                 mask = coco.annToMask(annotation).astype(bool)
@@ -177,7 +177,7 @@ def test_masks_come_with_the_names_of_their_numbers(strips) -> None:
     values = cv2.imdecode(
         np.frombuffer(archive.read(images["mask"][0]), np.uint8), cv2.IMREAD_UNCHANGED
     )
-    assert (values == int(names["3"])).sum() == class_mask(found, "3", policy).sum() == 4000
+    assert (values == int(names["3"])).sum() == found.class_mask("3", policy).sum() == 4000
 
 
 def test_regions_follow_a_policy_that_cuts_them_otherwise(strips) -> None:

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from defectvision.data.synthetic import draw
-from defectvision.inference.bundle import Origin, load_bundle
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import Origin
+from defectvision.data.synthetic.samples import draw
 from defectvision.inference.images import ImageError, decode_image
-from defectvision.inference.inspector import Inspection, Inspector
-from defectvision.inference.policy import Policy
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
+from defectvision.limits import PIXELS
 from defectvision.report.export import (
     regions_csv,
     result_json,
@@ -35,7 +38,9 @@ def inspectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspector]
     weights = tmp_path_factory.mktemp("weights")
     for line in ("casting", "neu-surface"):
         write_bundle(weights, line, "resnet50")
-    return {line: Inspector(load_bundle(weights, line)) for line in ("casting", "neu-surface")}
+    return {
+        line: Inspector(load_bundle(weights, line), PIXELS) for line in ("casting", "neu-surface")
+    }
 
 
 def picture(label: str, seed: int, line: str = "casting", size: int = 300) -> bytes:
@@ -83,7 +88,7 @@ def test_a_line_without_a_good_class_leaves_its_defect_score_empty(inspectors) -
 
 def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     write_bundle(tmp_path, "severstal-strip", "unet")
-    model = Inspector(load_bundle(tmp_path, "severstal-strip"))
+    model = Inspector(load_bundle(tmp_path, "severstal-strip"), PIXELS)
     strip = model.inspect(encoded(strip_with()), "=strip.png")
     clean = model.inspect(encoded(steel()), "clean.png")
     thresholds = {"1": 0.01, "2": 0.1}
@@ -111,7 +116,7 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
 
 def test_the_picture_shows_the_masks_in_their_colours(tmp_path) -> None:
     write_bundle(tmp_path, "severstal-strip", "unet")
-    model = Inspector(load_bundle(tmp_path, "severstal-strip"))
+    model = Inspector(load_bundle(tmp_path, "severstal-strip"), PIXELS)
     image = strip_with()
     found = model.inspect(encoded(image), "strip.png")
 
@@ -164,7 +169,7 @@ def test_the_object_holds_what_its_evidence_adds_up_to(inspectors, found) -> Non
 
 
 def test_the_picture_wears_the_colour_of_its_verdict(inspectors, found) -> None:
-    image = decode_image(picture("def", 105), "bad.png")
+    image = decode_image(picture("def", 105), "bad.png", PIXELS)
     loaded = inspectors["casting"].loaded
     for policy in (STRICT, WIDE):
         data = annotated_png(image, found[0], policy, loaded)
@@ -174,7 +179,7 @@ def test_the_picture_wears_the_colour_of_its_verdict(inspectors, found) -> None:
 
 
 def test_the_picture_shows_the_evidence_where_it_lies(inspectors, found) -> None:
-    image = decode_image(picture("def", 105), "bad.png")
+    image = decode_image(picture("def", 105), "bad.png", PIXELS)
     loaded = inspectors["casting"].loaded
     data = annotated_png(image, found[0], STRICT, loaded, class_name="def")
     drawn = np.asarray(Image.open(io.BytesIO(data)))[:720].astype(int)

@@ -11,10 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from defectvision.inference.policy import Policy
+from defectvision.bundle.policy import Policy
 from defectvision.store import policies
 from defectvision.store.database import open_store
-from defectvision.store.files import Files, StoreError
+from defectvision.store.errors import StoreError
+from defectvision.store.files import Files
 from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
 from tests.bundles import LINES
 from tests.stores import fill, new_store

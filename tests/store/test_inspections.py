@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from defectvision.inference import policy as rules
-from defectvision.inference.bundle import DefectClass
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle import policy as rules
+from defectvision.bundle.line import DefectClass
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections
 from defectvision.store.database import Store
 from defectvision.store.inspections import Filter

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from defectvision.inference.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections, reviews
-from defectvision.store.files import StoreError
+from defectvision.store.errors import StoreError
 from defectvision.store.inspections import Filter
 from defectvision.store.reviews import Agreement
 from tests.bundles import LINES

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.schema import Preprocessing
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
-from defectvision.inference.bundle import DefectClass, Line
-from defectvision.inference.preprocessing import Preprocessing, place
+from defectvision.inference.preprocessing import place
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import (
     class_counts,

@@ -9,17 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from defectvision.bundle.reader import BundleError, load_bundle, read_line
 from defectvision.data.image_set import open_set
-from defectvision.data.synthetic import write_samples
+from defectvision.data.synthetic.samples import write_samples
 from defectvision.evaluation.evaluate import EvaluationError, labelled, seen_rows
-from defectvision.inference.bundle import BundleError, load_bundle, read_line
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
+from defectvision.limits import PIXELS
 from defectvision.models import create_model
 from defectvision.training import loop
-from defectvision.training.pipeline import line_for, prepare_split, train_line
+from defectvision.training.new_line import line_for
+from defectvision.training.pipeline import prepare_split, train_line
 from defectvision.training.recipe import load_recipe
 
 RECIPE = """
@@ -48,7 +50,7 @@ def _train(samples, weights, run, pooling="mean", epochs=1):
     file = run / "given.yaml"
     file.write_text(text)
     recipe = load_recipe(file)
-    return train_line(open_set(samples), recipe, text, "casting", "tiny", weights, run)
+    return train_line(open_set(samples, PIXELS), recipe, text, "casting", "tiny", weights, run)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [c.kind for c in loaded.line.classes] == ["ok", "defect"]
     assert loaded.bundle.metrics == (metrics,)
     assert not metrics.seen
-    catalog = open_set(samples).catalog
+    catalog = open_set(samples, PIXELS).catalog
     seen = seen_rows(catalog, loaded.folder)
     assert metrics.images == len(catalog) - seen.sum()
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
@@ -86,12 +88,12 @@ def test_served_answers_equal_torch(samples, trained, runtime):
     halves = load_file(loaded.folder / "model.safetensors")
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halves.items()})
     model.eval()
-    inspector = Inspector(loaded, runtime(loaded.folder / "model.onnx"))
+    inspector = Inspector(loaded, PIXELS, runtime(loaded.folder / "model.onnx"))
     files = sorted(samples.rglob("*.png"))[:6]
     for found, file in zip(
         inspector.inspect_many((f.name, f.read_bytes()) for f in files), files, strict=True
     ):
-        tensor, _ = prepare(decode_image(file.read_bytes(), file.name), how)
+        tensor, _ = prepare(decode_image(file.read_bytes(), file.name, PIXELS), how)
         with torch.inference_mode():
             answer = model(torch.from_numpy(tensor)[None])
         wanted = (answer.logits[0] / loaded.bundle.temperature).softmax(0).numpy()
@@ -156,7 +158,7 @@ def test_the_epoch_that_a_recipe_keeps(samples, tmp_path, monkeypatch, keep, epo
     file = tmp_path / "given.yaml"
     file.write_text(RECIPE.format(pooling="mean", epochs=3) + f"keep: {keep}\n")
     recipe = load_recipe(file)
-    images = open_set(samples)
+    images = open_set(samples, PIXELS)
     images = replace(images, catalog=prepare_split(images.catalog, recipe))
     monkeypatch.setattr(loop, "predict", told)
     line = line_for(images.catalog, tmp_path / "casting", "tiny")
@@ -178,7 +180,7 @@ def test_training_again_keeps_the_line_and_refuses_other_classes(samples, traine
 
 
 def test_one_class_or_several_labels_are_refused(samples, tmp_path):
-    images = open_set(samples)
+    images = open_set(samples, PIXELS)
     table = images.catalog.table
     one = images.take(np.flatnonzero(table["label"] == "ok"))
     recipe_text = RECIPE.format(pooling="mean", epochs=1)

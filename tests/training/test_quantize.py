@@ -8,13 +8,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
-from defectvision.data.synthetic import write_samples
+from defectvision.data.synthetic.samples import write_samples
 from defectvision.evaluation.evaluate import seen_rows
-from defectvision.inference.bundle import BundleError, load_bundle
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.runtime import OnnxRuntime
+from defectvision.limits import PIXELS
 from defectvision.training import quantize
 from defectvision.training.pipeline import train_line
 from defectvision.training.quantize import quantize_bundle
@@ -40,7 +41,7 @@ def trained(tmp_path_factory):
     write_samples("magnetic-tile", folder / "samples", per_class=8, seed=2, size=120)
     file = folder / "given.yaml"
     file.write_text(RECIPE)
-    images = open_set(folder / "samples")
+    images = open_set(folder / "samples", PIXELS)
     train_line(
         images, load_recipe(file), RECIPE, "tile", "tiny", folder / "weights", folder / "run"
     )
@@ -83,7 +84,10 @@ def test_a_quantised_bundle_serves_and_says_what_it_cost(trained, quantized):
 def test_evidence_still_adds_up_and_both_runtimes_agree(trained, quantized):
     images = trained[1]
     loaded = load_bundle(quantized[0], "tile")
-    models = [Inspector(loaded), Inspector(loaded, OnnxRuntime(loaded.folder / "model.onnx"))]
+    models = [
+        Inspector(loaded, PIXELS),
+        Inspector(loaded, PIXELS, OnnxRuntime(loaded.folder / "model.onnx")),
+    ]
     unseen = np.flatnonzero(~seen_rows(images.catalog, loaded.folder))[:4]
     for row in unseen:
         path = images.catalog.image_path(int(row))
@@ -112,7 +116,7 @@ def test_a_model_that_got_worse_is_not_installed(trained, weights, monkeypatch):
 def test_it_wants_the_bundles_own_set_and_a_bundle_in_fp32(trained, weights, tmp_path):
     write_samples("magnetic-tile", tmp_path / "others", per_class=8, seed=3, size=120)
     with pytest.raises(CatalogError, match="is not the set"):
-        quantize_bundle(weights, "tile", "tiny", open_set(tmp_path / "others"))
+        quantize_bundle(weights, "tile", "tiny", open_set(tmp_path / "others", PIXELS))
     file = weights / "tile/tiny/bundle.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"precision": "int8"}))
     with pytest.raises(BundleError, match="in int8 already"):

@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from defectvision.bundle.reader import load_bundle
 from defectvision.data.image_set import open_set
-from defectvision.data.synthetic import write_samples
+from defectvision.data.synthetic.samples import write_samples
 from defectvision.evaluation.operating_point import SMALLEST_REGIONS
-from defectvision.inference.bundle import load_bundle
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
+from defectvision.limits import PIXELS
 from defectvision.training.loop import build
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import Recipe, load_recipe
@@ -51,7 +52,9 @@ def _train(folder, text, line, samples):
     file = folder / "given.yaml"
     file.write_text(text)
     run, weights = folder / "run", folder / "weights"
-    metrics = train_line(open_set(samples), load_recipe(file), text, line, "tiny", weights, run)
+    metrics = train_line(
+        open_set(samples, PIXELS), load_recipe(file), text, line, "tiny", weights, run
+    )
     return weights, run, metrics
 
 
@@ -101,8 +104,10 @@ def test_served_masks_equal_torch(tile):
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halves.items()})
     model.eval()
     file = sorted(samples.rglob("crack_*.png"))[0]
-    found = Inspector(loaded).inspect(file.read_bytes(), file.name)
-    tensor, _ = prepare(decode_image(file.read_bytes(), file.name), loaded.bundle.preprocessing)
+    found = Inspector(loaded, PIXELS).inspect(file.read_bytes(), file.name)
+    tensor, _ = prepare(
+        decode_image(file.read_bytes(), file.name, PIXELS), loaded.bundle.preprocessing
+    )
     with torch.inference_mode():
         answer = model(torch.from_numpy(tensor)[None])
     assert np.abs(answer.logits[0].numpy() - found.logits).max() < 1e-3
@@ -119,7 +124,7 @@ def test_few_strips_are_cross_validated(strip):
     assert loaded.line.label_mode == "multilabel"
     assert loaded.line.class_names == ("1", "2", "3", "4")
     assert metrics.split.startswith("3-fold cross-validation")
-    assert metrics.images == len(open_set(samples).catalog)
+    assert metrics.images == len(open_set(samples, PIXELS).catalog)
     assert not metrics.seen
     assert set(loaded.bundle.policy.class_thresholds) == set(loaded.line.class_names)
     assert metrics.values["mean_dice_empty"] is not None

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import expect
 
-from defectvision.data.synthetic import draw
+from defectvision.data.synthetic.samples import draw
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from defectvision.data.synthetic import draw
+from defectvision.data.synthetic.samples import draw
 from tests.web.conftest import serving
 
 pytestmark = pytest.mark.browser

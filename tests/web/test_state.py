@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from defectvision.data.synthetic import draw
-from defectvision.inference.bundle import load_bundle
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.reader import load_bundle
+from defectvision.data.synthetic.samples import draw
 from defectvision.inference.inspector import AHEAD, Inspector
-from defectvision.inference.policy import Policy, Verdict
-from defectvision.web.explain import why_no_gradients
-from defectvision.web.intake import DRAWN_LINES
+from defectvision.limits import PIXELS
+from defectvision.web.inspect.explanation import why_no_gradients
+from defectvision.web.inspect.intake import DRAWN_LINES
 from defectvision.web.state import Work, count_verdicts, file_stem
 from tests.bundles import LINES, write_bundle
 from tests.strips import encoded, strip_with
@@ -40,12 +41,12 @@ class Counting:
 def inspector(tmp_path_factory: pytest.TempPathFactory) -> Inspector:
     weights = tmp_path_factory.mktemp("weights")
     write_bundle(weights, "casting", "resnet50")
-    return Inspector(load_bundle(weights, "casting"))
+    return Inspector(load_bundle(weights, "casting"), PIXELS)
 
 
 @pytest.fixture
 def counting(inspector: Inspector) -> Inspector:
-    return Inspector(inspector.loaded, Counting(inspector.runtime))
+    return Inspector(inspector.loaded, PIXELS, Counting(inspector.runtime))
 
 
 def finish(work: Work, inspector: Inspector) -> None:
@@ -195,7 +196,7 @@ def test_a_moved_threshold_keeps_the_rest_of_the_policy(inspector: Inspector) ->
 
 def test_regions_are_measured_once_for_a_policy(tmp_path: Path, monkeypatch) -> None:
     write_bundle(tmp_path, "severstal-strip", "unet")
-    model = Inspector(load_bundle(tmp_path, "severstal-strip"))
+    model = Inspector(load_bundle(tmp_path, "severstal-strip"), PIXELS)
     work = Work()
     work.queue("severstal-strip", [("a.png", encoded(strip_with()))])
     list(work.take_in("severstal-strip", LIMIT))
@@ -240,7 +241,7 @@ def test_samples_are_offered_for_the_lines_that_can_be_drawn() -> None:
 
 def test_gradients_name_what_is_missing(inspector: Inspector, monkeypatch) -> None:
     assert "model.safetensors" in why_no_gradients(inspector.loaded)
-    monkeypatch.setattr("defectvision.web.explain.find_spec", lambda name: None)
+    monkeypatch.setattr("defectvision.web.inspect.explanation.find_spec", lambda name: None)
     assert "pip install -r requirements.txt" in why_no_gradients(inspector.loaded)
 
 

@@ -1,0 +1,54 @@
+"""Write files so that a reader sees the old content or the new, never half of either."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MODE = 0o644  # what others may do with the file; a temporary one is for its owner alone
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes `path`'s place when the block ends well, and is
+    removed when it does not. Missing folders are made. Raises OSError."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden, so that nobody who lists the folder meanwhile takes it for a finished file.
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False
+    ) as file:
+        fresh = Path(file.name)
+    try:
+        yield fresh
+        fresh.chmod(MODE)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` whole; raises OSError."""
+    with replacing(path) as fresh:
+        fresh.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` whole as UTF-8, line ends as they are; raises OSError."""
+    write_bytes(path, content.encode())
+
+
+def replace_folder(fresh: Path, folder: Path) -> None:
+    """Put the finished folder `fresh` where `folder` is. The older one steps aside first, so that
+    a kill in between leaves both."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,35 @@
+"""Labels as one text, and the names by which image sets call a good part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+SEPARATOR = "|"  # between several labels of one image; an empty text is good
+UNNAMED_GOOD = "ok"  # the good class of a set whose good images have no label
+# Written as `_plain` gives them: lowercase, words joined by '_'.
+GOOD_NAMES = frozenset(
+    {
+        *("ok", "ok_front", "okay", "good", "free", "mt_free", "normal", "clean"),
+        *("no_defect", "no_defects", "defect_free", "non_defective"),
+    }
+)
+
+
+def label_names(label: str) -> tuple[str, ...]:
+    """The single labels of a `|`-separated text, in its order; empty for a good image."""
+    return tuple(name for name in label.split(SEPARATOR) if name)
+
+
+def join_labels(names: Iterable[str]) -> str:
+    """The text that `label_names` takes apart."""
+    return SEPARATOR.join(names)
+
+
+def is_good_name(name: str) -> bool:
+    """Whether a class of this name means a good part. The one answer for every reader, page and
+    command; case, blanks and hyphens do not matter."""
+    return _plain(name) in GOOD_NAMES
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())

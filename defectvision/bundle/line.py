@@ -1,0 +1,85 @@
+"""A line: one inspected product with its classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+NO_DEFECT = "No defect"  # what a part without any label is called
+
+
+class Frozen(BaseModel):
+    """Content of a file of the project: never changed in place, and no key that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DefectClass(Frozen):
+    """One class of a line: its name in the data, a title for people, and its colour (#rrggbb)."""
+
+    name: str
+    title: str
+    kind: Literal["ok", "defect"]
+    colour: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+
+class Line(Frozen):
+    """One inspected product, from `weights/<line>/line.json`. Its policy is the bundle's: each
+    model has an operating point of its own."""
+
+    name: str
+    title: str
+    classes: tuple[DefectClass, ...] = Field(min_length=1)
+    label_mode: Literal["multiclass", "multilabel"] = "multiclass"
+    default_bundle: str
+
+    @field_validator("name", "default_bundle")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError("only lowercase letters, digits, '_', '.' and '-'")
+        return value
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def defect_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes if c.kind == "defect")
+
+    @property
+    def good_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes if c.kind == "ok")
+
+    @property
+    def can_accept(self) -> bool:
+        """Whether the line knows a good part; a multilabel line does by the absence of defects."""
+        return self.label_mode == "multilabel" or bool(self.good_names)
+
+    def title_of(self, name: str) -> str:
+        """The title of class `name`; raises KeyError where there is none of that name."""
+        return self._by_name(name).title
+
+    def colour_of(self, name: str) -> str:
+        """The colour of class `name` as #rrggbb; raises KeyError like `title_of`."""
+        return self._by_name(name).colour
+
+    def titles(self, names: Iterable[str]) -> str:
+        """Labels as people read them: the titles of `names`, or that there is no defect."""
+        return ", ".join(map(self.title_of, names)) or NO_DEFECT
+
+    def unmasked(self, mask_classes: Iterable[str]) -> list[str]:
+        """Titles of the defects of which a bundle with `mask_classes` draws no mask."""
+        masked = set(mask_classes)
+        return [c.title for c in self.classes if c.kind == "defect" and c.name not in masked]
+
+    def _by_name(self, name: str) -> DefectClass:
+        for one in self.classes:
+            if one.name == name:
+                return one
+        raise KeyError(f"line '{self.name}' has no class '{name}'")

@@ -1,0 +1,120 @@
+"""The numbers that turn scores into verdicts; every view of a result is a function of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from defectvision.bundle.line import Line
+
+HALF = 0.5
+FOREIGN = 1.0  # a foreign score above this puts an image into review
+
+
+class Verdict(StrEnum):
+    ACCEPT = "accept"
+    REVIEW = "review"
+    REJECT = "reject"
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Policy(BaseModel):
+    """Two thresholds on the defect score: accept below the one, reject from the other on.
+
+    Scores between them go to review. Equal thresholds leave no review.
+
+    class_thresholds: from which probability on a multilabel line names a class; mask_thresholds:
+    from which probability on a pixel belongs to a class's mask; 0.5 for a class that is not named.
+    smallest_region_px: connected areas of fewer px of the image are left out. mm_per_px: the
+    scale of the picture, where it is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accept_below: Probability = 0.5
+    reject_above: Probability = 0.5
+    class_thresholds: dict[str, Probability] = {}
+    mask_thresholds: dict[str, Probability] = {}
+    smallest_region_px: int = Field(0, ge=0)
+    mm_per_px: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.accept_below > self.reject_above:
+            raise ValueError(
+                f"accept_below ({self.accept_below}) must not exceed "
+                f"reject_above ({self.reject_above})"
+            )
+        return self
+
+    def class_threshold(self, name: str) -> float:
+        return self.class_thresholds.get(name, HALF)
+
+    def mask_threshold(self, name: str) -> float:
+        return self.mask_thresholds.get(name, HALF)
+
+
+def defect_score(probabilities: Mapping[str, float], line: Line) -> float | None:
+    """The probability that the part is not good: 1 less that of the good class, or the largest of
+    a multilabel line's defects. None where the line has no good class."""
+    if line.label_mode == "multilabel":
+        return max(probabilities[c.name] for c in line.classes if c.kind == "defect")
+    good = [probabilities[c.name] for c in line.classes if c.kind == "ok"]
+    if not good:
+        return None
+    return 1.0 - sum(good)
+
+
+def verdict(score: float | None, foreign_score: float, policy: Policy, line: Line) -> Verdict:
+    """The verdict on one part.
+
+    A line without a good class cannot accept: all its parts show a defect and are rejected,
+    or go to review where the image does not look like this line.
+    """
+    if foreign_score > FOREIGN:
+        return Verdict.REVIEW
+    if score is None:
+        return Verdict.REJECT
+    if score < policy.accept_below:
+        return Verdict.ACCEPT
+    return Verdict.REJECT if score >= policy.reject_above else Verdict.REVIEW
+
+
+def labels(
+    probabilities: Mapping[str, float], score: float | None, policy: Policy, line: Line
+) -> tuple[str, ...]:
+    """The classes that the policy names on the part, the most probable first.
+
+    Exactly one where the line is multiclass, see `label`. On a multilabel line those whose
+    probability reaches their threshold, none on a good part. The verdict has the last word: an
+    accepted part has none, and a rejected one at least its most probable defect.
+    """
+    if line.label_mode == "multiclass":
+        return (label(probabilities, score, policy, line),)
+    if score is not None and score < policy.accept_below:
+        return ()
+    ranked = sorted(
+        (c.name for c in line.classes if c.kind == "defect"), key=lambda n: -probabilities[n]
+    )
+    named = tuple(n for n in ranked if probabilities[n] >= policy.class_threshold(n))
+    rejected = score is not None and score >= policy.reject_above
+    return named or (tuple(ranked[:1]) if rejected else ())
+
+
+def label(
+    probabilities: Mapping[str, float], score: float | None, policy: Policy, line: Line
+) -> str:
+    """The class that the policy calls a part of a multiclass line: the good one where it accepts
+    on the score, the most probable defect where it rejects, and the most probable class of all
+    in between."""
+    names: Sequence[str] = [c.name for c in line.classes]
+    if score is not None and score < policy.accept_below:
+        names = [c.name for c in line.classes if c.kind == "ok"]
+    elif score is not None and score >= policy.reject_above:
+        names = [c.name for c in line.classes if c.kind == "defect"]
+    return max(names, key=lambda name: probabilities[name])

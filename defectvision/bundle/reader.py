@@ -1,0 +1,114 @@
+"""Read a line and its bundles from disk, and check every file against its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from defectvision.bundle.line import NAME, Line
+from defectvision.bundle.schema import Bundle, LoadedBundle
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class BundleError(RuntimeError):
+    """A line or bundle that cannot be used; the message names the file, reason and remedy."""
+
+
+def read_line(folder: Path) -> Line:
+    """Read `folder/line.json`; raises BundleError."""
+    line = _read(folder / "line.json", Line)
+    if line.name != folder.name:
+        raise BundleError(
+            f"{folder / 'line.json'}: says line '{line.name}' but lies in '{folder.name}'. "
+            "Rename the folder"
+        )
+    return line
+
+
+def list_lines(weights: Path) -> list[Line]:
+    """All lines below `weights`, by name; a folder without line.json is not a line."""
+    if not weights.is_dir():
+        return []
+    return [read_line(p.parent) for p in sorted(weights.glob("*/line.json"))]
+
+
+def list_bundles(line_folder: Path) -> list[str]:
+    """Names of the bundles of a line, the default one first."""
+    default = read_line(line_folder).default_bundle
+    names = {p.parent.name for p in line_folder.glob("*/bundle.json")}
+    return sorted(names, key=lambda name: (name != default, name))
+
+
+def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
+    """Read and check a bundle (the line's default where none is named); raises BundleError."""
+    for name in filter(None, (line, bundle)):
+        if not NAME.fullmatch(name):
+            raise BundleError(f"'{name}' cannot be the name of a line or bundle")
+    folder = weights / line
+    if not (folder / "line.json").is_file():
+        known = ", ".join(found.name for found in list_lines(weights)) or "none"
+        raise BundleError(f"unknown line '{line}'; known are: {known}")
+    about = read_line(folder)
+    name = bundle or about.default_bundle
+    if not (folder / name / "bundle.json").is_file():
+        known = ", ".join(list_bundles(folder)) or "none"
+        raise BundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
+    text = folder / name / "bundle.json"
+    content = _read(text, Bundle)
+    if content.classes != about.class_names:
+        raise BundleError(f"{text}: its classes are not those of line '{line}'. Export it again")
+    if (content.line, content.name) != (line, name):
+        raise BundleError(
+            f"{text}: is bundle '{content.line}/{content.name}'. Move it to its own folder"
+        )
+    for required in ("model.onnx", content.foreign.file):
+        if required not in content.files:
+            raise BundleError(f"{text}: lists no hash of {required}. Export the bundle again")
+    for file, wanted in content.files.items():
+        check_file(folder / name, file, wanted)
+    version = hashlib.sha256(text.read_bytes()).hexdigest()[:12]
+    return LoadedBundle(folder / name, about, content, version)
+
+
+def load_bundle_once(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
+    """`load_bundle`, which reads all weights, again only where line.json or bundle.json changed."""
+    files = [] if NAME.fullmatch(line) is None else sorted((weights / line).glob("**/*.json"))
+    stamp = tuple((file, file.stat().st_mtime_ns) for file in files)
+    return _load_bundle(weights, line, bundle, stamp)
+
+
+@lru_cache(maxsize=16)
+def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: tuple) -> LoadedBundle:
+    return load_bundle(weights, line, bundle)
+
+
+def check_file(folder: Path, name: str, wanted: str) -> None:
+    """Raises BundleError unless `folder/name` is a plain file in `folder` with SHA-256 `wanted`."""
+    if Path(name).name != name:
+        raise BundleError(f"{folder / 'bundle.json'}: '{name}' is not a plain file name")
+    path = folder / name
+    if not path.is_file():
+        raise BundleError(f"{path}: is missing. Copy the whole bundle folder again")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != wanted:
+        raise BundleError(
+            f"{path}: does not match the hash in bundle.json (has {found[:12]}, wants "
+            f"{wanted[:12]}). The file was damaged or changed; copy the whole bundle folder again"
+        )
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BundleError(f"{path}: {where}: {first['msg'].lower()}. Export it again") from error

@@ -1,0 +1,129 @@
+"""What `bundle.json` says: one trained model with all that serving it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from defectvision.bundle.line import Frozen, Line
+from defectvision.bundle.policy import Policy
+
+# The files of a bundle's folder.
+ABOUT_FILE = "bundle.json"
+LINE_FILE = "line.json"  # one folder up
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "model.safetensors"  # torch weights, fp16: for fine-tuning and gradient heatmaps
+SEEN_FILE = "trained_on.txt"  # the start of the SHA-256 of each image it learned from
+CARD_FILE = "README.md"
+
+
+class Preprocessing(Frozen):
+    """How an image becomes the model's input; travels inside the bundle.
+
+    fit:
+        stretch     the whole image, its aspect ratio changed to the input's;
+        letterbox   the whole image, its aspect ratio kept, grey bars beside it;
+        round_part  the round part is found, made circular, centred and scaled to the same
+                    radius, and the table around it is blanked. Where no part is found the
+                    image is fitted as by letterbox and `Placed.part_found` is False.
+    lighting:
+        image       mean and contrast of each image (of its visible part) become 0 and 1, so
+                    that no overall brightness can decide;
+        fixed       grey levels in 0..1 less `mean`, divided by `std`, per channel.
+    """
+
+    height: int = Field(ge=32, le=4096)
+    width: int = Field(ge=32, le=4096)
+    fit: Literal["stretch", "letterbox", "round_part"] = "stretch"
+    channels: Literal[1, 3] = 1
+    lighting: Literal["image", "fixed"] = "image"
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+
+
+class Measure(Frozen):
+    """A figure with its 95 % interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Metrics(Frozen):
+    """Figures of one bundle on one set of images.
+
+    seen: whether the model was trained on photographs of these; such figures measure memory.
+    """
+
+    split: str
+    data: str
+    images: int
+    groups: int
+    seen: bool = False
+    policy: Policy
+    values: dict[str, Measure | None]
+    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+
+
+class Foreign(Frozen):
+    """What the training images' embeddings look like, to recognise an image that is not of the
+    line: `file` holds mean (D,), components (K, D), scale (K,) and residual (1,); `limit` is the
+    distance that 99 of 100 validation images stay below."""
+
+    file: str
+    limit: float = Field(gt=0)
+
+
+class Bundle(Frozen):
+    """One trained model of a line, from `bundle.json`.
+
+    options: what the architecture was built with besides. mask_classes: the classes of the
+    model's output `masks`, in its order; none where the model does not segment.
+    """
+
+    format: Literal[1] = 1
+    line: str
+    name: str
+    architecture: str
+    pooling: Literal["mean", "strongest"] = "mean"
+    options: dict[str, Any] = Field(default_factory=dict)
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: float = Field(1.0, gt=0)
+    evidence_bias: tuple[float, ...]
+    mask_classes: tuple[str, ...] = ()
+    policy: Policy
+    foreign: Foreign
+    precision: Literal["fp32", "fp16-weights", "int8"]
+    provenance: dict[str, Any]
+    metrics: tuple[Metrics, ...]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A bundle whose files have been checked; `version` is a short hash of bundle.json, which
+    in turn holds the hashes of all other files."""
+
+    folder: Path
+    line: Line
+    bundle: Bundle
+    version: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a set of results: the line, and the bundle by name and version."""
+
+    line: Line
+    bundle: str
+    version: str
+    mask_classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, loaded: LoadedBundle) -> Origin:
+        about = loaded.bundle
+        return cls(loaded.line, about.name, loaded.version, about.mask_classes)

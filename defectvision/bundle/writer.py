@@ -1,0 +1,46 @@
+"""Write a bundle: whole files, a finished folder moved into place, figures added later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from defectvision import atomic
+from defectvision.bundle.card import write_card
+from defectvision.bundle.line import Line
+from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, Bundle, Metrics
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; raises OSError."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write_about(folder: Path, bundle: Bundle) -> None:
+    """Write the bundle's own file into its folder."""
+    _write_json(folder / ABOUT_FILE, bundle.model_dump(mode="json"))
+
+
+def publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
+    """Move a finished bundle into place, and write the line's own file where there is none."""
+    atomic.replace_folder(fresh, line_folder / name)
+    if not (line_folder / LINE_FILE).is_file():
+        _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
+
+
+def record_metrics(folder: Path, metrics: Metrics) -> None:
+    """Add `metrics` to bundle.json, replacing those of the same split and data, and renew the
+    model card. Figures of images that the bundle has not seen come first."""
+    bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
+    kept = [m for m in bundle.metrics if (m.split, m.data) != (metrics.split, metrics.data)]
+    ordered = sorted((*kept, metrics), key=lambda m: m.seen)
+    bundle = bundle.model_copy(update={"metrics": tuple(ordered)})
+    write_about(folder, bundle)
+    write_card(folder, bundle)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    atomic.write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,142 @@
+"""`defectvision batch`: many images with the engine of the Batches page."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.settings import settings
+
+if TYPE_CHECKING:
+    from defectvision.store.batches import Counts
+    from defectvision.store.database import Store
+
+FORMATS = (".csv", ".xlsx", ".json", ".parquet")
+LOOK_SECONDS = 0.2
+
+
+def batch(
+    source: Annotated[Path, typer.Argument(help="folder (with all below), zip file or image")],
+    line: Annotated[str, typer.Option("--line", help="the line, for example casting")],
+    bundle: Annotated[
+        str | None, typer.Option(help="the bundle; the line's default where not given")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help=f"write the results: {', '.join(FORMATS)}")
+    ] = None,
+    db: Annotated[
+        bool, typer.Option("--db", help="keep the batch, for the dashboard to show")
+    ] = False,
+    title: Annotated[str, typer.Option(help="of the batch; the source's name where empty")] = "",
+    weights: Annotated[
+        Path | None, typer.Option(help="folder of lines", show_default="weights")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
+) -> None:
+    """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
+    it where it was broken off."""
+    with clear_errors(), ExitStack() as opened:
+        from defectvision.batch.start import Wanted, start_batch
+        from defectvision.bundle.reader import load_bundle
+        from defectvision.store.database import open_store
+        from defectvision.store.retention import ALL, NONE
+
+        if file is None and not db:
+            raise ValueError("say where the results go: --out FILE, or --db to keep the batch")
+        if file is not None and file.suffix.lower() not in FORMATS:
+            raise ValueError(f"{file}: '{file.suffix}' is not one of {', '.join(FORMATS)}")
+        about = settings()
+        if db:
+            store = open_store(about.store, about.database, about.files)
+        else:
+            folder = opened.enter_context(tempfile.TemporaryDirectory())
+            store = open_store(Path(folder))
+        folder_of_lines = weights or about.weights
+        loaded = load_bundle(folder_of_lines, line, bundle)
+        # Without the store nobody would look at the pictures again.
+        wanted = Wanted(title or source.name, path=source, keep=ALL if db else NONE)
+        number = start_batch(store, loaded, wanted, None, "command line").id
+        counts, message = _run(store, folder_of_lines, number)
+        if file is not None:
+            _write(store, number, file)
+        said = {"batch": number if db else None, "images": counts.total, "done": counts.done}
+        said |= {"failed": counts.failed, "repeated": counts.repeated}
+        if message:
+            raise ValueError(message)
+    if as_json:
+        print(json.dumps(said))
+    else:
+        out.print(
+            f"{counts.done} inspected ({counts.repeated} of them the same file as another), "
+            f"{counts.failed} failed"
+        )
+    raise typer.Exit(1 if counts.failed else 0)
+
+
+def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
+    """Work on the batch, with progress; returns what became of it, and why it stopped early."""
+    from rich.progress import Progress
+
+    from defectvision.batch.runner import work_on
+    from defectvision.store.batches import FAILED, State, count_images, get_batch, images_in
+
+    stop = Event()
+    worker = Thread(target=work_on, args=(store, weights, settings().limits, number, stop))
+    worker.start()
+    try:
+        with Progress(console=err, transient=True) as bar:
+            task = bar.add_task("listing", total=None)
+            while worker.is_alive():
+                worker.join(LOOK_SECONDS)
+                with store.reading() as session:
+                    counts = count_images(session, number)
+                bar.update(
+                    task,
+                    description="inspecting" if counts.total else "listing",
+                    total=counts.total or None,
+                    completed=counts.done + counts.failed,
+                )
+    except BaseException:
+        stop.set()
+        worker.join()
+        raise
+    with store.reading() as session:
+        counts, state = count_images(session, number), get_batch(session, number)
+        for row in images_in(session, number, FAILED):
+            err.print(
+                f"failed  {row.name}: {row.reason}. {row.remedy}",
+                style="red", markup=False, highlight=False,
+            )  # fmt: skip
+    return counts, "" if state.state == State.DONE else state.message or f"batch is {state.state}"
+
+
+def _write(store: Store, number: int, file: Path) -> None:
+    from defectvision.report.export import result_columns, result_rows, results_csv
+    from defectvision.report.tables import workbook
+    from defectvision.store.results import Results
+
+    results = Results.open(store, number)
+    policy, origin = results.policy_in_force(), results.origin
+    found, errors = results.every(policy), results.errors()
+    drawn = results.synthetic()
+    suffix = file.suffix.lower()
+    if suffix == ".csv":
+        content = results_csv(found, policy, origin, errors, drawn).encode()
+    elif suffix == ".json":
+        content = json.dumps([one.as_json(policy) for one in found], ensure_ascii=False).encode()
+    else:
+        table = result_columns(origin, policy), result_rows(found, policy, origin, errors, drawn)
+        if suffix == ".parquet":
+            import pandas as pd
+
+            pd.DataFrame(list(table[1]), columns=list(table[0])).to_parquet(file)
+            return
+        content = workbook({"Results": table})
+    file.write_bytes(content)

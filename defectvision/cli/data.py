@@ -1,0 +1,110 @@
+"""`defectvision data`: what a labelled set is like, before a model is trained on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from defectvision.cli.terminal import err, out
+
+app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar a step; what it gives is called with (step, done, total)."""
+    from rich.progress import Progress
+
+    with Progress(console=err, transient=True) as bar:
+        tasks: dict[str, int] = {}
+
+        def advance(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=max(1, total))
+
+        yield advance
+
+
+@app.callback()
+def main() -> None:
+    """Commands about labelled sets."""
+
+
+@app.command()
+def report(
+    data: Annotated[Path, typer.Argument(help="folder, index.csv, COCO file, Severstal's tables")],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
+    html: Annotated[Path | None, typer.Option(help="write the report as one HTML file")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="write an index.csv whose split keeps photo groups whole")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="folder of what was found before")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes; all cores if left out")
+    ] = None,
+) -> None:
+    """Class balance, defect sizes, near-copies, leaks across splits and shortcuts of a set."""
+    from defectvision.audit.findings import findings
+    from defectvision.audit.study import study
+    from defectvision.data.catalog import CatalogError
+    from defectvision.data.leaks import corrected_split, index_csv
+    from defectvision.settings import settings
+
+    try:
+        with steps() as advance:
+            found = study(
+                data, cache or settings().cache, settings().limits.pixels, advance, workers
+            )
+        content = findings(found)
+        if html is not None:
+            from defectvision.report.dataset.html import dataset_html
+            from defectvision.report.dataset.parts import report_parts
+
+            html.write_text(dataset_html(**report_parts(found)), encoding="utf-8")
+        if index is not None:
+            index.write_text(index_csv(corrected_split(found.grouped)), encoding="utf-8")
+    except (CatalogError, OSError) as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    for failure in found.failures:
+        err.print(f"failed  {failure}", style="red", markup=False, highlight=False)
+    if as_json:
+        print(json.dumps(content, ensure_ascii=False))
+    else:
+        _print(content)
+    raise typer.Exit(1 if found.failures else 0)
+
+
+def _print(content: dict) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{content['name']} ({content['layout']}): {content['images']} images")
+    for column in ("class", "images", "inverse weight", "effective weight"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    counts = dict(content["counts"])
+    if content["clean"]:
+        counts["(good)"] = content["clean"]
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        weights = content["class_weights"][name]
+        table.add_row(
+            name, f"{count:,}", f"{weights['inverse']:.3g}", f"{weights['effective']:.3g}"
+        )
+    out.print(table)
+    ratio = content["imbalance_ratio"]
+    if ratio:
+        out.print(f"imbalance ratio {ratio:.1f} : 1")
+    majority = content["majority"]
+    out.print(f"always answering {majority['answer']}: accuracy {majority['accuracy']:.1%}")
+    groups = content["near_duplicate_groups"]
+    grouped = sum(len(g["paths"]) for g in groups)
+    out.print(f"near-copies: {grouped} images in {len(groups)} groups")
+    leaking = content["leaks"]
+    out.print(f"groups in several splits: {len(leaking['groups'])}")
+    for warning in content["warnings"]:
+        err.print(f"note: {warning}", style="yellow", markup=False, highlight=False)

@@ -1,0 +1,249 @@
+"""Readers of published layouts: any of them opens as a catalog."""
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from defectvision.bundle.labels import SEPARATOR
+from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError
+from defectvision.data.readers.index import checked_catalog, examples, read_index
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+CASTING_FOLDERS = {"def_front": "def", "ok_front": "ok"}
+# NEU-CLS codes, NEU-DET names and the spellings of the copies on Kaggle
+NEU_LABELS = {
+    "cr": "crazing",
+    "in": "inclusion",
+    "pa": "patches",
+    "ps": "pitted_surface",
+    "pitted": "pitted_surface",
+    "rs": "rolled-in_scale",
+    "rolled": "rolled-in_scale",
+    "rolled_in_scale": "rolled-in_scale",
+    "sc": "scratches",
+    **{name: name for name in ("crazing", "inclusion", "patches", "pitted_surface", "scratches")},
+}
+# Folders that published sets keep beside or above their images; never a class.
+NOT_CLASSES = frozenset(
+    {"train_images", "test_images", "ground_truth", "annotations", "masks", "images", "imgs"}
+)
+CASTING_SPLIT_WARNING = (
+    "the published casting train/test split separates images of the same photograph (700 of its "
+    "715 test images show a photograph of its training split): a score on it measures memory. "
+    "Find the photo groups with `defectvision data report` and split by group."
+)
+INDEX_REMEDY = f"Put an {INDEX_NAME} with the columns path,label beside the images"
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name (without folders) has an image suffix and is not hidden."""
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def open_catalog(path: Path) -> Catalog:
+    """Open a folder of labelled images in any known layout, or an index file itself.
+
+    Known are `index.csv`, the published casting layout, NEU (flat names or class folders),
+    `train/ val/ test/` of class folders and a folder of class folders. What is odd but usable
+    stands in `warnings`. Raises CatalogError, which says what is wrong and what to do.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix.lower() != ".csv":
+            raise CatalogError(
+                f"{path}: a file, not a folder of images. Unpack it and give the folder."
+            )
+        return read_index(path)
+    if not path.is_dir():
+        raise CatalogError(f"{path}: no such folder. Check the path.")
+    if (path / INDEX_NAME).is_file():
+        return read_index(path / INDEX_NAME)
+    return _read_folders(path)
+
+
+@dataclass
+class _Tree:
+    """Image names per folder; folders are relative to the opened one."""
+
+    images: dict[PurePosixPath, list[str]]
+
+    def __post_init__(self) -> None:
+        filled = [folder for folder, names in self.images.items() if names]
+        self._filled = {above for folder in filled for above in (folder, *folder.parents)}
+        self._children: dict[PurePosixPath, list[PurePosixPath]] = {f: [] for f in self.images}
+        for folder in sorted(self.images):
+            if folder != folder.parent:
+                self._children[folder.parent].append(folder)
+
+    def children(self, folder: PurePosixPath) -> list[PurePosixPath]:
+        return self._children[folder]
+
+    def has_images(self, folder: PurePosixPath) -> bool:
+        """Whether an image lies in the folder or anywhere below."""
+        return folder in self._filled
+
+    def unwrapped(self, folder: PurePosixPath) -> PurePosixPath:
+        """The folder below the wrappers that archives put around their content."""
+        while not self.images[folder]:
+            inner = [f for f in self.children(folder) if self.has_images(f)]
+            if len(inner) != 1 or inner[0].name.lower() in SPLIT_FOLDERS:
+                break
+            if self.images[inner[0]] and not _neu_flat(self.images[inner[0]]):
+                break  # the only class folder
+            folder = inner[0]
+        return folder
+
+
+def _scan(root: Path) -> _Tree:
+    def refuse(error: OSError) -> None:
+        raise CatalogError(f"{error.filename}: cannot be read ({error.strerror}).") from error
+
+    images: dict[PurePosixPath, list[str]] = {}
+    seen: set[tuple[int, int]] = set()
+    for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        status = Path(here).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link that points upwards
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+        for name in (*folders, *files):
+            if not _is_text(name):
+                raise CatalogError(f"{here}: the name {name!r} is not UTF-8. Rename it.")
+        folder = PurePosixPath(Path(here).relative_to(root).as_posix())
+        images[folder] = sorted(name for name in files if is_image_name(name))
+    return _Tree(images)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _neu_code(name: str) -> str:
+    return NEU_LABELS.get(re.sub(r"[\s-]", "_", name.strip().lower()), "")
+
+
+def _neu_flat(names: list[str]) -> list[str]:
+    """Labels of flat NEU names such as `Cr_1.bmp`; empty where one name is none of them."""
+    matches = [re.fullmatch(r"(.+)_\d+", PurePosixPath(name).stem) for name in names]
+    labels = [_neu_code(match[1]) if match else "" for match in matches]
+    return labels if all(labels) else []
+
+
+@dataclass
+class _Rows:
+    path: list[str] = field(default_factory=list)
+    label: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    neu: bool = False
+
+    def add(self, folder: PurePosixPath, names: list[str], labels: list[str], split: str) -> None:
+        self.path += [str(folder / name) for name in names]
+        self.label += labels
+        self.split += [split] * len(names)
+
+    def catalog(self, root: Path, layout: str) -> Catalog:
+        columns = {"path": self.path, "label": self.label, "split": self.split}
+        return checked_catalog(root, columns, layout, self.warnings)
+
+
+def _read_folders(root: Path) -> Catalog:
+    tree = _scan(root)
+    top = PurePosixPath(".")
+    rows = _Rows()
+    if not tree.has_images(top):
+        raise CatalogError(
+            f"{root}: no image in it (looked for {', '.join(sorted(IMAGE_SUFFIXES))}). "
+            "Give the folder that holds the class folders."
+        )
+    filled = {folder: names for folder, names in tree.images.items() if names}
+    if all(folder.name.lower() in CASTING_FOLDERS for folder in filled):
+        for folder, names in sorted(filled.items()):
+            split = folder.parent.name.lower()
+            label = CASTING_FOLDERS[folder.name.lower()]
+            rows.add(folder, names, [label] * len(names), split if split in SPLITS else "")
+        if any(rows.split):
+            rows.warnings.append(CASTING_SPLIT_WARNING)
+        return rows.catalog(root, "casting")
+
+    top = tree.unwrapped(top)
+    inner = [folder for folder in tree.children(top) if tree.has_images(folder)]
+    splits = [folder for folder in inner if folder.name.lower() in SPLIT_FOLDERS]
+    # Splits hold class folders; a class that is only called 'test' holds images, but nobody
+    # calls a class 'train'.
+    nested = any(tree.has_images(deeper) for folder in splits for deeper in tree.children(folder))
+    named = inner == splits and any(folder.name.lower() == "train" for folder in splits)
+    if nested or named:
+        if others := [str(folder) for folder in inner if folder not in splits]:
+            raise CatalogError(
+                f"{root}: {examples(others)} beside the split folders "
+                f"{examples([str(folder) for folder in splits])}. Move it away, or: {INDEX_REMEDY}."
+            )
+        for folder in splits:
+            _add_classes(root, tree, folder, SPLIT_FOLDERS[folder.name.lower()], rows)
+        return rows.catalog(root, "neu" if rows.neu else "split folders")
+    _add_classes(root, tree, top, "", rows)
+    return rows.catalog(root, "neu" if rows.neu else "class folders")
+
+
+def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: _Rows) -> None:
+    """Add the images of one folder of class folders, or of one folder of flat NEU names."""
+    top = tree.unwrapped(top)
+    loose = tree.images[top]
+    if loose and (labels := _neu_flat(loose)):
+        rows.add(top, loose, labels, split)
+        rows.neu = True
+        return
+    folders = tree.children(top)
+    filled = [folder for folder in folders if tree.has_images(folder)]
+    if not filled:
+        raise CatalogError(
+            f"{root / top}: {len(loose)} images ({examples(loose)}) but no class folders. "
+            f"Sort them into one folder per class, or: {INDEX_REMEDY}."
+        )
+    for folder in filled:
+        deeper = [str(f) for f, names in tree.images.items() if names and folder in f.parents]
+        if deeper or folder.name.lower() in NOT_CLASSES:
+            what = "is not the name of a class"
+            if deeper:
+                what = f"holds images in folders of its own ({examples(deeper)})"
+            raise CatalogError(
+                f"{root}: the folder {str(folder)!r} {what}, so its label is not known. Open the "
+                f"folder whose folders are the classes, or: {INDEX_REMEDY}."
+            )
+        if SEPARATOR in folder.name:
+            raise CatalogError(
+                f"{root}: the class folder {str(folder)!r} has '{SEPARATOR}' in its name, "
+                "which separates labels. Rename it."
+            )
+    # Canonical names only for a whole NEU set: 'Patches' of another set stays what it is.
+    neu = {_neu_code(folder.name) for folder in filled} == set(NEU_LABELS.values())
+    for folder in filled:
+        # macOS archives spell names decomposed; the label is one and the same
+        label = unicodedata.normalize("NFC", folder.name.strip())
+        names = tree.images[folder]
+        rows.add(folder, names, [_neu_code(folder.name) if neu else label] * len(names), split)
+    rows.neu |= neu
+    rows.warnings += [
+        f"class folder {str(folder)!r} holds no image and adds no class."
+        for folder in folders
+        if folder not in filled
+    ]
+    if loose:
+        rows.warnings.append(
+            f"{len(loose)} images beside the class folders ({examples(loose)}) are left out."
+        )

@@ -1,0 +1,146 @@
+"""Reader of index.csv, the project's own layout."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from defectvision.bundle.labels import SEPARATOR
+from defectvision.data.catalog import (
+    COLUMNS,
+    REQUIRED_COLUMNS,
+    SPLITS,
+    Catalog,
+    CatalogError,
+    catalog_table,
+)
+
+
+def read_index(index: Path) -> Catalog:
+    """Read an index beside its images: `path,label[,mask][,photo_group][,split]`, UTF-8.
+
+    Other columns are ignored. Raises CatalogError with the line number for missing columns,
+    paths that leave the folder or stand twice, and unknown splits; and for missing files.
+    """
+    root = index.parent
+    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    first_line: dict[str, int] = {}
+    missing: list[str] = []
+    for line, row in _index_rows(index):
+        where = f"{index}, line {line}"
+        row["path"] = _relative_path(row["path"], where, "path")
+        row["label"] = _checked_label(row["label"], where)
+        if row["mask"]:
+            row["mask"] = _relative_path(row["mask"], where, "mask")
+        if row["split"] not in ("", *SPLITS):
+            raise CatalogError(
+                f"{where}: unknown split {row['split']!r}. Use {', '.join(SPLITS)} or leave it "
+                "empty."
+            )
+        if row["path"] in first_line:
+            raise CatalogError(
+                f"{where}: {row['path']!r} stands already in line {first_line[row['path']]}. "
+                f"Keep one row; several labels are joined by '{SEPARATOR}'."
+            )
+        first_line[row["path"]] = line
+        missing += [
+            f"{row[name]} (line {line})"
+            for name in ("path", "mask")
+            if row[name] and not (root / row[name]).is_file()
+        ]
+        for name in COLUMNS:
+            columns[name].append(row[name])
+    if missing:
+        raise CatalogError(
+            f"{index}: {len(missing)} files are missing: {examples(missing)}. Paths are "
+            f"relative to {root}; put the files there or take the rows out."
+        )
+    if not first_line:
+        raise CatalogError(f"{index}: no rows. Name at least one image.")
+    return checked_catalog(root, columns, index.name, ())
+
+
+def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row) with every column of COLUMNS, '' where the file lacks it."""
+    try:
+        # utf-8-sig: spreadsheets write a byte order mark
+        with index.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip().lower() for name in next(reader, [])]
+            lacking = [name for name in REQUIRED_COLUMNS if name not in header]
+            if lacking:
+                raise CatalogError(
+                    f"{index}, line 1: column {' and '.join(lacking)} missing among "
+                    f"{', '.join(header) or 'none'}. The first line names comma-separated "
+                    f"columns: path,label[,mask][,photo_group][,split]."
+                )
+            if twice := {name for name in header if name in COLUMNS and header.count(name) > 1}:
+                raise CatalogError(
+                    f"{index}, line 1: column {', '.join(sorted(twice))} stands twice. Keep one."
+                )
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise CatalogError(
+                        f"{index}, line {reader.line_num}: {len(cells)} values for "
+                        f"{len(header)} columns. Quote values that contain a comma."
+                    )
+                given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+                yield reader.line_num, {name: given.get(name, "") for name in COLUMNS}
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{index}: not UTF-8 ({error.reason}). Save it as UTF-8.") from error
+    except csv.Error as error:
+        raise CatalogError(f"{index}: not a CSV file ({error}). Write it anew.") from error
+    except OSError as error:
+        raise CatalogError(f"{index}: cannot be read ({error.strerror}).") from error
+
+
+def _relative_path(text: str, where: str, column: str) -> str:
+    """`text` in posix spelling; CatalogError where it is empty or leaves the folder."""
+    posix = PurePosixPath(text.replace("\\", "/"))  # indexes written on Windows
+    absolute = posix.is_absolute() or PureWindowsPath(text).drive
+    if absolute or ".." in posix.parts or not posix.parts or not text.isprintable():
+        raise CatalogError(
+            f"{where}: {column} {text!r} is not a file inside the folder. "
+            "Give paths relative to the index, without '..'."
+        )
+    return str(posix)
+
+
+def _checked_label(label: str, where: str) -> str:
+    names = [name.strip() for name in label.split(SEPARATOR)] if label else []
+    if "" in names or len(set(names)) != len(names):
+        raise CatalogError(
+            f"{where}: label {label!r} has an empty or a repeated part. Join different labels by "
+            f"'{SEPARATOR}'; leave the cell empty for a good image."
+        )
+    return SEPARATOR.join(names)
+
+
+def checked_catalog(
+    root: Path, columns: dict[str, list[str]], layout: str, warnings: Iterable[str]
+) -> Catalog:
+    """A catalog with a warning for what can be used but misleads."""
+    catalog = Catalog(root, catalog_table(columns), root.resolve().name, layout=layout)
+    found = list(warnings)
+    if clashing := catalog.contradictions()["photo_group"].nunique():
+        found.append(
+            f"{clashing} photo groups hold images with different labels: in each, one of them "
+            "is wrong."
+        )
+    labels = set(columns["label"])
+    if len(labels) == 1:
+        shown = labels.pop() or "good, no label"
+        found.append(f"only one class ({shown}): nothing to tell apart. Add images of another.")
+    by_case: dict[str, list[str]] = {}
+    for name in catalog.classes:
+        by_case.setdefault(name.casefold(), []).append(name)
+    for names in by_case.values():
+        if len(names) > 1:
+            found.append(f"classes {', '.join(names)} differ only in case and count as different.")
+    return Catalog(root, catalog.table, catalog.name, tuple(found), layout)
+
+
+def examples(items: list[str], shown: int = 3) -> str:
+    """The first few of a list, for a message."""
+    return ", ".join(items[:shown]) + (", ..." if len(items) > shown else "")

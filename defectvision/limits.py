@@ -1,0 +1,20 @@
+"""How much one process may take: the largest image, and the memory for models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PIXELS = 64_000_000
+MODEL_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Handed down from the settings of the machine, so that every way in has the same ones.
+
+    pixels: of the largest image that is decoded; model_bytes: what all loaded models may take
+    before those that nobody asked for the longest are let go.
+    """
+
+    pixels: int = PIXELS
+    model_bytes: int = MODEL_BYTES

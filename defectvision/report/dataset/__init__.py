@@ -1,0 +1,1 @@
+"""What a labelled set is like, as charts, sentences and one HTML file."""

@@ -1,0 +1,74 @@
+"""The whole Dataset page for the report: charts with their sentences, and the lists."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from defectvision.audit import pictures
+from defectvision.audit.shortcuts import warnings
+from defectvision.audit.study import Study
+from defectvision.data.leaks import leaks
+from defectvision.report.dataset import words
+from defectvision.report.dataset.sections import all_sections
+
+Table = tuple[str, str, list[str], list[list[object]]]
+LISTED = 100
+
+
+def report_parts(study: Study) -> dict[str, object]:
+    """The arguments of `report.dataset_report.dataset_html`."""
+    catalog = study.catalog
+    sections = [
+        (title, [(block.figure, block.sentence) for block in blocks])
+        for title, blocks in all_sections(study)
+    ]
+    about = (
+        f"{len(catalog):,} images, layout {catalog.layout}, written "
+        f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}."
+    )
+    said = [*catalog.warnings, *warnings(study.shortcuts)]
+    return {
+        "name": catalog.name,
+        "about": about,
+        "warnings": said,
+        "sections": sections,
+        "tables": _tables(study),
+    }
+
+
+def _tables(study: Study) -> list[Table]:
+    paths = study.catalog.table["path"].tolist()
+    grouped = study.grouped
+    tables: list[Table] = []
+    found = leaks(grouped)
+    if len(found):
+        rows = [
+            [r.splits, r.images, ", ".join(r.paths[:4])] for r in found.head(LISTED).itertuples()
+        ]
+        tables.append(
+            ("Leaking groups", words.of_leaks(study), ["splits", "images", "files"], rows)
+        )
+    if study.groups:
+        rows = [
+            [g.kind, len(g.images), ", ".join(paths[i] for i in g.images[:4])]
+            for g in study.groups[:LISTED]
+        ]
+        columns = ["most differ by", "images", "files (the first four)"]
+        tables.append(("Near-copy groups", words.of_groups(study), columns, rows))
+    contradictions = grouped.contradictions()
+    if len(contradictions):
+        rows = contradictions[["photo_group", "label", "path"]].head(LISTED).to_numpy().tolist()
+        said = "One photograph with different labels: one of them is wrong."
+        tables.append(("Contradicting labels", said, ["group", "label", "file"], rows))
+    odd = pictures.outliers(study.pictures)
+    if len(odd):
+        rows = [
+            [r.path, pictures.MEASURES[r.measure][0], f"{r.value:.4g}", f"{r.usual:.4g}"]
+            for r in odd.head(LISTED).itertuples()
+        ]
+        said = "Far from the usual values of this set: look at them before training."
+        tables.append(("Odd ones out", said, ["file", "measure", "value", "usual"], rows))
+    if study.failures:
+        rows = [[text] for text in study.failures[:LISTED]]
+        tables.append(("Files that could not be read", "Left out everywhere.", ["message"], rows))
+    return tables

@@ -1,0 +1,130 @@
+"""The parts of the Dataset page: which charts stand in which section, with their sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from defectvision.audit.pictures import MEASURES
+from defectvision.audit.study import Study
+from defectvision.data import statistics
+from defectvision.report.dataset import charts, words
+
+
+@dataclass(frozen=True)
+class Block:
+    """One chart and what follows from it; `key` names it within the page."""
+
+    key: str
+    figure: go.Figure
+    sentence: str
+
+
+def balance_blocks(study: Study) -> list[Block]:
+    catalog = study.catalog
+    has_regions = len(study.regions) > 0
+    balance = statistics.class_balance(catalog, study.regions if has_regions else None)
+    blocks = [Block("balance", charts.class_balance_chart(balance), words.of_balance(study))]
+    if has_regions and study.regions["x"].notna().any():
+        blocks.append(
+            Block("regions", charts.regions_chart(balance), words.of_regions(study.regions))
+        )
+    by_split = statistics.balance_by_split(catalog)
+    if set(by_split["split"]) != {"(none)"}:
+        blocks.append(Block("split", charts.split_chart(by_split), words.of_splits(by_split)))
+    counts = statistics.defects_per_image(catalog)
+    blocks.append(
+        Block("several", charts.defects_per_image_chart(counts), words.of_multiple(study))
+    )
+    matrix = statistics.co_occurrence(catalog)
+    if len(matrix) > 1 and (statistics.label_sets(catalog).map(len) > 1).any():
+        sentence = words.of_co_occurrence(matrix)
+        blocks.append(Block("together", charts.co_occurrence_chart(matrix), sentence))
+    weights = statistics.class_weights(balance)
+    if len(weights) > 1:
+        blocks.append(Block("weights", charts.weights_chart(weights), words.of_weights(weights)))
+    return blocks
+
+
+def defect_blocks(study: Study) -> list[Block]:
+    regions = study.regions
+    if regions.empty:
+        return []
+    blocks = []
+    for column, (title, unit, log) in charts.REGION_MEASURES.items():
+        if regions[column].notna().any():
+            blocks.append(
+                Block(
+                    f"region-{column}",
+                    charts.histogram_chart(regions, column, title, unit, log=log),
+                    words.of_region_measure(regions, column, study.pictures),
+                )
+            )
+    if regions["x"].notna().any():
+        figure = charts.position_chart(regions, study.coverage)
+        blocks.append(Block("position", figure, words.of_position(regions)))
+    return blocks
+
+
+def picture_table(study: Study) -> pd.DataFrame:
+    """The measures of the pictures with their label."""
+    labels = statistics.primary_label(study.catalog)
+    table = study.pictures
+    return table.assign(label=labels.reindex(table["image"]).to_numpy()) if len(table) else table
+
+
+def picture_blocks(study: Study) -> list[Block]:
+    table = picture_table(study)
+    blocks = []
+    for column, (title, unit) in MEASURES.items():
+        if len(table) and table[column].nunique() > 1:
+            figure = charts.picture_box_chart(table, column, f"{title} per class", unit)
+            blocks.append(Block(f"picture-{column}", figure, words.of_pictures(table, column)))
+    return blocks
+
+
+def group_blocks(study: Study) -> list[Block]:
+    if not study.groups:
+        return []
+    sizes = pd.Series([len(group.images) for group in study.groups])
+    return [Block("groups", charts.groups_chart(sizes), words.of_groups(study))]
+
+
+def shortcut_blocks(study: Study) -> list[Block]:
+    table = study.shortcuts
+    if table.empty:
+        return []
+    return [Block("shortcuts", charts.shortcut_chart(table), words.of_shortcuts(table))]
+
+
+def map_block(study: Study, by: str = "class", predictions: dict[int, str] | None = None) -> Block:
+    """The map coloured by `class`, `split`, `near-copies` or `prediction`."""
+    table = study.map.copy()
+    rows = table["image"].astype("int64")
+    catalog = study.catalog
+    if by == "split":
+        colour = catalog.table["split"].replace("", "(none)")
+    elif by == "near-copies":
+        grouped = {i for group in study.groups for i in group.images}
+        colour = pd.Series(["near-copy" if i in grouped else "single" for i in range(len(catalog))])
+    elif by == "prediction" and predictions is not None:
+        colour = pd.Series([predictions.get(i, "(none)") for i in range(len(catalog))])
+    else:
+        colour = statistics.primary_label(catalog)
+    table["colour"] = colour.reindex(rows).to_numpy()
+    return Block(f"map-{by}", charts.map_chart(table, by), words.of_map())
+
+
+def all_sections(study: Study) -> list[tuple[str, list[Block]]]:
+    """The whole page in order, for the report; empty sections are left out."""
+    found = [
+        ("Class balance", balance_blocks(study)),
+        ("Defects", defect_blocks(study)),
+        ("Pictures", picture_blocks(study)),
+        ("Near-copies and leaks", group_blocks(study)),
+        ("Shortcuts", shortcut_blocks(study)),
+        ("Map", [map_block(study)] if len(study.map) > 2 else []),
+    ]
+    return [(title, blocks) for title, blocks in found if blocks]

@@ -1,0 +1,64 @@
+"""The line that a labelled set makes, or the one that it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, is_good_name
+from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.reader import read_line
+from defectvision.data.catalog import Catalog, CatalogError
+
+GOOD_COLOUR = "#4C9A6A"
+# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
+DEFECT_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C8C8C")
+
+
+def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
+    """The line in `folder`, or a new one with the catalog's classes, the good ones first.
+
+    A set in which an image has several labels makes a multilabel line: its classes are the
+    defects, and an image without one is good.
+    """
+    if (folder / "line.json").is_file():
+        line = read_line(folder)
+        known, given = set(line.class_names), set(catalog.classes)
+        unknown = sorted(name for name in given - known if not is_good_name(name))
+        missing = sorted(name for name in known - given if not is_good_name(name))
+        if unknown or missing:
+            raise CatalogError(
+                f"{catalog.root}: has classes {', '.join(catalog.classes)}, but line "
+                f"'{line.name}' has {', '.join(line.class_names)}. Choose another line name with "
+                "--line"
+            )
+        return line
+    multilabel = catalog.table["label"].str.contains(SEPARATOR, regex=False).any()
+    names = list(catalog.classes)
+    good = [name for name in names if is_good_name(name)]
+    defects = [name for name in names if name not in good]
+    if multilabel:
+        good = []
+    elif catalog.good_count and not good:
+        good = [UNNAMED_GOOD]
+    if len(good) + len(defects) < (1 if multilabel else 2):
+        raise CatalogError(
+            f"{catalog.root}: has only the class {', '.join(names) or '(none)'}; "
+            "a line needs two or more. Add a folder of images of another class"
+        )
+    colours = [GOOD_COLOUR] * len(good) + [
+        DEFECT_COLOURS[i % len(DEFECT_COLOURS)] for i in range(len(defects))
+    ]
+    return Line(
+        name=folder.name,
+        title=_title(folder.name),
+        classes=tuple(
+            DefectClass(name=n, title=_title(n), kind="ok" if n in good else "defect", colour=c)
+            for n, c in zip([*good, *defects], colours, strict=True)
+        ),
+        label_mode="multilabel" if multilabel else "multiclass",
+        default_bundle=bundle_name,
+    )
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ").strip().capitalize()

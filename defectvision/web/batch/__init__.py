@@ -1,0 +1,1 @@
+"""The Batches and Results pages."""

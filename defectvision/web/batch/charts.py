@@ -1,0 +1,111 @@
+"""Charts of a batch, each from the same counts as its tiles."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.inspections import Summary
+from defectvision.store.tables import BINS
+from defectvision.web.cards import LOOKS, class_title
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MANY = 50  # in one bin: from here on a single image would be too low to see
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+
+
+def pareto_chart(found: Summary, line: Line) -> go.Figure:
+    """Defects by class, the most frequent first, with the running share of all."""
+    import plotly.graph_objects as go
+
+    kinds = {c.name: c for c in line.classes}
+    ranked = [(n, count) for n, count in found.classes.items() if kinds[n].kind == "defect"]
+    titles = [class_title(line, name) for name, _ in ranked]
+    counts = np.array([count for _, count in ranked])
+    running = counts.cumsum() / max(1, counts.sum())
+    figure = go.Figure()
+    figure.add_bar(
+        x=titles,
+        y=counts,
+        marker_color=[kinds[name].colour for name, _ in ranked],
+        text=[f"{count:,}" for count in counts],
+        hovertemplate="%{x}: %{y:,} images<extra></extra>",
+        width=min(0.8, 0.2 * len(ranked)),
+        name="images",
+    )
+    figure.add_scatter(
+        x=titles,
+        y=running,
+        yaxis="y2",
+        mode="lines+markers",
+        line={"color": "#7a8590", "width": 1.5},
+        hovertemplate="up to %{x}: %{y:.0%}<extra></extra>",
+        name="running share",
+    )
+    figure.update_layout(
+        height=230,
+        margin=MARGIN,
+        showlegend=False,
+        yaxis={"title": "images", "fixedrange": True, "rangemode": "tozero"},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "range": [0, 1.05],
+            "tickformat": ".0%",
+            "showgrid": False,
+            "fixedrange": True,
+            "dtick": 0.25,
+        },
+        xaxis={"fixedrange": True},
+    )
+    return figure
+
+
+def score_histogram(found: Summary, policy: Policy) -> go.Figure:
+    """Images by defect score, on a scale on which single ones stay in sight, with the policy's
+    three zones."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_bar(
+        x=(np.arange(BINS) + 0.5) / BINS,
+        y=found.scores,
+        width=1 / BINS,
+        marker={"color": "#5b6770", "line": {"width": 0}},
+        customdata=np.arange(BINS) / BINS,
+        hovertemplate="score from %{customdata:.2f}: %{y:,} images<extra></extra>",
+    )
+    zones = (
+        (0.0, policy.accept_below, Verdict.ACCEPT),
+        (policy.accept_below, policy.reject_above, Verdict.REVIEW),
+        (policy.reject_above, 1.0, Verdict.REJECT),
+    )
+    for low, high, verdict in zones:
+        if high > low:
+            figure.add_vrect(
+                x0=low,
+                x1=high,
+                fillcolor=LOOKS[verdict].hex,
+                opacity=0.18,
+                line_width=0,
+                layer="below",
+            )
+    for at in {policy.accept_below, policy.reject_above}:
+        figure.add_vline(x=at, line={"width": 1.5, "dash": "dot", "color": "#7a8590"})
+    figure.update_layout(
+        height=230,
+        margin=MARGIN,
+        bargap=0,
+        xaxis={"title": "defect score", "range": [0, 1], "fixedrange": True},
+        yaxis={"title": "images", "fixedrange": True},
+    )
+    most = found.scores.max(initial=0)
+    if most >= MANY:
+        figure.update_yaxes(type="log", range=[math.log10(0.7), math.log10(1.3 * most)], dtick=1)
+    return figure

@@ -1,0 +1,115 @@
+"""How images come in: files, archives, the camera, drawn samples."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+
+import streamlit as st
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
+from defectvision.settings import settings
+from defectvision.web.cards import duration
+from defectvision.web.state import Work
+
+SAMPLES = 6  # drawn at a time, about as many of each class
+# Those that data.synthetic can draw.
+DRAWN_LINES = frozenset({"casting", "neu-surface", "magnetic-tile", "severstal-strip"})
+FILE_TYPES = sorted(s.lstrip(".") for s in IMAGE_SUFFIXES | (ARCHIVE_SUFFIXES & {".zip"}))
+
+
+def intake(work: Work, about: Line) -> None:
+    """The widgets; what they bring is queued, and inspected by `inspect_pending`."""
+    line = about.name
+    # A fresh uploader after each drop: the table is the one list of images.
+    turn = st.session_state.setdefault("uploads", 0)
+    key = f"upload-{turn}"
+    st.file_uploader(
+        "Images or zip files",
+        type=FILE_TYPES,
+        accept_multiple_files=True,
+        max_upload_size=settings().max_upload_mb,
+        key=key,
+        on_change=_take_files,
+        args=(work, line, key),
+    )
+    with st.container(horizontal=True):
+        if line in DRAWN_LINES:
+            st.button(
+                "Try samples",
+                icon=":material/science:",
+                help="Adds images that the program draws. They are not photographs of parts and "
+                "are marked as synthetic everywhere.",
+                on_click=_draw_samples,
+                args=(work, about),
+            )
+        if work.entries.get(line) or work.waiting.get(line):
+            st.button(
+                "Clear",
+                icon=":material/delete_sweep:",
+                help="Forget the images of this line in this session.",
+                on_click=work.clear,
+                args=(line,),
+            )
+    if st.toggle("Use a camera", key="camera", persist_state="session"):
+        st.camera_input(
+            "Camera picture",
+            key="camera-picture",
+            label_visibility="collapsed",
+            resolution="1080p",
+            on_change=_take_picture,
+            args=(work, line),
+        )
+
+
+def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
+    """Open and inspect what waits, with progress; broken off by the next click, it goes on.
+    Returns whether there was anything to do."""
+    line = loaded.line.name
+    if not (work.waiting.get(line) or work.opening.get(line) or work.pending(line, loaded.version)):
+        return False
+    with st.container(key="progress"):
+        bar = st.progress(0.0, "Opening files")
+        for count in work.take_in(line, settings().limits.pixels):
+            bar.progress(0.0, f"Opening files: {count} images")
+        total = len(work.pending(line, loaded.version))
+        if total:
+            from defectvision.inference.inspector import inspector_of
+
+            bar.progress(0.0, f"Loading the model of {loaded.bundle.name}")
+            model = inspector_of(loaded, settings().limits)
+            started = perf_counter()
+            for done in work.inspect(line, model):
+                left = (perf_counter() - started) / done * (total - done)
+                ahead = f", about {duration(left)} left" if left >= 1 else ""
+                bar.progress(done / total, f"Inspected {done} of {total}{ahead}")
+    return True
+
+
+def _take_files(work: Work, line: str, key: str) -> None:
+    files = st.session_state.get(key) or []
+    work.queue(line, [(file.name, file.getvalue()) for file in files])
+    if files:
+        st.session_state["uploads"] += 1
+
+
+def _take_picture(work: Work, line: str) -> None:
+    picture = st.session_state.get("camera-picture")
+    if picture is not None:
+        name = datetime.now().strftime("camera %Y-%m-%d %H.%M.%S.jpg")
+        work.queue(line, [(name, picture.getvalue())])
+
+
+def _draw_samples(work: Work, line: Line) -> None:
+    from defectvision.data.synthetic.samples import write_samples
+
+    work.sample_seed += 1
+    per_class = max(1, SAMPLES // len(line.classes))
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = write_samples(line.name, Path(folder) / "drawn", per_class, work.sample_seed)
+        files = [catalog.root / path for path in catalog.table["path"]]
+        work.queue(line.name, [(f"synthetic_{file.name}", file.read_bytes()) for file in files])

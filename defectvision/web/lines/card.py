@@ -1,0 +1,212 @@
+"""One bundle as people should read it before they trust it, from bundle.json and its README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from defectvision.bundle.schema import Bundle, LoadedBundle, Measure, Metrics
+from defectvision.web import cards
+
+# What a metric is called, and what it means; the same words as in the bundle's README.
+METRICS = {
+    "accuracy": ("Accuracy", "share of images whose label is right"),
+    "balanced_accuracy": ("Balanced accuracy", "mean over the classes of the share found"),
+    "macro_f1": ("Macro F1", "mean over the classes of F1"),
+    "auc": ("AUC", "how well the scores separate the classes, whatever the threshold"),
+    "escapes": ("Escapes", "share of defective parts that were accepted"),
+    "overkills": ("Overkills", "share of good parts that were rejected"),
+    "reviews": ("Reviews", "share of parts sent to review"),
+    "evidence_inside": ("Evidence on the part", "share of positive evidence that lies on the part"),
+    "mean_iou": ("Mean IoU", "mean over the classes of the masks' IoU"),
+    "mean_dice": ("Mean Dice", "over images and classes; an empty pair answered empty counts 1"),
+    "mean_dice_empty": ("Mean Dice of an empty answer", "what finding nothing would get"),
+    "pixel_accuracy": ("Pixel accuracy", "share of pixels whose classes are all right"),
+}
+# Metrics of one class each, as columns: `metric/class` in bundle.json.
+OF_A_CLASS = {
+    "auc": "AUC",
+    "iou": "IoU",
+    "dice": "Dice",
+    "detection": "Detection rate",
+    "false_alarm": "False-alarm rate",
+}
+PRECISIONS = {
+    "fp32": "fp32",
+    "fp16-weights": "weights in fp16, computed in fp32",
+    "int8": "int8; the model card below says what it costs",
+}
+LEAKING = (
+    "These photographs, or others of the same parts, were seen in training. The figures measure "
+    "memory, not skill; do not quote them."
+)
+
+
+def bundle_card(loaded: LoadedBundle) -> None:
+    """Identity, policy, figures with what they were measured on, and where it all comes from."""
+    bundle = loaded.bundle
+    st.html(cards.facts(identity(loaded), "left"))
+    if caution := cards.caution_of(loaded):
+        st.warning(caution, icon=":material/warning:")
+    if not bundle.metrics:
+        st.warning(
+            "This bundle was never evaluated. Run `defectvision evaluate` before relying on it.",
+            icon=":material/warning:",
+        )
+    # Honest figures first.
+    for number, metrics in enumerate(sorted(bundle.metrics, key=lambda m: m.seen)):
+        measured(metrics, loaded.line.can_accept, key=f"{bundle.line}-{bundle.name}-{number}")
+    readme = loaded.folder / "README.md"
+    with st.expander("Provenance", icon=":material/history_edu:"):
+        st.html(cards.facts(provenance(bundle.provenance), "left"))
+        counts = bundle.provenance.get("images")
+        if isinstance(counts, Mapping):
+            st.table(_counts(counts), border="horizontal", width="content", alt="Images by split")
+    if readme.is_file():
+        with st.expander("Model card (README.md of the bundle)", icon=":material/description:"):
+            st.markdown(readme.read_text(encoding="utf-8", errors="replace"))
+
+
+def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
+    """What the model is and how an image gets into it."""
+    bundle, how = loaded.bundle, loaded.bundle.preprocessing
+    fits = {
+        "stretch": "the whole image, stretched",
+        "letterbox": "the whole image, with bars",
+        "round_part": "the round part found and centred",
+    }
+    rows = [
+        ("Version", loaded.version),
+        ("Architecture", f"{bundle.architecture}, evidence pooled by {bundle.pooling}"),
+        ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {fits[how.fit]}"),
+        ("Precision", PRECISIONS[bundle.precision]),
+        ("Calibration", f"temperature {bundle.temperature:.3f}"),
+        ("Default policy", policy_words(loaded)),
+    ]
+    return rows
+
+
+def policy_words(loaded: LoadedBundle) -> str:
+    """The bundle's own policy in words."""
+    if not loaded.line.can_accept:
+        return "names defects; cannot accept a part"
+    policy = loaded.bundle.policy
+    return f"accept below {policy.accept_below:.3g}, reject above {policy.reject_above:.3g}"
+
+
+def _channels(count: int) -> str:
+    return "grey" if count == 1 else "colour"
+
+
+def measured(metrics: Metrics, can_accept: bool, key: str) -> None:
+    """Figures of one evaluation; those of images seen in training are marked as leaking."""
+    from defectvision.web.charts import confusion_chart
+
+    with st.container(border=True, key=f"metrics-{key}"):
+        mark = "  :orange-badge[:material/warning: leaking]" if metrics.seen else ""
+        st.markdown(f"**Measured on: {cards.plain(metrics.split)}**{mark}")
+        policy = (
+            f" Policy: accept below {metrics.policy.accept_below:.3g}, reject above "
+            f"{metrics.policy.reject_above:.3g}."
+            if can_accept
+            else ""
+        )
+        st.caption(
+            f"{cards.plain(metrics.data)}: {metrics.images} images of {metrics.groups} photo "
+            f"groups.{policy} Intervals are 95 %, resampled by photo group."
+        )
+        if metrics.seen:
+            st.warning(LEAKING, icon=":material/warning:")
+        figures, beside = st.columns([3, 2], gap="medium")
+        figures.table(
+            metric_rows(metrics.values),
+            border="horizontal",
+            hide_index=True,
+            alt=f"Metrics on {metrics.split}",
+        )
+        if metrics.confusion:
+            beside.plotly_chart(
+                confusion_chart(metrics.confusion),
+                key=f"confusion-{key}",
+                config={"displayModeBar": False},
+                alt="Confusion: rows are the true class, columns the label",
+            )
+        if classes := class_rows(metrics.values):
+            st.table(classes, border="horizontal", hide_index=True, alt="Metrics of each class")
+
+
+def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
+    """Columns of the table of metrics; a figure without an interval says so."""
+    rows: dict[str, list[str]] = {"Metric": [], "Value": [], "95 % interval": [], "Meaning": []}
+    for name, measure in values.items():
+        if measure is None or measure.value is None or "/" in name:
+            continue
+        title, meaning = METRICS.get(name, (name, ""))
+        known = measure.low is not None and measure.high is not None
+        rows["Metric"].append(cards.plain(title))
+        rows["Value"].append(f"{measure.value:.4f}")
+        interval = f"{measure.low:.4f} to {measure.high:.4f}" if known else "not measured"
+        rows["95 % interval"].append(interval)
+        rows["Meaning"].append(meaning)
+    return rows
+
+
+def class_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
+    """Columns of the table of metrics of single classes; empty where there are none."""
+    found: dict[str, dict[str, Measure]] = {}
+    for name, measure in values.items():
+        metric, _, of = name.partition("/")
+        if of and measure is not None and measure.value is not None:
+            found.setdefault(of, {})[metric] = measure
+    shown = [m for m in OF_A_CLASS if any(m in metrics for metrics in found.values())]
+    if not shown:
+        return {}
+    rows = {"Class": [cards.plain(name) for name in found]}
+    for metric in shown:
+        rows[OF_A_CLASS[metric]] = [_with_interval(m.get(metric)) for m in found.values()]
+    return rows
+
+
+def _with_interval(measure: Measure | None) -> str:
+    if measure is None:
+        return "not measured"
+    if measure.low is None or measure.high is None:
+        return f"{measure.value:.3f}"
+    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"
+
+
+def provenance(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the bundle comes from: data with its licences, split, recipe, code."""
+    rows = [("Data", str(made.get("data", "not recorded")))]
+    for source in made.get("sources") or []:
+        about = f"{source.get('source', '')}. Licence: {source.get('licence', 'not recorded')}"
+        rows.append((str(source.get("name", "Source")), about))
+    if (groups := made.get("photo_groups")) is not None:
+        rows.append(("Photo groups", f"{groups}, each whole on one side of the split"))
+    recipe = made.get("recipe") or {}
+    if recipe:
+        kept = ("name", "architecture", "epochs", "batch_size", "learning_rate", "pretrained")
+        said = [f"{key} {recipe[key]}" for key in kept if recipe.get(key) is not None]
+        seed = (recipe.get("split") or {}).get("seed")
+        if seed is not None:
+            said.append(f"split seed {seed}")
+        rows.append(("Recipe", ", ".join(said)))
+    rows.append(("Made by", f"DefectVision {made.get('defectvision', 'of unknown version')}"))
+    return rows
+
+
+def _counts(images: Mapping[str, int]) -> dict[str, list[str]]:
+    rows: dict[str, list[str]] = {"Split": [], "Class": [], "Images": []}
+    for key, count in images.items():
+        split, _, label = key.partition("/")
+        rows["Split"].append(cards.plain(split))
+        rows["Class"].append(cards.plain(label))
+        rows["Images"].append(str(count))
+    return rows
+
+
+def files(bundle: Bundle) -> list[tuple[str, str]]:
+    """Every file of the bundle with the start of its SHA-256."""
+    return [(name, digest[:12]) for name, digest in sorted(bundle.files.items())]

@@ -1,0 +1,1 @@
+"""The widgets that show and move the policy."""

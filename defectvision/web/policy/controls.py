@@ -1,0 +1,176 @@
+"""The choice of line and bundle, and the policy in force."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import BundleError
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.web.cards import caution_of, plain
+from defectvision.web.choices import bundle_names, find_lines, loaded_bundle
+from defectvision.web.policy.classes import mask_controls
+from defectvision.web.state import Work
+from defectvision.web.widgets import current_key, key_showing, policy_number
+
+if TYPE_CHECKING:
+    from defectvision.store.database import Store
+
+STEP = 0.005
+
+
+def choose_line(notices: DeltaGenerator) -> Line | None:
+    """The line to inspect; None, with a word in `notices` on what to do, where there is none."""
+    lines, problems = find_lines()
+    for problem in problems:
+        notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
+    if not lines:
+        notices.info(
+            "Put a line's folder into `weights/`, or train one with `defectvision train`.",
+            title="There is no line yet",
+            icon=":material/info:",
+        )
+        return None
+    titles = {line.name: line for line in lines}
+    name = st.selectbox(
+        "Line",
+        list(titles),
+        format_func=lambda name: titles[name].title,
+        key="line",
+        persist_state="session",
+        filter_mode=None,
+    )
+    return titles[name]
+
+
+def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
+    """The bundle to inspect with; asked only where the line has several. None, with the reason in
+    `notices`, where it cannot be used."""
+    names = bundle_names(line.name)
+    bundle = names[0] if names else line.default_bundle
+    if len(names) > 1:
+        bundle = st.selectbox(
+            "Bundle",
+            names,
+            format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
+            key=f"bundle-{line.name}",
+            persist_state="session",
+            filter_mode=None,
+        )
+    try:
+        loaded = loaded_bundle(line.name, bundle)
+    except BundleError as error:
+        notices.error(plain(str(error)), title="The bundle cannot be used", icon=":material/error:")
+        return None
+    if caution := caution_of(loaded):
+        st.warning(caution, icon=":material/warning:")
+    return loaded
+
+
+def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
+    """The policy in force. The session's work holds it; the widgets only show and move it, so that
+    it survives a change of page, line or bundle."""
+    policy = work.policy(loaded)
+    if loaded.line.can_accept:
+        _verdict_thresholds(work, loaded, policy)
+    else:
+        st.info(
+            "This line names defects. Its data has no good surface, so it cannot accept a part: "
+            "there is no threshold to set."
+        )
+    mask_controls(work, loaded, policy)
+    if loaded.line.can_accept or loaded.bundle.mask_classes:
+        in_force = work.in_force(loaded)
+        st.button(
+            "Back to the policy in force",
+            icon=":material/undo:",
+            disabled=policy == in_force,
+            on_click=work.reset_policy,
+            args=(loaded,),
+            help=f"Accept below {in_force.accept_below:.3g}, reject above "
+            f"{in_force.reject_above:.3g}"
+            f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
+        )
+    return policy
+
+
+def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: str) -> None:
+    """Put this session's policy in force for all, under a name and with a reason."""
+    from defectvision.store import policies
+
+    in_force = work.in_force(loaded)
+    whose = loaded.line.name, loaded.bundle.name
+    with st.popover("Put in force", icon=":material/gavel:", disabled=policy == in_force):
+        st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
+        why = st.text_input("Reason", key="policy-reason", max_chars=500)
+        if st.button("Save as the policy in force", type="primary", disabled=not (who and why)):
+            with store.session() as session:
+                policies.save(session, *whose, policy, who, why, in_force)
+            work.reset_policy(loaded)
+            st.rerun()
+        if not who:
+            st.caption("Give your name first.")
+    with store.reading() as session:
+        versions = policies.history(session, *whose)
+    if versions:
+        with st.expander(f"{len(versions)} saved policies", icon=":material/history:"):
+            st.dataframe(
+                [
+                    {
+                        "No.": row.number,
+                        "Saved": row.made,
+                        "By": row.who,
+                        "Accept below": row.content["accept_below"],
+                        "Reject above": row.content["reject_above"],
+                        "Reason": row.why,
+                    }
+                    for row in versions
+                ],
+                hide_index=True,
+                alt="Saved policies of this bundle",
+            )
+
+
+def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> None:
+    which = f"{loaded.line.name}/{loaded.bundle.name}"
+    slider = f"thresholds-{which}"
+
+    def slid(key: str) -> None:
+        if key == current_key(slider):
+            accept, reject = st.session_state[key]
+            work.change_policy(loaded, accept_below=accept, reject_above=reject)
+
+    key = key_showing(slider, (policy.accept_below, policy.reject_above))
+    st.slider(
+        "Accept below, reject above",
+        0.0,
+        1.0,
+        step=STEP,
+        key=key,
+        on_change=slid,
+        args=(key,),
+        help="On the defect score, the probability that the part is not good. Parts between the "
+        "two thresholds go to review. The model is not run again.",
+    )
+    for column, title, name in zip(
+        st.columns(2),
+        ("Accept below", "Reject above"),
+        ("accept_below", "reject_above"),
+        strict=True,
+    ):
+        policy_number(
+            title,
+            f"{name}-{which}",
+            getattr(policy, name),
+            partial(work.set_threshold, loaded, name),
+            container=column,
+            min_value=0.0,
+            max_value=1.0,
+            step=0.01,
+            format="%.3f",
+        )

@@ -1,0 +1,55 @@
+"""The store as the pages use it: opened once, its troubles in words, who is at the page."""
+
+from __future__ import annotations
+
+import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
+from streamlit.delta_generator import DeltaGenerator
+
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.settings import settings
+from defectvision.store.database import Store, open_store
+from defectvision.store.errors import StoreError
+from defectvision.store.policies import newest, policy_of
+from defectvision.web.cards import plain
+from defectvision.web.state import Work
+
+
+def the_store(notices: DeltaGenerator) -> Store | None:
+    """The store; None, with the reason in `notices`, where it cannot be used."""
+    about = settings()
+    try:
+        return open_store(about.store, about.database, about.files)
+    except StoreError as error:
+        notices.error(
+            plain(str(error)), title="The store cannot be used", icon=":material/database_off:"
+        )
+        return None
+
+
+def read_saved_policy(work: Work, store: Store, loaded: LoadedBundle) -> int | None:
+    """Let `work` know the policy in force for a bundle; returns its number, None where it is the
+    bundle's own."""
+    key = loaded.line.name, loaded.bundle.name
+    try:
+        with store.reading() as session:
+            saved = newest(session, *key)
+    except SQLAlchemyError:  # the pages that need the store say what is wrong with it
+        return None
+    if saved is None:
+        work.saved.pop(key, None)
+        return None
+    work.saved[key] = policy_of(saved)
+    return saved.number
+
+
+def who() -> str:
+    """The name that decisions and changes are kept under; empty until it is given."""
+    return st.text_input(
+        "Your name",
+        key="who",
+        persist_state="session",
+        max_chars=80,
+        placeholder="for the record",
+        help="Kept with what you decide: reviews, saved policies, started batches.",
+    ).strip()

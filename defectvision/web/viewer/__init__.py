@@ -1,0 +1,1 @@
+"""The picture viewer and its layers."""

@@ -1,0 +1,116 @@
+"""The project's own picture viewer: an image and its heatmap, zoomed and compared in the browser.
+
+The page's files lie in `viewer/`: plain JavaScript and CSS, nothing to build. Nothing that depends
+on the policy is sent with the picture, so a moved threshold does not send it again: the masks,
+which the policy cuts, come with the table of their regions, which hands them over.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from defectvision.bundle.policy import Policy
+from defectvision.inference.frame import Frame
+from defectvision.inference.heatmap import Heatmap, legend_colours, tick_text, ticks
+from defectvision.inference.inspection import Inspection
+from defectvision.web.viewer.layers import mask_data
+from defectvision.web.viewer.pictures import data_url, viewer_picture
+
+ASSETS = Path(__file__).parent / "assets"
+WIDE = 2.2  # width over height, as in viewer.js
+HEATMAP_SIDE = 640  # px; the grid is far coarser, the browser smooths the rest
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Registered on the first use in a process: registration needs the running server."""
+    html = _asset("viewer.html")
+    css = _asset("viewer.css") + _asset("masks.css")
+    js = _asset("link.js") + _asset("masks.js") + _asset("viewer.js")
+    return st.components.v2.component("defectvision_viewer", html=html, css=css, js=js)
+
+
+@lru_cache(maxsize=1)
+def _table() -> Any:
+    html, css = _asset("table.html"), _asset("table.css")
+    js = _asset("link.js") + _asset("table.js")
+    return st.components.v2.component("defectvision_regions", html=html, css=css, js=js)
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text("utf-8")
+
+
+def is_wide(inspection: Inspection) -> bool:
+    """Whether the picture is a strip, which needs the page's whole width to be seen."""
+    height, width = inspection.image_size
+    return width > WIDE * height
+
+
+def picture_viewer(
+    data: bytes,
+    digest: str,
+    inspection: Inspection,
+    heatmap: Heatmap | None,
+    mark: str = "",
+) -> None:
+    """Show an image file's picture with `heatmap` over it, and the masks that `regions_table`
+    brings; `mark` is written on the picture. Without a heatmap the picture is all there is, for a
+    reviewer who must not see what the model says."""
+    height, width = inspection.image_size
+    _component()(
+        key="viewer",
+        data={
+            "id": digest,
+            "alt": f"Picture of {inspection.name}",
+            "width": width,
+            "height": height,
+            "picture": viewer_picture(data),
+            "mark": mark,
+            "heat": None if heatmap is None else heatmap_data(inspection, heatmap),
+            "masks": None if heatmap is None else _masks_id(digest, inspection),
+        },
+        height="content",
+    )
+
+
+def regions_table(digest: str, inspection: Inspection, policy: Policy) -> None:
+    """Show the regions that the policy cuts, linked with the picture; nothing without masks."""
+    if inspection.masks is not None:
+        content = {"id": _masks_id(digest, inspection), **mask_data(inspection, policy)}
+        _table()(key="regions", data=content, height="content")
+
+
+def _masks_id(digest: str, inspection: Inspection) -> str | None:
+    """Whose masks are meant: those of one image under one bundle."""
+    return None if inspection.masks is None else f"{digest}/{inspection.bundle_version}"
+
+
+def heatmap_data(inspection: Inspection, heatmap: Heatmap) -> dict[str, Any]:
+    """What the browser needs of a heatmap: colours to look at, numbers to read, words."""
+    numbers = ticks(heatmap.scale, heatmap.palette)
+    shown = [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
+    signed = heatmap.palette == "signed"
+    return {
+        "method": heatmap.method,
+        "picture": data_url(heatmap.colours(inspection.frame, HEATMAP_SIDE), "png"),
+        "signed": signed,
+        "values": [[float(f"{v:.4g}") for v in row] for row in heatmap.values],
+        "to_grid": _image_to_grid(inspection.frame, heatmap.values.shape),
+        "colours": legend_colours(heatmap.palette),
+        "ticks": [[i / 2, tick_text(v, heatmap.palette)] for i, v in enumerate(shown)],
+        "meaning": heatmap.meaning,
+        "unit": "in logit units" if signed else "scaled to this image, no unit",
+        "sums": heatmap.sums_to,
+    }
+
+
+def _image_to_grid(frame: Frame, grid_size: tuple[int, ...]) -> list[float]:
+    """The six numbers of the (2, 3) map from image px to places of the grid."""
+    to_image = np.vstack([frame.grid_to_image(grid_size), [0, 0, 1]])
+    return np.linalg.inv(to_image)[:2].ravel().tolist()

@@ -1,0 +1,93 @@
+"""Masks and regions as the viewer draws them: one outline per region, its measures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.masks import Areas
+from defectvision.inference.regions import Region, measure
+
+MOST_REGIONS = 200  # that can be chosen one by one; the smaller ones are drawn together
+EXACT_SIDE = 2048  # px of the longer side up to which outlines follow the edges of single px
+
+
+def unmasked(line: Line, mask_classes: Sequence[str]) -> list[str]:
+    """Titles of the line's defects of which a bundle with `mask_classes` draws no mask."""
+    return [c.title for c in line.classes if c.kind == "defect" and c.name not in mask_classes]
+
+
+def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
+    """What the browser draws of the masks under a policy: the classes with a mask, the defects
+    without one, the regions, the largest first, and per class one outline of all that are not among
+    the MOST_REGIONS."""
+    found: list[tuple[Region, str]] = []
+    for name in inspection.mask_classes:
+        cut = inspection.class_areas(name, policy)
+        if cut is not None:
+            tolerance = 0.0 if max(inspection.image_size) <= EXACT_SIDE else 0.75
+            paths = outline_paths(cut.areas, tolerance)
+            found += zip(measure(cut, policy.mm_per_px), paths, strict=True)
+    found.sort(key=lambda pair: -pair[0].area_px)
+    place = {name: i for i, name in enumerate(inspection.mask_classes)}
+    counts, rest = [0] * len(place), [""] * len(place)
+    for region, _ in found:
+        counts[place[region.class_name]] += 1
+    for region, path in found[MOST_REGIONS:]:
+        rest[place[region.class_name]] += path
+    about = {c.name: c for c in inspection.line.classes}
+    return {
+        "line": inspection.line.name,
+        "classes": [
+            {"name": n, "title": about[n].title, "colour": about[n].colour, "count": counts[i]}
+            for n, i in place.items()
+        ],
+        "without": unmasked(inspection.line, inspection.mask_classes),
+        "regions": [
+            {
+                "class": place[region.class_name],
+                "path": path,
+                "box": [region.left_px, region.top_px, region.box_width_px, region.box_height_px],
+                "area": [region.area_px, region.area_mm2],
+                "length": [region.length_px, region.length_mm],
+                "width": [region.width_px, region.width_mm],
+                "x": region.x_px,
+                "y": region.y_px,
+                "probability": region.probability,
+            }
+            for region, path in found[:MOST_REGIONS]
+        ],
+        "rest": rest,
+        "unlisted": max(0, len(found) - MOST_REGIONS),
+    }
+
+
+def outline_paths(areas: Areas, tolerance: float = 0.0) -> list[str]:
+    """The SVG path of each area, its holes included, along the edges of its px: a single px at
+    (3, 5) gives the square from (3, 5) to (4, 6). Above 0, `tolerance` px straighten it."""
+    paths = [""] * len(areas)
+    # OpenCV's outlines run through the centres of px. At twice the size an even coordinate is the
+    # near half of a px and an odd one its far half, which tells the edge that is meant.
+    doubled = np.repeat(np.repeat(areas.mask, 2, axis=0), 2, axis=1)
+    outlines, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for outline in outlines:
+        x, y = outline[0, 0] // 2
+        edges = (outline[:, 0] + 1) // 2
+        if tolerance:
+            edges = cv2.approxPolyDP(edges.reshape(-1, 1, 2), tolerance, True)[:, 0]
+        paths[areas.marks[y, x] - 1] += _path(edges + np.array([areas.left, areas.top]))
+    return paths
+
+
+def _path(points: NDArray[np.integer]) -> str:
+    moves = np.diff(points, axis=0)
+    moves = moves[moves.any(1)]
+    steps = " ".join(f"{x} {y}" for x, y in moves.tolist())
+    return f"M{points[0, 0]} {points[0, 1]}l{steps}z" if steps else ""

@@ -1,0 +1,115 @@
+import pytest
+from pydantic import ValidationError
+
+from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.policy import Policy, Verdict, defect_score, label, labels, verdict
+
+
+def _line(kinds, mode="multiclass"):
+    classes = [
+        DefectClass(name=n, title=n, kind=k, colour="#000000")
+        for n, k in zip("abc", kinds, strict=False)
+    ]
+    return Line(
+        name="line", title="Line", classes=tuple(classes), label_mode=mode, default_bundle="b"
+    )
+
+
+GRADED = _line(["ok", "defect", "defect"])
+NAMES_ONLY = _line(["defect", "defect"])
+SEVERAL = _line(["defect"] * 3, "multilabel")
+POLICY = Policy(accept_below=0.3, reject_above=0.7)
+
+
+@pytest.mark.parametrize(
+    ("score", "foreign", "line", "wanted"),
+    [
+        (0.0, 0.0, GRADED, Verdict.ACCEPT),
+        (0.2999, 0.0, GRADED, Verdict.ACCEPT),
+        (0.3, 0.0, GRADED, Verdict.REVIEW),
+        (0.6999, 0.0, GRADED, Verdict.REVIEW),
+        (0.7, 0.0, GRADED, Verdict.REJECT),
+        (1.0, 1.0, GRADED, Verdict.REJECT),
+        (0.0, 1.01, GRADED, Verdict.REVIEW),
+        (1.0, 1.01, GRADED, Verdict.REVIEW),
+        (None, 0.5, NAMES_ONLY, Verdict.REJECT),
+        (None, 2.0, NAMES_ONLY, Verdict.REVIEW),
+    ],
+)
+def test_verdict(score, foreign, line, wanted):
+    assert verdict(score, foreign, POLICY, line) is wanted
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "wanted"),
+    [
+        ({"a": 0.8, "b": 0.15, "c": 0.05}, "a"),
+        ({"a": 0.45, "b": 0.35, "c": 0.2}, "a"),  # review: the most probable of all
+        ({"a": 0.28, "b": 0.36, "c": 0.36}, "b"),  # reject: never the good class
+        ({"a": 0.3, "b": 0.3, "c": 0.4}, "c"),
+    ],
+)
+def test_label_follows_the_policy(probabilities, wanted):
+    score = defect_score(probabilities, GRADED)
+    assert label(probabilities, score, POLICY, GRADED) == wanted
+
+
+def test_moving_the_threshold_moves_label_and_verdict_together():
+    probabilities = {"a": 0.4, "b": 0.6, "c": 0.0}
+    lenient = Policy(accept_below=0.65, reject_above=0.9)
+    score = defect_score(probabilities, GRADED)
+    assert verdict(score, 0, lenient, GRADED) is Verdict.ACCEPT
+    assert label(probabilities, score, lenient, GRADED) == "a"
+
+
+def test_a_line_without_a_good_class_has_no_score():
+    assert defect_score({"a": 0.5, "b": 0.5}, NAMES_ONLY) is None
+    assert label({"a": 0.4, "b": 0.6}, None, POLICY, NAMES_ONLY) == "b"
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "thresholds", "said", "wanted"),
+    [
+        ((0.9, 0.8, 0.1), {}, "reject", ("a", "b")),
+        ((0.8, 0.9, 0.1), {}, "reject", ("b", "a")),
+        ((0.8, 0.9, 0.1), {"a": 0.85}, "reject", ("b",)),
+        ((0.9, 0.1, 0.2), {"a": 0.95}, "reject", ("a",)),  # rejected: its likeliest defect
+        ((0.2, 0.6, 0.1), {}, "review", ("b",)),
+        ((0.2, 0.4, 0.1), {}, "review", ()),
+        ((0.2, 0.1, 0.1), {"a": 0.1}, "accept", ()),  # accepted: no defect
+        ((0.0, 0.0, 0.0), {"a": 0.0}, "accept", ()),
+    ],
+)
+def test_a_part_has_several_labels_or_none(probabilities, thresholds, said, wanted):
+    policy = Policy(accept_below=0.3, reject_above=0.7, class_thresholds=thresholds)
+    named = dict(zip("abc", probabilities, strict=True))
+    score = defect_score(named, SEVERAL)
+    assert score == max(probabilities)
+    assert verdict(score, 0, policy, SEVERAL) == said
+    assert labels(named, score, policy, SEVERAL) == wanted
+
+
+def test_a_multiclass_part_has_one_label():
+    named = {"a": 0.8, "b": 0.15, "c": 0.05}
+    policy = Policy(class_thresholds={"b": 0})
+    assert labels(named, defect_score(named, GRADED), policy, GRADED) == ("a",)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"class_thresholds": {"a": 1.2}},
+        {"mask_thresholds": {"a": -0.1}},
+        {"smallest_region_px": -1},
+        {"mm_per_px": 0},
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        Policy(**wrong)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.8, 0.2), (-0.1, 0.5), (0.5, 1.1)])
+def test_impossible_thresholds_are_refused(low, high):
+    with pytest.raises(ValidationError):
+        Policy(accept_below=low, reject_above=high)

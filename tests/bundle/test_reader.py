@@ -1,0 +1,93 @@
+"""A bundle that is damaged, changed or misplaced is refused with its file, reason and remedy."""
+
+import json
+import shutil
+
+import pytest
+
+from defectvision.bundle.reader import BundleError, list_bundles, list_lines, load_bundle, read_line
+from tests.bundles import write_bundle
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    write_bundle(folder, "casting", "resnet50")
+    write_bundle(folder, "casting", "second")
+    write_bundle(folder, "neu-surface", "resnet50")
+    return folder
+
+
+@pytest.fixture
+def weights(written, tmp_path):
+    """A copy that a test may harm."""
+    return shutil.copytree(written, tmp_path / "weights")
+
+
+def test_lines_and_bundles_are_listed_the_default_first(weights):
+    assert [line.name for line in list_lines(weights)] == ["casting", "neu-surface"]
+    assert [line.can_accept for line in list_lines(weights)] == [True, False]
+    assert list_bundles(weights / "casting") == ["resnet50", "second"]
+    assert list_lines(weights / "nowhere") == []
+
+
+def test_default_bundle_is_loaded_and_has_a_version(weights):
+    first, second = (load_bundle(weights, "casting", name) for name in (None, "second"))
+    assert first.bundle.name == "resnet50"
+    assert first.version != second.version
+    assert load_bundle(weights, "casting").version == first.version
+
+
+def _edit(file, **changes):
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda f: (f / "model.onnx").unlink(), r"model\.onnx: is missing"),
+        (lambda f: (f / "foreign.npz").write_bytes(b"x"), r"foreign\.npz: does not match the hash"),
+        (lambda f: (f / "bundle.json").write_text("{"), r"bundle\.json: .*invalid"),
+        (lambda f: _edit(f / "bundle.json", temperature=0), r"bundle\.json: temperature"),
+        (lambda f: _edit(f / "bundle.json", surprise=1), r"bundle\.json: surprise"),
+        (lambda f: _edit(f / "bundle.json", classes=["a", "b"]), "classes are not those of line"),
+        (lambda f: _edit(f / "bundle.json", name="other"), "is bundle 'casting/other'"),
+        (lambda f: _edit(f / "bundle.json", files={}), r"no hash of model\.onnx"),
+        (
+            lambda f: _edit(
+                f / "bundle.json",
+                files={
+                    **json.loads((f / "bundle.json").read_text())["files"],
+                    "../../line.json": "0",
+                },
+            ),
+            "not a plain file name",
+        ),
+        (lambda f: _edit(f.parent / "line.json", name="steel"), "Rename the folder"),
+        (lambda f: _edit(f.parent / "line.json", classes=[]), "classes"),
+    ],
+)
+def test_what_is_wrong_is_named(weights, harm, said):
+    harm(weights / "casting" / "resnet50")
+    with pytest.raises(BundleError, match=f"(?i){said}"):
+        load_bundle(weights, "casting")
+
+
+@pytest.mark.parametrize(
+    ("line", "bundle", "said"),
+    [
+        ("engine", None, "known are: casting, neu-surface"),
+        ("casting", "third", "it has: resnet50, second"),
+        ("../casting", None, "cannot be the name"),
+        ("casting", "../../etc", "cannot be the name"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known_ones(weights, line, bundle, said):
+    with pytest.raises(BundleError, match=said):
+        load_bundle(weights, line, bundle)
+
+
+def test_a_folder_without_line_json_is_said_to_be_so(tmp_path):
+    with pytest.raises(BundleError, match=r"line\.json: cannot be read"):
+        read_line(tmp_path)

@@ -1,0 +1,150 @@
+"""COCO in and out, held against pycocotools, which everyone else reads it with."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as theirs
+from pycocotools.coco import COCO
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.coco_writer import CocoImage, bounding_box, coco_content, write_coco
+from defectvision.data.image_set import open_set
+from defectvision.data.rle.coco import compress, expand, mask_counts
+from defectvision.data.rle.severstal import decode_rle
+from defectvision.limits import PIXELS
+
+RNG = np.random.default_rng(0)
+MASKS = {
+    "empty": np.zeros((5, 7), bool),
+    "full": np.ones((5, 7), bool),
+    "first pixel": np.eye(5, 7, dtype=bool) & (np.arange(7) == 0),
+    "last pixel": np.arange(35).reshape(5, 7) == 34,
+    "one column": np.arange(7)[None].repeat(5, 0) == 3,
+    "noise": RNG.random((61, 47)) > 0.5,
+    "strip": np.pad(np.ones((40, 90), bool), ((100, 116), (700, 810))),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_counts_are_pycocotools(name):
+    mask = MASKS[name]
+    text = theirs.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    assert compress(mask_counts(mask)) == text
+    assert expand(text) == mask_counts(mask)
+    for layout in (np.ascontiguousarray(mask), np.asfortranarray(mask)):
+        assert sum(mask_counts(layout)) == mask.size
+
+
+@pytest.mark.parametrize("text", ["a", "\x00", "é", "P"])
+def test_a_text_that_is_no_counts_is_refused(text):
+    with pytest.raises(ValueError):
+        expand(text)
+
+
+def image_set(folder):
+    """Two images with regions of both classes, and a good one."""
+    shapes = {"a.png": (61, 47), "b.png": (5, 7), "good.png": (9, 4)}
+    for name, size in shapes.items():
+        cv2.imwrite(str(folder / name), np.zeros(size, np.uint8))
+    images = [
+        CocoImage("a.png", 61, 47, [("scratch", MASKS["noise"])], [0.75]),
+        CocoImage("b.png", 5, 7, [("pit", MASKS["one column"]), ("scratch", MASKS["last pixel"])]),
+        CocoImage("good.png", 9, 4, [("pit", np.zeros((9, 4), bool))]),
+    ]
+    write_coco(folder / "instances.json", images, ["scratch", "pit"])
+    return images
+
+
+def test_what_is_written_loads_in_pycocotools_to_the_same_masks(tmp_path):
+    images = image_set(tmp_path)
+    api = COCO(str(tmp_path / "instances.json"))
+    assert [c["name"] for c in api.loadCats(api.getCatIds())] == ["scratch", "pit"]
+    wanted = [(i, c, m) for i, x in enumerate(images, 1) for c, m in x.regions if m.any()]
+    found = api.loadAnns(api.getAnnIds())
+    assert len(found) == len(wanted) == 3
+    for entry, (image, category, mask) in zip(found, wanted, strict=True):
+        assert entry["image_id"] == image
+        assert api.cats[entry["category_id"]]["name"] == category
+        assert (api.annToMask(entry) == mask).all()
+        assert entry["bbox"] == theirs.toBbox(api.annToRLE(entry)).tolist()
+        assert entry["area"] == theirs.area(api.annToRLE(entry)) == mask.sum()
+    assert [e.get("score") for e in found] == [0.75, None, None]
+
+
+def test_what_is_written_reads_back(tmp_path):
+    images = image_set(tmp_path)
+    found = open_set(tmp_path, PIXELS)
+    assert found.catalog.table["label"].tolist() == ["scratch", "pit|scratch", ""]
+    for row, image in enumerate(images):
+        wanted = {c: m for c, m in image.regions if m.any()}
+        masks = dict(found.masks(row, (image.height, image.width)))
+        assert masks.keys() == wanted.keys()
+        assert all((masks[name] == wanted[name]).all() for name in wanted)
+
+
+def annotated(folder, segmentation, **image):
+    cv2.imwrite(str(folder / "a.png"), np.zeros((3, 4), np.uint8))
+    content = {
+        "images": [{"id": 7, "file_name": "a.png", "height": 3, "width": 4, **image}],
+        "categories": [{"id": 1, "name": "pit"}],
+        "annotations": [
+            {"id": 9, "image_id": 7, "category_id": 1, "bbox": [1, 0, 2, 3]}
+            | ({"segmentation": segmentation} if segmentation is not None else {})
+        ],
+    }
+    (folder / "instances.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "kind", "runs"),
+    [
+        ({"size": [3, 4], "counts": [1, 3, 3, 1, 4]}, "rle", "2 3 8 1"),
+        ({"size": [3, 4], "counts": compress([1, 3, 3, 1, 4])}, "rle", "2 3 8 1"),
+        ({"size": [3, 4], "counts": [0, 12]}, "rle", "1 12"),
+        ({"size": [3, 4], "counts": [12]}, "rle", ""),
+        ({"size": [3, 4], "counts": [2, 0, 1, 2, 7]}, "rle", "4 2"),
+        ([[0, 0, 2, 0, 2, 2]], "polygon", None),
+        ([], "box", None),
+        (None, "box", None),
+    ],
+)
+def test_every_kind_of_segmentation_is_read(tmp_path, segmentation, kind, runs):
+    row = open_set(annotated(tmp_path, segmentation), PIXELS).annotations.iloc[0]
+    assert row["kind"] == kind
+    if kind == "rle":
+        assert row["shape"] == runs
+        assert row["area_px"] == decode_rle(runs, 3, 4).sum()
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ({"size": [4, 3], "counts": [12]}, "3 x 4 px, the image 4 x 3 px"),
+        ({"size": [3, 4], "counts": [1, 12]}, "add up to 13"),
+        ({"size": [3, 4], "counts": [14, -2]}, "a run of -2 px"),
+        ({"size": [3, 4], "counts": "a"}, "cannot be read"),
+        ({"size": [3, 4]}, "cannot be read"),
+        ({"counts": [12]}, "cannot be read"),
+    ],
+)
+def test_a_wrong_mask_is_named_with_file_annotation_and_image(tmp_path, segmentation, said):
+    with pytest.raises(CatalogError, match=rf"instances\.json, annotation 9 \(a\.png\).*{said}"):
+        open_set(annotated(tmp_path, segmentation), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [(("dent", np.ones((3, 4), bool)), "'dent'.*pit"), (("pit", np.ones((4, 3), bool)), "3 x 4")],
+)
+def test_the_writer_refuses_what_does_not_fit(region, said):
+    with pytest.raises(ValueError, match=said):
+        coco_content([CocoImage("a.png", 3, 4, [region])], ["pit"])
+
+
+def test_a_box_holds_exactly_its_mask():
+    mask = np.zeros((9, 12), bool)
+    mask[2:5, 7:12] = True
+    assert bounding_box(mask) == [7, 2, 5, 3]

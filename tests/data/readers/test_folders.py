@@ -1,0 +1,273 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.readers.folders import IMAGE_SUFFIXES, open_catalog
+from defectvision.inference import sources
+
+
+def put(root: Path, *names: str) -> Path:
+    """Empty files: a reader goes by names alone."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def read(root: Path) -> dict[str, tuple[str, str]]:
+    table = open_catalog(root).table
+    return {
+        path: (label, split)
+        for path, label, split in zip(table["path"], table["label"], table["split"], strict=True)
+    }
+
+
+NEU = {
+    "Cr_1.bmp": "crazing",
+    "In_12.bmp": "inclusion",
+    "Pa_3.bmp": "patches",
+    "PS_300.bmp": "pitted_surface",
+    "RS_5.bmp": "rolled-in_scale",
+    "Sc_6.bmp": "scratches",
+}
+CASTING = {
+    "train/def_front/a.jpeg": ("def", "train"),
+    "train/ok_front/b.jpeg": ("ok", "train"),
+    "test/def_front/c.jpeg": ("def", "test"),
+    "test/ok_front/d.jpeg": ("ok", "test"),
+}
+
+
+def below(prefix: str, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    return {f"{prefix}/{name}": row for name, row in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "layout"),
+    [
+        (CASTING, "casting"),
+        (below("casting_data/casting_data", CASTING), "casting"),
+        (
+            below("casting_data/casting_data", CASTING)
+            | {
+                "casting_512x512/casting_512x512/def_front/a.jpeg": ("def", ""),
+                "casting_512x512/casting_512x512/ok_front/b.JPEG": ("ok", ""),
+            },
+            "casting",
+        ),
+        ({"def_front/a.jpeg": ("def", ""), "ok_front/b.jpeg": ("ok", "")}, "casting"),
+        ({name: (label, "") for name, label in NEU.items()}, "neu"),
+        ({f"NEU-CLS/NEU-CLS/{name}": (label, "") for name, label in NEU.items()}, "neu"),
+        ({f"IMAGES/{label}_{i}.jpg": (label, "") for i, label in enumerate(NEU.values())}, "neu"),
+        (
+            {f"train/{n}": (v, "train") for n, v in NEU.items()}
+            | {f"validation/images/{n}": (v, "val") for n, v in NEU.items()},
+            "neu",
+        ),
+        (
+            {
+                "Crazing/a.bmp": ("crazing", ""),
+                "Inclusion/a.bmp": ("inclusion", ""),
+                "Patches/a.bmp": ("patches", ""),
+                "Pitted/a.bmp": ("pitted_surface", ""),
+                "Rolled/a.bmp": ("rolled-in_scale", ""),
+                "Scratches/a.bmp": ("scratches", ""),
+            },
+            "neu",
+        ),
+        # not a whole NEU set: the folders' own names stay
+        ({"Patches/a.bmp": ("Patches", ""), "Dirt/a.bmp": ("Dirt", "")}, "class folders"),
+        (
+            {
+                "train/good/a.png": ("good", "train"),
+                "train/bad/b.png": ("bad", "train"),
+                "VALID/good/a.png": ("good", "val"),
+                "test/bad/a.png": ("bad", "test"),
+            },
+            "split folders",
+        ),
+        (
+            {"in Ordnung/a b.PNG": ("in Ordnung", ""), "裂纹/图 1.webp": ("裂纹", "")},
+            "class folders",
+        ),
+        ({"wrapped/ok/a.tif": ("ok", ""), "wrapped/dent/b.TIFF": ("dent", "")}, "class folders"),
+        # a class that is only called 'test'
+        ({"test/a.png": ("test", ""), "reference/b.png": ("reference", "")}, "class folders"),
+    ],
+)
+def test_layouts(tmp_path, files, layout):
+    put(tmp_path, *files, "notes.txt")
+    assert read(tmp_path) == files
+    assert open_catalog(tmp_path).layout == layout
+
+
+def test_split_of_a_part_of_the_casting_layout_is_not_guessed(tmp_path):
+    put(tmp_path, *CASTING)
+    assert read(tmp_path / "train") == {
+        "def_front/a.jpeg": ("def", ""),
+        "ok_front/b.jpeg": ("ok", ""),
+    }
+
+
+def test_decomposed_folder_names_are_one_label(tmp_path):
+    put(tmp_path, "train/Gru\u0308n/a.png", "train/rot/a.png", "test/Gr\u00fcn/b.png")
+    catalog = open_catalog(tmp_path)
+    assert catalog.classes == ("Gr\u00fcn", "rot")
+    assert all(catalog.image_path(i).is_file() for i in range(len(catalog)))
+
+
+@pytest.mark.parametrize(
+    ("files", "warning"),
+    [
+        (CASTING, "same photograph"),
+        (["ok/a.png", "empty/notes.txt", "bad/b.png"], "'empty' holds no image"),
+        (["ok/a.png"], r"only one class \(ok\)"),
+        (["ok/a.png", "bad/b.png", "contact-sheet.png"], "1 images beside the class folders"),
+        (["train/ok/a.png", "train/bad/b.png", "test/OK/c.png"], "differ only in case"),
+    ],
+)
+def test_warnings(tmp_path, files, warning):
+    found = open_catalog(put(tmp_path, *files)).warnings
+    assert [text for text in found if re.search(warning, text)], found
+
+
+def test_an_ordinary_folder_has_no_warning(tmp_path):
+    files = ["ok/a.png", "bad/b.png", ".cache/x.png", "__MACOSX/ok/._a.png", "ok/Thumbs.db",
+             "ok/.hidden.png"]  # fmt: skip
+    catalog = open_catalog(put(tmp_path, *files))
+    assert list(catalog.table["path"]) == ["bad/b.png", "ok/a.png"]
+    assert catalog.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "no image in it"),
+        (["ok/readme.md"], "no image in it"),
+        (["a.png", "b.png"], "2 images (a.png, b.png) but no class folders"),
+        (["train/a.png", "test/b.png"], "but no class folders"),
+        (["train/ok/a.png", "test/ok/b.png", "masks/c.png"], "masks beside the split folders"),
+        (["line1/ok/a.png", "line2/ok/b.png"], "'line1' holds images in folders of its own"),
+        (["train_images/a.jpg", "test_images/b.jpg"], "'test_images' is not the name of a class"),
+        (["a|b/a.png", "ok/b.png"], "has '|' in its name"),
+    ],
+)
+def test_folders_refused(tmp_path, files, message):
+    with pytest.raises(CatalogError) as caught:
+        open_catalog(put(tmp_path, *files))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere", "no such folder"), ("x.zip", "Unpack it")]
+)
+def test_path_refused(tmp_path, name, message):
+    put(tmp_path, "x.zip")
+    with pytest.raises(CatalogError, match=message):
+        open_catalog(tmp_path / name)
+
+
+def test_link_that_points_upwards_ends(tmp_path):
+    put(tmp_path, "ok/a.png", "bad/b.png")
+    (tmp_path / "bad" / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert set(read(tmp_path)) == {"ok/a.png", "bad/b.png"}
+
+
+def index(root: Path, text: str | bytes) -> Path:
+    put(root, "a.png", "sub dir/b.png", "m.png")
+    data = text.encode() if isinstance(text, str) else text
+    (root / "index.csv").write_bytes(data)
+    return root
+
+
+def test_index_with_everything(tmp_path):
+    text = (
+        "\ufeffPath,label,mask,photo_group,split,label_conflict\r\n"
+        "./a.png,dent|rust,m.png,007,train,0\r\n"
+        "\r\n"
+        "sub dir\\b.png,,,,test,1\r\n"
+    )
+    catalog = open_catalog(index(tmp_path, text))
+    assert catalog.table.to_numpy().tolist() == [
+        ["a.png", "dent|rust", "m.png", "007", "train"],
+        ["sub dir/b.png", "", "", "", "test"],
+    ]
+    assert catalog.layout == "index.csv"
+    assert catalog.name == tmp_path.name
+    assert open_catalog(tmp_path / "index.csv").table.equals(catalog.table)
+
+
+def test_index_wins_over_class_folders(tmp_path):
+    put(tmp_path, "ok/a.png", "bad/b.png")
+    (tmp_path / "index.csv").write_text("path,label\nok/a.png,NA\n")
+    assert read(tmp_path) == {"ok/a.png": ("NA", "")}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: column path and label missing"),
+        ("path;label\na.png;x\n", "line 1: column path and label missing"),
+        ("path,mask\na.png,\n", "line 1: column label missing"),
+        ("path,label,path\na.png,x,a.png\n", "line 1: column path stands twice"),
+        ("path,label\n", "no rows"),
+        ("path,label\na.png,x,y\n", "line 2: 3 values for 2 columns"),
+        ("path,label\na.png,x\n./a.png,y\n", "line 3: 'a.png' stands already in line 2"),
+        ("path,label,split\na.png,x,dev\n", "line 2: unknown split 'dev'"),
+        ("path,label\na.png,x||y\n", "line 2: label 'x||y' has an empty or a repeated part"),
+        ("path,label\na.png,x|x\n", "repeated part"),
+        ("path,label\n../a.png,x\n", "line 2: path '../a.png' is not a file inside"),
+        ("path,label\nsub/../../a.png,x\n", "is not a file inside"),
+        ("path,label\nsub\\..\\a.png,x\n", "is not a file inside"),
+        ("path,label\n/etc/passwd,x\n", "is not a file inside"),
+        ("path,label\nC:\\a.png,x\n", "is not a file inside"),
+        ("path,label\n,x\n", "is not a file inside"),
+        ("path,label\n.,x\n", "is not a file inside"),
+        ("path,label,mask\na.png,x,/m.png\n", "line 2: mask '/m.png' is not a file inside"),
+        (
+            "path,label\na.png,x\n" + "".join(f"n{i}.png,x\n" for i in range(5)),
+            "5 files are missing: n0.png (line 3), n1.png (line 4), n2.png (line 5), ...",
+        ),
+        ("path,label,mask\na.png,x,no.png\n", "1 files are missing: no.png (line 2)"),
+        ('path,label\n"a.png,x\n', "not a CSV file"),
+        (b"path,label\n\xff\xfe.png,x\n", "not UTF-8"),
+        (b"path,label\na\x00.png,x\n", "index.csv"),
+    ],
+)
+def test_index_refused(tmp_path, text, message):
+    with pytest.raises(CatalogError) as caught:
+        open_catalog(index(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_contradicting_groups_are_a_warning(tmp_path):
+    text = "path,label,photo_group\na.png,x,1\nsub dir/b.png,y,1\n"
+    assert "1 photo groups hold" in open_catalog(index(tmp_path, text)).warnings[0]
+
+
+def test_one_idea_of_what_an_image_is_called():
+    assert IMAGE_SUFFIXES == sources.IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("folder", "layout", "counts"),
+    [
+        ("casting", "index.csv", {"def": 1870, "ok": 654}),
+        ("casting/casting_512x512", "casting", {"def": 677, "ok": 467}),
+        ("magnetic_tile", "index.csv", {"blowhole": 92, "break": 66, "crack": 48, "fray": 19,
+                                        "free": 767, "uneven": 80}),
+    ],
+)  # fmt: skip
+def test_real_sets(shared_data, folder, layout, counts):
+    catalog = open_catalog(shared_data / folder)
+    assert (catalog.layout, catalog.counts().to_dict()) == (layout, counts)
+
+
+def test_flat_neu_names_say_what_the_index_says(shared_data):
+    flat = open_catalog(shared_data / "neu" / "images").table
+    index = open_catalog(shared_data / "neu").table
+    assert dict(zip("images/" + flat["path"], flat["label"], strict=True)) == dict(
+        zip(index["path"], index["label"], strict=True)
+    )

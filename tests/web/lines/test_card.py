@@ -1,0 +1,63 @@
+"""The card of a bundle that segments and has no confusion matrix."""
+
+from streamlit.testing.v1 import AppTest
+
+from defectvision.bundle.schema import Measure
+from defectvision.web.lines.card import class_rows, metric_rows
+
+VALUES = {
+    "auc": Measure(value=0.9, low=0.8, high=1.0),
+    "mean_iou": Measure(value=0.5, low=0.25, high=0.75),
+    "iou/1": Measure(value=0.5, low=0.25, high=0.75),
+    "dice/1": Measure(value=0.6),
+    "iou/2": Measure(value=0.125, low=0.0, high=0.5),
+    "dice/2": None,
+}
+
+
+def test_metrics_of_classes_have_a_table_of_their_own():
+    assert metric_rows(VALUES)["Metric"] == ["AUC", "Mean IoU"]
+    assert class_rows(VALUES) == {
+        "Class": ["1", "2"],
+        "IoU": ["0.500 (0.250 to 0.750)", "0.125 (0.000 to 0.500)"],
+        "Dice": ["0.600", "not measured"],
+    }
+    assert class_rows({"auc": VALUES["auc"]}) == {}
+
+
+def _page() -> None:
+    from tests.web.test_model_card import VALUES
+
+    from defectvision.bundle.policy import Policy
+    from defectvision.bundle.schema import Metrics
+    from defectvision.web.lines.card import measured
+
+    metrics = Metrics(
+        split="5-fold", data="strips", images=46, groups=46, policy=Policy(), values=VALUES
+    )
+    measured(metrics, True, "x")
+
+
+def test_a_card_without_a_confusion_is_drawn():
+    drawn = AppTest.from_function(_page).run()
+    assert not drawn.exception
+    assert [next(iter(table.value.columns)) for table in drawn.table] == ["Metric", "Class"]
+
+
+def _choice() -> None:
+    import streamlit as st
+
+    from defectvision.bundle.reader import read_line
+    from defectvision.settings import ROOT
+    from defectvision.web.policy.controls import choose_bundle
+
+    for name in ("severstal-strip", "casting"):
+        choose_bundle(read_line(ROOT / "weights" / name), st.container())
+
+
+def test_who_chooses_a_bundle_is_told_what_to_know_first():
+    """The few-shot line warns, on the pages that inspect; the casting bundle has no caution."""
+    drawn = AppTest.from_function(_choice).run()
+    assert not drawn.exception
+    (warning,) = drawn.warning
+    assert "learned from 46 strips" in warning.value
