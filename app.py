@@ -30,7 +30,7 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
 
 async def rest(scope: Scope, receive: Receive, send: Send) -> None:
     """The REST API, imported when somebody calls it for the first time."""
-    from defectvision.api import api
+    from defectvision.api.app import api
 
     await api(scope, receive, send)
 

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from defectvision import api as service
+from defectvision.api.app import api
+from defectvision.api.stored import the_store
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.settings import Settings, settings
@@ -24,7 +25,7 @@ from tests.web.dashboard import casting
 
 TOKEN = {"Authorization": "Bearer secret-of-mes"}
 OTHER = {"Authorization": "Bearer secret-of-ada"}
-mounted = Starlette(routes=[Mount("/api", app=service.api)])  # as in app.py
+mounted = Starlette(routes=[Mount("/api", app=api)])  # as in app.py
 DEFECT, GOOD = casting("def", 105), casting("ok", 3)
 
 
@@ -58,7 +59,7 @@ def client(about: Settings) -> TestClient:
 
 
 def work(about: Settings, number: int) -> None:
-    work_on(service.the_store(), about.weights, Limits(), number, Event())
+    work_on(the_store(), about.weights, Limits(), number, Event())
 
 
 def upload(client: TestClient, *files: tuple[str, bytes], **form: str) -> dict:
@@ -204,7 +205,7 @@ def test_metrics_count_what_was_asked(client) -> None:
     assert 'defectvision_batch_images{state="failed"}' in after
 
 
-schema = schemathesis.openapi.from_asgi("/v1/openapi.json", service.api)
+schema = schemathesis.openapi.from_asgi("/v1/openapi.json", api)
 
 
 @schema.parametrize()

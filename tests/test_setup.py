@@ -289,7 +289,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
 
 
 def test_every_route_of_the_api_is_documented() -> None:
-    from defectvision.api import api
+    from defectvision.api.app import api
 
     text = (ROOT / "docs/batches.md").read_text()
     table = text[text.index("| route | does |") :].replace("...", "/inspections/{id}")

@@ -1,0 +1,111 @@
+"""Batches: started, followed, paused, ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import (
+    APIRouter,
+    File,
+    Form,
+    UploadFile,
+)
+from sqlalchemy.orm import Session
+
+from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
+from defectvision.api.schemas import KEEP, Batch, Move, NewBatch
+from defectvision.api.stored import Number, Stored, find_batch
+from defectvision.batch.sources import SourceError
+from defectvision.batch.start import Wanted, start_batch
+from defectvision.bundle.reader import BundleError, load_bundle_once
+from defectvision.settings import settings
+from defectvision.store import batches
+from defectvision.store.batches import State
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.tables import BatchRow
+
+router = APIRouter()
+
+
+@router.get("/v1/batches", tags=["batches"], responses=REFUSALS)
+def all_batches(_who: Who, store: Stored, line: str | None = None) -> list[Batch]:
+    """The newest 200 batches."""
+    with store.reading() as session:
+        return [_batch(session, row) for row in batches.list_batches(session, line)]
+
+
+@router.post("/v1/batches", tags=["batches"], status_code=201, responses=REFUSALS)
+def batch_of_folder(who: Who, store: Stored, new: NewBatch) -> Batch:
+    """Start a batch from a folder of the server."""
+    asked = Wanted(new.title, (), Path(new.path), new.watch, new.keep)
+    return _start(store, new.line, new.bundle, asked, who)
+
+
+@router.post("/v1/uploads", tags=["batches"], status_code=201, responses=REFUSALS)
+def batch_of_uploads(
+    who: Who,
+    store: Stored,
+    files: Annotated[list[UploadFile], File(description="images or zip files", min_length=1)],
+    line: Annotated[str, Form(min_length=1)],
+    bundle: Annotated[str | None, Form(min_length=1)] = None,
+    title: Annotated[str, Form(max_length=200)] = "",
+    keep: Annotated[str, Form(pattern=KEEP)] = "all",
+) -> Batch:
+    """Start a batch from files that come with the request."""
+    given = ((f.filename or "image", f.file.read()) for f in files)
+    return _start(store, line, bundle, Wanted(title, given, keep=keep), who)
+
+
+@router.get("/v1/batches/{number}", tags=["batches"], responses=REFUSALS)
+def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
+    """How far a batch is."""
+    with store.reading() as session:
+        return _batch(session, find_batch(session, number))
+
+
+@router.post("/v1/batches/{number}/state", tags=["batches"], responses=REFUSALS | CONFLICT)
+def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
+    """Pause, resume or cancel a batch, or finish a watched folder."""
+    with store.session() as session:
+        find_batch(session, number)
+        try:
+            batches.move(session, number, State(move.state), who)
+        except StoreError as error:
+            raise refused(409, str(error)) from error
+        session.flush()
+        return _batch(session, find_batch(session, number))
+
+
+def _start(store: Store, line: str, bundle: str | None, wanted: Wanted, who: str) -> Batch:
+    try:
+        loaded = load_bundle_once(settings().weights, line, bundle)
+    except BundleError as error:
+        raise refused(404, str(error)) from error
+    try:
+        row = start_batch(store, loaded, wanted, settings().source_roots, who)
+    except SourceError as error:
+        raise refused(403, str(error)) from error
+    with store.reading() as session:
+        return _batch(session, row)
+
+
+def _batch(session: Session, row: BatchRow) -> Batch:
+    counts = batches.count_images(session, row.id)
+    return Batch(
+        id=row.id,
+        title=row.title,
+        line=row.line,
+        bundle=row.bundle,
+        bundle_version=row.bundle_version,
+        state=State(row.state),
+        message=row.message,
+        made=row.made,
+        ended=row.ended,
+        waiting=counts.waiting,
+        done=counts.done,
+        failed=counts.failed,
+        repeated=counts.repeated,
+        seconds=row.seconds,
+    )

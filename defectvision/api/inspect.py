@@ -1,0 +1,47 @@
+"""One image, inspected and not kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import (
+    APIRouter,
+    File,
+    Form,
+    UploadFile,
+)
+
+from defectvision.api.access import REFUSALS, Who, refused
+from defectvision.api.monitoring import inspected
+from defectvision.api.schemas import Judgement
+from defectvision.api.stored import Stored
+from defectvision.bundle.reader import BundleError
+from defectvision.inference.images import ImageError
+from defectvision.inference.inspector import load_inspector
+from defectvision.settings import settings
+from defectvision.store.policies import newest, policy_of
+
+router = APIRouter()
+
+
+@router.post("/v1/inspect", tags=["inspect"], responses=REFUSALS)
+def inspect(
+    _who: Who,
+    store: Stored,
+    file: Annotated[UploadFile, File(description="an image file")],
+    line: Annotated[str, Form(min_length=1)],
+    bundle: Annotated[str | None, Form(min_length=1)] = None,
+) -> Judgement:
+    """Inspect one image under the policy in force; nothing of it is kept."""
+    try:
+        inspector = load_inspector(settings().weights, line, bundle, settings().limits)
+        found = inspector.inspect(file.file.read(), file.filename or "image")
+    except BundleError as error:
+        raise refused(404, str(error)) from error
+    except ImageError as error:
+        raise refused(400, str(error)) from error
+    with store.reading() as session:
+        saved = newest(session, inspector.line.name, inspector.loaded.bundle.name)
+    policy = policy_of(saved) if saved else inspector.policy
+    inspected.labels(line, found.verdict(policy).value).inc()
+    return Judgement.model_validate(found.as_json(policy))

@@ -1,0 +1,88 @@
+"""Inspections of a batch under the policy in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import (
+    APIRouter,
+    Query,
+    Response,
+)
+
+from defectvision.api.access import REFUSALS, Who, refused
+from defectvision.api.schemas import Judgement, Page
+from defectvision.api.stored import Number, Stored, find_inspection, open_results
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.inspections import Filter, Order
+from defectvision.store.stored import StoredInspection
+
+router = APIRouter()
+
+LARGEST_PAGE = 500  # rows of one answer
+
+
+@router.get("/v1/batches/{number}/results", tags=["results"], responses=REFUSALS)
+def results(
+    _who: Who,
+    store: Stored,
+    number: Number,
+    verdict: Annotated[list[Verdict] | None, Query()] = None,
+    class_name: Annotated[list[str] | None, Query(alias="class")] = None,
+    low: Annotated[float, Query(ge=0, le=1)] = 0.0,
+    high: Annotated[float, Query(ge=0, le=1)] = 1.0,
+    text: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+    reviewed: bool | None = None,
+    order: Order = "listed",
+    descending: bool = False,
+    first: Annotated[int, Query(ge=0, le=(1 << 53) - 1)] = 0,
+    most: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+) -> Page:
+    """A page of a batch's results under the policy in force, filtered as on the Results page."""
+    opened = open_results(store, number)
+    policy = opened.policy_in_force()
+    chosen = Filter(
+        frozenset(verdict or ()), frozenset(class_name or ()), low, high, text, reviewed
+    )
+    unknown = sorted(chosen.classes - set(opened.line.class_names))
+    if unknown:
+        raise refused(
+            404, f"no class '{unknown[0]}'; known are: {', '.join(opened.line.class_names)}"
+        )
+    found = opened.summary(policy, chosen)
+    rows = opened.page(policy, chosen, order, descending, first, most)
+    return Page(
+        images=found.images,
+        verdicts=found.verdicts,
+        classes=found.classes,
+        results=[_judgement(row, policy) for row in rows],
+    )
+
+
+@router.get("/v1/inspections/{number}", tags=["results"], responses=REFUSALS)
+def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
+    """One inspection under the policy in force."""
+    found, opened = find_inspection(store, number)
+    return _judgement(found, opened.policy_in_force())
+
+
+@router.get(
+    "/v1/inspections/{number}/picture",
+    tags=["results"],
+    responses=REFUSALS | {200: {"content": {"application/octet-stream": {}}}},
+    response_class=Response,
+)
+def picture(_who: Who, store: Stored, number: Number) -> Response:
+    """The image file as it came in."""
+    found, _ = find_inspection(store, number)
+    data = found.picture()
+    if data is None:
+        raise refused(404, "the picture was not kept, or its days are over")
+    # Somebody else's bytes: never to be shown as a page of this server.
+    return Response(data, media_type="application/octet-stream",
+                    headers={"Content-Disposition": "attachment",
+                             "X-Content-Type-Options": "nosniff"})  # fmt: skip
+
+
+def _judgement(found: StoredInspection, policy: Policy) -> Judgement:
+    return Judgement.model_validate({"id": found.id, **found.as_json(policy)})

@@ -1,0 +1,128 @@
+"""What the REST API takes and gives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.batches import State
+
+KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
+
+
+class Failure(BaseModel):
+    """Why a request was refused, and what to do."""
+
+    detail: str
+
+
+class Region(BaseModel):
+    """One connected defect area, in px and, where the policy knows the scale, in mm."""
+
+    class_name: str = Field(alias="class")
+    area_px: int
+    length_px: float
+    width_px: float
+    x_px: float
+    y_px: float
+    box_px: list[int] = Field(description="left, top, width, height")
+    probability: float
+    area_mm2: float | None
+    length_mm: float | None
+    width_mm: float | None
+
+
+class Label(BaseModel):
+    name: str
+    probability: float
+    named: bool = Field(description="whether the policy names this class")
+
+
+class Judgement(BaseModel):
+    """One inspected image under the policy in force."""
+
+    id: int | None = Field(None, description="number in the store; null where nothing was kept")
+    path: str
+    line: str
+    bundle_version: str
+    policy: Policy
+    verdict: Verdict
+    label: str
+    defect_score: float | None
+    labels: list[Label]
+    regions: list[Region]
+    foreign_score: float
+    milliseconds: dict[str, float]
+
+
+class NewBatch(BaseModel):
+    """A batch from a folder that lies below one of the server's source roots."""
+
+    line: str
+    bundle: str | None = None
+    path: str = Field(pattern=r"^[^\x00]*$", max_length=4000)
+    watch: bool = False
+    title: str = Field("", max_length=200)
+    keep: str = Field(
+        "all", pattern=KEEP, description="pictures: all, defects, none, or for a number of days"
+    )
+
+
+class Batch(BaseModel):
+    id: int
+    title: str
+    line: str
+    bundle: str
+    bundle_version: str
+    state: State
+    message: str
+    made: datetime
+    ended: datetime | None
+    waiting: int
+    done: int
+    failed: int
+    repeated: int
+    seconds: float
+
+
+class Move(BaseModel):
+    state: Literal["paused", "running", "cancelled", "done"]
+
+
+class Page(BaseModel):
+    """A page of a batch's results; the counts are of all that the filter leaves."""
+
+    images: int
+    verdicts: dict[Verdict, int]
+    classes: dict[str, int]
+    results: list[Judgement]
+
+
+class Decision(BaseModel):
+    decision: Literal["accept", "reject"]
+    label: str = Field("", max_length=500)
+    why: str = Field("", max_length=2000)
+
+
+class Review(Decision):
+    id: int
+    inspection: int
+    who: str
+    at: datetime
+    model_verdict: Verdict
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+    version: str
+
+
+class LineAbout(BaseModel):
+    name: str
+    title: str
+    classes: list[str]
+    label_mode: str
+    default_bundle: str

@@ -1,0 +1,58 @@
+"""Whether the server answers, what it counts, and the lines that it knows."""
+
+from __future__ import annotations
+
+from fastapi import (
+    APIRouter,
+    Response,
+)
+from prometheus_client import generate_latest
+from sqlalchemy import func, select
+from sqlalchemy import text as sql_text
+
+from defectvision import __version__
+from defectvision.api.access import REFUSALS, Who
+from defectvision.api.monitoring import kept, registry
+from defectvision.api.schemas import Health, LineAbout
+from defectvision.api.stored import Stored, the_store
+from defectvision.bundle.reader import list_lines
+from defectvision.settings import settings
+from defectvision.store import batches
+from defectvision.store.tables import InspectionRow
+
+router = APIRouter()
+
+
+@router.get("/v1/health", tags=["service"])
+def health() -> Health:
+    """Whether the server and its store answer; needs no token."""
+    with the_store().reading() as session:
+        session.execute(sql_text("select 1"))
+    return Health(status="ok", version=__version__)
+
+
+@router.get("/v1/metrics", tags=["service"], response_class=Response, responses=REFUSALS)
+def metrics(_who: Who, store: Stored) -> Response:
+    """Counts and times for Prometheus."""
+    with store.reading() as session:
+        rows = session.execute(
+            select(InspectionRow.state, func.count()).group_by(InspectionRow.state)
+        ).all()
+    for state in (batches.WAITING, batches.DONE, batches.FAILED):
+        kept.labels(state).set(dict(rows).get(state, 0))
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/lines", tags=["service"], responses=REFUSALS)
+def lines(_who: Who) -> list[LineAbout]:
+    """The lines that images can be inspected with."""
+    return [
+        LineAbout(
+            name=line.name,
+            title=line.title,
+            classes=list(line.class_names),
+            label_mode=line.label_mode,
+            default_bundle=line.default_bundle,
+        )
+        for line in list_lines(settings().weights)
+    ]
