@@ -2,23 +2,24 @@
 
 import streamlit as st
 
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.reader import BundleError, find_lines
+from defectvision.settings import settings
 from defectvision.web import cards
-from defectvision.web.choices import bundle_names, find_lines, loaded_bundle
+from defectvision.web.choices import bundle_names, loaded_bundle
 from defectvision.web.lines.card import bundle_card, files
 
 st.title("Lines")
-lines, problems = find_lines()
-for problem in problems:
+lines = find_lines(settings().weights)
+for problem in lines.problems:
     st.error(cards.plain(problem), title="A line cannot be read", icon=":material/error:")
-if not lines:
+if not lines.readable:
     st.info(
         "Put a line's folder into `weights/`, or train one with `defectvision train`.",
         title="There is no line yet",
         icon=":material/info:",
     )
 
-for line in lines:
+for line in lines.readable:
     st.header(cards.plain(line.title))
     st.html(cards.colour_swatches(line))
     if not line.can_accept:

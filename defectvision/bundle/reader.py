@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -30,11 +31,30 @@ def read_line(folder: Path) -> Line:
     return line
 
 
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a folder: those that can be read, and what is wrong with each of the others,
+    with its file, the reason and the remedy."""
+
+    readable: tuple[Line, ...]
+    problems: tuple[str, ...]
+
+
+def find_lines(weights: Path) -> Lines:
+    """All lines below `weights`, by folder; a folder without line.json is not a line. One that is
+    broken hides none of the others."""
+    readable, problems = [], []
+    for file in sorted(weights.glob("*/line.json")):
+        try:
+            readable.append(read_line(file.parent))
+        except BundleError as error:
+            problems.append(str(error))
+    return Lines(tuple(readable), tuple(problems))
+
+
 def list_lines(weights: Path) -> list[Line]:
-    """All lines below `weights`, by name; a folder without line.json is not a line."""
-    if not weights.is_dir():
-        return []
-    return [read_line(p.parent) for p in sorted(weights.glob("*/line.json"))]
+    """The lines that `find_lines` can read."""
+    return list(find_lines(weights).readable)
 
 
 def list_bundles(line_folder: Path) -> list[str]:
@@ -51,7 +71,7 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
             raise BundleError(f"'{name}' cannot be the name of a line or bundle")
     folder = weights / line
     if not (folder / "line.json").is_file():
-        known = ", ".join(found.name for found in list_lines(weights)) or "none"
+        known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
         raise BundleError(f"unknown line '{line}'; known are: {known}")
     about = read_line(folder)
     name = bundle or about.default_bundle

@@ -5,7 +5,14 @@ import shutil
 
 import pytest
 
-from defectvision.bundle.reader import BundleError, list_bundles, list_lines, load_bundle, read_line
+from defectvision.bundle.reader import (
+    BundleError,
+    Lines,
+    find_lines,
+    list_bundles,
+    load_bundle,
+    read_line,
+)
 from tests.bundles import write_bundle
 
 
@@ -25,10 +32,29 @@ def weights(written, tmp_path):
 
 
 def test_lines_and_bundles_are_listed_the_default_first(weights):
-    assert [line.name for line in list_lines(weights)] == ["casting", "neu-surface"]
-    assert [line.can_accept for line in list_lines(weights)] == [True, False]
+    lines = find_lines(weights)
+    assert [line.name for line in lines.readable] == ["casting", "neu-surface"]
+    assert [line.can_accept for line in lines.readable] == [True, False]
+    assert lines.problems == ()
     assert list_bundles(weights / "casting") == ["resnet50", "second"]
-    assert list_lines(weights / "nowhere") == []
+    assert find_lines(weights / "nowhere") == Lines((), ())
+
+
+@pytest.mark.parametrize("content", ["{", "", '{"name": "casting"}', "[1]"])
+def test_a_broken_line_is_named_and_hides_no_other(weights, content):
+    broken = weights / "casting" / "line.json"
+    broken.write_text(content)
+    lines = find_lines(weights)
+    assert [line.name for line in lines.readable] == ["neu-surface"]
+    (problem,) = lines.problems
+    assert str(broken) in problem
+    assert "Export it again" in problem
+
+
+def test_an_unknown_line_is_told_the_lines_that_can_be_read_though_one_is_broken(weights):
+    (weights / "casting" / "line.json").write_text("{")
+    with pytest.raises(BundleError, match="known are: neu-surface"):
+        load_bundle(weights, "engine")
 
 
 def test_default_bundle_is_loaded_and_has_a_version(weights):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from defectvision.audit.study import Study
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.bundle.reader import BundleError, list_lines
+from defectvision.bundle.reader import BundleError, find_lines
 from defectvision.inference.images import ImageError
 from defectvision.report.dataset.words import plain
 from defectvision.settings import settings
@@ -16,10 +16,10 @@ KEPT = "predictions"  # session key: (study, line) -> label per image
 
 def prediction_controls(study: Study) -> dict[int, str] | None:
     """A line to predict with; the labels it gave, once it has run over the whole set."""
-    try:
-        lines = [line.name for line in list_lines(settings().weights)]
-    except (BundleError, OSError):
-        lines = []
+    found = find_lines(settings().weights)
+    for problem in found.problems:
+        st.error(plain(problem), title="A line cannot be read", icon=":material/error:")
+    lines = [line.name for line in found.readable]
     if not lines:
         st.info("There is no bundle to predict with. Train one first.", icon=":material/info:")
         return None

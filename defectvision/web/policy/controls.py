@@ -10,10 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.reader import BundleError, find_lines
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.settings import settings
 from defectvision.web.cards import caution_of, plain
-from defectvision.web.choices import bundle_names, find_lines, loaded_bundle
+from defectvision.web.choices import bundle_names, loaded_bundle
 from defectvision.web.policy.classes import mask_controls
 from defectvision.web.state import Work
 from defectvision.web.widgets import current_key, key_showing, policy_number
@@ -26,17 +27,17 @@ STEP = 0.005
 
 def choose_line(notices: DeltaGenerator) -> Line | None:
     """The line to inspect; None, with a word in `notices` on what to do, where there is none."""
-    lines, problems = find_lines()
-    for problem in problems:
+    lines = find_lines(settings().weights)
+    for problem in lines.problems:
         notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
-    if not lines:
+    if not lines.readable:
         notices.info(
             "Put a line's folder into `weights/`, or train one with `defectvision train`.",
             title="There is no line yet",
             icon=":material/info:",
         )
         return None
-    titles = {line.name: line for line in lines}
+    titles = {line.name: line for line in lines.readable}
     name = st.selectbox(
         "Line",
         list(titles),

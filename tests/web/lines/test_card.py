@@ -26,11 +26,10 @@ def test_metrics_of_classes_have_a_table_of_their_own():
 
 
 def _page() -> None:
-    from tests.web.test_model_card import VALUES
-
     from defectvision.bundle.policy import Policy
     from defectvision.bundle.schema import Metrics
     from defectvision.web.lines.card import measured
+    from tests.web.lines.test_card import VALUES
 
     metrics = Metrics(
         split="5-fold", data="strips", images=46, groups=46, policy=Policy(), values=VALUES
