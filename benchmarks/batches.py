@@ -32,8 +32,8 @@ from defectvision.store.batches import count_images
 from defectvision.store.database import open_store
 from defectvision.store.inspections import Filter
 from defectvision.store.results import Results
-from tests.bundles import LINES
-from tests.stores import fill
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill
 
 TURNS = 3
 

@@ -16,7 +16,8 @@ import urllib.request
 from pathlib import Path
 
 from defectvision.settings import Settings
-from tests.web.conftest import BROWSERS, FLAGS, serving
+from tests.stand_ins.server import serving
+from tests.web.chromium import BROWSERS, FLAGS
 
 TURNS = 5
 

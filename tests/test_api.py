@@ -20,8 +20,8 @@ from defectvision.api.stored import the_store
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.settings import Settings, settings
-from tests.bundles import write_bundle
-from tests.web.dashboard import casting
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.castings import casting
 
 TOKEN = {"Authorization": "Bearer secret-of-mes"}
 OTHER = {"Authorization": "Bearer secret-of-ada"}

@@ -14,8 +14,8 @@ from defectvision.cli.main import app
 from defectvision.data.rle.severstal import decode_rle
 from defectvision.data.synthetic.samples import draw, write_samples
 from defectvision.evaluation.evaluate import image_digest
-from tests.bundles import write_bundle
-from tests.strips import encoded, strip_with
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.strips import encoded, strip_with
 
 runner = CliRunner()
 

@@ -29,8 +29,8 @@ from defectvision.store.database import Store, open_store
 from defectvision.store.files import digest_of
 from defectvision.store.retention import delete_batch, expire, sweep
 from defectvision.store.tables import InspectionRow
-from tests.bundles import write_bundle
-from tests.web.dashboard import casting
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.castings import casting
 
 PARTS = {
     f"{label}_{seed}.png": casting(label, seed) for label in ("ok", "def") for seed in (3, 105)

@@ -13,7 +13,7 @@ from defectvision.bundle.reader import (
     load_bundle,
     read_line,
 )
-from tests.bundles import write_bundle
+from tests.stand_ins.bundles import write_bundle
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from defectvision.inference.inspector import AHEAD, Inspector, inspector_of
 from defectvision.inference.preprocessing import read_image
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.limits import PIXELS, Limits
-from tests.bundles import write_bundle
+from tests.stand_ins.bundles import write_bundle
 
 
 @pytest.fixture(scope="module")

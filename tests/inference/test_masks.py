@@ -18,8 +18,8 @@ from defectvision.inference.masks import connected_areas
 from defectvision.inference.regions import rectangle_sides
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.limits import PIXELS
-from tests.bundles import write_bundle
-from tests.strips import encoded, steel, strip_with
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.strips import encoded, steel, strip_with
 
 STRIP, TILE = "severstal-strip", "magnetic-tile"
 HALF = Policy()

@@ -16,9 +16,9 @@ from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.record import RecordError, read_record, write_record
 from defectvision.limits import PIXELS
-from tests.bundles import write_bundle
-from tests.strips import encoded, strip_with
-from tests.web.dashboard import casting
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.castings import casting
+from tests.stand_ins.strips import encoded, strip_with
 
 
 @pytest.fixture(scope="module")

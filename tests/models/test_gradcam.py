@@ -15,7 +15,7 @@ from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.data.synthetic.samples import draw
 from defectvision.inference.preprocessing import prepare
-from tests.bundles import write_bundle
+from tests.stand_ins.bundles import write_bundle
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_grad_cam")

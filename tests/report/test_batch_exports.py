@@ -27,9 +27,9 @@ from defectvision.store import batches
 from defectvision.store.database import open_store
 from defectvision.store.inspections import Filter
 from defectvision.store.results import Results
-from tests.bundles import write_bundle
-from tests.strips import encoded, steel, strip_with
-from tests.web.dashboard import casting
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.castings import casting
+from tests.stand_ins.strips import encoded, steel, strip_with
 
 STRICT = Policy(accept_below=0.5, reject_above=0.5)
 WIDE = Policy(accept_below=0.001, reject_above=0.99)

@@ -27,8 +27,8 @@ from defectvision.report.export import (
     safe_cell,
 )
 from defectvision.report.picture import COLOURS, annotated_png
-from tests.bundles import write_bundle
-from tests.strips import encoded, steel, strip_with
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.strips import encoded, steel, strip_with
 
 STRICT, WIDE = Policy(accept_below=0.3, reject_above=0.7), Policy(accept_below=0, reject_above=1)
 

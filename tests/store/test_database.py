@@ -17,8 +17,8 @@ from defectvision.store.database import open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
-from tests.bundles import LINES
-from tests.stores import fill, new_store
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill, new_store
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

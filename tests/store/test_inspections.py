@@ -12,8 +12,8 @@ from defectvision.store import inspections
 from defectvision.store.database import Store
 from defectvision.store.inspections import Filter
 from defectvision.store.tables import InspectionRow
-from tests.bundles import LINES
-from tests.stores import fill, new_store
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill, new_store
 
 IMAGES = 600
 # More classes than have columns of their own.

@@ -12,8 +12,8 @@ from defectvision.store import inspections, reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.inspections import Filter
 from defectvision.store.reviews import Agreement
-from tests.bundles import LINES
-from tests.stores import fill, new_store
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill, new_store
 
 CASTING = LINES["casting"]
 POLICY = Policy(accept_below=0.3, reject_above=0.6)

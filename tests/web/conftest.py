@@ -1,45 +1,17 @@
-"""The real server on a free port with tiny bundles, and a real Chromium that talks to it."""
+"""The real server with tiny bundles, and a real Chromium that talks to it."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.bundles import write_bundle
-
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running dashboard; `started` is the time in s from its start to its first answer."""
-
-    url: str
-    pid: int
-    weights: Path
-    started: float
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.server import Server, serving
+from tests.web.chromium import BROWSERS, FLAGS
 
 
 @pytest.fixture(scope="session")
@@ -56,47 +28,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(weights, tmp_path_factory.mktemp("server") / "log.txt") as started:
         yield started
-
-
-@contextmanager
-def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
-    """A server of the lines in `weights` that answers; its log must hold no traceback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = time.monotonic()
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "defectvision.cli.main", "serve", f"--port={port}"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "DEFECTVISION_WEIGHTS": str(weights),
-                "DEFECTVISION_STORE": str(log.parent / "store"),
-                **environment,
-            },
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while not _answers(f"{url}/_stcore/health"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() - started < 60, log.read_text()
-            time.sleep(0.02)
-        yield Server(url, process.pid, weights, time.monotonic() - started)
-    finally:
-        process.terminate()
-        process.wait(20)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="session")

@@ -6,25 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 from playwright.sync_api import expect
-
-from defectvision.data.synthetic.samples import draw
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 expect.set_options(timeout=30_000)
-
-# Drawn casts whose scores under the stand-in bundle are known: 105 near 0.995, 108 near 0.68.
-CLEAR_DEFECT, DOUBTFUL_DEFECT, GOOD = ("def", 105), ("def", 108), ("ok", 3)
-
-
-def casting(label: str, seed: int) -> bytes:
-    """A drawn cast as PNG, without the mark of the samples that the program offers."""
-    image = draw("casting", label, np.random.default_rng([seed, label == "ok"]), 300)
-    return cv2.imencode(".png", image)[1].tobytes()
 
 
 class Dashboard:

@@ -12,8 +12,9 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.web.conftest import Server, serving
-from tests.web.dashboard import Dashboard, casting
+from tests.stand_ins.castings import casting
+from tests.stand_ins.server import Server, serving
+from tests.web.dashboard import Dashboard
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from defectvision.data.synthetic.samples import draw
-from tests.web.conftest import serving
+from tests.stand_ins.server import serving
 
 pytestmark = pytest.mark.browser
 

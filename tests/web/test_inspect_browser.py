@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.web.conftest import serving
-from tests.web.dashboard import CLEAR_DEFECT, DOUBTFUL_DEFECT, GOOD, Dashboard, casting
+from tests.stand_ins.castings import CLEAR_DEFECT, DOUBTFUL_DEFECT, GOOD, casting
+from tests.stand_ins.server import serving
+from tests.web.dashboard import Dashboard
 
 pytestmark = pytest.mark.browser
 

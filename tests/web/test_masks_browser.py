@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.bundles import write_bundle
-from tests.strips import encoded, steel, strip_with
-from tests.web.conftest import Server, serving
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.server import Server, serving
+from tests.stand_ins.strips import encoded, steel, strip_with
 from tests.web.dashboard import Dashboard
 
 pytestmark = pytest.mark.browser

@@ -17,9 +17,9 @@ from defectvision.limits import PIXELS
 from defectvision.web.inspect.explanation import why_no_gradients
 from defectvision.web.inspect.intake import DRAWN_LINES
 from defectvision.web.state import Work, count_verdicts, file_stem
-from tests.bundles import LINES, write_bundle
-from tests.strips import encoded, strip_with
-from tests.web.dashboard import CLEAR_DEFECT, GOOD, casting
+from tests.stand_ins.bundles import LINES, write_bundle
+from tests.stand_ins.castings import CLEAR_DEFECT, GOOD, casting
+from tests.stand_ins.strips import encoded, strip_with
 
 LIMIT = 64_000_000
 

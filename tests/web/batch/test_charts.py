@@ -9,7 +9,7 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.inspections import Summary
 from defectvision.store.tables import BINS
 from defectvision.web.batch.charts import pareto_chart, score_histogram
-from tests.bundles import LINES
+from tests.stand_ins.bundles import LINES
 
 COUNTS = dict.fromkeys(Verdict, 4)
 

@@ -7,8 +7,8 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import PIXELS
 from defectvision.web.viewer.layers import mask_data
-from tests.bundles import write_bundle
-from tests.strips import encoded, strip_with
+from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.strips import encoded, strip_with
 
 
 def test_defects_that_a_model_draws_no_masks_of_are_named(tmp_path):

@@ -22,7 +22,7 @@ from defectvision.data.synthetic.samples import draw
 from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.preprocessing import PART_RADIUS, prepare
 from defectvision.inference.runtime import OUTPUTS, OnnxRuntime
-from tests.mask_bundles import BANDS, write_mask_model
+from tests.stand_ins.mask_bundles import BANDS, write_mask_model
 
 STRIP = "severstal-strip"
 SIZE, CELL = 224, 16  # px of the model's input, and of one cell of its evidence grid
