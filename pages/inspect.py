@@ -20,7 +20,7 @@ from defectvision.web.inspect.result_panel import (
 )
 from defectvision.web.inspect.table import results_table, tiles
 from defectvision.web.policy.controls import choose_bundle, choose_line, policy_controls
-from defectvision.web.session_store import read_saved_policy, the_store
+from defectvision.web.session_store import read_policy_in_force, the_store
 from defectvision.web.state import current, file_stem
 from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
 
@@ -34,7 +34,7 @@ with st.sidebar:
     if loaded is not None:
         store = the_store(notices)
         if store is not None:
-            read_saved_policy(work, store, loaded)
+            read_policy_in_force(work, store, loaded)
         intake(work, loaded.line)
         errors_slot = st.container()
         policy = policy_controls(work, loaded)

@@ -20,7 +20,7 @@ from defectvision.web.viewer.component import is_wide, picture_viewer, regions_t
 SIDES = [9, 4]  # the picture, and what is known about it
 
 work = current()
-results, loaded, version = batch_view.open_batch(work, "Results", ":material/table_view:")
+results, loaded = batch_view.open_batch(work, "Results", ":material/table_view:")
 store = results.store
 with st.sidebar:
     policy = policy_controls(work, loaded)
@@ -34,11 +34,10 @@ with store.reading() as session:
     counts = count_images(session, results.batch.id)
 top = st.container(horizontal=True, vertical_alignment="center")
 top.subheader(cards.plain(results.batch.title), icon=":material/table_view:")
-in_force = policy == work.in_force(loaded)
-said = "the bundle's policy" if version is None else f"policy {version}"
-version_said = said if in_force else f"{said}, changed and not saved"
+in_force = work.in_force(loaded)
+which = in_force.words + ("" if policy == in_force.policy else ", changed and not saved")
 leaving = Leaving(
-    results, view.chosen, policy, version_said, loaded.bundle.temperature, settings().limits.pixels
+    results, view.chosen, policy, which, loaded.bundle.temperature, settings().limits.pixels
 )
 with top:
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"

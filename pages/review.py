@@ -16,7 +16,7 @@ from defectvision.web.viewer.component import is_wide, picture_viewer, regions_t
 SIDES = [9, 4]  # the picture, and what is known about it
 
 work = current()
-results, loaded, _ = batch_view.open_batch(work, "Review", ":material/how_to_reg:")
+results, loaded = batch_view.open_batch(work, "Review", ":material/how_to_reg:")
 policy = work.policy(loaded)
 with st.sidebar:
     name = who()

@@ -19,7 +19,7 @@ from defectvision.bundle.reader import BundleError
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import load_inspector
 from defectvision.settings import settings
-from defectvision.store.policies import newest, policy_of
+from defectvision.store.policies import in_force
 
 router = APIRouter()
 
@@ -41,7 +41,7 @@ def inspect(
     except ImageError as error:
         raise refused(400, str(error)) from error
     with store.reading() as session:
-        saved = newest(session, inspector.line.name, inspector.loaded.bundle.name)
-    policy = policy_of(saved) if saved else inspector.policy
+        about = inspector.loaded.bundle
+        policy = in_force(session, about.line, about.name, about.policy).policy
     inspected.labels(line, found.verdict(policy).value).inc()
     return Judgement.model_validate(found.as_json(policy))

@@ -40,7 +40,7 @@ def results(
 ) -> Page:
     """A page of a batch's results under the policy in force, filtered as on the Results page."""
     opened = open_results(store, number)
-    policy = opened.policy_in_force()
+    policy = opened.policy_in_force().policy
     chosen = Filter(
         frozenset(verdict or ()), frozenset(class_name or ()), low, high, text, reviewed
     )
@@ -63,7 +63,7 @@ def results(
 def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
     """One inspection under the policy in force."""
     found, opened = find_inspection(store, number)
-    return _judgement(found, opened.policy_in_force())
+    return _judgement(found, opened.policy_in_force().policy)
 
 
 @router.get(

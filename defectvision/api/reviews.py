@@ -36,7 +36,7 @@ def decide(who: Who, store: Stored, number: Number, decision: Decision) -> Revie
     if unknown:
         known = ", ".join(opened.line.class_names)
         raise refused(404, f"no class '{min(unknown)}'; known are: {known}")
-    policy = opened.policy_in_force()
+    policy = opened.policy_in_force().policy
     with store.session() as session:
         row = reviews.decide(
             session, number, who, decision.decision, policy, decision.label, decision.why

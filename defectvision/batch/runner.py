@@ -42,7 +42,7 @@ from defectvision.store.batches import (
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
-from defectvision.store.policies import newest, policy_of
+from defectvision.store.policies import in_force
 from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.stored import cut_of, regions_as_rows
 from defectvision.store.tables import FIRST, BatchRow, InspectionRow, bin_of, first_of, now
@@ -199,8 +199,7 @@ class _Sitting:
                 content[digest] = data
         with self.store.reading() as session:
             known = _known(session, list(content), inspector.loaded.version)
-            saved = newest(session, self.batch.line, self.batch.bundle)
-        policy = policy_of(saved) if saved else inspector.policy
+            policy = in_force(session, self.batch.line, self.batch.bundle, inspector.policy).policy
         for digest, before in known.items():
             answer = {column: getattr(before, column) for column in ANSWER}
             values[first[digest].id] = answer | {"same_as": before.id}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -57,6 +59,28 @@ class Policy(BaseModel):
 
     def mask_threshold(self, name: str) -> float:
         return self.mask_thresholds.get(name, HALF)
+
+
+@dataclass(frozen=True)
+class PolicyInForce:
+    """The policy that everyone's verdicts follow, and where it comes from.
+
+    number, who, why, at: of the version that was saved for everyone; None and empty where the
+    bundle's own policy is in force.
+    """
+
+    policy: Policy
+    number: int | None = None
+    who: str = ""
+    why: str = ""
+    at: datetime | None = None
+
+    @property
+    def words(self) -> str:
+        """Which policy it is, as people say it."""
+        if self.number is None:
+            return "the bundle's own policy"
+        return f"policy {self.number} of {self.who}, saved for everyone"
 
 
 def defect_score(probabilities: Mapping[str, float], line: Line) -> float | None:

@@ -123,7 +123,7 @@ def _write(store: Store, number: int, file: Path) -> None:
     from defectvision.store.results import Results
 
     results = Results.open(store, number)
-    policy, origin = results.policy_in_force(), results.origin
+    policy, origin = results.policy_in_force().policy, results.origin
     found, errors = results.every(policy), results.errors()
     drawn = results.synthetic()
     suffix = file.suffix.lower()

@@ -13,15 +13,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
+from defectvision.store.tables import BatchRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+SQLITE = "defectvision.sqlite3"  # in the store's folder
 BUSY_MS = 30_000  # how long a writer waits for another one
 
 
@@ -60,20 +62,38 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
             f"{folder}: cannot be made ({error.strerror}). Set DEFECTVISION_STORE to a folder that "
             "may be written"
         ) from error
-    address = database or f"sqlite:///{folder / 'defectvision.sqlite3'}"
-    try:
+    address = database or f"sqlite:///{folder / SQLITE}"
+    with _in_words(address):
         engine = _connect(address)
         # Two processes that start at once must not both build the tables.
         with FileLock(folder / "migration.lock"):
             migrate(engine)
+    return Store(engine, Files(files or str((folder / "files").resolve())), folder)
+
+
+def open_existing_store(folder: Path, database: str = "", files: str = "") -> Store | None:
+    """Like `open_store`, and None where there is no store yet: for those who only ask and must
+    leave nothing behind. Raises StoreError."""
+    with _in_words(database):
+        url = make_url(database or f"sqlite:///{folder / SQLITE}")
+        if url.get_backend_name() == "sqlite":
+            there = Path(url.database or "").is_file()
+        else:
+            there = inspect(_connect(database)).has_table(BatchRow.__tablename__)
+    return open_store(folder, database, files) if there else None
+
+
+@contextmanager
+def _in_words(address: str) -> Iterator[None]:
+    """Troubles with the database at `address` as StoreError."""
+    try:
+        yield
     except (ArgumentError, NoSuchModuleError, DBAPIError, CommandError, OSError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        shown = _shown(address)
         raise StoreError(
-            f"{shown}: cannot be opened ({reason}). Check DEFECTVISION_DATABASE, or restore the "
-            "file from a backup"
+            f"{_shown(address)}: cannot be opened ({reason}). Check DEFECTVISION_DATABASE, or "
+            "restore the file from a backup"
         ) from error
-    return Store(engine, Files(files or str((folder / "files").resolve())), folder)
 
 
 def migrate(engine: Engine) -> None:

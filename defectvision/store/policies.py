@@ -5,18 +5,17 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.store.tables import AuditRow, PolicyRow
 
 
-def newest(session: Session, line: str, bundle: str) -> PolicyRow | None:
-    """The version in force; None where the bundle's own policy is."""
-    return session.scalar(
-        select(PolicyRow)
-        .where(PolicyRow.line == line, PolicyRow.bundle == bundle)
-        .order_by(PolicyRow.number.desc())
-        .limit(1)
-    )
+def in_force(session: Session, line: str, bundle: str, own: Policy) -> PolicyInForce:
+    """The policy that everyone judges by: the newest that was saved for the line's bundle, else
+    `own`, the bundle's. Every surface asks here, so that all give the same verdict."""
+    row = _newest(session, line, bundle)
+    if row is None:
+        return PolicyInForce(own)
+    return PolicyInForce(policy_of(row), row.number, row.who, row.why, row.made)
 
 
 def history(session: Session, line: str, bundle: str) -> list[PolicyRow]:
@@ -43,7 +42,7 @@ def save(
 
     Two who save at once: the second fails with IntegrityError rather than overrule unseen.
     """
-    last = newest(session, line, bundle)
+    last = _newest(session, line, bundle)
     row = PolicyRow(
         line=line,
         bundle=bundle,
@@ -65,4 +64,14 @@ def save(
 
 
 def policy_of(row: PolicyRow) -> Policy:
+    """The numbers of one version."""
     return Policy.model_validate(row.content)
+
+
+def _newest(session: Session, line: str, bundle: str) -> PolicyRow | None:
+    return session.scalar(
+        select(PolicyRow)
+        .where(PolicyRow.line == line, PolicyRow.bundle == bundle)
+        .order_by(PolicyRow.number.desc())
+        .limit(1)
+    )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
 from defectvision.store.batches import FAILED, get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
 from defectvision.store.inspections import Filter, Order, Summary, every, page, summarize
-from defectvision.store.policies import newest, policy_of
+from defectvision.store.policies import in_force
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, InspectionRow
 
@@ -42,11 +42,11 @@ class Results:
         masks = tuple(about.mask_classes)
         return Origin(self.line, about.bundle, about.bundle_version, masks)
 
-    def policy_in_force(self) -> Policy:
-        """The newest saved policy of the batch's bundle, else the bundle's own."""
+    def policy_in_force(self) -> PolicyInForce:
+        """Of the bundle that inspected the batch, whose own policy is kept with it."""
+        own = Policy.model_validate(self.batch.bundle_policy)
         with self.store.reading() as session:
-            saved = newest(session, self.batch.line, self.batch.bundle)
-        return policy_of(saved) if saved else Policy.model_validate(self.batch.bundle_policy)
+            return in_force(session, self.batch.line, self.batch.bundle, own)
 
     def summary(self, policy: Policy, chosen: Filter = EVERYTHING) -> Summary:
         with self.store.reading() as session:

@@ -6,11 +6,12 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.delta_generator import DeltaGenerator
 
+from defectvision.bundle.policy import PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.settings import settings
 from defectvision.store.database import Store, open_store
 from defectvision.store.errors import StoreError
-from defectvision.store.policies import newest, policy_of
+from defectvision.store.policies import in_force
 from defectvision.web.cards import plain
 from defectvision.web.state import Work
 
@@ -27,20 +28,15 @@ def the_store(notices: DeltaGenerator) -> Store | None:
         return None
 
 
-def read_saved_policy(work: Work, store: Store, loaded: LoadedBundle) -> int | None:
-    """Let `work` know the policy in force for a bundle; returns its number, None where it is the
-    bundle's own."""
-    key = loaded.line.name, loaded.bundle.name
+def read_policy_in_force(work: Work, store: Store, loaded: LoadedBundle) -> PolicyInForce:
+    """Let `work` know the policy in force for a bundle, and return it."""
     try:
         with store.reading() as session:
-            saved = newest(session, *key)
+            about = loaded.bundle
+            work.know(loaded, in_force(session, loaded.line.name, about.name, about.policy))
     except SQLAlchemyError:  # the pages that need the store say what is wrong with it
-        return None
-    if saved is None:
-        work.saved.pop(key, None)
-        return None
-    work.saved[key] = policy_of(saved)
-    return saved.number
+        pass
+    return work.in_force(loaded)
 
 
 def who() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, PolicyInForce, Verdict
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError
 from defectvision.inference.sources import clean_name, own_name
@@ -66,7 +66,7 @@ class Work:
     found: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
     heatmaps: dict[tuple[str, str, str, str], NDArray[np.float32]] = field(default_factory=dict)
     policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
-    saved: dict[tuple[str, str], Policy] = field(default_factory=dict)
+    for_everyone: dict[tuple[str, str], PolicyInForce] = field(default_factory=dict)
     measured: dict[tuple[str, str], tuple[tuple, tuple[Region, ...]]] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
@@ -206,11 +206,15 @@ class Work:
 
     def policy(self, loaded: LoadedBundle) -> Policy:
         """What this session judges by: its own policy, else the one in force."""
-        return self.policies.get(_whose(loaded), self.in_force(loaded))
+        return self.policies.get(_whose(loaded), self.in_force(loaded).policy)
 
-    def in_force(self, loaded: LoadedBundle) -> Policy:
-        """The policy that was saved for all, else the bundle's."""
-        return self.saved.get(_whose(loaded), loaded.bundle.policy)
+    def in_force(self, loaded: LoadedBundle) -> PolicyInForce:
+        """The policy in force as the store last gave it; the bundle's own where it gave none."""
+        return self.for_everyone.get(_whose(loaded), PolicyInForce(loaded.bundle.policy))
+
+    def know(self, loaded: LoadedBundle, policy: PolicyInForce) -> None:
+        """Take over which policy is in force, as the store gives it."""
+        self.for_everyone[_whose(loaded)] = policy
 
     def set_policy(self, loaded: LoadedBundle, policy: Policy) -> None:
         self.policies[_whose(loaded)] = policy

@@ -182,7 +182,7 @@ def test_masks_come_with_the_names_of_their_numbers(strips) -> None:
 
 def test_regions_follow_a_policy_that_cuts_them_otherwise(strips) -> None:
     """The stored regions serve only the policy that they were measured under."""
-    for policy in (strips.policy_in_force(), Policy(smallest_region_px=1000), Policy()):
+    for policy in (strips.policy_in_force().policy, Policy(smallest_region_px=1000), Policy()):
         for row in strips.every(policy):
             assert row.regions(policy) == row.inspection.regions(policy)
     few = [len(r.regions(Policy(smallest_region_px=1000))) for r in strips.every(Policy())]

@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.store import policies
-from defectvision.store.database import open_store
+from defectvision.store.database import open_existing_store, open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
@@ -99,7 +99,7 @@ def test_saved_policies_are_numbered_and_on_record(tmp_path) -> None:
     store, before = new_store(tmp_path), Policy()
     tight = Policy(accept_below=0.2, reject_above=0.6)
     with store.session() as session:
-        assert policies.newest(session, "casting", "resnet50") is None
+        assert policies.in_force(session, "casting", "resnet50", before) == PolicyInForce(before)
         policies.save(session, "casting", "resnet50", tight, "ada", "escapes", before)
         policies.save(session, "casting", "resnet50", before, "bo", "too tight", tight)
     with store.reading() as session:
@@ -110,6 +110,31 @@ def test_saved_policies_are_numbered_and_on_record(tmp_path) -> None:
         ]
         first = session.query(AuditRow).order_by(AuditRow.id).first()
         assert first.details["changed"] == {"accept_below": [0.5, 0.2], "reject_above": [0.5, 0.6]}
+
+
+def test_the_policy_in_force_says_whose_it_is(tmp_path) -> None:
+    store, own, tight = new_store(tmp_path), Policy(), Policy(accept_below=0.2, reject_above=0.6)
+    with store.session() as session:
+        policies.save(session, "casting", "resnet50", own, "bo", "a try", tight)
+        policies.save(session, "casting", "resnet50", tight, "ada", "escapes", own)
+    with store.reading() as session:
+        saved = policies.in_force(session, "casting", "resnet50", own)
+        other = policies.in_force(session, "casting", "efficientnet", own)
+    assert (saved.policy, saved.number, saved.who, saved.why) == (tight, 2, "ada", "escapes")
+    assert saved.at is not None and saved.at.tzinfo is not None
+    assert saved.words == "policy 2 of ada, saved for everyone"
+    assert other == PolicyInForce(own) and other.words == "the bundle's own policy"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_asking_a_store_that_is_not_there_makes_none(kind, tmp_path, request) -> None:
+    database = request.getfixturevalue("postgres")() if kind != "sqlite" else ""
+    folder = tmp_path / "store"
+    assert open_existing_store(folder, database) is None
+    assert not folder.exists()
+    fill(open_store(folder, database), LINES["casting"], 3)
+    with open_existing_store(folder, database).reading() as session:
+        assert session.query(InspectionRow).count() == 3
 
 
 def test_of_two_who_save_at_once_the_second_is_told(tmp_path) -> None:

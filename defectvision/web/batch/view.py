@@ -32,7 +32,7 @@ from defectvision.web.cards import (
 )
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.inspect.table import verdict_column
-from defectvision.web.session_store import read_saved_policy, the_store
+from defectvision.web.session_store import the_store
 from defectvision.web.state import Work
 from defectvision.web.widgets import current_key, key_showing
 
@@ -58,9 +58,9 @@ class View:
     descending: bool
 
 
-def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle, int | None]:
-    """The batch of the page's address, its bundle, and the number of the policy in force; where
-    something is missing the page says what to do and ends."""
+def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]:
+    """The batch of the page's address, and its bundle; `work` knows the policy in force then.
+    Where something is missing the page says what to do and ends."""
     notices = st.container()
     store = the_store(notices)
     if store is None:
@@ -77,7 +77,8 @@ def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle,
     except BundleError as error:
         st.error(plain(str(error)), title="The bundle is gone", icon=":material/error:")
         st.stop()
-    return results, loaded, read_saved_policy(work, store, loaded)
+    work.know(loaded, results.policy_in_force())
+    return results, loaded
 
 
 def choose_batch(store: Store) -> Results | None:

@@ -86,7 +86,7 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
         )
     mask_controls(work, loaded, policy)
     if loaded.line.can_accept or loaded.bundle.mask_classes:
-        in_force = work.in_force(loaded)
+        in_force = work.in_force(loaded).policy
         st.button(
             "Back to the policy in force",
             icon=":material/undo:",
@@ -104,7 +104,7 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
     """Put this session's policy in force for all, under a name and with a reason."""
     from defectvision.store import policies
 
-    in_force = work.in_force(loaded)
+    in_force = work.in_force(loaded).policy
     whose = loaded.line.name, loaded.bundle.name
     with st.popover("Put in force", icon=":material/gavel:", disabled=policy == in_force):
         st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
