@@ -14,9 +14,9 @@ from defectvision.web.batch.panel import (
     progress,
     store_size,
 )
-from defectvision.web.cards import plain
-from defectvision.web.policy.controls import choose_bundle, choose_line
+from defectvision.web.choices import choose_bundle, choose_line
 from defectvision.web.session_store import the_store, who
+from defectvision.words import plain
 
 notices = st.container()
 store = the_store(notices)

@@ -4,12 +4,15 @@ import streamlit as st
 
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import Origin
+from defectvision.inference.heatmap import EXACT
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.report.export import regions_csv, result_json, results_csv
+from defectvision.report.looks import SYNTHETIC
 from defectvision.report.picture import annotated_png
 from defectvision.settings import settings
 from defectvision.web import cards
 from defectvision.web.charts import score_strip
+from defectvision.web.choices import choose_bundle, choose_line
 from defectvision.web.inspect.explanation import chosen_heatmap
 from defectvision.web.inspect.intake import inspect_pending, intake
 from defectvision.web.inspect.result_panel import (
@@ -19,10 +22,11 @@ from defectvision.web.inspect.result_panel import (
     verdict_card,
 )
 from defectvision.web.inspect.table import results_table, tiles
-from defectvision.web.policy.controls import choose_bundle, choose_line, policy_controls
+from defectvision.web.policy.controls import policy_controls
 from defectvision.web.session_store import read_policy_in_force, the_store
 from defectvision.web.state import current, file_stem
 from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
+from defectvision.words import plain
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -64,8 +68,8 @@ if opened is not None and opened.inspection is not None:
         try:
             heatmap = chosen_heatmap(work, loaded, found, data, class_name, method)
         except (BundleError, ImageError) as error:
-            st.error(cards.plain(str(error)), icon=":material/error:")
-            heatmap = chosen_heatmap(work, loaded, found, data, class_name, cards.EXACT)
+            st.error(plain(str(error)), icon=":material/error:")
+            heatmap = chosen_heatmap(work, loaded, found, data, class_name, EXACT)
         st.html(cards.facts(cards.inspection_facts(found, class_name)))
 
         def as_json() -> str:
@@ -97,7 +101,7 @@ if opened is not None and opened.inspection is not None:
                 on_click="ignore",
             )
     with across or picture_side:
-        mark = cards.SYNTHETIC_MARK if opened.entry.synthetic else ""
+        mark = SYNTHETIC.capitalize() if opened.entry.synthetic else ""
         picture_viewer(data, opened.entry.digest, found, heatmap, mark)
     with picture_side:
         regions_table(opened.entry.digest, found, policy)

@@ -2,25 +2,15 @@
 
 import streamlit as st
 
-from defectvision.bundle.reader import BundleError, find_lines
-from defectvision.settings import settings
+from defectvision.bundle.reader import BundleError
 from defectvision.web import cards
-from defectvision.web.choices import bundle_names, loaded_bundle
+from defectvision.web.choices import bundle_names, loaded_bundle, readable_lines
 from defectvision.web.lines.card import bundle_card, files
+from defectvision.words import plain
 
 st.title("Lines")
-lines = find_lines(settings().weights)
-for problem in lines.problems:
-    st.error(cards.plain(problem), title="A line cannot be read", icon=":material/error:")
-if not lines.readable:
-    st.info(
-        "Put a line's folder into `weights/`, or train one with `defectvision train`.",
-        title="There is no line yet",
-        icon=":material/info:",
-    )
-
-for line in lines.readable:
-    st.header(cards.plain(line.title))
+for line in readable_lines(st.container()):
+    st.header(plain(line.title))
     st.html(cards.colour_swatches(line))
     if not line.can_accept:
         st.caption(
@@ -38,7 +28,7 @@ for line in lines.readable:
                 loaded = loaded_bundle(line.name, name)
             except BundleError as error:
                 st.error(
-                    cards.plain(str(error)),
+                    plain(str(error)),
                     title="The bundle cannot be used",
                     icon=":material/error:",
                 )

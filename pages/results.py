@@ -4,6 +4,7 @@ import streamlit as st
 
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.batch_export import Leaving
+from defectvision.report.looks import SYNTHETIC
 from defectvision.settings import settings
 from defectvision.store.batches import count_images
 from defectvision.store.errors import StoreError
@@ -16,6 +17,7 @@ from defectvision.web.policy.controls import policy_controls, save_policy
 from defectvision.web.session_store import who
 from defectvision.web.state import current, file_stem
 from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
+from defectvision.words import plain
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -33,7 +35,7 @@ found = results.summary(policy, view.chosen)
 with store.reading() as session:
     counts = count_images(session, results.batch.id)
 top = st.container(horizontal=True, vertical_alignment="center")
-top.subheader(cards.plain(results.batch.title), icon=":material/table_view:")
+top.subheader(plain(results.batch.title), icon=":material/table_view:")
 in_force = work.in_force(loaded)
 which = in_force.words + ("" if policy == in_force.policy else ", changed and not saved")
 leaving = Leaving(
@@ -53,7 +55,7 @@ with panel:
             whole = opened.inspection
             regions = opened.regions(policy)
         except StoreError as error:
-            st.error(cards.plain(str(error)), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
             st.stop()
         verdict_card(whole, policy, loaded, regions)
         class_name = whole.main_class(policy)
@@ -62,7 +64,7 @@ with panel:
             st.info("The picture was not kept, or its days are over.", icon=":material/image:")
 if opened is not None and picture is not None:
     heatmap = evidence_heatmap(whole, class_name, loaded.bundle.temperature)
-    mark = cards.SYNTHETIC_MARK if opened.row.synthetic else ""
+    mark = SYNTHETIC.capitalize() if opened.row.synthetic else ""
     with across if is_wide(whole) else picture_side:
         picture_viewer(picture, opened.row.digest, whole, heatmap, mark)
     with picture_side:

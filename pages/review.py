@@ -4,6 +4,7 @@ import streamlit as st
 
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
+from defectvision.report.looks import SYNTHETIC
 from defectvision.store.errors import StoreError
 from defectvision.web import cards
 from defectvision.web.batch import view as batch_view
@@ -12,6 +13,7 @@ from defectvision.web.review import panel as review_panel
 from defectvision.web.session_store import who
 from defectvision.web.state import current
 from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
+from defectvision.words import plain
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -56,7 +58,7 @@ picture_side, panel = st.columns(SIDES, gap="medium")
 try:
     picture, whole = found.picture(), found.inspection
 except StoreError as error:
-    st.error(cards.plain(str(error)), icon=":material/error:")
+    st.error(plain(str(error)), icon=":material/error:")
     st.stop()
 with panel:
     more = "+" if waiting == review_panel.reviews.MOST else ""
@@ -69,7 +71,7 @@ with panel:
 if picture is not None:
     class_name = whole.main_class(policy)
     heatmap = None if blind else evidence_heatmap(whole, class_name, loaded.bundle.temperature)
-    mark = cards.SYNTHETIC_MARK if found.row.synthetic else ""
+    mark = SYNTHETIC.capitalize() if found.row.synthetic else ""
     with across if is_wide(whole) else picture_side:
         picture_viewer(picture, found.row.digest, whole, heatmap, mark)
     if not blind:

@@ -17,21 +17,23 @@ PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[a-z]+\])?==[0-9][0-9A
 
 # What each part may import when it is itself imported. The `train` and `export` commands import
 # training and models inside their functions, so that a machine that only inspects needs no torch.
-CORE = {"store", "inference", "evaluation", "audit", "data", "bundle", "atomic", "limits"}
+WORDS = {"atomic", "limits", "words"}
+CORE = {"store", "inference", "evaluation", "audit", "data", "bundle"} | WORDS
 SHARED = {"batch", "report", "web", "models"} | CORE
 ALLOWED = {
     "settings": {"limits"},
     "atomic": set(),
     "limits": set(),
-    "bundle": {"atomic"},
-    "data": {"bundle", "atomic", "limits"},
-    "models": {"bundle"},
-    "store": {"data", "inference", "bundle", "atomic"},
-    "inference": {"data", "bundle", "limits"},
-    "audit": {"data", "inference", "bundle", "atomic"},
+    "words": set(),
+    "bundle": WORDS,
+    "data": {"bundle"} | WORDS,
+    "models": {"bundle"} | WORDS,
+    "store": {"data", "inference", "bundle"} | WORDS,
+    "inference": {"data", "bundle"} | WORDS,
+    "audit": {"data", "inference", "bundle"} | WORDS,
     # what is measured and trained on is placed and judged by the very code that serves
-    "evaluation": {"data", "inference", "bundle"},
-    "training": {"models", "data", "evaluation", "inference", "bundle", "atomic"},
+    "evaluation": {"data", "inference", "bundle"} | WORDS,
+    "training": {"models", "data", "evaluation", "inference", "bundle"} | WORDS,
     "batch": CORE,
     "report": CORE,
     "web": CORE | {"report", "models"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from defectvision.bundle.labels import label_names
+from defectvision.bundle.policy import thresholds_in_words
 from defectvision.bundle.schema import Bundle, Measure, Metrics
 
 NAMES = {
@@ -46,7 +47,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
         + _masks(bundle)
         + PRECISIONS[bundle.precision],
-        *([recipe["caution"]] if recipe.get("caution") else []),
+        *([bundle.caution] if bundle.caution else []),
         "## Trained on",
         _sources(made["sources"]),
         f"Split with seed {recipe['split']['seed']}, whole photo groups kept apart "
@@ -94,7 +95,7 @@ def _counts(images: dict[str, int]) -> str:
 def _metrics(m: Metrics) -> str:
     note = " **These photographs were seen in training: the figures measure memory.**"
     head = f"{m.split} ({m.data}): {m.images} images of {m.groups} photo groups"
-    policy = f"accept below {m.policy.accept_below}, reject from {m.policy.reject_above}"
+    policy = thresholds_in_words(m.policy)
     rows = [f"### {head}", f"Policy: {policy}.{note if m.seen else ''}", ""]
     rows += ["| metric | value | 95 % interval |", "| --- | ---: | --- |"]
     rows += [f"| {_name(k)} | {_row(v)} |" for k, v in m.values.items() if v is not None]

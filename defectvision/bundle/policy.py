@@ -14,6 +14,8 @@ from defectvision.bundle.line import Line
 
 HALF = 0.5
 FOREIGN = 1.0  # a foreign score above this puts an image into review
+ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
+NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a good class
 
 
 class Verdict(StrEnum):
@@ -59,6 +61,45 @@ class Policy(BaseModel):
 
     def mask_threshold(self, name: str) -> float:
         return self.mask_thresholds.get(name, HALF)
+
+    @property
+    def zones(self) -> tuple[tuple[float, float, Verdict], ...]:
+        """The parts of the defect score's 0..1, each from the one number to the other, with the
+        verdict on scores in it; none that is empty."""
+        zones = (
+            (0.0, self.accept_below, Verdict.ACCEPT),
+            (self.accept_below, self.reject_above, Verdict.REVIEW),
+            (self.reject_above, 1.0, Verdict.REJECT),
+        )
+        return tuple(zone for zone in zones if zone[1] > zone[0])
+
+
+def threshold_text(value: float) -> str:
+    """A threshold as it is written for people everywhere."""
+    return f"{value:.4g}"
+
+
+def thresholds_in_words(policy: Policy) -> str:
+    """The two thresholds on the defect score: "accept below 0.3, reject from 0.7"."""
+    return (
+        f"{ACCEPT_BELOW} {threshold_text(policy.accept_below)}, "
+        f"{REJECT_FROM} {threshold_text(policy.reject_above)}"
+    )
+
+
+def in_words(policy: Policy, line: Line, mask_classes: Sequence[str] = ()) -> str:
+    """All numbers of a policy that results of a bundle with `mask_classes` depend on."""
+    words = [thresholds_in_words(policy) if line.can_accept else NO_ACCEPTING]
+    if line.label_mode == "multilabel":
+        named = (f"{n} {threshold_text(policy.class_threshold(n))}" for n in line.class_names)
+        words.append(f"classes named from {', '.join(named)}")
+    if mask_classes:
+        levels = (f"{n} {threshold_text(policy.mask_threshold(n))}" for n in mask_classes)
+        words.append(f"masks from {', '.join(levels)}")
+        words.append(f"regions from {policy.smallest_region_px} px")
+        scale = policy.mm_per_px
+        words.append("no scale" if scale is None else f"{scale:.4g} mm per px")
+    return "; ".join(words)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,11 @@ class Bundle(Frozen):
     metrics: tuple[Metrics, ...]
     files: dict[str, str]
 
+    @property
+    def caution(self) -> str:
+        """What a user of the bundle must know first, in Markdown; empty where there is nothing."""
+        return str((self.provenance.get("recipe") or {}).get("caution") or "")
+
 
 @dataclass(frozen=True)
 class LoadedBundle:

@@ -14,9 +14,9 @@ from defectvision.bundle.schema import LoadedBundle, Origin
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
+from defectvision.report.looks import SYNTHETIC
 
 Cell = str | float | int | None
-SYNTHETIC = "synthetic sample"
 REGION_COLUMNS = (
     "name", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
     "left_px", "top_px", "box_width_px", "box_height_px", "probability",

@@ -38,22 +38,20 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict, in_words
 from defectvision.bundle.schema import Origin
 from defectvision.inference.judged import Judged
-from defectvision.report.export import SYNTHETIC
+from defectvision.report import looks
+from defectvision.report.looks import SYNTHETIC
+from defectvision.words import counted
 
 MOST_ROWS = 500
 MOST_PICTURES = 24
 WIDE = 1.6  # width over height from which a picture takes the whole width
 MARGIN = 18 * mm
 INNER = A4[0] - 2 * MARGIN
-INK, SOFT, RULE = HexColor("#1b232b"), HexColor("#56616c"), HexColor("#cfd5db")
-COLOURS = {
-    Verdict.ACCEPT: HexColor("#17734a"),
-    Verdict.REVIEW: HexColor("#b04a00"),
-    Verdict.REJECT: HexColor("#b3261e"),
-}
+INK, SOFT, RULE = HexColor(looks.INK), HexColor(looks.SOFT), HexColor(looks.RULE)
+COLOURS = {verdict: HexColor(look.hex) for verdict, look in looks.LOOKS.items()}
 # reportlab's own copy of Bitstream Vera is embedded, so that any reader shows the same page.
 FONT, BOLD = "Vera", "VeraBd"
 BODY = ParagraphStyle("body", fontName=FONT, fontSize=8.5, leading=11.5, textColor=INK)
@@ -156,15 +154,15 @@ def _cover(
     yield Paragraph("Inspection report", TITLE)
     yield Paragraph(_shown(about.batch), HEAD)
     if about.synthetic:
-        yield Paragraph(f"{len(about.synthetic)} of the images are a {SYNTHETIC}.", BODY)
+        drawn = counted(len(about.synthetic), f"image is a {SYNTHETIC}", f"images are {SYNTHETIC}s")
+        yield Paragraph(f"{drawn}.", BODY)
     counts = Counter(verdicts)
     total = len(inspections)
     accept = counts[Verdict.ACCEPT]
     decided = accept + counts[Verdict.REJECT]
     numbers = [("Inspected", total, INK)]
-    numbers += [(v.value.capitalize(), counts[v], COLOURS[v]) for v in Verdict]
-    if not origin.line.can_accept:
-        numbers.pop(1)
+    shown = looks.verdicts_of(origin.line)
+    numbers += [(looks.LOOKS[v].word, counts[v], COLOURS[v]) for v in shown]
     cells = [
         [Paragraph(f'<font name="{BOLD}" size="17" color="{colour.hexval().replace("0x", "#")}">'
                    f"{count}</font>", ParagraphStyle("n", BODY, leading=21))
@@ -179,18 +177,20 @@ def _cover(
     yield Spacer(0, 4 * mm)
     yield tiles
     yield Spacer(0, 5 * mm)
+    judged_by = in_words(policy, origin.line, origin.mask_classes)
+    unread = counted(about.failed, "file could not be read", "files could not be read")
     facts = [
         ("Inspected", about.made),
         ("Selection", about.selection),
         ("Line", f"{origin.line.title} ({origin.line.name})"),
         ("Bundle", f"{origin.bundle}, version {origin.version}"),
-        ("Policy", f"{about.policy_version}: {policy_in_words(policy, origin)}"),
-        ("Not inspected", f"{about.failed} files could not be read"),
+        ("Policy", f"{about.policy_version}: {judged_by}"),
+        ("Not inspected", unread),
         ("Data SHA-256", digest),
     ]
     if decided and origin.line.can_accept:
-        facts.insert(2, ("Yield", f"{accept / decided:.1%} of {decided} parts with a verdict of "
-                                  "accept or reject"))  # fmt: skip
+        parts = f"{counted(decided, 'part')} with a verdict of accept or reject"
+        facts.insert(2, ("Yield", f"{accept / decided:.1%} of {parts}"))
     rows = [[Paragraph(name, SMALL), Paragraph(_shown(text), CELL)] for name, text in facts]
     table = Table(rows, colWidths=[32 * mm, INNER - 32 * mm])
     table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -198,25 +198,6 @@ def _cover(
                                ("TOPPADDING", (0, 0), (-1, -1), 2),
                                ("BOTTOMPADDING", (0, 0), (-1, -1), 3)]))  # fmt: skip
     yield table
-
-
-def policy_in_words(policy: Policy, origin: Origin) -> str:
-    """The numbers of a policy that these results depend on."""
-    words = []
-    if origin.line.can_accept:
-        words.append(
-            f"accept below {policy.accept_below:.4g}, reject from {policy.reject_above:.4g}"
-        )
-    if origin.line.label_mode == "multilabel":
-        named = (f"{n} {policy.class_threshold(n):.3g}" for n in origin.line.class_names)
-        words.append(f"classes named from {', '.join(named)}")
-    if origin.mask_classes:
-        levels = (f"{n} {policy.mask_threshold(n):.3g}" for n in origin.mask_classes)
-        words.append(f"masks from {', '.join(levels)}")
-        words.append(f"regions from {policy.smallest_region_px} px")
-        scale = f"{policy.mm_per_px:.4g} mm per px" if policy.mm_per_px else "no scale"
-        words.append(scale)
-    return "; ".join(words) or "names classes only"
 
 
 def _pareto(
@@ -285,7 +266,6 @@ def _listed(
     if not wanted:
         yield Paragraph("Every part was accepted.", BODY)
         return
-    titles = {c.name: c.title for c in origin.line.classes}
     masks = bool(origin.mask_classes)
     head = ["File", "Verdict", "Label", "Probability", "Score"]
     widths = [INNER - 98 * mm, 18 * mm, 40 * mm, 22 * mm, 18 * mm]
@@ -297,11 +277,11 @@ def _listed(
         labels = found.labels(policy)
         name = _shown(found.name)
         if found.name in about.synthetic:
-            name += f' <font color="#56616c">({SYNTHETIC})</font>'
+            name += f' <font color="{looks.SOFT}">({SYNTHETIC})</font>'
         row = [
             Paragraph(name, CELL),
             verdict.value,
-            Paragraph(_shown(", ".join(titles[n] for n in labels)), CELL),
+            Paragraph(_shown(origin.line.titles(labels)), CELL),
             f"{found.probabilities[labels[0]]:.1%}" if labels else "",
             "" if found.defect_score is None else f"{found.defect_score:.4f}",
         ]
@@ -345,11 +325,10 @@ def _pictures(
     shown = rejected[:MOST_PICTURES]
     if len(rejected) > len(shown):
         yield Paragraph(f"The {len(shown)} with the highest scores of {len(rejected)}.", SMALL)
-    titles = {c.name: c.title for c in origin.line.classes}
     pair: list[list[Flowable]] = []
     for found in shown:
         pixels = picture(found)
-        labels = ", ".join(titles[n] for n in found.labels(policy))
+        labels = origin.line.titles(found.labels(policy))
         score = "" if found.defect_score is None else f", score {found.defect_score:.4f}"
         drawn = f", {SYNTHETIC}" if found.name in about.synthetic else ""
         words = Paragraph(f"{_shown(found.name)}: {_shown(labels)}{score}{drawn}", SMALL)

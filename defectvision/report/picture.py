@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.line import NO_DEFECT
+from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, thresholds_in_words
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import (
     Heatmap,
@@ -23,15 +24,11 @@ from defectvision.inference.heatmap import (
 )
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Region
-from defectvision.report.export import SYNTHETIC
+from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC
+from defectvision.words import counted
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
-PAPER, INK, SOFT = (255, 255, 255), (27, 35, 43), (86, 97, 108)
-COLOURS = {
-    Verdict.ACCEPT: (23, 115, 74),
-    Verdict.REVIEW: (176, 74, 0),
-    Verdict.REJECT: (179, 38, 30),
-}
+PAPER = "#ffffff"
 
 
 def annotated_png(
@@ -123,7 +120,7 @@ def _caption(
     word = verdict.value.upper()
     wide = draw.textlength(word, big)
     box = (x, y, x + wide + 2.4 * unit, y + 3.4 * unit)
-    draw.rounded_rectangle(box, 0.4 * unit, COLOURS[verdict])
+    draw.rounded_rectangle(box, 0.4 * unit, LOOKS[verdict].hex)
     draw.text((x + 1.2 * unit, y + 1.7 * unit), word, PAPER, big, anchor="lm")
     said = _fitted(draw, _named(inspection, policy), big, width - box[2] - 14 * unit)
     draw.text((box[2] + 1.4 * unit, y + 1.7 * unit), said, INK, big, anchor="lm")
@@ -147,7 +144,7 @@ def _caption(
         draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
         y += (1.75 - 0.2 * len(measured)) * unit
     _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
-    foreign = "does not look like this line" if inspection.foreign_score > 1 else ""
+    foreign = "does not look like this line" if inspection.foreign_score > FOREIGN else ""
     notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else "", foreign]
     small = ImageFont.load_default(round(unit))
     note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
@@ -179,17 +176,15 @@ def _outlined(
 
 
 def _colour(inspection: Inspection, class_name: str) -> tuple[int, int, int]:
-    colour = next(c.colour for c in inspection.line.classes if c.name == class_name)
-    return ImageColor.getrgb(colour)
+    red, green, blue = ImageColor.getrgb(inspection.line.colour_of(class_name))[:3]
+    return red, green, blue
 
 
 def _named(inspection: Inspection, policy: Policy) -> str:
     """The labels and their probabilities."""
-    titles = {c.name: c.title for c in inspection.line.classes}
-    named = [
-        f"{_plain(titles[n])}  {inspection.probabilities[n]:.3f}" for n in inspection.labels(policy)
-    ]
-    return ", ".join(named) or "No defect"
+    labels, title_of = inspection.labels(policy), inspection.line.title_of
+    named = [f"{_plain(title_of(n))}  {inspection.probabilities[n]:.3f}" for n in labels]
+    return ", ".join(named) or NO_DEFECT
 
 
 def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
@@ -201,17 +196,14 @@ def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
     size = f"{top.area_px} px, {top.length_px:.0f} x {top.width_px:.0f} px"
     if policy.mm_per_px is not None:
         size = f"{top.area_mm2:.4g} mm2, {top.length_mm:.3g} x {top.width_mm:.3g} mm"
-    count = "1 region" if len(regions) == 1 else f"{len(regions)} regions"
-    return ", ".join(filter(None, (f"{count}, the largest {size}", least)))
+    said = f"{counted(len(regions), 'region')}, the largest {size}"
+    return ", ".join(filter(None, (said, least)))
 
 
 def _policy_line(inspection: Inspection, policy: Policy) -> str:
     if inspection.defect_score is None:
-        return "This line names defects; it cannot accept a part"
-    return (
-        f"Defect score {inspection.defect_score:.3f}: accept below {policy.accept_below:.3g}, "
-        f"reject from {policy.reject_above:.3g}"
-    )
+        return f"This line {NO_ACCEPTING}"
+    return f"Defect score {inspection.defect_score:.3f}: {thresholds_in_words(policy)}"
 
 
 def _legend(

@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.policy import FOREIGN
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.inference.heatmap import EXACT as EXACT
 from defectvision.inference.inspection import Inspection
-from defectvision.web.viewer.layers import unmasked
-
-SYNTHETIC_MARK = "Synthetic sample"
-NO_DEFECT = "No defect"  # what a part without any label is called
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a verdict is shown: always a word, an icon and a colour together."""
-
-    word: str
-    icon: str
-    sign: str
-    colour: Literal["green", "orange", "red", "gray"]
-    hex: str
-
-
-LOOKS = {
-    Verdict.ACCEPT: Look("Accept", ":material/check_circle:", "✓", "green", "#17734a"),
-    Verdict.REVIEW: Look("Review", ":material/help:", "?", "orange", "#b04a00"),
-    Verdict.REJECT: Look("Reject", ":material/cancel:", "✕", "red", "#b3261e"),
-}
-NOT_INSPECTED = Look("Not inspected", ":material/broken_image:", "–", "gray", "#56616c")
-
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
-
-
-def plain(text: str) -> str:
-    """`text` for a place that reads Markdown, so that it shows exactly as it is."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def caution_of(loaded: LoadedBundle) -> str:
-    """What a user of the bundle must know first, in Markdown; empty where there is nothing."""
-    return (loaded.bundle.provenance.get("recipe") or {}).get("caution", "")
-
-
-def duration(seconds: float) -> str:
-    """A time to wait, in words."""
-    if seconds < 90:
-        return f"{max(1, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def tile_label(look: Look) -> str:
-    return f":{look.colour}[{look.icon} {look.word}]"
-
-
-def class_title(line: Line, name: str) -> str:
-    return next(c.title for c in line.classes if c.name == name)
-
-
-def label_title(inspection: Inspection, policy: Policy) -> str:
-    """The labels as people read them."""
-    titles = [class_title(inspection.line, name) for name in inspection.labels(policy)]
-    return ", ".join(titles) or NO_DEFECT
 
 
 def probability_bars(inspection: Inspection) -> str:
     """HTML: one bar per class, the most probable first, each in its class's colour."""
-    colours = {c.name: c.colour for c in inspection.line.classes}
-    rows = []
+    line, rows = inspection.line, []
     for name, p in inspection.ranking():
-        title = escape(class_title(inspection.line, name))
+        title = escape(line.title_of(name))
         rows.append(
             f'<div style="display:grid;grid-template-columns:minmax(0,1fr) 3.6em;'
             f'column-gap:.6em;align-items:baseline">'
@@ -85,7 +25,7 @@ def probability_bars(inspection: Inspection) -> str:
             f'<div style="grid-column:1/-1;height:.5em;border-radius:2px;'
             f'background:color-mix(in srgb,currentColor 13%,transparent)">'
             f'<div style="width:{max(p, 0.004) * 100:.1f}%;height:100%;border-radius:2px;'
-            f'background:{colours[name]}"></div></div></div>'
+            f'background:{line.colour_of(name)}"></div></div></div>'
         )
     body = "".join(rows)
     return (
@@ -173,7 +113,6 @@ def _outlined(loaded: LoadedBundle) -> str:
     masked = loaded.bundle.mask_classes
     if not masked:
         return ""
-    if not unmasked(loaded.line, masked):
+    if not loaded.line.unmasked(masked):
         return ", with its defects outlined and measured"
-    drawn = ", ".join(c.title for c in loaded.line.classes if c.name in masked)
-    return f", with these outlined and measured: {drawn}"
+    return f", with these outlined and measured: {loaded.line.titles(masked)}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.web.cards import LOOKS
+from defectvision.report.looks import LOOKS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,16 +27,10 @@ def score_strip(
     Points are spread over the height by their order, so that equal scores stay apart; the shape
     says the verdict, too. `opened` is the place of the open image.
     """
-    zones = (
-        (0.0, policy.accept_below, Verdict.ACCEPT),
-        (policy.accept_below, policy.reject_above, Verdict.REVIEW),
-        (policy.reject_above, 1.0, Verdict.REJECT),
-    )
     shown = [
         f'<div style="position:absolute;inset:0 {(1 - high) * 100:.3f}% 0 {low * 100:.3f}%;'
         f'background:color-mix(in srgb,{LOOKS[verdict].hex} 20%,transparent)"></div>'
-        for low, high, verdict in zones
-        if high > low
+        for low, high, verdict in policy.zones
     ]
     for place, (score, verdict) in enumerate(scores):
         height = 12 + 76 * ((place * 0.618034) % 1)

@@ -1,10 +1,70 @@
-"""Lines and bundles as the pages read them."""
+"""The lines and bundles that there are, and the widgets that choose one."""
 
 from __future__ import annotations
 
-from defectvision.bundle.reader import list_bundles, load_bundle_once
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.reader import BundleError, find_lines, list_bundles, load_bundle_once
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.settings import settings
+from defectvision.words import plain
+
+
+def readable_lines(notices: DeltaGenerator) -> tuple[Line, ...]:
+    """The lines that can be read; what is wrong with the others stands in `notices`, and what to
+    do where there is none."""
+    lines = find_lines(settings().weights)
+    for problem in lines.problems:
+        notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
+    if not lines.readable:
+        notices.info(
+            "Put a line's folder into `weights/`, or train one with `defectvision train`.",
+            title="There is no line yet" if not lines.problems else "No line can be read",
+            icon=":material/info:",
+        )
+    return lines.readable
+
+
+def choose_line(notices: DeltaGenerator) -> Line | None:
+    """The line to inspect; None, with a word in `notices` on what to do, where there is none."""
+    titles = {line.name: line for line in readable_lines(notices)}
+    if not titles:
+        return None
+    name = st.selectbox(
+        "Line",
+        list(titles),
+        format_func=lambda name: titles[name].title,
+        key="line",
+        persist_state="session",
+        filter_mode=None,
+    )
+    return titles[name]
+
+
+def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
+    """The bundle to inspect with; asked only where the line has several. None, with the reason in
+    `notices`, where it cannot be used."""
+    names = bundle_names(line.name)
+    bundle = names[0] if names else line.default_bundle
+    if len(names) > 1:
+        bundle = st.selectbox(
+            "Bundle",
+            names,
+            format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
+            key=f"bundle-{line.name}",
+            persist_state="session",
+            filter_mode=None,
+        )
+    try:
+        loaded = loaded_bundle(line.name, bundle)
+    except BundleError as error:
+        notices.error(plain(str(error)), title="The bundle cannot be used", icon=":material/error:")
+        return None
+    if caution := loaded.bundle.caution:
+        st.warning(caution, icon=":material/warning:")
+    return loaded
 
 
 def bundle_names(line: str) -> list[str]:

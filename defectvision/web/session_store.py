@@ -12,8 +12,8 @@ from defectvision.settings import settings
 from defectvision.store.database import Store, open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.policies import in_force
-from defectvision.web.cards import plain
 from defectvision.web.state import Work
+from defectvision.words import plain
 
 
 def the_store(notices: DeltaGenerator) -> Store | None:

@@ -2,7 +2,16 @@ import pytest
 from pydantic import ValidationError
 
 from defectvision.bundle.line import DefectClass, Line
-from defectvision.bundle.policy import Policy, Verdict, defect_score, label, labels, verdict
+from defectvision.bundle.policy import (
+    Policy,
+    Verdict,
+    defect_score,
+    in_words,
+    label,
+    labels,
+    verdict,
+)
+from tests.stand_ins.bundles import LINES
 
 
 def _line(kinds, mode="multiclass"):
@@ -113,3 +122,37 @@ def test_numbers_that_cannot_be_are_refused(wrong):
 def test_impossible_thresholds_are_refused(low, high):
     with pytest.raises(ValidationError):
         Policy(accept_below=low, reject_above=high)
+
+
+@pytest.mark.parametrize(
+    ("policy", "line", "masks", "expected"),
+    [
+        (Policy(accept_below=0.3, reject_above=0.7), "casting", (),
+         "accept below 0.3, reject from 0.7"),
+        (Policy(), "neu-surface", (), "names defects and cannot accept a part"),
+        (
+            Policy(accept_below=0.1234, class_thresholds={"2": 0.4}, smallest_region_px=9,
+                   mm_per_px=0.25),
+            "severstal-strip",
+            ("3",),
+            "accept below 0.1234, reject from 0.5; classes named from 1 0.5, 2 0.4, 3 0.5, 4 0.5; "
+            "masks from 3 0.5; regions from 9 px; 0.25 mm per px",
+        ),
+    ],
+)  # fmt: skip
+def test_the_policy_is_said_in_the_same_words_everywhere(policy, line, masks, expected) -> None:
+    assert in_words(policy, LINES[line], masks) == expected
+
+
+@pytest.mark.parametrize("name", ["accept_below", "reject_above"])
+def test_the_zones_hold_the_verdicts_that_scores_in_them_get(name) -> None:
+    policy = Policy(**{"accept_below": 0.25, "reject_above": 0.75, name: 0.5})
+    for low, high, expected in policy.zones:
+        for score in (low, (low + high) / 2):
+            assert verdict(score, 0.0, policy, LINES["casting"]) == expected
+    assert [z[0] for z in policy.zones[1:]] == [z[1] for z in policy.zones[:-1]]
+
+
+def test_equal_thresholds_leave_no_zone_of_review() -> None:
+    assert [zone[2] for zone in Policy().zones] == [Verdict.ACCEPT, Verdict.REJECT]
+    assert [zone[2] for zone in Policy(accept_below=0, reject_above=0).zones] == [Verdict.REJECT]

@@ -137,7 +137,7 @@ def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> No
     document = pypdfium2.PdfDocument(pdf)
     assert len(document) >= 3
     assert "Lot 7" in words and castings.batch.bundle_version in words and "policy 3" in words
-    assert "1 files could not be read" in words
+    assert "1 file could not be read" in words
     assert words.count("Data SHA-256") == len(document) + 1
     assert "Released by" in words
     rejected = castings.summary(STRICT).verdicts[Verdict.REJECT]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
@@ -26,7 +26,8 @@ from defectvision.report.export import (
     results_csv,
     safe_cell,
 )
-from defectvision.report.picture import COLOURS, annotated_png
+from defectvision.report.looks import LOOKS
+from defectvision.report.picture import annotated_png
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.strips import encoded, steel, strip_with
 
@@ -174,7 +175,8 @@ def test_the_picture_wears_the_colour_of_its_verdict(inspectors, found) -> None:
     for policy in (STRICT, WIDE):
         data = annotated_png(image, found[0], policy, loaded)
         pixels = np.asarray(Image.open(io.BytesIO(data)))[720:].reshape(-1, 3)
-        counts = {v: (pixels == colour).all(1).sum() for v, colour in COLOURS.items()}
+        colours = {verdict: ImageColor.getrgb(look.hex) for verdict, look in LOOKS.items()}
+        counts = {v: (pixels == colour).all(1).sum() for v, colour in colours.items()}
         assert max(counts, key=counts.get) == found[0].verdict(policy)
 
 

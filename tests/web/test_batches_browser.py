@@ -86,16 +86,16 @@ def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None
     expect(card).to_contain_text("31 of 31 images", timeout=60_000)
     expect(card).to_contain_text("Done")
     expect(card).to_contain_text("images/s")
-    board.page.get_by_text("1 files were not inspected").click()
+    board.page.get_by_text("1 file was not inspected").click()
     card.get_by_role("link", name="Results").click()
     expect(tile(board, "Images")).to_have_text("30")
     expect(tile(board, "Not inspected")).to_have_text("1")
     assert "batch=" in board.page.url
 
     # Moving a threshold recolours tiles at once; filtering leaves the rejected.
-    board.set_threshold("Reject above", "0.95")
+    board.set_threshold("Reject from", "0.95")
     strict = number(board, "Reject")
-    board.set_threshold("Reject above", "0.6")
+    board.set_threshold("Reject from", "0.6")
     expect(tile(board, "Reject")).not_to_have_text(str(strict))
     rejected = number(board, "Reject")
     assert 0 < strict < rejected < 30
@@ -168,7 +168,7 @@ def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> No
     go(board, "Batches")
     start(board, "Lot 9", *FILES[:4])
     go(board, "Results")
-    board.set_threshold("Reject above", "0.77")
+    board.set_threshold("Reject from", "0.77")
     name = board.page.get_by_role("textbox", name="Your name")
     name.fill("Ada")
     name.press("Enter")
@@ -180,10 +180,10 @@ def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> No
     board.settle()
     board.page.get_by_role("button", name="Save as the policy in force").click()
     board.settle()
-    expect(board.page.get_by_text("1 saved policies")).to_be_visible()
+    expect(board.page.get_by_text("1 saved policy")).to_be_visible()
     other = Dashboard(chromium, board.url)
     other.open()
-    expect(other.page.get_by_role("spinbutton", name="Reject above")).to_have_value("0.770")
+    expect(other.page.get_by_role("spinbutton", name="Reject from")).to_have_value("0.770")
     assert other.complaints == board.complaints == []
     other.close()
 

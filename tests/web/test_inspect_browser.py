@@ -59,10 +59,10 @@ def test_a_broken_file_gives_one_error_and_the_others_their_results(inspected: D
 def test_a_threshold_changes_tile_table_and_card_at_once(inspected: Dashboard) -> None:
     accept, reject = (
         inspected.page.get_by_role("spinbutton", name=name)
-        for name in ("Accept below", "Reject above")
+        for name in ("Accept below", "Reject from")
     )
     inspected.opened("defect.png")
-    inspected.set_threshold("Reject above", "0.999")
+    inspected.set_threshold("Reject from", "0.999")
     inspected.shows("Review", reject=0, review=1, accept=1)
     inspected.lists({"defect.png": "review", "broken.png": "not inspected", "fine.png": "accept"})
     # The other threshold gives way where they would cross.
@@ -94,7 +94,7 @@ def test_the_slider_moves_a_threshold_by_keyboard_on_a_slow_line(dashboard: Dash
         dashboard.page.wait_for_timeout(150)
     dashboard.shows("Reject", reject=1)
     expect(handle).to_have_value("0.66")
-    expect(dashboard.page.get_by_role("spinbutton", name="Reject above")).to_have_value("0.660")
+    expect(dashboard.page.get_by_role("spinbutton", name="Reject from")).to_have_value("0.660")
 
 
 def test_the_viewer_never_asks_the_server(inspected: Dashboard) -> None:
@@ -153,7 +153,7 @@ def test_the_viewer_says_what_its_colours_add_up_to(inspected: Dashboard) -> Non
 
 
 def test_downloads_agree_with_the_policy_in_force(inspected: Dashboard, tmp_path: Path) -> None:
-    inspected.set_threshold("Reject above", "0.999")
+    inspected.set_threshold("Reject from", "0.999")
     inspected.shows("Review", review=1)
     rows = rows_of(inspected.download("Results as CSV", tmp_path))
     assert [(r["name"], r["verdict"]) for r in rows] == [
@@ -178,7 +178,7 @@ def test_downloads_agree_with_the_policy_in_force(inspected: Dashboard, tmp_path
 
 
 def test_results_and_policy_outlive_a_visit_to_another_page(inspected: Dashboard) -> None:
-    inspected.set_threshold("Reject above", "0.999")
+    inspected.set_threshold("Reject from", "0.999")
     inspected.shows("Review")
     page = inspected.page
     page.get_by_role("link", name="Lines").click()
@@ -189,7 +189,7 @@ def test_results_and_policy_outlive_a_visit_to_another_page(inspected: Dashboard
     page.get_by_role("link", name="Inspect").click()
     inspected.shows("Review", review=1, accept=1, not_inspected=1)
     inspected.opened("defect.png")
-    field = page.get_by_role("spinbutton", name="Reject above")
+    field = page.get_by_role("spinbutton", name="Reject from")
     expect(field).to_have_value("0.999")
 
 

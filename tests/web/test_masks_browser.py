@@ -169,7 +169,7 @@ def test_a_moved_policy_sends_regions_and_no_picture(strip: Dashboard) -> None:
     strip.set_threshold("Class 3: mask from", "1")
     expect(rows(strip)).to_have_count(3)
     assert strip.received - before < PICTURE_BYTES
-    strip.set_threshold("Reject above", "0.9")
+    strip.set_threshold("Reject from", "0.9")
     expect(rows(strip)).to_have_count(3)  # one threshold does not undo another
     page.get_by_role("button", name="Back to the policy in force").click()
     expect(rows(strip)).to_have_count(3)

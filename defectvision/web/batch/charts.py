@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy
+from defectvision.report.looks import AXIS, BARS, LOOKS
 from defectvision.store.inspections import Summary
 from defectvision.store.tables import BINS
-from defectvision.web.cards import LOOKS, class_title
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,16 +24,15 @@ def pareto_chart(found: Summary, line: Line) -> go.Figure:
     """Defects by class, the most frequent first, with the running share of all."""
     import plotly.graph_objects as go
 
-    kinds = {c.name: c for c in line.classes}
-    ranked = [(n, count) for n, count in found.classes.items() if kinds[n].kind == "defect"]
-    titles = [class_title(line, name) for name, _ in ranked]
+    ranked = [(n, count) for n, count in found.classes.items() if n in line.defect_names]
+    titles = [line.title_of(name) for name, _ in ranked]
     counts = np.array([count for _, count in ranked])
     running = counts.cumsum() / max(1, counts.sum())
     figure = go.Figure()
     figure.add_bar(
         x=titles,
         y=counts,
-        marker_color=[kinds[name].colour for name, _ in ranked],
+        marker_color=[line.colour_of(name) for name, _ in ranked],
         text=[f"{count:,}" for count in counts],
         hovertemplate="%{x}: %{y:,} images<extra></extra>",
         width=min(0.8, 0.2 * len(ranked)),
@@ -44,7 +43,7 @@ def pareto_chart(found: Summary, line: Line) -> go.Figure:
         y=running,
         yaxis="y2",
         mode="lines+markers",
-        line={"color": "#7a8590", "width": 1.5},
+        line={"color": AXIS, "width": 1.5},
         hovertemplate="up to %{x}: %{y:.0%}<extra></extra>",
         name="running share",
     )
@@ -77,27 +76,21 @@ def score_histogram(found: Summary, policy: Policy) -> go.Figure:
         x=(np.arange(BINS) + 0.5) / BINS,
         y=found.scores,
         width=1 / BINS,
-        marker={"color": "#5b6770", "line": {"width": 0}},
+        marker={"color": BARS, "line": {"width": 0}},
         customdata=np.arange(BINS) / BINS,
         hovertemplate="score from %{customdata:.2f}: %{y:,} images<extra></extra>",
     )
-    zones = (
-        (0.0, policy.accept_below, Verdict.ACCEPT),
-        (policy.accept_below, policy.reject_above, Verdict.REVIEW),
-        (policy.reject_above, 1.0, Verdict.REJECT),
-    )
-    for low, high, verdict in zones:
-        if high > low:
-            figure.add_vrect(
-                x0=low,
-                x1=high,
-                fillcolor=LOOKS[verdict].hex,
-                opacity=0.18,
-                line_width=0,
-                layer="below",
-            )
+    for low, high, verdict in policy.zones:
+        figure.add_vrect(
+            x0=low,
+            x1=high,
+            fillcolor=LOOKS[verdict].hex,
+            opacity=0.18,
+            line_width=0,
+            layer="below",
+        )
     for at in {policy.accept_below, policy.reject_above}:
-        figure.add_vline(x=at, line={"width": 1.5, "dash": "dot", "color": "#7a8590"})
+        figure.add_vline(x=at, line={"width": 1.5, "dash": "dot", "color": AXIS})
     figure.update_layout(
         height=230,
         margin=MARGIN,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
+from defectvision.words import counted
+
 ICONS = {
     ".pdf": ":material/picture_as_pdf:",
     ".csv": ":material/csv:",
@@ -21,7 +23,7 @@ def export_menu(
     """A button for each format (title, ending of the file name, MIME type, maker), drawn up when
     it is pressed; `total` images leave."""
     with st.popover("Export", icon=":material/download:", disabled=total == 0):
-        st.caption(f"{total:,} images under the filter and the policy shown")
+        st.caption(f"{counted(total, 'image')} under the filter and the policy shown")
         for title, ending, mime, make in formats:
             st.download_button(
                 title,

@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from defectvision.report.looks import NOT_INSPECTED
 from defectvision.settings import ROOT, settings
 from defectvision.store import batches
 from defectvision.store.batches import ACTIVE, ENDED, FAILED, Counts, State, images_in
@@ -17,8 +18,8 @@ from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.retention import ALL, DEFECTS, delete_batch
 from defectvision.store.tables import BatchRow
-from defectvision.web.cards import duration, plain
 from defectvision.web.inspect.intake import FILE_TYPES
+from defectvision.words import counted, duration, plain
 
 LOOK_SECONDS = 1.0
 UPLOADS, FOLDER, WATCH = "Upload", "Folder on the server", "Watched folder"
@@ -174,7 +175,7 @@ def _progress(store: Store, number: int, who: str) -> None:
 
 def _said(batch: BatchRow, counts: Counts) -> str:
     """Progress in words: images, images per second, time left."""
-    words = [f"{counts.done + counts.failed:,} of {counts.total:,} images"]
+    words = [f"{counts.done + counts.failed:,} of {counted(counts.total, 'image')}"]
     if not batch.listed and batch.state in ACTIVE and batch.source["kind"] != "watch":
         words[0] += ", still listing"
     if counts.failed:
@@ -266,7 +267,7 @@ def _usage(url: str) -> tuple[int, int]:
 def store_size(store: Store) -> None:
     """What the pictures and maps of all batches take."""
     files, size = _usage(store.files.url)
-    st.caption(f"The store holds {files:,} files, {size / 1e9:.2f} GB.")
+    st.caption(f"The store holds {counted(files, 'file')}, {size / 1e9:.2f} GB.")
 
 
 def failed_files(store: Store, number: int) -> None:
@@ -275,7 +276,8 @@ def failed_files(store: Store, number: int) -> None:
         rows = images_in(session, number, FAILED)
     if not rows:
         return
-    with st.expander(f"{len(rows)} files were not inspected", icon=":material/broken_image:"):
+    title = counted(len(rows), "file was not inspected", "files were not inspected")
+    with st.expander(title, icon=NOT_INSPECTED.icon):
         st.dataframe(
             [{"File": r.name, "Reason": r.reason, "What to do": r.remedy} for r in rows],
             hide_index=True,

@@ -10,9 +10,10 @@ from typing import get_args
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.policy import FOREIGN, Policy
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.report.looks import LOOKS, SYNTHETIC, remarks, verdicts_of
 from defectvision.settings import ROOT
 from defectvision.store import batches, reviews
 from defectvision.store.database import Store
@@ -21,20 +22,13 @@ from defectvision.store.inspections import Filter, Order, Summary, place_of
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
-from defectvision.web.cards import (
-    LOOKS,
-    NO_DEFECT,
-    SYNTHETIC_MARK,
-    class_title,
-    heading,
-    plain,
-    tile_label,
-)
+from defectvision.web.cards import heading
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.inspect.table import verdict_column
 from defectvision.web.session_store import the_store
 from defectvision.web.state import Work
 from defectvision.web.widgets import current_key, key_showing
+from defectvision.words import plain
 
 ROWS = 25  # of a page of the table
 ROW_HEIGHT = 40  # px, room for a thumbnail
@@ -120,10 +114,9 @@ def filters(results: Results) -> View:
         return f"{name}-{number}"
 
     kept = {"persist_state": "session"}
-    shown = [v for v in Verdict if line.can_accept or v != Verdict.ACCEPT]
     verdicts = st.pills(
         "Verdict",
-        shown,
+        verdicts_of(line),
         selection_mode="multi",
         format_func=lambda v: LOOKS[v].word,
         key=key("filter-verdict"),
@@ -132,7 +125,7 @@ def filters(results: Results) -> View:
     classes = st.multiselect(
         "Label",
         line.class_names,
-        format_func=lambda name: class_title(line, name),
+        format_func=lambda name: line.title_of(name),
         placeholder="Any",
         key=key("filter-class"),
         **kept,
@@ -169,9 +162,8 @@ def filters(results: Results) -> View:
 def tiles(results: Results, found: Summary, failed: int) -> None:
     """Counts under filter and policy."""
     shown = [("Images", f"{found.images:,}")]
-    for verdict in Verdict:
-        if results.line.can_accept or verdict != Verdict.ACCEPT:
-            shown.append((tile_label(LOOKS[verdict]), f"{found.verdicts[verdict]:,}"))
+    for verdict in verdicts_of(results.line):
+        shown.append((LOOKS[verdict].markdown, f"{found.verdicts[verdict]:,}"))
     if results.line.can_accept:
         share = found.yield_share
         shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
@@ -248,21 +240,17 @@ def _row(
 ) -> dict[str, object]:
     look, labels = LOOKS[found.verdict(policy)], found.labels(policy)
     small = base64.b64encode(found.thumbnail()).decode("ascii")
-    notes = [SYNTHETIC_MARK] if found.row.synthetic else []
-    if found.foreign_score > FOREIGN:
-        notes.append("does not look like this line")
-    if found.row.same_as is not None:
-        notes.append("the same file as another")
+    again = [] if found.row.same_as is None else ["the same file as another"]
     return {
         "picture": f"data:image/jpeg;base64,{small}" if small else None,
         "name": found.name,
-        "verdict": [f"{look.sign} {look.word}"],
-        "label": ", ".join(class_title(line, name) for name in labels) or NO_DEFECT,
+        "verdict": [look.signed],
+        "label": line.titles(labels),
         "probability": found.probabilities[labels[0]] if labels else None,
         "score": found.defect_score,
         "regions": len(found.regions(policy)) if found.mask_classes else None,
         "review": ", ".join(f"{r.decision} ({r.who})" for r in decided),
-        "note": ", ".join(notes),
+        "note": remarks(found.row.synthetic, found.foreign_score > FOREIGN, again),
     }
 
 
@@ -308,5 +296,7 @@ def steps(results: Results, view: View, policy: Policy, total: int) -> StoredIns
     found = results.one(opened)
     assert found is not None
     note = f"{place + 1:,} of {total:,}"
-    st.html(heading(found.name, f"{note} · {SYNTHETIC_MARK}" if found.row.synthetic else note))
+    st.html(
+        heading(found.name, f"{note} · {SYNTHETIC.capitalize()}" if found.row.synthetic else note)
+    )
     return found

@@ -13,8 +13,8 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
 from defectvision.settings import settings
-from defectvision.web.cards import duration
 from defectvision.web.state import Work
+from defectvision.words import counted, duration
 
 SAMPLES = 6  # drawn at a time, about as many of each class
 # Those that data.synthetic can draw.
@@ -75,7 +75,7 @@ def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
     with st.container(key="progress"):
         bar = st.progress(0.0, "Opening files")
         for count in work.take_in(line, settings().limits.pixels):
-            bar.progress(0.0, f"Opening files: {count} images")
+            bar.progress(0.0, f"Opening files: {counted(count, 'image')}")
         total = len(work.pending(line, loaded.version))
         if total:
             from defectvision.inference.inspector import inspector_of

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, Verdict, threshold_text
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import EXACT
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Region
+from defectvision.report.looks import LOOKS, NOT_INSPECTED, SYNTHETIC
 from defectvision.web import cards
 from defectvision.web.inspect.explanation import GRADIENT_METHODS, why_no_gradients
 from defectvision.web.state import Result, Work
+from defectvision.words import counted, plain
 
 MOST_ERRORS = 2  # shown in full; the table has them all
 
@@ -37,7 +39,7 @@ def steps(work: Work, line: str, results: Sequence[Result], result: Result) -> N
         )
     note = f"{place + 1} of {len(usable)}"
     if result.entry.synthetic:
-        note += f" · {cards.SYNTHETIC_MARK}"
+        note += f" · {SYNTHETIC.capitalize()}"
     st.html(cards.heading(result.entry.name, note))
 
 
@@ -46,10 +48,10 @@ def verdict_card(
 ) -> None:
     """Verdict, label and probabilities, and what speaks against trusting them."""
     verdict, labels = found.verdict(policy), found.labels(policy)
-    title = cards.plain(cards.label_title(found, policy))
+    title = plain(found.line.titles(labels))
     if labels:
         values = [f"{found.probabilities[name]:.3f}" for name in labels]
-        titles = [cards.plain(cards.class_title(found.line, name)) for name in labels]
+        titles = [plain(found.line.title_of(name)) for name in labels]
         named = [f"**{t}** {p}" for t, p in zip(titles, values, strict=True)]
         one = f"**{title}**, probability {values[0]}"
         title = one if len(labels) == 1 else f"Probability of {', '.join(named)}"
@@ -57,7 +59,7 @@ def verdict_card(
         title = f"**{title}**"
     said = f"{title}. {_because(found, policy)} {_regions_said(verdict, regions)}".rstrip()
     box = {Verdict.ACCEPT: st.success, Verdict.REVIEW: st.warning, Verdict.REJECT: st.error}
-    look = cards.LOOKS[verdict]
+    look = LOOKS[verdict]
     with st.container(key="verdict"):
         box[verdict](said, title=look.word, icon=look.icon)
     if loaded.bundle.preprocessing.fit == "round_part" and not found.part_found:
@@ -77,21 +79,22 @@ def _because(found: Inspection, policy: Policy) -> str:
             f"{FOREIGN:g}), so it goes to review whatever its scores are."
         )
     if found.defect_score is None:
-        return "This line names defects and cannot accept a part."
+        return f"This line {NO_ACCEPTING}."
     score = f"Defect score {found.defect_score:.3f}"
+    low, high = threshold_text(policy.accept_below), threshold_text(policy.reject_above)
     verdict = found.verdict(policy)
     if verdict == Verdict.ACCEPT:
-        return f"{score}, accepted below {policy.accept_below:.3g}."
+        return f"{score}, accepted below {low}."
     if verdict == Verdict.REJECT:
-        return f"{score}, rejected from {policy.reject_above:.3g} on."
-    return f"{score}, between {policy.accept_below:.3g} and {policy.reject_above:.3g}."
+        return f"{score}, rejected from {high} on."
+    return f"{score}, between {low} and {high}."
 
 
 def _regions_said(verdict: Verdict, regions: Sequence[Region]) -> str:
     """The verdict comes from the score: a mask that says otherwise is worth a look."""
     if verdict != Verdict.ACCEPT or not regions:
         return ""
-    count = "A region is" if len(regions) == 1 else f"{len(regions)} regions are"
+    count = counted(len(regions), "region is", "regions are")
     return f"{count} outlined all the same, the largest {regions[0].area_px:,} px."
 
 
@@ -105,7 +108,7 @@ def explanation_controls(
         "Heatmap for",
         ["", *line.class_names],
         # A widget's texts must not change with the image: it would show the old one's.
-        format_func=lambda name: cards.class_title(line, name) if name else "The label",
+        format_func=lambda name: line.title_of(name) if name else "The label",
         key=f"class-{line.name}",
         persist_state="session",
         filter_mode=None,
@@ -132,9 +135,11 @@ def upload_errors(results: Sequence[Result]) -> None:
     with st.container(key="errors"):
         for error in errors[-MOST_ERRORS:]:
             st.error(
-                cards.plain(f"{error.reason}. {error.remedy}"),
-                title=cards.plain(error.name),
-                icon=":material/broken_image:",
+                plain(f"{error.reason}. {error.remedy}"),
+                title=plain(error.name),
+                icon=NOT_INSPECTED.icon,
             )
         if len(errors) > MOST_ERRORS:
-            st.caption(f"{len(errors) - MOST_ERRORS} more files were not inspected; see the table.")
+            more = len(errors) - MOST_ERRORS
+            said = counted(more, "more file was not inspected", "more files were not inspected")
+            st.caption(f"{said}; see the table.")

@@ -7,20 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import FOREIGN, Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.regions import Region
-from defectvision.web.cards import (
-    LOOKS,
-    NOT_INSPECTED,
-    SYNTHETIC_MARK,
-    Look,
-    label_title,
-    tile_label,
-)
+from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, Look, remarks
 from defectvision.web.state import Result, Work, count_verdicts
 
-ALL = Look("Images", ":material/image:", "", "gray", "#56616c")
 ROW_HEIGHT = 40  # px, room for a thumbnail
 
 
@@ -29,12 +21,12 @@ def tiles(results: Sequence[Result], policy: Policy, loaded: LoadedBundle) -> No
     counts = count_verdicts(results, policy)
     shown = [(LOOKS[verdict], counts[verdict]) for verdict in Verdict]
     if not loaded.line.can_accept:
-        shown[0] = (ALL, len(results))
+        shown[0] = (IMAGES, len(results))
     shown.append((NOT_INSPECTED, sum(r.error is not None for r in results)))
     with st.grid(2, gap="small", min_column_width=90):
         for look, count in shown:
             with st.container(key=f"tile-{look.word.lower().replace(' ', '-')}"):
-                st.metric(tile_label(look), count, border=True)
+                st.metric(look.markdown, count, border=True)
 
 
 def results_table(
@@ -54,8 +46,8 @@ def results_table(
             {
                 "picture": result.entry.thumbnail or None,
                 "name": result.entry.name,
-                "verdict": [f"{look.sign} {look.word}"],
-                "label": label_title(found, policy) if found else "",
+                "verdict": [look.signed],
+                "label": line.titles(labels) if found else "",
                 "probability": found.probabilities[labels[0]] if found and labels else None,
                 "defect_score": found.defect_score if found else None,
                 "regions": len(regions) if found else None,
@@ -112,7 +104,7 @@ def verdict_column(looks: Iterable[Look], width: int) -> Any:
     return st.column_config.MultiselectColumn(
         "Verdict",
         width=width,
-        options=[f"{look.sign} {look.word}" for look in looks],
+        options=[look.signed for look in looks],
         color=[look.hex for look in looks],
     )
 
@@ -127,7 +119,5 @@ def _largest(regions: Sequence[Region]) -> float | None:
 def _note(result: Result) -> str:
     if result.error is not None:
         return f"{result.error.reason}. {result.error.remedy}"
-    notes = [SYNTHETIC_MARK] if result.entry.synthetic else []
-    if result.inspection is not None and result.inspection.foreign_score > 1:
-        notes.append("does not look like this line")
-    return ", ".join(notes)
+    foreign = result.inspection is not None and result.inspection.foreign_score > FOREIGN
+    return remarks(result.entry.synthetic, foreign)

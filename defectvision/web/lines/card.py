@@ -7,8 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.schema import Bundle, LoadedBundle, Measure, Metrics
 from defectvision.web import cards
+from defectvision.words import counted, plain
 
 # What a metric is called, and what it means; the same words as in the bundle's README.
 METRICS = {
@@ -48,7 +50,7 @@ def bundle_card(loaded: LoadedBundle) -> None:
     """Identity, policy, figures with what they were measured on, and where it all comes from."""
     bundle = loaded.bundle
     st.html(cards.facts(identity(loaded), "left"))
-    if caution := cards.caution_of(loaded):
+    if caution := bundle.caution:
         st.warning(caution, icon=":material/warning:")
     if not bundle.metrics:
         st.warning(
@@ -83,17 +85,9 @@ def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
         ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {fits[how.fit]}"),
         ("Precision", PRECISIONS[bundle.precision]),
         ("Calibration", f"temperature {bundle.temperature:.3f}"),
-        ("Default policy", policy_words(loaded)),
+        ("Default policy", in_words(bundle.policy, loaded.line, bundle.mask_classes)),
     ]
     return rows
-
-
-def policy_words(loaded: LoadedBundle) -> str:
-    """The bundle's own policy in words."""
-    if not loaded.line.can_accept:
-        return "names defects; cannot accept a part"
-    policy = loaded.bundle.policy
-    return f"accept below {policy.accept_below:.3g}, reject above {policy.reject_above:.3g}"
 
 
 def _channels(count: int) -> str:
@@ -106,16 +100,12 @@ def measured(metrics: Metrics, can_accept: bool, key: str) -> None:
 
     with st.container(border=True, key=f"metrics-{key}"):
         mark = "  :orange-badge[:material/warning: leaking]" if metrics.seen else ""
-        st.markdown(f"**Measured on: {cards.plain(metrics.split)}**{mark}")
-        policy = (
-            f" Policy: accept below {metrics.policy.accept_below:.3g}, reject above "
-            f"{metrics.policy.reject_above:.3g}."
-            if can_accept
-            else ""
-        )
+        st.markdown(f"**Measured on: {plain(metrics.split)}**{mark}")
+        policy = f" Policy: {thresholds_in_words(metrics.policy)}." if can_accept else ""
         st.caption(
-            f"{cards.plain(metrics.data)}: {metrics.images} images of {metrics.groups} photo "
-            f"groups.{policy} Intervals are 95 %, resampled by photo group."
+            f"{plain(metrics.data)}: {counted(metrics.images, 'image')} of "
+            f"{counted(metrics.groups, 'photo group')}.{policy} Intervals are 95 %, resampled by "
+            "photo group."
         )
         if metrics.seen:
             st.warning(LEAKING, icon=":material/warning:")
@@ -145,7 +135,7 @@ def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
             continue
         title, meaning = METRICS.get(name, (name, ""))
         known = measure.low is not None and measure.high is not None
-        rows["Metric"].append(cards.plain(title))
+        rows["Metric"].append(plain(title))
         rows["Value"].append(f"{measure.value:.4f}")
         interval = f"{measure.low:.4f} to {measure.high:.4f}" if known else "not measured"
         rows["95 % interval"].append(interval)
@@ -163,7 +153,7 @@ def class_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
     shown = [m for m in OF_A_CLASS if any(m in metrics for metrics in found.values())]
     if not shown:
         return {}
-    rows = {"Class": [cards.plain(name) for name in found]}
+    rows = {"Class": [plain(name) for name in found]}
     for metric in shown:
         rows[OF_A_CLASS[metric]] = [_with_interval(m.get(metric)) for m in found.values()]
     return rows
@@ -201,8 +191,8 @@ def _counts(images: Mapping[str, int]) -> dict[str, list[str]]:
     rows: dict[str, list[str]] = {"Split": [], "Class": [], "Images": []}
     for key, count in images.items():
         split, _, label = key.partition("/")
-        rows["Split"].append(cards.plain(split))
-        rows["Class"].append(cards.plain(label))
+        rows["Split"].append(plain(split))
+        rows["Class"].append(plain(label))
         rows["Images"].append(str(count))
     return rows
 

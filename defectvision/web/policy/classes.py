@@ -9,9 +9,9 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.web.cards import class_title, plain
 from defectvision.web.state import Work
 from defectvision.web.widgets import policy_number
+from defectvision.words import plain
 
 PROBABILITY = {"min_value": 0.0, "max_value": 1.0, "step": 0.05, "format": "%.2f"}
 LARGEST_REGION = 1_000_000  # px, the most that can be asked of a region
@@ -54,7 +54,7 @@ def _class_thresholds(work: Work, loaded: LoadedBundle, policy: Policy, which: s
         place.caption(heading.capitalize())
     shown = [n for n in loaded.line.class_names if any(n in names for *_, names in columns)]
     for name in shown:
-        title = class_title(loaded.line, name)
+        title = loaded.line.title_of(name)
         first, *places = st.columns(sizes, vertical_alignment="center")
         first.markdown(plain(title))
         for place, (heading, field, names) in zip(places, columns, strict=True):

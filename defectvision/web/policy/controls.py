@@ -1,4 +1,4 @@
-"""The choice of line and bundle, and the policy in force."""
+"""The policy: moved for this session, and put in force for everyone."""
 
 from __future__ import annotations
 
@@ -6,71 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import BundleError, find_lines
+from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, thresholds_in_words
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.settings import settings
-from defectvision.web.cards import caution_of, plain
-from defectvision.web.choices import bundle_names, loaded_bundle
 from defectvision.web.policy.classes import mask_controls
 from defectvision.web.state import Work
 from defectvision.web.widgets import current_key, key_showing, policy_number
+from defectvision.words import counted
 
 if TYPE_CHECKING:
     from defectvision.store.database import Store
 
 STEP = 0.005
-
-
-def choose_line(notices: DeltaGenerator) -> Line | None:
-    """The line to inspect; None, with a word in `notices` on what to do, where there is none."""
-    lines = find_lines(settings().weights)
-    for problem in lines.problems:
-        notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
-    if not lines.readable:
-        notices.info(
-            "Put a line's folder into `weights/`, or train one with `defectvision train`.",
-            title="There is no line yet",
-            icon=":material/info:",
-        )
-        return None
-    titles = {line.name: line for line in lines.readable}
-    name = st.selectbox(
-        "Line",
-        list(titles),
-        format_func=lambda name: titles[name].title,
-        key="line",
-        persist_state="session",
-        filter_mode=None,
-    )
-    return titles[name]
-
-
-def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
-    """The bundle to inspect with; asked only where the line has several. None, with the reason in
-    `notices`, where it cannot be used."""
-    names = bundle_names(line.name)
-    bundle = names[0] if names else line.default_bundle
-    if len(names) > 1:
-        bundle = st.selectbox(
-            "Bundle",
-            names,
-            format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
-            key=f"bundle-{line.name}",
-            persist_state="session",
-            filter_mode=None,
-        )
-    try:
-        loaded = loaded_bundle(line.name, bundle)
-    except BundleError as error:
-        notices.error(plain(str(error)), title="The bundle cannot be used", icon=":material/error:")
-        return None
-    if caution := caution_of(loaded):
-        st.warning(caution, icon=":material/warning:")
-    return loaded
 
 
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
@@ -93,8 +40,7 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
             disabled=policy == in_force,
             on_click=work.reset_policy,
             args=(loaded,),
-            help=f"Accept below {in_force.accept_below:.3g}, reject above "
-            f"{in_force.reject_above:.3g}"
+            help=f"It says: {thresholds_in_words(in_force)}"
             f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
         )
     return policy
@@ -119,15 +65,17 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
     with store.reading() as session:
         versions = policies.history(session, *whose)
     if versions:
-        with st.expander(f"{len(versions)} saved policies", icon=":material/history:"):
+        with st.expander(
+            counted(len(versions), "saved policy", "saved policies"), icon=":material/history:"
+        ):
             st.dataframe(
                 [
                     {
                         "No.": row.number,
                         "Saved": row.made,
                         "By": row.who,
-                        "Accept below": row.content["accept_below"],
-                        "Reject above": row.content["reject_above"],
+                        ACCEPT_BELOW.capitalize(): row.content["accept_below"],
+                        REJECT_FROM.capitalize(): row.content["reject_above"],
                         "Reason": row.why,
                     }
                     for row in versions
@@ -148,7 +96,7 @@ def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> Non
 
     key = key_showing(slider, (policy.accept_below, policy.reject_above))
     st.slider(
-        "Accept below, reject above",
+        f"{ACCEPT_BELOW}, {REJECT_FROM}".capitalize(),
         0.0,
         1.0,
         step=STEP,
@@ -160,7 +108,7 @@ def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> Non
     )
     for column, title, name in zip(
         st.columns(2),
-        ("Accept below", "Reject above"),
+        (ACCEPT_BELOW.capitalize(), REJECT_FROM.capitalize()),
         ("accept_below", "reject_above"),
         strict=True,
     ):

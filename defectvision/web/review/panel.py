@@ -8,12 +8,13 @@ import streamlit as st
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
-from defectvision.web.cards import LOOKS, plain
+from defectvision.words import plain
 
 ACCEPT, REJECT = Verdict.ACCEPT.value, Verdict.REJECT.value
 MOST_KEYS = 9  # classes that have a digit as their key

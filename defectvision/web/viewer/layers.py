@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.masks import Areas
@@ -17,11 +15,6 @@ from defectvision.inference.regions import Region, measure
 
 MOST_REGIONS = 200  # that can be chosen one by one; the smaller ones are drawn together
 EXACT_SIDE = 2048  # px of the longer side up to which outlines follow the edges of single px
-
-
-def unmasked(line: Line, mask_classes: Sequence[str]) -> list[str]:
-    """Titles of the line's defects of which a bundle with `mask_classes` draws no mask."""
-    return [c.title for c in line.classes if c.kind == "defect" and c.name not in mask_classes]
 
 
 def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
@@ -42,14 +35,14 @@ def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
         counts[place[region.class_name]] += 1
     for region, path in found[MOST_REGIONS:]:
         rest[place[region.class_name]] += path
-    about = {c.name: c for c in inspection.line.classes}
+    line = inspection.line
     return {
-        "line": inspection.line.name,
+        "line": line.name,
         "classes": [
-            {"name": n, "title": about[n].title, "colour": about[n].colour, "count": counts[i]}
+            {"name": n, "title": line.title_of(n), "colour": line.colour_of(n), "count": counts[i]}
             for n, i in place.items()
         ],
-        "without": unmasked(inspection.line, inspection.mask_classes),
+        "without": line.unmasked(inspection.mask_classes),
         "regions": [
             {
                 "class": place[region.class_name],

@@ -48,7 +48,7 @@ def _choice() -> None:
 
     from defectvision.bundle.reader import read_line
     from defectvision.settings import ROOT
-    from defectvision.web.policy.controls import choose_bundle
+    from defectvision.web.choices import choose_bundle
 
     for name in ("severstal-strip", "casting"):
         choose_bundle(read_line(ROOT / "weights" / name), st.container())

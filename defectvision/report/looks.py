@@ -1,0 +1,59 @@
+"""How verdicts and what has none look, on pages, in charts, in pictures and in the PDF alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Verdict
+
+INK, SOFT, RULE = "#1b232b", "#56616c", "#cfd5db"  # text, lesser text and lines on white paper
+AXIS = "#7a8590"  # lines in charts: seen on a light and on a dark ground
+BARS = "#5b6770"  # bars that stand for no class
+SYNTHETIC = "synthetic sample"  # what an image is called that the program drew
+
+
+@dataclass(frozen=True)
+class Look:
+    """A word, an icon (Material's name as Streamlit writes it), a sign for plain text and a
+    colour, by Streamlit's name and as #rrggbb: nobody has to tell verdicts by colour alone."""
+
+    word: str
+    icon: str
+    sign: str
+    colour: Literal["green", "orange", "red", "gray"]
+    hex: str
+
+    @property
+    def signed(self) -> str:
+        """Sign and word, for a cell of a table."""
+        return f"{self.sign} {self.word}"
+
+    @property
+    def markdown(self) -> str:
+        """Icon and word in the theme's colour, as Streamlit writes it."""
+        return f":{self.colour}[{self.icon} {self.word}]"
+
+
+LOOKS = {
+    Verdict.ACCEPT: Look("Accept", ":material/check_circle:", "✓", "green", "#17734a"),
+    Verdict.REVIEW: Look("Review", ":material/help:", "?", "orange", "#b04a00"),
+    Verdict.REJECT: Look("Reject", ":material/cancel:", "✕", "red", "#b3261e"),
+}
+NOT_INSPECTED = Look("Not inspected", ":material/broken_image:", "–", "gray", SOFT)
+IMAGES = Look("Images", ":material/image:", "", "gray", SOFT)
+
+
+def verdicts_of(line: Line) -> tuple[Verdict, ...]:
+    """The verdicts that a line can come to, the good one first."""
+    return tuple(v for v in Verdict if line.can_accept or v != Verdict.ACCEPT)
+
+
+def remarks(synthetic: bool, foreign: bool, others: Iterable[str] = ()) -> str:
+    """What must be known of an image beside its scores, as one text; empty without anything."""
+    said = [SYNTHETIC.capitalize()] if synthetic else []
+    if foreign:
+        said.append("does not look like this line")
+    return ", ".join([*said, *others])

@@ -1,0 +1,25 @@
+"""Counts, times and foreign text as people read them: on pages, in reports, on the command line."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """`count` with its noun: "1 file", "2,412 files". several: the plural where it is not `one`
+    with an s; both may go on, with a verb for example."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def duration(seconds: float) -> str:
+    """A time to wait: in s below 90 s, in min below 90 min, else in h."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plain(text: str) -> str:
+    """`text` for a place that reads Markdown, so that it shows exactly as it is."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,42 @@
+"""Numbers and foreign text read as people write them."""
+
+import pytest
+
+from defectvision.words import counted, duration, plain
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("file",), "0 files"),
+        (1, ("file",), "1 file"),
+        (2, ("file",), "2 files"),
+        (2412, ("file",), "2,412 files"),
+        (1, ("saved policy", "saved policies"), "1 saved policy"),
+        (3, ("saved policy", "saved policies"), "3 saved policies"),
+        (1, ("file was not inspected", "files were not inspected"), "1 file was not inspected"),
+    ],
+)
+def test_one_is_said_apart_from_several(count, words, expected) -> None:
+    assert counted(count, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (9000, "2.5 h")],
+)
+def test_a_time_to_wait_is_told_in_a_unit_that_fits(seconds, expected) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lot 7", "lot 7"),
+        ("**b** [a](x)", r"\*\*b\*\* \[a\]\(x\)"),
+        (":red[x] $x$", r"\:red\[x\] \$x\$"),
+        ("two\nlines  here", "two lines here"),
+    ],
+)
+def test_foreign_text_shows_as_it_is_where_markdown_is_read(text, expected) -> None:
+    assert plain(text) == expected
