@@ -19,18 +19,21 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 run: $(STAMP)  ## start the dashboard on http://127.0.0.1:8501
 	$(BIN)/defectvision serve $(ARGS)
 
-test: lint  ## check the code with ruff, then run the tests
+test: lint  ## check the code, then run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(STAMP)  ## check the code with ruff
-	$(BIN)/python -m ruff check .
+lint: $(STAMP)  ## check code and imports: ruff, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 bench: $(STAMP)  ## measure speed against the usual ways to run the same models
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 	$(BIN)/python -m benchmarks.startup
 
 clean:  ## remove .venv and all caches; data, runs and weights stay
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv build dist *.egg-info .coverage htmlcov
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -20,8 +21,11 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     def work() -> None:
         # Imported here, in the background: the first page does not wait for a database.
         from defectvision.batch.worker import work_forever
+        from defectvision.store.database import open_store
 
-        work_forever(settings(), stop)
+        about = settings()
+        store = partial(open_store, about.store, about.database, about.files)
+        work_forever(store, about.weights, about.limits, stop)
 
     Thread(target=work, name="batches", daemon=True).start()
     yield

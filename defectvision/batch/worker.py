@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from pathlib import Path
 from threading import Event
 
 from defectvision.batch.runner import work_on
-from defectvision.settings import Settings
+from defectvision.limits import Limits
 from defectvision.store.batches import active_batches
-from defectvision.store.database import open_store
+from defectvision.store.database import Store
 from defectvision.store.retention import expire, sweep
 
 log = logging.getLogger(__name__)
@@ -19,13 +21,15 @@ RETRY_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 
 
-def work_forever(settings: Settings, stop: Event) -> None:
+def work_forever(
+    open_the_store: Callable[[], Store], weights: Path, limits: Limits, stop: Event
+) -> None:
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
-    crash left. A store that cannot be reached is tried again."""
+    crash left. The store is opened each time, and tried again where it cannot be reached."""
     tidied = -TIDY_SECONDS
     while not stop.is_set():
         try:
-            store = open_store(settings.store, settings.database, settings.files)
+            store = open_the_store()
             if time.monotonic() - tidied >= TIDY_SECONDS:
                 tidied = time.monotonic()
                 with store.session() as session:
@@ -34,8 +38,7 @@ def work_forever(settings: Settings, stop: Event) -> None:
             with store.reading() as session:
                 numbers = active_batches(session)
             worked = [
-                work_on(store, settings.weights, settings.limits, number, stop, TURN_SECONDS)
-                for number in numbers
+                work_on(store, weights, limits, number, stop, TURN_SECONDS) for number in numbers
             ]
         except Exception:  # a database that is away for a while must not end the work for good
             log.exception("the store did not answer; trying again")
