@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
+from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out
 from defectvision.settings import settings
 
 if TYPE_CHECKING:
+    from defectvision.bundle.policy import Policy
     from defectvision.store.batches import Counts
     from defectvision.store.database import Store
 
@@ -24,10 +27,9 @@ LOOK_SECONDS = 0.2
 
 def batch(
     source: Annotated[Path, typer.Argument(help="folder (with all below), zip file or image")],
-    line: Annotated[str, typer.Option("--line", help="the line, for example casting")],
-    bundle: Annotated[
-        str | None, typer.Option(help="the bundle; the line's default where not given")
-    ] = None,
+    line: LineName,
+    bundle: BundleName = None,
+    policy: PolicyChoice = "",
     file: Annotated[
         Path | None, typer.Option("--out", help=f"write the results: {', '.join(FORMATS)}")
     ] = None,
@@ -35,10 +37,8 @@ def batch(
         bool, typer.Option("--db", help="keep the batch, for the dashboard to show")
     ] = False,
     title: Annotated[str, typer.Option(help="of the batch; the source's name where empty")] = "",
-    weights: Annotated[
-        Path | None, typer.Option(help="folder of lines", show_default="weights")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
+    weights: Weights = None,
+    as_json: Json = False,
 ) -> None:
     """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
     it where it was broken off."""
@@ -60,12 +60,18 @@ def batch(
             store = open_store(Path(folder))
         folder_of_lines = weights or about.weights
         loaded = load_bundle(folder_of_lines, line, bundle)
+        if policy and file is None:
+            raise ValueError(
+                "--policy is for the file of --out: what is kept with --db is shown under the "
+                "policy in force"
+            )
+        chosen = choose_policy(loaded, policy) if file is not None else None
         # Without the store nobody would look at the pictures again.
         wanted = Wanted(title or source.name, path=source, keep=ALL if db else NONE)
         number = start_batch(store, loaded, wanted, None, "command line").id
         counts, message = _run(store, folder_of_lines, number)
-        if file is not None:
-            _write(store, number, file)
+        if file is not None and chosen is not None:
+            _write(store, number, file, chosen)
         said = {"batch": number if db else None, "images": counts.total, "done": counts.done}
         said |= {"failed": counts.failed, "repeated": counts.repeated}
         if message:
@@ -117,13 +123,13 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
     return counts, "" if state.state == State.DONE else state.message or f"batch is {state.state}"
 
 
-def _write(store: Store, number: int, file: Path) -> None:
+def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
     from defectvision.report.export import result_columns, result_rows, results_csv
     from defectvision.report.tables import workbook
     from defectvision.store.results import Results
 
     results = Results.open(store, number)
-    policy, origin = results.policy_in_force().policy, results.origin
+    origin = results.origin
     found, errors = results.every(policy), results.errors()
     drawn = results.synthetic()
     suffix = file.suffix.lower()

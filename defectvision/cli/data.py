@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,22 +11,6 @@ import typer
 from defectvision.cli.terminal import err, out
 
 app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
-
-
-@contextmanager
-def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar a step; what it gives is called with (step, done, total)."""
-    from rich.progress import Progress
-
-    with Progress(console=err, transient=True) as bar:
-        tasks: dict[str, int] = {}
-
-        def advance(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done, total=max(1, total))
-
-        yield advance
 
 
 @app.callback()
@@ -52,6 +34,7 @@ def report(
     """Class balance, defect sizes, near-copies, leaks across splits and shortcuts of a set."""
     from defectvision.audit.findings import findings
     from defectvision.audit.study import study
+    from defectvision.cli.labelled import steps
     from defectvision.data.catalog import CatalogError
     from defectvision.data.leaks import corrected_split, index_csv
     from defectvision.settings import settings

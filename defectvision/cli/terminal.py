@@ -1,12 +1,17 @@
-"""What the commands share: where they write, and how an error that a user can mend ends them."""
+"""Where the commands write, and how an error that a user can mend is said."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from defectvision.inference.images import ImageError
 
 out = Console()
 err = Console(stderr=True)
@@ -20,3 +25,11 @@ def clear_errors() -> Iterator[None]:
     except (ValueError, RuntimeError, OSError) as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error
+
+
+def print_failure(error: ImageError, as_json: bool = False) -> None:
+    """One input that could not be used: an object among the results, or a line beside them."""
+    if as_json:
+        print(json.dumps({"path": error.name, "error": f"{error.reason}. {error.remedy}"}))
+    else:
+        err.print(f"failed  {error}", style="red", markup=False, highlight=False)

@@ -1,0 +1,29 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LineName = Annotated[str, typer.Option("--line", help="the line, for example casting")]
+BundleName = Annotated[
+    str | None, typer.Option("--bundle", help="the bundle; the line's default where not given")
+]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="folder of lines", show_default="weights")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
+Flips = Annotated[
+    bool, typer.Option("--flips", help="the mean of four mirror images; four times the time")
+]
+PolicyChoice = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        help="'bundle' for the bundle's own policy, or a JSON file with one; the policy in force "
+        "where not given",
+        show_default="in force",
+    ),
+]

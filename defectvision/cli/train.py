@@ -1,0 +1,97 @@
+"""`defectvision train` and `export`: from labelled images to a bundle, and that into int8."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from defectvision.bundle.reader import load_bundle
+from defectvision.cli.figures import print_metrics
+from defectvision.cli.options import BundleName, Json, LineName, Weights
+from defectvision.cli.terminal import clear_errors, out
+from defectvision.settings import ROOT, settings
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="folder of class folders, index.csv, published set")],
+    line: LineName,
+    recipe: Annotated[
+        str, typer.Option(help="a YAML file, or a name from recipes/")
+    ] = "efficientnet_lite0",
+    bundle: Annotated[
+        str | None, typer.Option(help="name of the bundle; the architecture where not given")
+    ] = None,
+    weights: Weights = None,
+    run: Annotated[
+        Path | None, typer.Option(help="folder for checkpoints; the same one resumes")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a bundle from labelled images, measure it on images held out, and install it."""
+    with clear_errors():
+        try:
+            from defectvision.training.pipeline import train_line
+        except ImportError as error:
+            raise RuntimeError(
+                f"training needs {error.name}; install requirements.txt "
+                "(requirements-serve.txt only inspects)"
+            ) from error
+        from defectvision.cli.labelled import open_grouped
+        from defectvision.training.recipe import find_recipe, load_recipe
+
+        file = find_recipe(recipe, ROOT / "recipes")
+        chosen = load_recipe(file)
+        name = bundle or chosen.architecture
+        metrics = train_line(
+            open_grouped(data),
+            chosen,
+            file.read_text(encoding="utf-8"),
+            line,
+            name,
+            weights or settings().weights,
+            run or Path("runs") / line / name,
+        )
+        print_metrics(line, name, metrics, as_json)
+
+
+def export(
+    data: Annotated[Path, typer.Option(help="the labelled images that the bundle learned from")],
+    line: LineName,
+    bundle: BundleName = None,
+    weights: Weights = None,
+    allowed: Annotated[
+        float, typer.Option(min=0, help="most that AUC, macro F1 or mean IoU may fall by")
+    ] = 0.002,
+    as_json: Json = False,
+) -> None:
+    """Put a bundle's model into int8, if that loses nothing that matters on its test images."""
+    with clear_errors():
+        try:
+            from defectvision.training.quantize import quantize_bundle
+        except ImportError as error:
+            raise RuntimeError(f"export needs {error.name}; install requirements.txt") from error
+        from defectvision.cli.labelled import open_grouped
+
+        folder = weights or settings().weights
+        name = load_bundle(folder, line, bundle).bundle.name
+        cost = quantize_bundle(folder, line, name, open_grouped(data), allowed)
+    if as_json:
+        print(json.dumps(asdict(cost) | {"kept": cost.kept}))
+        return
+    table = Table("figure", "before", "after", title=f"{line} / {name}, {cost.images}")
+    for figure, value in cost.before.items():
+        table.add_row(figure, f"{value:.4f}", f"{cost.after[figure]:.4f}")
+    out.print(table)
+    out.print(
+        f"evidence maps correlate {cost.evidence_correlation:.4f}; "
+        f"{cost.verdicts_changed:.1%} of the verdicts changed; "
+        f"{len(cost.in_fp32)} convolutions stay in fp32"
+    )
+    out.print(
+        "the bundle is in int8 now" if cost.kept else "more is lost than allowed: left as it was"
+    )
