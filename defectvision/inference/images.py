@@ -17,6 +17,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from defectvision.limits import PIXELS
+
 MIN_SIDE = 16
 _COPY_AGAIN = "Copy or export the image again."
 FORMATS = "BMP, JPEG, PNG, TIFF or WebP"
@@ -47,7 +49,7 @@ class _RefusedError(Exception):
 
 
 def decode_image(
-    data: bytes, name: str, limit_pixels: int, min_side: int = MIN_SIDE
+    data: bytes, name: str, limit_pixels: int = PIXELS, min_side: int = MIN_SIDE
 ) -> NDArray[np.uint8]:
     """Decode one BMP, JPEG, PNG, TIFF or WebP file to (H, W) uint8 grey or (H, W, 3) uint8 RGB.
 

@@ -35,7 +35,7 @@ def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
     started = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "defectvision.cli.main", "serve", f"--port={port}"],
+            [sys.executable, "-m", "defectvision.cli", "serve", f"--port={port}"],
             cwd=ROOT,
             env={
                 **os.environ,
