@@ -126,3 +126,6 @@ class LineAbout(BaseModel):
     classes: list[str]
     label_mode: str
     default_bundle: str
+    problem: str | None = Field(
+        None, description="why the line cannot be used, where it cannot; the rest is empty then"
+    )

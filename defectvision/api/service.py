@@ -15,7 +15,7 @@ from defectvision.api.access import REFUSALS, Who
 from defectvision.api.monitoring import kept, registry
 from defectvision.api.schemas import Health, LineAbout
 from defectvision.api.stored import Stored, the_store
-from defectvision.bundle.reader import list_lines
+from defectvision.bundle.reader import find_lines
 from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.tables import InspectionRow
@@ -45,8 +45,9 @@ def metrics(_who: Who, store: Stored) -> Response:
 
 @router.get("/v1/lines", tags=["service"], responses=REFUSALS)
 def lines(_who: Who) -> list[LineAbout]:
-    """The lines that images can be inspected with."""
-    return [
+    """The lines that images can be inspected with; one that cannot be read says why."""
+    listed = find_lines(settings().weights)
+    known = [
         LineAbout(
             name=line.name,
             title=line.title,
@@ -54,5 +55,9 @@ def lines(_who: Who) -> list[LineAbout]:
             label_mode=line.label_mode,
             default_bundle=line.default_bundle,
         )
-        for line in list_lines(settings().weights)
+        for line in listed.readable
+    ]
+    return known + [
+        LineAbout(name=name, title="", classes=[], label_mode="", default_bundle="", problem=reason)
+        for name, reason in listed.problems.items()
     ]

@@ -33,28 +33,24 @@ def read_line(folder: Path) -> Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a folder: those that can be read, and what is wrong with each of the others,
-    with its file, the reason and the remedy."""
+    """The lines of a folder: those that can be read, and by its folder's name what is wrong with
+    each of the others: its file, the reason and the remedy."""
 
     readable: tuple[Line, ...]
-    problems: tuple[str, ...]
+    problems: dict[str, str]
 
 
 def find_lines(weights: Path) -> Lines:
     """All lines below `weights`, by folder; a folder without line.json is not a line. One that is
     broken hides none of the others."""
-    readable, problems = [], []
+    readable: list[Line] = []
+    problems: dict[str, str] = {}
     for file in sorted(weights.glob("*/line.json")):
         try:
             readable.append(read_line(file.parent))
         except BundleError as error:
-            problems.append(str(error))
-    return Lines(tuple(readable), tuple(problems))
-
-
-def list_lines(weights: Path) -> list[Line]:
-    """The lines that `find_lines` can read."""
-    return list(find_lines(weights).readable)
+            problems[file.parent.name] = str(error)
+    return Lines(tuple(readable), problems)
 
 
 def list_bundles(line_folder: Path) -> list[str]:

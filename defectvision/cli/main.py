@@ -6,23 +6,20 @@ could not run.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from defectvision import __version__
-from defectvision.bundle.reader import BundleError, list_bundles, list_lines, load_bundle
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
 from defectvision.cli.evaluate import evaluate
 from defectvision.cli.inspect import inspect
-from defectvision.cli.options import Json, Weights
-from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.cli.lines import lines
+from defectvision.cli.terminal import out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
 
@@ -38,6 +35,7 @@ app.command()(batch)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
+app.command()(lines)
 
 
 def _version(wanted: bool) -> None:
@@ -58,45 +56,6 @@ def main(
 
 
 @app.command()
-def lines(weights: Weights = None, as_json: Json = False) -> None:
-    """List the lines and their bundles, each checked against its hashes."""
-    folder = weights or settings().weights
-    rows, failed = [], False
-    with clear_errors():
-        for line in list_lines(folder):
-            for name in list_bundles(folder / line.name):
-                row = {"line": line.name, "bundle": name, "default": name == line.default_bundle}
-                try:
-                    loaded = load_bundle(folder, line.name, name)
-                except BundleError as error:
-                    failed = True
-                    row["error"] = str(error)
-                else:
-                    row |= {
-                        "version": loaded.version,
-                        "architecture": loaded.bundle.architecture,
-                        "classes": list(line.class_names),
-                        "can_accept": line.can_accept,
-                        "policy": loaded.bundle.policy.model_dump(),
-                    }
-                rows.append(row)
-    if as_json:
-        print(json.dumps(rows))
-    elif not rows:
-        err.print(f"no lines in {folder}; train one with: defectvision train")
-    else:
-        table = Table()
-        for column in ("line", "bundle", "version", "classes"):
-            table.add_column(column)
-        for row in rows:
-            bundle = row["bundle"] + (" (default)" if row["default"] else "")
-            state = row.get("error", ", ".join(row.get("classes", [])))
-            table.add_row(row["line"], bundle, row.get("version", "unusable"), state)
-        out.print(table)
-    raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
 def serve(
     address: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="port to listen on", min=1, max=65535)] = None,
@@ -113,7 +72,3 @@ def serve(
             f"--browser.serverAddress={address}",
         ],
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    app()

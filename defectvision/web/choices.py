@@ -16,7 +16,7 @@ def readable_lines(notices: DeltaGenerator) -> tuple[Line, ...]:
     """The lines that can be read; what is wrong with the others stands in `notices`, and what to
     do where there is none."""
     lines = find_lines(settings().weights)
-    for problem in lines.problems:
+    for problem in lines.problems.values():
         notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
     if not lines.readable:
         notices.info(

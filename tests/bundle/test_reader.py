@@ -35,7 +35,7 @@ def test_lines_and_bundles_are_listed_the_default_first(weights):
     lines = find_lines(weights)
     assert [line.name for line in lines.readable] == ["casting", "neu-surface"]
     assert [line.can_accept for line in lines.readable] == [True, False]
-    assert lines.problems == ()
+    assert lines.problems == {}
     assert list_bundles(weights / "casting") == ["resnet50", "second"]
     assert find_lines(weights / "nowhere") == Lines((), ())
 
@@ -46,7 +46,7 @@ def test_a_broken_line_is_named_and_hides_no_other(weights, content):
     broken.write_text(content)
     lines = find_lines(weights)
     assert [line.name for line in lines.readable] == ["neu-surface"]
-    (problem,) = lines.problems
+    (problem,) = lines.problems.values()
     assert str(broken) in problem
     assert "Export it again" in problem
 

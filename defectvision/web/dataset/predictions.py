@@ -17,7 +17,7 @@ KEPT = "predictions"  # session key: (study, line) -> label per image
 def prediction_controls(study: Study) -> dict[int, str] | None:
     """A line to predict with; the labels it gave, once it has run over the whole set."""
     found = find_lines(settings().weights)
-    for problem in found.problems:
+    for problem in found.problems.values():
         st.error(plain(problem), title="A line cannot be read", icon=":material/error:")
     lines = [line.name for line in found.readable]
     if not lines:
