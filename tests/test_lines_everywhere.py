@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from defectvision.api.app import api
 from defectvision.cli.main import app
-from tests.bundles import write_bundle
+from tests.stand_ins.bundles import write_bundle
 
 BROKEN = {
     "cut off": '{"name": "valves", "ti',

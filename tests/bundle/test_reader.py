@@ -37,7 +37,7 @@ def test_lines_and_bundles_are_listed_the_default_first(weights):
     assert [line.can_accept for line in lines.readable] == [True, False]
     assert lines.problems == {}
     assert list_bundles(weights / "casting") == ["resnet50", "second"]
-    assert find_lines(weights / "nowhere") == Lines((), ())
+    assert find_lines(weights / "nowhere") == Lines((), {})
 
 
 @pytest.mark.parametrize("content", ["{", "", '{"name": "casting"}', "[1]"])

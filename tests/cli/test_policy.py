@@ -17,7 +17,7 @@ from defectvision.cli.main import app
 from defectvision.data.synthetic.samples import draw, write_samples
 from defectvision.store.database import open_store
 from defectvision.store.policies import save
-from tests.bundles import write_bundle
+from tests.stand_ins.bundles import write_bundle
 
 ACCEPTS_ALL = Policy(accept_below=1.0, reject_above=1.0)
 
