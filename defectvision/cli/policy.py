@@ -59,7 +59,7 @@ def _in_force(loaded: LoadedBundle) -> tuple[Policy, str]:
         return loaded.bundle.policy, "the bundle's own (nothing is saved for everyone)"
     try:
         with store.reading() as session:
-            found = in_force(session, loaded)
+            found = in_force(session, loaded.line.name, loaded.bundle.name, loaded.bundle.policy)
     except SQLAlchemyError as error:
         raise RuntimeError(
             f"the policy in force cannot be read from the store ({error}). Give --policy "
