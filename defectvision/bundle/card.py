@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import thresholds_in_words
@@ -77,7 +78,7 @@ def _masks(bundle: Bundle) -> str:
     return f"Masks of {', '.join(bundle.mask_classes)}{how}. "
 
 
-def _sources(sources: list[dict]) -> str:
+def _sources(sources: list[dict[str, Any]]) -> str:
     if not sources:
         return "A data set of the user's own."
     return "\n".join(f"- {s['name']}: {s['source']}. Licence: {s['licence']}" for s in sources)
@@ -111,7 +112,7 @@ def _metrics(m: Metrics) -> str:
     return "\n".join(rows)
 
 
-def _quantization(said: dict) -> str:
+def _quantization(said: dict[str, Any]) -> str:
     """What int8 costs, from provenance."""
     rows = [f"### int8 against fp32, {said['images']}", "", "| metric | fp32 | int8 |"]
     rows += ["| --- | ---: | ---: |"]

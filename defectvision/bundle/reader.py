@@ -99,7 +99,7 @@ def load_bundle_once(weights: Path, line: str, bundle: str | None = None) -> Loa
 
 
 @lru_cache(maxsize=16)
-def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: tuple) -> LoadedBundle:
+def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: object) -> LoadedBundle:
     return load_bundle(weights, line, bundle)
 
 

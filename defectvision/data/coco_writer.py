@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,15 @@ class CocoImage:
     scores: Sequence[float] = ()
 
 
-def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict:
+def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict[str, Any]:
     """The annotations as one JSON object; categories are numbered from 1 in their order.
 
     Boxes are [left, top, width, height] in px, areas in px. A region without a pixel is left out.
     Raises ValueError for an unknown category or a mask of another size than its image.
     """
     number = {name: i for i, name in enumerate(categories, 1)}
-    entries: list[dict] = []
-    annotations: list[dict] = []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, 1):
         entries.append(
             {
@@ -45,7 +46,7 @@ def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict
                 "width": image.width,
             }
         )
-        scores = image.scores or [None] * len(image.regions)
+        scores: Sequence[float | None] = image.scores or [None] * len(image.regions)
         for (category, mask), score in zip(image.regions, scores, strict=True):
             if category not in number:
                 raise ValueError(

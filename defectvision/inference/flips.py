@@ -32,4 +32,4 @@ class FlippingRuntime:
             for name, values in self.runtime.run(flipped, alone).items():
                 back = np.flip(values, axes) if axes and name in MAPS else values
                 total[name] = total[name] + back if name in total else back.copy()
-        return {name: values / len(FLIPS) for name, values in total.items()}
+        return {name: values / np.float32(len(FLIPS)) for name, values in total.items()}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+# What a grid holds: evidence, or probabilities x 255.
+Value = TypeVar("Value", np.float32, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +26,7 @@ class Frame:
     input_size: tuple[int, int]
     to_image: NDArray[np.float64]
 
-    def on_image(
-        self, grid: NDArray[np.float32] | NDArray[np.uint8], fill: float = 0.0
-    ) -> NDArray[np.float32] | NDArray[np.uint8]:
+    def on_image(self, grid: NDArray[Value], fill: float = 0.0) -> NDArray[Value]:
         """(H, W) values of `grid` (h, w), drawn smoothly over the image's pixels; those outside
         of the model's view get `fill`."""
         # One ring of repeated cells keeps the rim of the grid from fading towards `fill`.

@@ -73,7 +73,7 @@ class Inspector:
             yield from (self._attempt(data, name, thumbnails, True) for name, data in begun)
             return
         workers = self.runtime.workers
-        waiting: deque[Future] = deque()
+        waiting: deque[Future[Inspection | ImageError]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
             try:
                 for name, data in chain(begun, files):
@@ -142,7 +142,7 @@ class Inspector:
 
 
 def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
-    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
+    return np.float32(1) / (np.float32(1) + np.exp(-np.clip(log_odds, -30, 30)))
 
 
 def foreign_distance(

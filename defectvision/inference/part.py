@@ -7,6 +7,7 @@ most 192 px, so the time does not depend on the size of the image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ SEARCH_SIDE = 192
 RAYS = 90
 STEPS = 80
 # The rim is searched between 1.2 and 2.6 times the radius of the core.
+RotatedRect = tuple[tuple[float, float], tuple[float, float], float]  # centre, sides, degrees
 REACH = np.linspace(1.2, 2.6, STEPS, dtype=np.float32)
 ANGLES = np.linspace(0, 2 * np.pi, RAYS, endpoint=False, dtype=np.float32)
 # A rim whose centre is shifted against the core is a wave along the rays: all the waves tried.
@@ -77,7 +79,10 @@ def find_round_part(grey: NDArray[np.uint8]) -> Ellipse | None:
     return best.scaled(1 / factor) if best is not None else None
 
 
-def _ellipse(points: NDArray[np.float32], fit=cv2.fitEllipseAMS) -> Ellipse | None:
+def _ellipse(
+    points: NDArray[np.float32],
+    fit: Callable[[NDArray[np.float32]], RotatedRect] = cv2.fitEllipseAMS,
+) -> Ellipse | None:
     (x, y), (a, b), degrees = fit(points)
     if not np.isfinite([x, y, a, b]).all() or min(a, b) < 2:
         return None

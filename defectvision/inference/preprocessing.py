@@ -80,7 +80,7 @@ def standardize(
     how: Preprocessing,
 ) -> NDArray[np.float32]:
     """Placed pixels to the model's input: (channels, H, W) float32, 0 where nothing is visible."""
-    values = np.atleast_3d(pixels)
+    values = pixels if pixels.ndim == 3 else pixels[:, :, None]
     if how.lighting == "image":
         part = inside.astype(np.uint8) if inside.any() and not inside.all() else None
         means, spreads = (found[:, 0] for found in cv2.meanStdDev(values, mask=part))

@@ -6,6 +6,7 @@ import io
 import json
 import zlib
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def write_record(found: Inspection) -> bytes:
         "milliseconds": asdict(found.milliseconds),
         "mask_classes": found.mask_classes,
     }
-    arrays = {
+    arrays: dict[str, Any] = {
+        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
         "logits": found.logits,
         "evidence": found.evidence,
         "evidence_bias": found.evidence_bias,
@@ -47,7 +49,7 @@ def write_record(found: Inspection) -> bytes:
     if found.masks is not None:
         arrays["masks"] = found.masks
     file = io.BytesIO()
-    np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    np.savez(file, **arrays)
     return zlib.compress(file.getvalue(), LEVEL)
 
 

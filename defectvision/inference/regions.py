@@ -103,7 +103,10 @@ def measure(found: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
             float(sides[i, 1]),
             float(areas.centres[i, 0]),
             float(areas.centres[i, 1]),
-            *areas.boxes[i].tolist(),
+            int(areas.boxes[i, 0]),
+            int(areas.boxes[i, 1]),
+            int(areas.boxes[i, 2]),
+            int(areas.boxes[i, 3]),
             float(means[i]),
             mm_per_px,
         )

@@ -8,11 +8,12 @@ its share of the cores and most images are answered in a time.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import LifoQueue
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +88,8 @@ class _Requests:
     """As many requests of one compiled model as it works on at once: each holds the buffers of a
     run, so further threads wait for one instead of filling the memory."""
 
-    def __init__(self, compiled, number: int):
-        self._idle: LifoQueue = LifoQueue()
+    def __init__(self, compiled: Any, number: int):  # openvino has no types
+        self._idle: LifoQueue[Any] = LifoQueue()
         for _ in range(number):
             self._idle.put(compiled.create_infer_request())
         # A first run by one thread: OpenVINO's Python package sets itself up in it, and two threads
@@ -99,7 +100,7 @@ class _Requests:
             request.infer({0: blank}, share_inputs=True)
 
     @contextmanager
-    def borrowed(self):
+    def borrowed(self) -> Iterator[Any]:
         request = self._idle.get()
         try:
             yield request
@@ -107,7 +108,7 @@ class _Requests:
             self._idle.put(request)
 
 
-def _named(found) -> list[tuple[str, NDArray]]:
+def _named(found: Any) -> list[tuple[str, NDArray[np.float32]]]:
     """The outputs that are the bundle's, by name."""
     return [
         (name, values)
@@ -126,7 +127,7 @@ class OnnxRuntime:
         self.workers = cores()
         self._model = model.read_bytes()
         self._loading = Lock()
-        self._loaded: dict[bool, object] = {}
+        self._loaded: dict[bool, Any] = {}
         session = self._load(alone=True)
         self._input = session.get_inputs()[0].name
         named = {output.name for output in session.get_outputs()}
@@ -136,7 +137,7 @@ class OnnxRuntime:
         found = self._load(alone).run(list(self._wanted), {self._input: images})
         return dict(zip(self._wanted, found, strict=True))
 
-    def _load(self, alone: bool):
+    def _load(self, alone: bool) -> Any:
         import onnxruntime
 
         if alone in self._loaded:

@@ -81,8 +81,8 @@ def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterat
         elif path.suffix.lower() == ".zip" and path.is_file():
             try:
                 # Opened, not read: an archive may be larger than the memory
-                with path.open("rb") as file:
-                    yield from _unzip(name, file, limits)
+                with path.open("rb") as archive:
+                    yield from _unzip(name, archive, limits)
             except OSError as error:
                 yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
         else:

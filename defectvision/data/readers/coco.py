@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -65,7 +66,11 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
 
 
 def _catalog(
-    file: Path, images: dict, names: dict, annotations: list, sizes: dict
+    file: Path,
+    images: dict[int, str],
+    names: dict[int, str],
+    annotations: list[dict[str, Any]],
+    sizes: dict[int, tuple[int, int]],
 ) -> tuple[Catalog, pd.DataFrame, bool]:
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     for name in images.values():
@@ -114,7 +119,9 @@ def _catalog(
     return catalog, found, most > 0
 
 
-def _shape(entry: dict, size: tuple[int, int] | None, where: str) -> tuple[str, object, float]:
+def _shape(
+    entry: dict[str, Any], size: tuple[int, int] | None, where: str
+) -> tuple[str, object, float]:
     """Kind, shape and area in px of one annotation, as an ImageSet keeps them."""
     shape = entry.get("segmentation")
     area = float(entry.get("area", float("nan")))

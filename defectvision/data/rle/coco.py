@@ -7,6 +7,7 @@ its difference from the one two before it, five bits a character, the lowest fir
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def mask_counts(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def read_segmentation(
-    segmentation: dict, size: tuple[int, int] | None, where: str
+    segmentation: dict[str, Any], size: tuple[int, int] | None, where: str
 ) -> tuple[str, int]:
     """A run-length segmentation, compressed or not, as the text of `data/rle.py` and its area.
 

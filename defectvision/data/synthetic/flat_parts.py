@@ -16,6 +16,8 @@ from defectvision.data.synthetic.textures import Grey, curve, noise, over
 
 Masks = dict[str, NDArray[np.bool_]]
 MaskedDraw = Callable[[np.random.Generator, int], tuple[Grey, Masks]]
+# From height and width: grey level, and how opaque the defect is, (H, W) 0..1.
+StripDefect = Callable[[np.random.Generator, int, int], tuple[Grey | np.float32, Grey]]
 STRIP_ASPECT = 6.25  # width over height of a strip: 1600 x 256 px
 BORDER = 0.35  # how opaque a defect must be for a px to belong to its mask
 
@@ -109,7 +111,7 @@ def _line(
     points = curve(rng, max(60, height), start, angle, steps)
     cover = np.zeros((height, width), np.uint8)
     cv2.polylines(cover, [points], False, 255, max(1, round(wide)), cv2.LINE_AA)
-    return cover.astype(np.float32) / 255
+    return cover.astype(np.float32) / np.float32(255)
 
 
 def _blowhole(rng: np.random.Generator, height: int, width: int) -> Grey:
@@ -142,7 +144,7 @@ def _uneven(rng: np.random.Generator, height: int, width: int) -> Grey:
     return band if rng.random() < 0.5 else band[::-1].copy()
 
 
-def _pits(rng: np.random.Generator, height: int, width: int) -> tuple[Grey, Grey]:
+def _pits(rng: np.random.Generator, height: int, width: int) -> tuple[np.float32, Grey]:
     cover = np.zeros((height, width), np.float32)
     s = height / 256
     for _ in range(rng.integers(3, 9)):
@@ -152,7 +154,7 @@ def _pits(rng: np.random.Generator, height: int, width: int) -> tuple[Grey, Grey
     return np.float32(72), cover
 
 
-def _slits(rng: np.random.Generator, height: int, width: int) -> tuple[Grey, Grey]:
+def _slits(rng: np.random.Generator, height: int, width: int) -> tuple[np.float32, Grey]:
     s = height / 256
     at = rng.uniform(0.1, 0.9) * width, rng.uniform(0.4, 0.6) * height
     reach = rng.uniform(4, 8) * s + 1, rng.uniform(0.15, 0.3) * height
@@ -184,6 +186,6 @@ _TILE_DEFECTS = {
     "fray": _fray,
     "uneven": _uneven,
 }
-_STRIP_DEFECTS = {"1": _pits, "2": _slits, "3": _scratches, "4": _torn}
+_STRIP_DEFECTS: dict[str, StripDefect] = {"1": _pits, "2": _slits, "3": _scratches, "4": _torn}
 TILES = {name: tile(name) for name in ("free", *_TILE_DEFECTS)}
 STRIPS = {name: strip(name) for name in ("", *_STRIP_DEFECTS)}

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ SMALLEST_SIZE = 32
 CLEAN = "clean"  # folder of the samples whose label is empty
 
 Draw = Callable[[np.random.Generator, int], Grey]
+Kind = TypeVar("Kind", Draw, MaskedDraw)
 
 
 def draw(line: str, label: str, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
@@ -32,7 +34,7 @@ def draw(line: str, label: str, rng: np.random.Generator, size: int) -> NDArray[
     """
     if line in _MASKED:
         return draw_with_mask(line, label, rng, size)[0]
-    drawn = _checked(line, label, size)(rng, size)
+    drawn = _checked(_LINES, line, label, size)(rng, size)
     return np.clip(drawn, 0, 255).astype(np.uint8)
 
 
@@ -45,12 +47,15 @@ def draw_with_mask(
     """
     if line not in _MASKED:
         raise ValueError(f"no masks for line {line!r}. Choose one of {', '.join(_MASKED)}.")
-    image, masks = _checked(line, label, size)(rng, size)
+    image, masks = _checked(_MASKED, line, label, size)(rng, size)
     return np.clip(image, 0, 255).astype(np.uint8), masks
 
 
-def _checked(line: str, label: str, size: int) -> Draw | MaskedDraw:
-    _, labels = _line(line)
+def _checked(
+    lines: dict[str, tuple[int, dict[str, Kind]]], line: str, label: str, size: int
+) -> Kind:
+    _line(line)
+    labels = lines[line][1]
     if label not in labels:
         known = ", ".join(name or "'' (clean)" for name in labels)
         raise ValueError(f"line {line!r} draws no {label!r}. Choose one of {known}.")

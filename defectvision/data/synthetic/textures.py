@@ -40,7 +40,7 @@ def curve(
     return (np.asarray(start) + offsets).astype(np.int32)
 
 
-def over(image: Grey, layer: Grey, cover: Grey) -> Grey:
+def over(image: Grey, layer: Grey | np.float32, cover: Grey) -> Grey:
     """`layer` laid over `image` where `cover` is 1."""
     return image + (layer - image) * cover
 
@@ -49,7 +49,7 @@ def stroke(image: Grey, points: NDArray[np.int32], change: float, width: float) 
     """`image` brightened by `change` along a line of points, `width` px wide."""
     layer = np.zeros(image.shape, np.uint8)
     cv2.polylines(layer, [points], False, 255, max(1, round(width)), cv2.LINE_AA)
-    return image + change * (layer / np.float32(255))
+    return image + np.float32(change) * (layer.astype(np.float32) / np.float32(255))
 
 
 def crazing(rng: np.random.Generator, size: int) -> Grey:
@@ -99,8 +99,8 @@ def patches(rng: np.random.Generator, size: int) -> Grey:
 def pitted_surface(rng: np.random.Generator, size: int) -> Grey:
     s = size / 200
     columns, rows = np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2)
-    image = rng.uniform(205, 240) - 22 * (columns * rng.normal() + rows * rng.normal())
-    image = np.minimum(image, 250) + 2.5 * noise(rng, size, 0.6, 0.6)
+    lit = rng.uniform(205, 240) - 22 * (columns * rng.normal() + rows * rng.normal())
+    image: Grey = np.minimum(lit, 250) + 2.5 * noise(rng, size, 0.6, 0.6)
     pits = noise(rng, size, rng.uniform(1.0, 1.5) * s, rng.uniform(1.3, 2.1) * s)
     dense = 0.35 * noise(rng, size, 25 * s, 50 * s)
     image = image - rng.uniform(35, 60) * step(pits + dense, 1.25, 0.7)
