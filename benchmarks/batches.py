@@ -30,8 +30,8 @@ from defectvision.limits import Limits
 from defectvision.settings import Settings
 from defectvision.store.batches import count_images
 from defectvision.store.database import open_store
-from defectvision.store.inspections import Filter
 from defectvision.store.results import Results
+from defectvision.store.selection import Filter, Sorting
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
@@ -109,10 +109,12 @@ def _ask(results: Results) -> None:
         "not reviewed": Filter(reviewed=False),
     }
     for words, chosen in filters.items():
-        counts = _ms(partial(results.summary, policy, chosen))
-        page = _ms(partial(results.page, policy, chosen, "defect_score", True))
+        selection = results.selection(policy, chosen)
+        counts = _ms(partial(results.summary, selection))
+        page = _ms(partial(results.page, selection, Sorting("defect_score", descending=True)))
         print(f"  {words}: {counts:.0f}, {page:.0f}")
-    print(f"  all, under a moved threshold: {_ms(partial(results.summary, other)):.0f}")
+    moved = results.selection(other)
+    print(f"  all, under a moved threshold: {_ms(partial(results.summary, moved)):.0f}")
 
 
 def _ms(work: Callable[[], object]) -> float:

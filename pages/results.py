@@ -29,9 +29,9 @@ with st.sidebar:
     name = who()
     save_policy(work, store, loaded, policy, name)
     st.subheader("Filter")
-    view = batch_view.filters(results)
+    view = batch_view.filters(results, policy)
 
-found = results.summary(policy, view.chosen)
+found = results.summary(view.selection)
 with store.reading() as session:
     counts = count_images(session, results.batch.id)
 top = st.container(horizontal=True, vertical_alignment="center")
@@ -39,7 +39,7 @@ top.subheader(plain(results.batch.title), icon=":material/table_view:")
 in_force = work.in_force(loaded)
 which = in_force.words + ("" if policy == in_force.policy else ", changed and not saved")
 leaving = Leaving(
-    results, view.chosen, policy, which, loaded.bundle.temperature, settings().limits.pixels
+    results, view.selection, which, loaded.bundle.temperature, settings().limits.pixels
 )
 with top:
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
@@ -48,7 +48,7 @@ batch_view.tiles(results, found, counts.failed)
 across = st.container()
 picture_side, panel = st.columns(SIDES, gap="medium")
 with panel:
-    opened = batch_view.steps(results, view, policy, found.images)
+    opened = batch_view.steps(results, view, found.images)
     if opened is not None:
         try:
             picture = opened.picture()
@@ -80,7 +80,7 @@ with panel:
         st.plotly_chart(figure, key="scores", config={"displayModeBar": False})
 with picture_side:
     if found.images:
-        batch_view.table(results, view, policy, found.images)
+        batch_view.table(results, view, found.images)
     elif counts.done:
         st.info(
             "No image of this batch passes the filter on the left.", icon=":material/filter_alt:"

@@ -21,7 +21,7 @@ from defectvision.batch.start import Wanted, start_batch
 from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.settings import settings
 from defectvision.store import batches
-from defectvision.store.batches import State
+from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import BatchRow
@@ -33,7 +33,9 @@ router = APIRouter()
 def all_batches(_who: Who, store: Stored, line: str | None = None) -> list[Batch]:
     """The newest 200 batches."""
     with store.reading() as session:
-        return [_batch(session, row) for row in batches.list_batches(session, line)]
+        rows = batches.list_batches(session, line)
+        counts = batches.count_by_batch(session, [row.id for row in rows])
+        return [_batch(row, counts[row.id]) for row in rows]
 
 
 @router.post("/v1/batches", tags=["batches"], status_code=201, responses=REFUSALS)
@@ -62,7 +64,7 @@ def batch_of_uploads(
 def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
     """How far a batch is."""
     with store.reading() as session:
-        return _batch(session, find_batch(session, number))
+        return _counted(session, find_batch(session, number))
 
 
 @router.post("/v1/batches/{number}/state", tags=["batches"], responses=REFUSALS | CONFLICT)
@@ -75,7 +77,7 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
         except StoreError as error:
             raise refused(409, str(error)) from error
         session.flush()
-        return _batch(session, find_batch(session, number))
+        return _counted(session, find_batch(session, number))
 
 
 def _start(store: Store, line: str, bundle: str | None, wanted: Wanted, who: str) -> Batch:
@@ -88,11 +90,14 @@ def _start(store: Store, line: str, bundle: str | None, wanted: Wanted, who: str
     except SourceError as error:
         raise refused(403, str(error)) from error
     with store.reading() as session:
-        return _batch(session, row)
+        return _counted(session, row)
 
 
-def _batch(session: Session, row: BatchRow) -> Batch:
-    counts = batches.count_images(session, row.id)
+def _counted(session: Session, row: BatchRow) -> Batch:
+    return _batch(row, batches.count_images(session, row.id))
+
+
+def _batch(row: BatchRow, counts: Counts) -> Batch:
     return Batch(
         id=row.id,
         title=row.title,

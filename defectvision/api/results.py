@@ -14,7 +14,7 @@ from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.schemas import Judgement, Page
 from defectvision.api.stored import Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.store.inspections import Filter, Order
+from defectvision.store.selection import Filter, Order, Sorting
 from defectvision.store.stored import StoredInspection
 
 router = APIRouter()
@@ -49,12 +49,13 @@ def results(
         raise refused(
             404, f"no class '{unknown[0]}'; known are: {', '.join(opened.line.class_names)}"
         )
-    found = opened.summary(policy, chosen)
-    rows = opened.page(policy, chosen, order, descending, first, most)
+    selection = opened.selection(policy, chosen)
+    summary = opened.summary(selection)
+    rows = opened.page(selection, Sorting(order, descending), first, most)
     return Page(
-        images=found.images,
-        verdicts=found.verdicts,
-        classes=found.classes,
+        images=summary.images,
+        verdicts=summary.verdicts,
+        classes=summary.classes,
         results=[_judgement(row, policy) for row in rows],
     )
 

@@ -17,8 +17,7 @@ from defectvision.api.schemas import Health, LineAbout
 from defectvision.api.stored import Stored, the_store
 from defectvision.bundle.reader import find_lines
 from defectvision.settings import settings
-from defectvision.store import batches
-from defectvision.store.tables import InspectionRow
+from defectvision.store.tables import ImageState, InspectionRow
 
 router = APIRouter()
 
@@ -38,7 +37,7 @@ def metrics(_who: Who, store: Stored) -> Response:
         rows = session.execute(
             select(InspectionRow.state, func.count()).group_by(InspectionRow.state)
         ).all()
-    for state in (batches.WAITING, batches.DONE, batches.FAILED):
+    for state in ImageState:
         kept.labels(state).set(dict(rows).get(state, 0))
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 

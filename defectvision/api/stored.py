@@ -17,7 +17,7 @@ from defectvision.store.database import Store, open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
-from defectvision.store.tables import BatchRow, InspectionRow
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 Number = Annotated[int, PathPart(ge=1, le=(1 << 53) - 1)]
 
@@ -46,7 +46,7 @@ def open_results(store: Store, number: int) -> Results:
 def find_inspection(store: Store, number: int) -> tuple[StoredInspection, Results]:
     with store.reading() as session:
         row = session.get(InspectionRow, number)
-    if row is None or row.state != batches.DONE:
+    if row is None or row.state != ImageState.DONE:
         raise refused(404, f"there is no inspection {number}")
     opened = Results.open(store, row.batch_id)
     found = opened.one(number)

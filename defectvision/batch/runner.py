@@ -7,32 +7,26 @@ waiting or done, and no row without its files.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import time
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from defectvision.batch.sources import SourceError, list_images, read_image
+from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict, verdict
 from defectvision.bundle.reader import BundleError
 from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector, load_inspector
-from defectvision.inference.record import write_record
 from defectvision.limits import Limits
 from defectvision.store.batches import (
     ACTIVE,
-    DONE,
-    FAILED,
-    WAITING,
     State,
     add_images,
     finish,
@@ -44,18 +38,13 @@ from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.policies import in_force
 from defectvision.store.retention import DEFECTS, NONE
-from defectvision.store.stored import cut_of, regions_as_rows
-from defectvision.store.tables import FIRST, BatchRow, InspectionRow, bin_of, first_of, now
+from defectvision.store.rows import Columns, answer_columns, failure_columns, repeated_columns
+from defectvision.store.sources import ListedImage, WatchedFolder
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow, now
 
 log = logging.getLogger(__name__)
 CHUNK = 32  # images that are written together
 LISTED = 500  # images that are listed together
-# What an inspection says, as a repeated image takes it over.
-ANSWER = (
-    "bundle_version", "width", "height", "defect_score", "score_bin", "foreign_score", "top",
-    "top_ok", "top_defect", "probabilities", "regions", "cut", "milliseconds", "record",
-    "thumbnail", *FIRST,
-)  # fmt: skip
 
 
 def work_on(
@@ -114,9 +103,9 @@ class _Sitting:
             log.exception("batch %d was broken off", self.number)
             self._pause(f"an unexpected error: {type(error).__name__}: {error}")
             return True
-        if not self.stop.is_set() and self.batch.source["kind"] != "watch":
+        if not self.stop.is_set() and not isinstance(self.batch.source, WatchedFolder):
             with self.store.session() as session:
-                if not images_in(session, self.number, WAITING, 1):
+                if not images_in(session, self.number, ImageState.WAITING, 1):
                     finish(session, self.number, State.DONE)
         return bool(done)
 
@@ -124,25 +113,26 @@ class _Sitting:
         """Rows for the images that have none yet; returns how many."""
         if self.batch.listed:
             return 0
-        added, rows = 0, []
-        for row in list_images(self.batch.source, self.store.files):
-            rows.append(row)
-            if len(rows) == LISTED:
-                added += self._add(rows)
-                rows = []
+        added = 0
+        images: list[ListedImage] = []
+        for image in list_images(self.batch.source, self.store.files):
+            images.append(image)
+            if len(images) == LISTED:
+                added += self._add(images)
+                images = []
                 if not self._is_wanted():
                     return added
-        added += self._add(rows)
-        if self.batch.source["kind"] != "watch":
+        added += self._add(images)
+        if not isinstance(self.batch.source, WatchedFolder):
             with self.store.session() as session:
                 session.execute(
                     update(BatchRow).where(BatchRow.id == self.number).values(listed=True)
                 )
         return added
 
-    def _add(self, rows: list[dict[str, Any]]) -> int:
+    def _add(self, images: list[ListedImage]) -> int:
         with self.store.session() as session:
-            return add_images(session, self.number, rows)
+            return add_images(session, self.number, images)
 
     def _inspect(self) -> int:
         """Inspect what waits; returns how many were written."""
@@ -150,7 +140,7 @@ class _Sitting:
         while self._is_wanted():
             started = time.perf_counter()
             with self.store.reading() as session:
-                rows = images_in(session, self.number, WAITING, CHUNK)
+                rows = images_in(session, self.number, ImageState.WAITING, CHUNK)
             if not rows:
                 break
             answers = self._answer(rows, self._inspector())
@@ -177,84 +167,51 @@ class _Sitting:
             )
         return inspector
 
-    def _answer(self, rows: list[InspectionRow], inspector: Inspector) -> dict[int, dict[str, Any]]:
+    def _answer(self, rows: list[InspectionRow], inspector: Inspector) -> dict[int, Columns]:
         """What to write into each row. A file whose answer is known is not inferred again, and one
         that stands here twice waits for its first answer."""
-        values: dict[int, dict[str, Any]] = {}
+        columns: dict[int, Columns] = {}
         content: dict[str, bytes] = {}
         first: dict[str, InspectionRow] = {}
         for row in rows:
-            where = {"name": row.name, "path": row.path, "digest": row.digest}
             try:
-                data = read_image(where, self.store.files)
+                data = read_image(row, self.store.files)
             except ImageError as error:
-                values[row.id] = _failure(error)
-                continue
-            except StoreError as error:  # this one file is lost or damaged
-                lost = ImageError(row.name, str(error), "Give the file again.")
-                values[row.id] = _failure(lost)
+                columns[row.id] = failure_columns(error)
                 continue
             digest = digest_of(data)
             if first.setdefault(digest, row) is row:
                 content[digest] = data
         with self.store.reading() as session:
             known = _known(session, list(content), inspector.loaded.version)
-            policy = in_force(session, self.batch.line, self.batch.bundle, inspector.policy).policy
-        for digest, before in known.items():
-            answer = {column: getattr(before, column) for column in ANSWER}
-            values[first[digest].id] = answer | {"same_as": before.id}
+            whose = self.batch.line, self.batch.bundle
+            policy = in_force(session, *whose, inspector.policy).policy
         new = [(digest, data) for digest, data in content.items() if digest not in known]
-        found = inspector.inspect_many(new, thumbnails=True)
-        for (digest, _), answer in zip(new, found, strict=True):
-            row = first[digest]
+        answers = inspector.inspect_many(new, thumbnails=True)
+        answered = {digest: repeated_columns(row) for digest, row in known.items()}
+        for (digest, _), answer in zip(new, answers, strict=True):
             if isinstance(answer, ImageError):
-                values[row.id] = _failure(ImageError(row.name, answer.reason, answer.remedy))
+                answered[digest] = failure_columns(answer)
             else:
-                values[row.id] = self._values(answer, policy)
+                answered[digest] = answer_columns(answer, policy, self.store.files)
         for digest, row in first.items():
-            said = values[row.id]
-            said["digest"] = digest
-            if "state" in said:  # failed
-                continue
-            wanted = self._keeps(said, policy, inspector)
-            if wanted:
-                self.store.files.put(content[digest])
-            said |= {
-                "state": DONE,
-                "stored": wanted,
-                "synthetic": is_synthetic(content[digest]),
-                "at": now(),
-            }
-        return values
+            columns[row.id] = answered[digest] | {"digest": digest}
+            if answered[digest].get("state") != ImageState.FAILED:
+                accepted = _is_accepted(answered[digest], policy, inspector.line)
+                columns[row.id] |= self._picture_columns(content[digest], accepted)
+        return columns
 
-    def _values(self, found: Inspection, policy: Policy) -> dict[str, Any]:
-        """The columns of an answer; its record and thumbnail lie in the store then."""
-        probabilities = found.probabilities
-        height, width = found.image_size
+    def _picture_columns(self, data: bytes, accepted: bool) -> Columns:
+        """Of an image that is done; its picture lies in the store where it is kept."""
+        kept = self.batch.keep != NONE and not (accepted and self.batch.keep == DEFECTS)
+        if kept:
+            self.store.files.put(data)
         return {
-            "bundle_version": found.bundle_version,
-            "width": width,
-            "height": height,
-            "defect_score": found.defect_score,
-            "score_bin": bin_of(found.defect_score),
-            "foreign_score": found.foreign_score,
-            "top": found.ranking()[0][0],
-            "top_ok": _most_probable(found, "ok"),
-            "top_defect": _most_probable(found, "defect"),
-            "probabilities": probabilities,
-            **(first_of(probabilities) if found.line.label_mode == "multilabel" else {}),
-            "regions": regions_as_rows(found.regions(policy)),
-            "cut": cut_of(policy, found.mask_classes),
-            "milliseconds": dataclasses.asdict(found.milliseconds),
-            "record": self.store.files.put(write_record(found)),
-            "thumbnail": self.store.files.put(found.thumbnail),
+            "state": ImageState.DONE,
+            "stored": kept,
+            "synthetic": is_synthetic(data),
+            "at": now(),
         }
-
-    def _keeps(self, said: dict[str, Any], policy: Policy, inspector: Inspector) -> bool:
-        if self.batch.keep != DEFECTS:
-            return self.batch.keep != NONE
-        scores = said["defect_score"], said["foreign_score"]
-        return verdict(*scores, policy, inspector.line) != Verdict.ACCEPT
 
     def _is_wanted(self) -> bool:
         """Whether nobody stopped, paused or cancelled meanwhile."""
@@ -272,13 +229,9 @@ class _Sitting:
             )
 
 
-def _most_probable(found: Inspection, kind: str) -> str | None:
-    names = [c.name for c in found.line.classes if c.kind == kind]
-    return max(names, key=found.probabilities.__getitem__, default=None)
-
-
-def _failure(error: ImageError) -> dict[str, Any]:
-    return {"state": FAILED, "reason": error.reason, "remedy": error.remedy, "at": now()}
+def _is_accepted(answer: Columns, policy: Policy, line: Line) -> bool:
+    scores = answer["defect_score"], answer["foreign_score"]
+    return verdict(*scores, policy, line) == Verdict.ACCEPT
 
 
 def _known(session: Session, digests: list[str], version: str) -> dict[str, InspectionRow]:
@@ -287,11 +240,11 @@ def _known(session: Session, digests: list[str], version: str) -> dict[str, Insp
         select(InspectionRow).where(
             InspectionRow.digest.in_(digests),
             InspectionRow.bundle_version == version,
-            InspectionRow.state == DONE,
+            InspectionRow.state == ImageState.DONE,
         ).order_by(InspectionRow.id.desc())
     )  # fmt: skip
-    return {row.digest: row for row in rows}
+    return {row.digest: row for row in rows if row.digest}
 
 
-def _write(session: Session, values: dict[int, dict[str, Any]]) -> None:
-    session.execute(update(InspectionRow), [{"id": id_, **v} for id_, v in values.items()])
+def _write(session: Session, answers: dict[int, Columns]) -> None:
+    session.execute(update(InspectionRow), [{"id": row, **c} for row, c in answers.items()])

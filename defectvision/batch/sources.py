@@ -1,18 +1,13 @@
-"""Where a batch's images come from, as rows to inspect.
+"""List the images of a batch's source, and read them.
 
-A source is kept with its batch as JSON:
-    {"kind": "uploads", "files": [{"name", "digest"}, ...]}   files that lie in the store
-    {"kind": "folder", "path": "..."}                         a folder, a zip file or an image
-    {"kind": "watch", "path": "..."}                          a folder to which a camera writes
 Listing the same source again gives the same names, so that it can be broken off anywhere.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from defectvision.inference.images import ImageError
 from defectvision.inference.sources import (
@@ -25,8 +20,16 @@ from defectvision.inference.sources import (
 )
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
+from defectvision.store.sources import (
+    Folder,
+    ListedImage,
+    Source,
+    UploadedFile,
+    Uploads,
+    WatchedFolder,
+)
+from defectvision.store.tables import InspectionRow
 
-Row = dict[str, Any]
 # A file that was not written to for so long is taken to be complete.
 SETTLED_SECONDS = 1.0
 
@@ -35,15 +38,15 @@ class SourceError(ValueError):
     """A source that cannot be read; the message names it, the reason and the remedy."""
 
 
-def upload_source(files: Iterable[tuple[str, bytes]], kept: Files) -> dict[str, Any]:
+def upload_source(files: Iterable[tuple[str, bytes]], kept: Files) -> Uploads:
     """A source of uploaded files, images or zip files, that are put into the store."""
-    return {
-        "kind": "uploads",
-        "files": [{"name": name, "digest": kept.put(data)} for name, data in files],
-    }
+    uploads = (UploadedFile(name=name, digest=kept.put(data)) for name, data in files)
+    return Uploads(files=tuple(uploads))
 
 
-def folder_source(path: Path, roots: Iterable[Path] | None, watch: bool = False) -> dict[str, Any]:
+def folder_source(
+    path: Path, roots: Iterable[Path] | None, watch: bool = False
+) -> Folder | WatchedFolder:
     """A source on this machine; raises SourceError for one that is missing or not below a root.
 
     roots: folders that users may read from; None for the person at the command line, who may read
@@ -62,65 +65,71 @@ def folder_source(path: Path, roots: Iterable[Path] | None, watch: bool = False)
         raise SourceError(f"{path}: no such file or folder. Check the path")
     if watch and not found.is_dir():
         raise SourceError(f"{path}: is not a folder. Give the folder that the camera writes to")
-    return {"kind": "watch" if watch else "folder", "path": str(found)}
+    return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
 
 
-def list_images(source: Mapping[str, Any], kept: Files) -> Iterator[Row]:
-    """The rows of a source: name, and path or digest, or reason and remedy where there is no
-    image. What is packed in a zip file is unpacked into the store."""
+def list_images(source: Source, kept: Files) -> Iterator[ListedImage]:
+    """The images of a source, and what of it is none. What is packed in a zip file is unpacked
+    into the store. Raises SourceError where there is nothing to list."""
     taken: set[str] = set()
-    if source["kind"] == "uploads":
-        for file in source["files"]:
-            yield from _unpacked(file["name"], file["digest"], kept, taken)
+    if isinstance(source, Uploads):
+        for upload in source.files:
+            yield from _unpacked(upload, kept, taken)
         return
-    path = Path(source["path"])
+    path = Path(source.path)
     if path.is_dir():
-        found = images_below(path)
-        if source["kind"] == "watch":
-            found = [file for file in found if _is_settled(file)]
-        for file in found:
+        files = images_below(path)
+        if isinstance(source, WatchedFolder):
+            files = [file for file in files if _is_settled(file)]
+        for file in files:
             name = own_name(clean_name(file.relative_to(path).as_posix()), taken)
-            yield {"name": name, "path": str(file)}
-        if not found and source["kind"] == "folder":
+            yield ListedImage(name, path=str(file))
+        if not files and isinstance(source, Folder):
             raise SourceError(f"{path}: a folder without an image. Give another one")
     elif path.suffix.lower() == ".zip":
-        for upload in read_paths([path]):
-            yield _kept(upload, kept, taken)
+        for packed in read_paths([path]):
+            yield _kept(packed, kept, taken)
     elif path.is_file():
-        yield {"name": clean_name(path.name), "path": str(path)}
+        yield ListedImage(clean_name(path.name), path=str(path))
     else:
         raise SourceError(f"{path}: is gone. Put it back, and resume the batch")
 
 
-def read_image(row: Mapping[str, Any], kept: Files) -> bytes:
-    """The bytes of a listed image; raises ImageError, and StoreError where the store lost it."""
-    if not row["path"]:
-        return kept.get(row["digest"])
-    (upload,) = read_paths([Path(row["path"])])
+def read_image(row: InspectionRow, kept: Files) -> bytes:
+    """The bytes of a listed image; raises ImageError."""
+    if not row.path:
+        try:
+            return kept.get(row.digest or "")
+        except StoreError as error:  # this one file is lost or damaged
+            raise _lost(row.name, error) from error
+    (upload,) = read_paths([Path(row.path)])
     if upload.error is not None:
-        raise ImageError(row["name"], upload.error.reason, upload.error.remedy)
+        raise ImageError(row.name, upload.error.reason, upload.error.remedy)
     return upload.data or b""
 
 
-def _unpacked(name: str, digest: str, kept: Files, taken: set[str]) -> Iterator[Row]:
+def _unpacked(file: UploadedFile, kept: Files, taken: set[str]) -> Iterator[ListedImage]:
     try:
-        data = kept.get(digest)
+        data = kept.get(file.digest)
     except StoreError as error:
-        lost = Upload(name, error=ImageError(name, str(error), "Give the file again."))
-        yield _kept(lost, kept, taken)
+        yield _kept(Upload(file.name, error=_lost(file.name, error)), kept, taken)
         return
-    for upload in expand_uploads([(name, data)]):
+    for upload in expand_uploads([(file.name, data)]):
         if upload.data is data:
-            yield {"name": own_name(clean_name(name), taken), "digest": digest}
+            yield ListedImage(own_name(clean_name(file.name), taken), digest=file.digest)
         else:
             yield _kept(upload, kept, taken)
 
 
-def _kept(upload: Upload, kept: Files, taken: set[str]) -> Row:
+def _lost(name: str, error: StoreError) -> ImageError:
+    return ImageError(name, str(error), "Give the file again.")
+
+
+def _kept(upload: Upload, kept: Files, taken: set[str]) -> ListedImage:
     name = own_name(clean_name(upload.name), taken)
     if upload.error is not None:
-        return {"name": name, "reason": upload.error.reason, "remedy": upload.error.remedy}
-    return {"name": name, "digest": kept.put(upload.data or b"")}
+        return ListedImage(name, reason=upload.error.reason, remedy=upload.error.remedy)
+    return ListedImage(name, digest=kept.put(upload.data or b""))
 
 
 def _is_settled(file: Path) -> bool:

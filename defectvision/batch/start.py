@@ -11,6 +11,7 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.store import batches
 from defectvision.store.database import Store
 from defectvision.store.retention import ALL, days_kept
+from defectvision.store.sources import Source
 from defectvision.store.tables import BatchRow
 
 
@@ -36,6 +37,7 @@ def start_batch(
     roots: folders that may be read from; None for whoever may read what the system lets them.
     """
     days_kept(wanted.keep)
+    source: Source
     if wanted.path is not None:
         source = folder_source(wanted.path, roots, wanted.watch)
     else:

@@ -56,6 +56,14 @@ class Policy(BaseModel):
             )
         return self
 
+    def zone(self, score: float | None) -> Verdict | None:
+        """The verdict on a defect score alone; None where the line gives no score."""
+        if score is None:
+            return None
+        if score < self.accept_below:
+            return Verdict.ACCEPT
+        return Verdict.REJECT if score >= self.reject_above else Verdict.REVIEW
+
     def class_threshold(self, name: str) -> float:
         return self.class_thresholds.get(name, HALF)
 
@@ -143,11 +151,7 @@ def verdict(score: float | None, foreign_score: float, policy: Policy, line: Lin
     """
     if foreign_score > FOREIGN:
         return Verdict.REVIEW
-    if score is None:
-        return Verdict.REJECT
-    if score < policy.accept_below:
-        return Verdict.ACCEPT
-    return Verdict.REJECT if score >= policy.reject_above else Verdict.REVIEW
+    return policy.zone(score) or Verdict.REJECT
 
 
 def labels(
@@ -161,14 +165,14 @@ def labels(
     """
     if line.label_mode == "multiclass":
         return (label(probabilities, score, policy, line),)
-    if score is not None and score < policy.accept_below:
+    zone = policy.zone(score)
+    if zone == Verdict.ACCEPT:
         return ()
     ranked = sorted(
         (c.name for c in line.classes if c.kind == "defect"), key=lambda n: -probabilities[n]
     )
     named = tuple(n for n in ranked if probabilities[n] >= policy.class_threshold(n))
-    rejected = score is not None and score >= policy.reject_above
-    return named or (tuple(ranked[:1]) if rejected else ())
+    return named or (tuple(ranked[:1]) if zone == Verdict.REJECT else ())
 
 
 def label(
@@ -177,9 +181,9 @@ def label(
     """The class that the policy calls a part of a multiclass line: the good one where it accepts
     on the score, the most probable defect where it rejects, and the most probable class of all
     in between."""
-    names: Sequence[str] = [c.name for c in line.classes]
-    if score is not None and score < policy.accept_below:
-        names = [c.name for c in line.classes if c.kind == "ok"]
-    elif score is not None and score >= policy.reject_above:
-        names = [c.name for c in line.classes if c.kind == "defect"]
+    zone, names = policy.zone(score), line.class_names
+    if zone == Verdict.ACCEPT:
+        names = line.good_names
+    elif zone == Verdict.REJECT:
+        names = line.defect_names
     return max(names, key=lambda name: probabilities[name])

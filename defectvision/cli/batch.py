@@ -91,7 +91,8 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
     from rich.progress import Progress
 
     from defectvision.batch.runner import work_on
-    from defectvision.store.batches import FAILED, State, count_images, get_batch, images_in
+    from defectvision.store.batches import State, count_images, get_batch, images_in
+    from defectvision.store.tables import ImageState
 
     stop = Event()
     worker = Thread(target=work_on, args=(store, weights, settings().limits, number, stop))
@@ -115,7 +116,7 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
         raise
     with store.reading() as session:
         counts, state = count_images(session, number), get_batch(session, number)
-        for row in images_in(session, number, FAILED):
+        for row in images_in(session, number, ImageState.FAILED):
             err.print(
                 f"failed  {row.name}: {row.reason}. {row.remedy}",
                 style="red", markup=False, highlight=False,
@@ -130,7 +131,7 @@ def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
 
     results = Results.open(store, number)
     origin = results.origin
-    found, errors = results.every(policy), results.errors()
+    found, errors = results.every(results.selection(policy)), results.errors()
     drawn = results.synthetic()
     suffix = file.suffix.lower()
     if suffix == ".csv":

@@ -20,8 +20,8 @@ from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
-from defectvision.store.inspections import Filter, in_words
 from defectvision.store.results import Results
+from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -39,17 +39,20 @@ class Format(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaving:
-    """The rows of one batch that are exported, and the policy that judges them."""
+    """The inspections of one batch that are exported, with the policy that judges them."""
 
     results: Results
-    chosen: Filter
-    policy: Policy
+    selection: Selection
     policy_version: str
     temperature: float
     limit_pixels: int
 
+    @property
+    def policy(self) -> Policy:
+        return self.selection.policy
+
     def rows(self) -> Iterator[StoredInspection]:
-        return self.results.every(self.policy, self.chosen)
+        return self.results.every(self.selection)
 
     def inspections(self) -> Iterator[Inspection]:
         return (row.inspection for row in self.rows())
@@ -57,7 +60,7 @@ class Leaving:
     @property
     def failed(self) -> list[ImageError]:
         """Files without a result have no score to filter by: they leave with all images only."""
-        return self.results.errors() if self.chosen == Filter() else []
+        return self.results.errors() if self.selection.filter == EVERYTHING else []
 
     def csv(self) -> bytes:
         origin, drawn = self.results.origin, self.results.synthetic()
@@ -109,7 +112,7 @@ class Leaving:
         about = Subject(
             batch=batch.title,
             made=f"{batch.made:%Y-%m-%d %H:%M} UTC, batch {batch.id}",
-            selection=in_words(self.chosen, self.results.line),
+            selection=self.selection.words,
             policy_version=self.policy_version,
             failed=len(self.results.errors()),
             synthetic=self.results.synthetic(),

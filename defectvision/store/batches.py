@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -13,7 +12,9 @@ from sqlalchemy.orm import Session
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.store.errors import StoreError
-from defectvision.store.tables import AuditRow, BatchRow, InspectionRow, LineRow, now
+from defectvision.store.rows import listed_row
+from defectvision.store.sources import ListedImage, Source, WatchedFolder
+from defectvision.store.tables import AuditRow, BatchRow, ImageState, InspectionRow, LineRow, now
 
 
 class State(StrEnum):
@@ -37,7 +38,6 @@ MOVES = {
     State.CANCELLED: (*ACTIVE, State.PAUSED),
     State.DONE: (State.WATCHING,),
 }
-WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Counts:
 def add_batch(
     session: Session,
     loaded: LoadedBundle,
-    source: dict[str, Any],
+    source: Source,
     title: str,
     who: str,
     keep: str = "all",
@@ -75,7 +75,7 @@ def add_batch(
         mask_classes=list(loaded.bundle.mask_classes),
         bundle_policy=loaded.bundle.policy.model_dump(mode="json"),
         source=source,
-        state=State.WATCHING if source["kind"] == "watch" else State.RUNNING,
+        state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
         who=who,
     )
@@ -114,7 +114,7 @@ def move(session: Session, number: int, to: State, who: str) -> State:
     then. Asking for what it is in already changes nothing. Raises StoreError where it cannot."""
     batch = get_batch(session, number)
     now_in = State(batch.state)
-    if to == State.RUNNING and batch.source["kind"] == "watch":
+    if to == State.RUNNING and isinstance(batch.source, WatchedFolder):
         to, allowed = State.WATCHING, MOVES[State.RUNNING]
     else:
         allowed = MOVES[to]
@@ -139,11 +139,10 @@ def finish(session: Session, number: int, to: State, message: str = "") -> None:
     )
 
 
-def add_images(session: Session, number: int, images: Iterable[dict[str, Any]]) -> int:
-    """Rows for images of the batch (name, and path or digest, or reason and remedy) that it does
-    not have yet by name; returns how many were new."""
-    images = list(images)
-    names = [image["name"] for image in images]
+def add_images(session: Session, number: int, images: Collection[ListedImage]) -> int:
+    """Rows for images of the batch that it does not have yet by name; returns how many were
+    new."""
+    names = [image.name for image in images]
     known = set(
         session.scalars(
             select(InspectionRow.name).where(
@@ -151,17 +150,16 @@ def add_images(session: Session, number: int, images: Iterable[dict[str, Any]]) 
             )
         )
     )
-    rows = [image for image in images if image["name"] not in known]
-    session.add_all(
-        InspectionRow(batch_id=number, state=FAILED if row.get("reason") else WAITING, **row)
-        for row in rows
-    )
+    rows = [listed_row(number, image) for image in images if image.name not in known]
+    session.add_all(rows)
     session.flush()
     return len(rows)
 
 
-def images_in(session: Session, number: int, state: str, most: int = 1000) -> list[InspectionRow]:
-    """Images of the batch that are WAITING, DONE or FAILED, in the order they were listed."""
+def images_in(
+    session: Session, number: int, state: ImageState, most: int = 1000
+) -> list[InspectionRow]:
+    """Images of the batch in that state, in the order they were listed."""
     return list(
         session.scalars(
             select(InspectionRow)
@@ -173,17 +171,28 @@ def images_in(session: Session, number: int, state: str, most: int = 1000) -> li
 
 
 def count_images(session: Session, number: int) -> Counts:
+    """What became of the images of one batch."""
+    return count_by_batch(session, [number])[number]
+
+
+def count_by_batch(session: Session, numbers: Iterable[int]) -> dict[int, Counts]:
+    """What became of the images of each of these batches, asked in one statement."""
+    numbers = list(numbers)
     rows = session.execute(
-        select(InspectionRow.state, func.count())
-        .where(InspectionRow.batch_id == number)
-        .group_by(InspectionRow.state)
-    )
-    repeated = session.scalar(
-        select(func.count()).where(
-            InspectionRow.batch_id == number, InspectionRow.same_as.is_not(None)
+        select(
+            InspectionRow.batch_id,
+            InspectionRow.state,
+            func.count(),
+            func.count(InspectionRow.same_as),
         )
+        .where(InspectionRow.batch_id.in_(numbers))
+        .group_by(InspectionRow.batch_id, InspectionRow.state)
     )
-    return Counts(**dict(rows.all()), repeated=repeated or 0)
+    counts: dict[int, dict[str, int]] = {number: {"repeated": 0} for number in numbers}
+    for number, state, images, repeated in rows:
+        counts[number][state] = images
+        counts[number]["repeated"] += repeated
+    return {number: Counts(**of_batch) for number, of_batch in counts.items()}
 
 
 def read_stored_line(session: Session, name: str) -> Line:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
-    Select,
+    SQLColumnExpression,
     and_,
     exists,
     func,
@@ -21,10 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy, Verdict
-from defectvision.store.batches import DONE
-from defectvision.store.tables import BINS, InspectionRow, ReviewRow
+from defectvision.bundle.policy import Verdict
+from defectvision.store.selection import AS_LISTED, Order, Selection, Sorting
+from defectvision.store.tables import BINS, ImageState, InspectionRow, ReviewRow
 from defectvision.store.verdicts import (
     defect_score,
     is_named,
@@ -35,40 +34,6 @@ from defectvision.store.verdicts import (
 )
 
 CHUNK = 500
-Order = Literal["listed", "name", "verdict", "label", "defect_score", "foreign_score"]
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which inspections of a batch are meant; an empty set does not restrict.
-
-    classes: any of these is named by the policy. low, high: bounds of the defect score, both
-    included. text: occurs in the name, whatever its case. reviewed: by anyone, True or False.
-    """
-
-    verdicts: frozenset[Verdict] = frozenset()
-    classes: frozenset[str] = frozenset()
-    low: float = 0.0
-    high: float = 1.0
-    text: str = ""
-    reviewed: bool | None = None
-
-
-def in_words(chosen: Filter, line: Line) -> str:
-    """A filter as people say it."""
-    words = []
-    if chosen.verdicts:
-        words.append("verdict " + " or ".join(sorted(v.value for v in chosen.verdicts)))
-    if chosen.classes:
-        titles = [c.title for c in line.classes if c.name in chosen.classes]
-        words.append("label " + " or ".join(titles))
-    if chosen.low > 0 or chosen.high < 1:
-        words.append(f"defect score {chosen.low:.2f} to {chosen.high:.2f}")
-    if chosen.text:
-        words.append(f"name contains '{chosen.text}'")
-    if chosen.reviewed is not None:
-        words.append("reviewed" if chosen.reviewed else "not reviewed")
-    return ", ".join(words) or "all images"
 
 
 @dataclass(frozen=True)
@@ -91,42 +56,49 @@ class Summary:
         return self.verdicts[Verdict.ACCEPT] / decided if decided else None
 
 
-def standing(review: type[ReviewRow] = ReviewRow) -> ColumnElement[bool]:
+def standing() -> ColumnElement[bool]:
     """Whether a review is a decision that was not undone."""
     undoing = aliased(ReviewRow)
-    return and_(review.undoes.is_(None), ~exists().where(undoing.undoes == review.id))
+    return and_(ReviewRow.undoes.is_(None), ~exists().where(undoing.undoes == ReviewRow.id))
 
 
-def matching(batch: int, chosen: Filter, policy: Policy, line: Line) -> list[ColumnElement[bool]]:
-    """The conditions that a batch, a filter and a policy put on inspections."""
-    found = [InspectionRow.batch_id == batch, InspectionRow.state == DONE]
+def matching(selection: Selection) -> list[ColumnElement[bool]]:
+    """The conditions that a selection puts on inspections."""
+    chosen, policy, line = selection.filter, selection.policy, selection.line
+    conditions = [
+        InspectionRow.batch_id == selection.batch,
+        InspectionRow.state == ImageState.DONE,
+    ]
     if chosen.verdicts:
-        found.append(verdict_of(policy).in_(sorted(chosen.verdicts)))
+        conditions.append(verdict_of(policy).in_(sorted(chosen.verdicts)))
     if chosen.classes:
-        found.append(or_(*(is_named(name, policy, line) for name in sorted(chosen.classes))))
+        named = (is_named(name, policy, line) for name in sorted(chosen.classes))
+        conditions.append(or_(*named))
     if chosen.low > 0:
-        found.append(defect_score >= chosen.low)
+        conditions.append(defect_score >= chosen.low)
     if chosen.high < 1:
-        found.append(defect_score <= chosen.high)
+        conditions.append(defect_score <= chosen.high)
     if chosen.text:
-        found.append(InspectionRow.name.icontains(chosen.text, autoescape=True))
+        conditions.append(InspectionRow.name.icontains(chosen.text, autoescape=True))
     if chosen.reviewed is not None:
         seen = exists().where(ReviewRow.inspection_id == InspectionRow.id, standing())
-        found.append(seen if chosen.reviewed else ~seen)
-    return found
+        conditions.append(seen if chosen.reviewed else ~seen)
+    return conditions
 
 
-def summarize(session: Session, batch: int, chosen: Filter, policy: Policy, line: Line) -> Summary:
-    """Counts of all that the filter leaves, from one pass over them."""
+def summarize(session: Session, selection: Selection) -> Summary:
+    """Counts of all that is selected, from one pass over it."""
+    policy, line = selection.policy, selection.line
+    named: tuple[SQLColumnExpression[Any], ...]
     if line.label_mode == "multiclass":
         names = list(line.class_names)
         named = (label_of(policy), literal(0), literal(0))
     else:
-        names = [c.name for c in line.classes if c.kind == "defect"]
+        names = list(line.defect_names)
         named = (InspectionRow.top_defect, zone_of(policy), reached_bits(names, policy, line))
     rows = session.execute(
         select(verdict_of(policy), InspectionRow.score_bin, *named, func.count())
-        .where(*matching(batch, chosen, policy, line))
+        .where(*matching(selection))
         .group_by(*(literal_column(str(i)) for i in range(1, 6)))
     )
     verdicts = dict.fromkeys(Verdict, 0)
@@ -138,8 +110,8 @@ def summarize(session: Session, batch: int, chosen: Filter, policy: Policy, line
             scores[place] += count
         if line.label_mode == "multiclass":
             classes[top] += count
-        elif zone:  # as `policy.labels` does
-            bits = reached or (1 << names.index(top) if zone == 2 else 0)
+        elif zone in (Verdict.REVIEW, Verdict.REJECT):  # as `policy.labels` does
+            bits = reached or (1 << names.index(top) if zone == Verdict.REJECT else 0)
             for i, name in enumerate(names):
                 classes[name] += count if bits >> i & 1 else 0
     ranked = sorted(classes.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -148,51 +120,34 @@ def summarize(session: Session, batch: int, chosen: Filter, policy: Policy, line
 
 def page(
     session: Session,
-    batch: int,
-    chosen: Filter,
-    policy: Policy,
-    line: Line,
-    order: Order = "listed",
-    descending: bool = False,
+    selection: Selection,
+    sorting: Sorting = AS_LISTED,
     first: int = 0,
     most: int = 50,
 ) -> list[InspectionRow]:
-    """A page of what the filter leaves, in an order that is the same every time."""
-    wanted = _ordered(batch, chosen, policy, line, order, descending)
-    return list(session.scalars(wanted.offset(first).limit(most)))
+    """A page of what is selected, in an order that is the same every time."""
+    rows = select(InspectionRow).where(*matching(selection)).order_by(*_keys(selection, sorting))
+    return list(session.scalars(rows.offset(first).limit(most)))
 
 
 def place_of(
-    session: Session,
-    batch: int,
-    chosen: Filter,
-    policy: Policy,
-    line: Line,
-    number: int,
-    order: Order = "listed",
-    descending: bool = False,
+    session: Session, selection: Selection, number: int, sorting: Sorting = AS_LISTED
 ) -> int | None:
     """How many rows of the order stand before inspection `number`; None where it is not there."""
-    key = _sort_keys(policy, line)[order]
-    keys = (key.desc() if descending else key.asc(), InspectionRow.id)
-    rank = func.row_number().over(order_by=keys).label("rank")
-    conditions = matching(batch, chosen, policy, line)
-    ranked = select(InspectionRow.id, rank).where(*conditions).subquery()
-    found = session.scalar(select(ranked.c.rank).where(ranked.c.id == number))
-    return None if found is None else found - 1
+    rank = func.row_number().over(order_by=_keys(selection, sorting)).label("rank")
+    ranked = select(InspectionRow.id, rank).where(*matching(selection)).subquery()
+    place = session.scalar(select(ranked.c.rank).where(ranked.c.id == number))
+    return None if place is None else place - 1
 
 
-def every(
-    session: Session, batch: int, chosen: Filter, policy: Policy, line: Line
-) -> Iterator[InspectionRow]:
-    """All that the filter leaves, as listed, a few at a time in memory."""
+def every(session: Session, selection: Selection) -> Iterator[InspectionRow]:
+    """All that is selected, as listed, a few at a time in memory."""
     last = 0
     while True:
-        conditions = matching(batch, chosen, policy, line)
         rows = list(
             session.scalars(
                 select(InspectionRow)
-                .where(*conditions, InspectionRow.id > last)
+                .where(*matching(selection), InspectionRow.id > last)
                 .order_by(InspectionRow.id)
                 .limit(CHUNK)
             )
@@ -205,24 +160,15 @@ def every(
             session.expunge(row)
 
 
-def _ordered(
-    batch: int, chosen: Filter, policy: Policy, line: Line, order: Order, descending: bool
-) -> Select:
-    key = _sort_keys(policy, line)[order]
-    return (
-        select(InspectionRow)
-        .where(*matching(batch, chosen, policy, line))
-        .order_by(key.desc() if descending else key.asc(), InspectionRow.id)
-    )
-
-
-def _sort_keys(policy: Policy, line: Line) -> dict[str, ColumnElement]:
-    one_label = line.label_mode == "multiclass"
-    return {
+def _keys(selection: Selection, sorting: Sorting) -> tuple[SQLColumnExpression[Any], ...]:
+    one_label = selection.line.label_mode == "multiclass"
+    keys: dict[Order, SQLColumnExpression[Any]] = {
         "listed": InspectionRow.id,
         "name": InspectionRow.name,
-        "verdict": verdict_of(policy),
-        "label": label_of(policy) if one_label else InspectionRow.top_defect,
+        "verdict": verdict_of(selection.policy),
+        "label": label_of(selection.policy) if one_label else InspectionRow.top_defect,
         "defect_score": defect_score,
         "foreign_score": InspectionRow.foreign_score,
     }
+    key = keys[sorting.by]
+    return (key.desc() if sorting.descending else key.asc(), InspectionRow.id)

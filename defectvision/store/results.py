@@ -11,14 +11,13 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
-from defectvision.store.batches import FAILED, get_batch, images_in, read_stored_line
+from defectvision.store.batches import get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
-from defectvision.store.inspections import Filter, Order, Summary, every, page, summarize
+from defectvision.store.inspections import Summary, every, page, place_of, summarize
 from defectvision.store.policies import in_force
+from defectvision.store.selection import AS_LISTED, EVERYTHING, Filter, Selection, Sorting
 from defectvision.store.stored import StoredInspection
-from defectvision.store.tables import BatchRow, InspectionRow
-
-EVERYTHING = Filter()
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,37 @@ class Results:
         with self.store.reading() as session:
             return in_force(session, self.batch.line, self.batch.bundle, own)
 
-    def summary(self, policy: Policy, chosen: Filter = EVERYTHING) -> Summary:
+    def selection(self, policy: Policy, filter: Filter = EVERYTHING) -> Selection:
+        """What `filter` leaves of the batch under `policy`."""
+        return Selection(self.batch.id, self.line, policy, filter)
+
+    def summary(self, selection: Selection) -> Summary:
+        """Counts of what is selected."""
         with self.store.reading() as session:
-            return summarize(session, self.batch.id, chosen, policy, self.line)
+            return summarize(session, selection)
 
     def page(
         self,
-        policy: Policy,
-        chosen: Filter = EVERYTHING,
-        order: Order = "listed",
-        descending: bool = False,
+        selection: Selection,
+        sorting: Sorting = AS_LISTED,
         first: int = 0,
         most: int = 50,
     ) -> list[StoredInspection]:
+        """`most` of the selected inspections from place `first` on."""
         with self.store.reading() as session:
-            how = (self.batch.id, chosen, policy, self.line, order, descending, first, most)
-            return [self._stored(row) for row in page(session, *how)]
+            rows = page(session, selection, sorting, first, most)
+            return [self._stored(row) for row in rows]
 
-    def every(self, policy: Policy, chosen: Filter = EVERYTHING) -> Iterator[StoredInspection]:
-        """All that the filter leaves, as listed; few are in memory at a time."""
+    def every(self, selection: Selection) -> Iterator[StoredInspection]:
+        """All that is selected, as listed; few are in memory at a time."""
         with self.store.reading() as session:
-            for row in every(session, self.batch.id, chosen, policy, self.line):
+            for row in every(session, selection):
                 yield self._stored(row)
+
+    def place_of(self, selection: Selection, number: int, sorting: Sorting) -> int | None:
+        """How many of the selected stand before inspection `number`; None where it is not one."""
+        with self.store.reading() as session:
+            return place_of(session, selection, number, sorting)
 
     def one(self, number: int) -> StoredInspection | None:
         """An inspection of this batch by its number."""
@@ -80,7 +88,7 @@ class Results:
     def errors(self) -> list[ImageError]:
         """Files that could not be inspected."""
         with self.store.reading() as session:
-            rows = images_in(session, self.batch.id, FAILED)
+            rows = images_in(session, self.batch.id, ImageState.FAILED)
         return [ImageError(row.name, row.reason, row.remedy) for row in rows]
 
     def synthetic(self) -> frozenset[str]:

@@ -8,16 +8,17 @@ so its table and its report stay complete; only the pictures themselves are gone
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from defectvision.store.batches import ACTIVE, State, get_batch
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import STALE_SECONDS
-from defectvision.store.tables import AuditRow, BatchRow, InspectionRow, now
+from defectvision.store.sources import Uploads
+from defectvision.store.tables import AuditRow, BatchRow, ImageState, InspectionRow, now
 
 ALL, DEFECTS, NONE = "all", "defects", "none"
 
@@ -38,7 +39,7 @@ def expire(session: Session, at: datetime | None = None) -> int:
         days = days_kept(keep)
         if days is None:
             continue
-        gone += session.execute(
+        expired = session.execute(
             update(InspectionRow)
             .where(
                 InspectionRow.batch_id == number,
@@ -46,7 +47,8 @@ def expire(session: Session, at: datetime | None = None) -> int:
                 InspectionRow.at < at - timedelta(days=days),
             )
             .values(stored=False)
-        ).rowcount
+        )
+        gone += cast(CursorResult[Any], expired).rowcount
     return gone
 
 
@@ -64,14 +66,11 @@ def sweep(store: Store, seconds: float = STALE_SECONDS) -> tuple[int, int]:
     """Free the files that no row names any more; returns files and bytes."""
     wanted: set[str] = set()
     with store.reading() as session:
-        held = InspectionRow.stored | (InspectionRow.state == "waiting")
+        held = InspectionRow.stored | (InspectionRow.state == ImageState.WAITING)
         wanted.update(filter(None, session.scalars(select(InspectionRow.digest).where(held))))
         for column in (InspectionRow.record, InspectionRow.thumbnail):
             wanted.update(filter(None, session.scalars(select(column).distinct())))
         for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):
-            wanted.update(_uploaded(source))
+            if isinstance(source, Uploads):
+                wanted.update(file.digest for file in source.files)
     return store.files.sweep(wanted, seconds)
-
-
-def _uploaded(source: dict[str, Any]) -> set[str]:
-    return {file["digest"] for file in source.get("files", ())}

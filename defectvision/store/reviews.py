@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.store.batches import DONE
 from defectvision.store.errors import StoreError
-from defectvision.store.inspections import standing
-from defectvision.store.tables import InspectionRow, ReviewRow
+from defectvision.store.inspections import matching, standing
+from defectvision.store.selection import Selection
+from defectvision.store.tables import ImageState, InspectionRow, ReviewRow
 from defectvision.store.verdicts import defect_score, verdict_of
 
 # A decision is accept or reject; undoing one is a row of its own.
@@ -37,7 +38,7 @@ def decide(
     if not who.strip():
         raise StoreError("a decision needs a name: say who decides")
     row = session.get(InspectionRow, inspection)
-    if row is None or row.state != DONE:
+    if row is None or row.state != ImageState.DONE:
         raise StoreError(f"inspection {inspection} is not there to be decided on")
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
     review = ReviewRow(
@@ -100,20 +101,20 @@ def trail(session: Session, inspection: int) -> list[ReviewRow]:
 
 
 def queue(
-    session: Session, batch: int, policy: Policy, who: str, second: bool = False, most: int = MOST
+    session: Session, selection: Selection, who: str, second: bool = False, most: int = MOST
 ) -> list[InspectionRow]:
-    """Images that wait for a decision of `who`: those to review first, the most doubtful (nearest
-    the middle between the thresholds) first of all.
+    """Images of the selection that wait for a decision of `who`: those to review first, the most
+    doubtful (nearest the middle between the thresholds) first of all.
 
     second: those that another has decided on and `who` has not, for a second opinion; else those
     that nobody has decided on.
     """
     mine = select(ReviewRow.inspection_id).where(ReviewRow.who == who, standing())
     others = select(ReviewRow.inspection_id).where(ReviewRow.who != who, standing())
+    policy = selection.policy
     middle = (policy.accept_below + policy.reject_above) / 2
-    wanted = select(InspectionRow).where(
-        InspectionRow.batch_id == batch,
-        InspectionRow.state == DONE,
+    waiting = select(InspectionRow).where(
+        *matching(selection),
         InspectionRow.id.not_in(mine),
         InspectionRow.id.in_(others) if second else InspectionRow.id.not_in(others),
     )
@@ -122,7 +123,7 @@ def queue(
         func.abs(func.coalesce(defect_score, middle) - middle),
         InspectionRow.id,
     )
-    return list(session.scalars(wanted.order_by(*order).limit(most)))
+    return list(session.scalars(waiting.order_by(*order).limit(most)))
 
 
 def last_of(session: Session, batch: int, who: str) -> ReviewRow | None:
@@ -171,45 +172,39 @@ class Agreement:
 
     @property
     def kappa(self) -> float | None:
-        total = self.parts
-        names = {name for pair in self.counts for name in pair}
-        if not total:
+        if len({decision for pair in self.counts for decision in pair}) < 2:
             return None
-        by_first = {n: sum(c for (a, _), c in self.counts.items() if a == n) for n in names}
-        by_second = {n: sum(c for (_, b), c in self.counts.items() if b == n) for n in names}
-        chance = sum(by_first[n] * by_second[n] for n in names) / total**2
-        return None if chance == 1 else ((self.share or 0) - chance) / (1 - chance)
+        from sklearn.metrics import cohen_kappa_score
+
+        first, second = zip(*self.counts, strict=True)
+        return float(cohen_kappa_score(first, second, sample_weight=list(self.counts.values())))
 
 
 MODEL = "model"
 
 
-def agreements(session: Session, batch: int, line: Line, policy: Policy) -> list[Agreement]:
-    """Every reviewer against the model's verdict under `policy` (parts it leaves to review do not
-    count), and every two reviewers against each other; the last standing decision of each."""
+def agreements(session: Session, selection: Selection) -> list[Agreement]:
+    """Every reviewer against the model's verdict under the policy (parts it leaves to review do
+    not count), and every two reviewers against each other; the last standing decision of each."""
+    verdict_of_model = verdict_of(selection.policy)
     rows = session.execute(
-        select(ReviewRow.inspection_id, ReviewRow.who, ReviewRow.decision, verdict_of(policy))
+        select(ReviewRow.inspection_id, ReviewRow.who, ReviewRow.decision, verdict_of_model)
         .join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id)
-        .where(InspectionRow.batch_id == batch, standing())
+        .where(*matching(selection), standing())
         .order_by(ReviewRow.id)
     )
-    said: dict[int, dict[str, str]] = {}
+    parts: dict[int, dict[str, str]] = {}
     people: dict[str, None] = {}
     for inspection, who, decision, verdict in rows:
-        votes = said.setdefault(inspection, {})
+        votes = parts.setdefault(inspection, {})
         votes[who] = decision
         people.setdefault(who)
-        if verdict in DECISIONS and line.can_accept:
+        if verdict in DECISIONS and selection.line.can_accept:
             votes[MODEL] = verdict
-    judges = [*people, MODEL]
-    found = []
-    for i, first in enumerate(judges):
-        for second in judges[i + 1 :]:
-            counts: dict[tuple[str, str], int] = {}
-            for votes in said.values():
-                if first in votes and second in votes:
-                    pair = votes[first], votes[second]
-                    counts[pair] = counts.get(pair, 0) + 1
-            if counts:
-                found.append(Agreement(first, second, counts))
-    return found
+    pairs = []
+    for first, second in combinations([*people, MODEL], 2):
+        both = (v for v in parts.values() if first in v and second in v)
+        counts = Counter((votes[first], votes[second]) for votes in both)
+        if counts:
+            pairs.append(Agreement(first, second, dict(counts)))
+    return pairs

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
@@ -16,6 +13,7 @@ from defectvision.inference.record import RecordError, read_record
 from defectvision.inference.regions import Region
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
+from defectvision.store.rows import cut_of, regions_of
 from defectvision.store.tables import BatchRow, InspectionRow
 
 
@@ -39,8 +37,7 @@ class StoredInspection(Judged):
         if not self.mask_classes:
             return ()
         if self.row.cut == cut_of(policy, self.mask_classes):
-            kept = self.row.regions or []
-            return tuple(Region(**fields, mm_per_px=policy.mm_per_px) for fields in kept)
+            return regions_of(self.row, policy.mm_per_px)
         return self.inspection.regions(policy)
 
     @cached_property
@@ -63,17 +60,3 @@ class StoredInspection(Judged):
             return self._files.get(self.row.thumbnail) if self.row.thumbnail else b""
         except StoreError:  # a table is worth more than its pictures
             return b""
-
-
-def cut_of(policy: Policy, mask_classes: tuple[str, ...]) -> str:
-    """What of a policy decides where regions end; the same text cuts the same regions."""
-    levels = [policy.mask_threshold(name) for name in mask_classes]
-    return json.dumps([policy.smallest_region_px, *levels]) if mask_classes else ""
-
-
-def regions_as_rows(regions: Iterable[Region]) -> list[dict[str, Any]]:
-    """Regions as the store keeps them: in px, as the scale is the policy's."""
-    rows = [dataclasses.asdict(region) for region in regions]
-    for row in rows:
-        del row["mm_per_px"]
-    return rows

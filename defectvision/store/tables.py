@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
+from pydantic import TypeAdapter
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -19,10 +21,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from defectvision.store.sources import Source
+
 BINS = 50  # of the histogram of defect scores
 FIRST = tuple(f"p{i}" for i in range(8))
+SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 # SQLite numbers rows itself only where the key is an INTEGER.
 Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+class ImageState(StrEnum):
+    """What became of an image of a batch."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -40,19 +53,21 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+class SourceColumn(TypeDecorator[Source]):
+    """A batch's source, as JSON."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Source | None, dialect: Any) -> Any:
+        return None if value is None else value.model_dump(mode="json")
+
+    def process_result_value(self, value: Any, dialect: Any) -> Source | None:
+        return None if value is None else SOURCE.validate_python(value)
+
+
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def bin_of(score: float | None) -> int | None:
-    """The bin of a score in 0..1, each 1 / BINS wide; the last one has both its ends. Kept with
-    the row, as databases differ in how they cut a number off."""
-    return None if score is None else min(int(score * BINS), BINS - 1)
-
-
-def first_of(probabilities: dict[str, float]) -> dict[str, float]:
-    """The columns `FIRST`: several labels are counted without parsing every row's JSON."""
-    return dict(zip(FIRST, probabilities.values(), strict=False))
 
 
 class Base(DeclarativeBase):
@@ -92,7 +107,7 @@ class PolicyRow(Base):
 class BatchRow(Base):
     """Inspections started together.
 
-    mask_classes, bundle_policy: the bundle's. source: see batch/sources.py. state: see
+    mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
     `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
     seconds: time spent inspecting, in all sittings.
     """
@@ -106,7 +121,7 @@ class BatchRow(Base):
     bundle_version: Mapped[str] = mapped_column(String(64))
     mask_classes: Mapped[list[Any]]
     bundle_policy: Mapped[dict[str, Any]]
-    source: Mapped[dict[str, Any]]
+    source: Mapped[Source] = mapped_column(SourceColumn)
     state: Mapped[str] = mapped_column(String(16), index=True)
     listed: Mapped[bool] = mapped_column(default=False)
     keep: Mapped[str] = mapped_column(String(16), default="all")
@@ -123,9 +138,9 @@ class InspectionRow(Base):
     name: unique within the batch. path: where the image is read from, empty where it is in the
     store as `digest`, the SHA-256 of the file. top, top_ok, top_defect: the most probable class
     of all, of the good ones and of the defects, so that the database can name what a policy
-    names. p0 to p7: probabilities of a multilabel line's first classes, see `first_of`. score_bin:
-    of the histogram, see `bin_of`. regions: as measured under `cut`. record:
-    the raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
+    names. p0 to p7: probabilities of a multilabel line's first classes, see `rows.first_of`.
+    score_bin: of the histogram, see `rows.bin_of`. regions: as measured under `cut`. record: the
+    raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
     inspection whose answer this one repeats, as the file is the same.
     """
 
@@ -145,7 +160,7 @@ class InspectionRow(Base):
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(1000))
     path: Mapped[str] = mapped_column(Text, default="")
-    state: Mapped[str] = mapped_column(String(16), default="waiting")
+    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
     digest: Mapped[str | None] = mapped_column(String(64))
     stored: Mapped[bool] = mapped_column(default=False)
     same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))

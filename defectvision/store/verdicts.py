@@ -1,6 +1,6 @@
 """The policy in the database's words, so that it filters and counts without reading every row.
 
-What `inference.policy` says of one inspection, these expressions say of all; a test holds them
+What `bundle.policy` says of one inspection, these expressions say of all; a test holds them
 together.
 """
 
@@ -16,13 +16,33 @@ from defectvision.store.tables import FIRST, InspectionRow
 defect_score = InspectionRow.defect_score
 
 
+def accepted(policy: Policy) -> ColumnElement[bool]:
+    """Whether a row's score lies in the policy's first zone; like the others unknown without a
+    score."""
+    return defect_score < policy.accept_below
+
+
+def rejected(policy: Policy) -> ColumnElement[bool]:
+    """Whether a row's score lies in the policy's last zone."""
+    return defect_score >= policy.reject_above
+
+
+def zone_of(policy: Policy) -> ColumnElement[str]:
+    """`policy.zone` of a row's score."""
+    return case(
+        (accepted(policy), literal(Verdict.ACCEPT.value)),
+        (rejected(policy), literal(Verdict.REJECT.value)),
+        (defect_score.is_not(None), literal(Verdict.REVIEW.value)),
+    )
+
+
 def verdict_of(policy: Policy) -> ColumnElement[str]:
     """`policy.verdict` of a row."""
     return case(
         (InspectionRow.foreign_score > FOREIGN, literal(Verdict.REVIEW.value)),
         (defect_score.is_(None), literal(Verdict.REJECT.value)),
-        (defect_score < policy.accept_below, literal(Verdict.ACCEPT.value)),
-        (defect_score >= policy.reject_above, literal(Verdict.REJECT.value)),
+        (accepted(policy), literal(Verdict.ACCEPT.value)),
+        (rejected(policy), literal(Verdict.REJECT.value)),
         else_=literal(Verdict.REVIEW.value),
     )
 
@@ -31,8 +51,8 @@ def label_of(policy: Policy) -> ColumnElement[str]:
     """`policy.label` of a row of a multiclass line."""
     return sql_cast(
         case(
-            (defect_score < policy.accept_below, InspectionRow.top_ok),
-            (defect_score >= policy.reject_above, InspectionRow.top_defect),
+            (accepted(policy), InspectionRow.top_ok),
+            (rejected(policy), InspectionRow.top_defect),
             else_=InspectionRow.top,
         ),
         String,
@@ -43,30 +63,24 @@ def is_named(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
     """Whether the policy names class `name` on a row."""
     if line.label_mode == "multiclass":
         return label_of(policy) == name
-    reaches = {c.name: _reaches(c.name, policy, line) for c in line.classes if c.kind == "defect"}
+    reaches = {defect: _reaches(defect, policy, line) for defect in line.defect_names}
     if name not in reaches:
         return literal(False)
     alone = and_(
-        defect_score >= policy.reject_above,
+        rejected(policy),
         InspectionRow.top_defect == name,
         *(~reached for reached in reaches.values()),
     )
-    return and_(defect_score >= policy.accept_below, or_(reaches[name], alone))
+    return and_(~accepted(policy), or_(reaches[name], alone))
 
 
 def reached_bits(names: list[str], policy: Policy, line: Line) -> ColumnElement[int]:
     """The classes whose threshold a row's probabilities reach: bit i for `names[i]`; 0 on an
     accepted row."""
-    bits = literal(0)
+    bits: ColumnElement[int] = literal(0)
     for i, name in enumerate(names):
         bits = bits + case((_reaches(name, policy, line), 1 << i), else_=0)
-    return case((defect_score < policy.accept_below, 0), else_=bits)
-
-
-def zone_of(policy: Policy) -> ColumnElement[int]:
-    """Where a row's score lies: 0 below both thresholds or without a score, 1 between, 2 above."""
-    return case((defect_score >= policy.reject_above, 2), (defect_score >= policy.accept_below, 1),
-                else_=0)  # fmt: skip
+    return case((accepted(policy), 0), else_=bits)
 
 
 def _reaches(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:

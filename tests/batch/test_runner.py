@@ -28,6 +28,7 @@ from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store, open_store
 from defectvision.store.files import digest_of
 from defectvision.store.retention import delete_batch, expire, sweep
+from defectvision.store.sources import Folder, Source
 from defectvision.store.tables import InspectionRow
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
@@ -57,7 +58,7 @@ def folder_of(parts: dict[str, bytes], folder: Path) -> Path:
     return folder
 
 
-def start(store: Store, weights: Path, source: dict, keep: str = "all") -> int:
+def start(store: Store, weights: Path, source: Source, keep: str = "all") -> int:
     with store.session() as session:
         loaded = load_bundle(weights, "casting")
         return batches.add_batch(session, loaded, source, "lot 7", "ada", keep).id
@@ -177,7 +178,7 @@ def test_an_unexpected_error_pauses_with_its_words(store, weights, tmp_path, mon
     def broken(*_: object) -> None:
         raise ArithmeticError("the runtime gave up")
 
-    monkeypatch.setattr("defectvision.batch.runner.write_record", broken)
+    monkeypatch.setattr("defectvision.store.rows.write_record", broken)
     assert run(store, weights, number).done == 0
     what, why = state(store, number)
     assert what == State.PAUSED and "the runtime gave up" in why
@@ -255,7 +256,7 @@ def test_a_link_does_not_lead_out_of_a_root(tmp_path) -> None:
     (tmp_path / "lot" / "way").symlink_to(tmp_path / "secret")
     with pytest.raises(SourceError, match="not below"):
         folder_source(tmp_path / "lot" / "way", [tmp_path / "lot"])
-    assert folder_source(tmp_path / "lot", [tmp_path])["kind"] == "folder"
+    assert folder_source(tmp_path / "lot", [tmp_path]) == Folder(path=str(tmp_path / "lot"))
 
 
 def test_pictures_go_when_their_days_are_over(store, weights, tmp_path) -> None:

@@ -218,7 +218,7 @@ def test_a_batch_that_is_kept_is_in_the_store(weights, tmp_path, monkeypatch):
     done = _run("batch", lot, "--line", "casting", "--weights", weights, "--db", "--json")
     assert done.exit_code == 0, done.stderr
     results = Results.open(open_store(tmp_path / "store"), json.loads(done.stdout)["batch"])
-    (found,) = results.every(results.policy_in_force().policy)
+    (found,) = results.every(results.selection(results.policy_in_force().policy))
     assert found.name == "a.png" and found.picture() == (lot / "a.png").read_bytes()
     assert (results.batch.title, results.batch.who) == ("lot", "command line")
 

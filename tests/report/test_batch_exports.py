@@ -25,8 +25,8 @@ from defectvision.limits import PIXELS, Limits
 from defectvision.report.batch_export import Leaving
 from defectvision.store import batches
 from defectvision.store.database import open_store
-from defectvision.store.inspections import Filter
 from defectvision.store.results import Results
+from defectvision.store.selection import EVERYTHING, Filter
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.strips import encoded, steel, strip_with
@@ -59,8 +59,8 @@ def strips(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return inspected(tmp_path_factory.mktemp("strips"), "severstal-strip", "unet", files)
 
 
-def leaving(results: Results, policy: Policy, chosen: Filter | None = None) -> Leaving:
-    return Leaving(results, chosen or Filter(), policy, "policy 3", 1.0, PIXELS)
+def leaving(results: Results, policy: Policy, filter: Filter = EVERYTHING) -> Leaving:
+    return Leaving(results, results.selection(policy, filter), "policy 3", 1.0, PIXELS)
 
 
 def text_of(pdf: bytes) -> str:
@@ -70,7 +70,7 @@ def text_of(pdf: bytes) -> str:
 
 @pytest.mark.parametrize("policy", [STRICT, WIDE])
 def test_all_formats_and_the_page_count_the_same(castings, policy: Policy) -> None:
-    counted = castings.summary(policy)
+    counted = castings.summary(castings.selection(policy))
     assert counted.images == 9
     out = leaving(castings, policy)
     table = pd.read_csv(io.BytesIO(out.csv()), keep_default_na=False)
@@ -93,7 +93,7 @@ def test_all_formats_and_the_page_count_the_same(castings, policy: Policy) -> No
 
 def test_the_two_policies_differ(castings) -> None:
     """Else the comparison above would compare the same twice."""
-    strict, wide = castings.summary(STRICT), castings.summary(WIDE)
+    strict, wide = (castings.summary(castings.selection(p)) for p in (STRICT, WIDE))
     assert strict.verdicts != wide.verdicts
     assert wide.verdicts[Verdict.REVIEW] > 0 < strict.verdicts[Verdict.REJECT]
 
@@ -101,7 +101,7 @@ def test_the_two_policies_differ(castings) -> None:
 def test_the_filter_decides_what_leaves(castings) -> None:
     chosen = Filter(verdicts=frozenset({Verdict.REJECT}))
     out = leaving(castings, STRICT, chosen)
-    rejected = castings.summary(STRICT).verdicts[Verdict.REJECT]
+    rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     table = pd.read_csv(io.BytesIO(out.csv()))
     assert len(table) == rejected and set(table["verdict"]) == {"reject"}
     assert "verdict reject" in text_of(out.pdf())
@@ -140,7 +140,7 @@ def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> No
     assert "1 file could not be read" in words
     assert words.count("Data SHA-256") == len(document) + 1
     assert "Released by" in words
-    rejected = castings.summary(STRICT).verdicts[Verdict.REJECT]
+    rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     pictures = [o for page in document for o in page.get_objects() if o.type == 3]
     assert len(pictures) == rejected
 
@@ -151,7 +151,7 @@ def test_coco_loads_and_its_masks_are_the_stored_ones(strips, tmp_path) -> None:
     file.write_bytes(leaving(strips, policy).coco())
     coco = COCO(str(file))
     names = {c["id"]: c["name"] for c in coco.loadCats(coco.getCatIds())}
-    rows = {row.name: row.inspection for row in strips.every(policy)}
+    rows = {row.name: row.inspection for row in strips.every(strips.selection(policy))}
     assert len(coco.imgs) == 2 and len(coco.anns) == 3
     for image in coco.imgs.values():
         found = rows[image["file_name"]]
@@ -173,7 +173,7 @@ def test_masks_come_with_the_names_of_their_numbers(strips) -> None:
     names = pd.read_csv(archive.open("classes.csv"), dtype=str).set_index("name")["number"]
     images = pd.read_csv(archive.open("images.csv"), keep_default_na=False)
     assert list(images["image"]) == ["a/strip.png", "clean.png"]
-    found = next(strips.every(policy)).inspection
+    found = next(strips.every(strips.selection(policy))).inspection
     values = cv2.imdecode(
         np.frombuffer(archive.read(images["mask"][0]), np.uint8), cv2.IMREAD_UNCHANGED
     )
@@ -183,10 +183,11 @@ def test_masks_come_with_the_names_of_their_numbers(strips) -> None:
 def test_regions_follow_a_policy_that_cuts_them_otherwise(strips) -> None:
     """The stored regions serve only the policy that they were measured under."""
     for policy in (strips.policy_in_force().policy, Policy(smallest_region_px=1000), Policy()):
-        for row in strips.every(policy):
+        for row in strips.every(strips.selection(policy)):
             assert row.regions(policy) == row.inspection.regions(policy)
-    few = [len(r.regions(Policy(smallest_region_px=1000))) for r in strips.every(Policy())]
-    many = [len(r.regions(Policy())) for r in strips.every(Policy())]
+    everything = list(strips.every(strips.selection(Policy())))
+    few = [len(row.regions(Policy(smallest_region_px=1000))) for row in everything]
+    many = [len(row.regions(Policy())) for row in everything]
     assert few == [1, 0] and many[0] > 3
 
 
@@ -201,7 +202,7 @@ def test_reviewed_images_are_a_set_to_train_on(castings, tmp_path) -> None:
     from defectvision.report.labelled_set import labelled_zip, reviewed_images
     from defectvision.store import reviews
 
-    rows = {row.name: row.id for row in castings.every(STRICT)}
+    rows = {row.name: row.id for row in castings.every(castings.selection(STRICT))}
     with castings.store.session() as session:
         for name, who, decision, label in (
             ("ok_3.png", "ada", "accept", "ok"),

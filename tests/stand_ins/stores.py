@@ -9,9 +9,17 @@ import numpy as np
 from defectvision.bundle import policy as rules
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.store.batches import DONE, State
+from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
-from defectvision.store.tables import BatchRow, InspectionRow, LineRow, bin_of, first_of, now
+from defectvision.store.rows import bin_of, first_of, most_probable
+from defectvision.store.sources import Uploads
+from defectvision.store.tables import (
+    BatchRow,
+    ImageState,
+    InspectionRow,
+    LineRow,
+    now,
+)
 
 
 def new_store(folder: Path, database: str = "") -> Store:
@@ -37,7 +45,7 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
             bundle_version="0" * 12,
             mask_classes=[],
             bundle_policy=Policy().model_dump(mode="json"),
-            source={"kind": "uploads", "files": []},
+            source=Uploads(),
             state=State.DONE,
             listed=True,
         )
@@ -50,7 +58,7 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
                 InspectionRow(
                     batch_id=batch.id,
                     name=f"part_{i:06d}.png",
-                    state=DONE,
+                    state=ImageState.DONE,
                     bundle_version=batch.bundle_version,
                     at=now(),
                     width=300,
@@ -59,18 +67,13 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
                     score_bin=bin_of(rules.defect_score(found, line)),
                     foreign_score=float(rng.random() * 1.1),
                     top=max(found, key=found.__getitem__),
-                    top_ok=_top(found, line, "ok"),
-                    top_defect=_top(found, line, "defect"),
+                    top_ok=most_probable(found, line.good_names),
+                    top_defect=most_probable(found, line.defect_names),
                     probabilities=found,
-                    **(first_of(found) if line.label_mode == "multilabel" else {}),
+                    **first_of(found, line.label_mode),
                     regions=[],
                     milliseconds={"decode": 1.0, "model": 2.0, "total": 3.0},
                 )
             )
         session.add_all(rows)
         return batch.id
-
-
-def _top(found: dict[str, float], line: Line, kind: str) -> str | None:
-    names = [c.name for c in line.classes if c.kind == kind]
-    return max(names, key=found.__getitem__, default=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from defectvision.bundle.line import DefectClass
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections
 from defectvision.store.database import Store
-from defectvision.store.inspections import Filter
+from defectvision.store.selection import Filter, Selection, Sorting
 from defectvision.store.tables import InspectionRow
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
@@ -79,13 +81,14 @@ def test_counts_and_filters_are_those_of_the_policy(stores, name: str, policy: P
     (store, batch), line = stores[name], LINES[name]
     defects = [c.name for c in line.classes if c.kind == "defect"]
     with store.reading() as session:
-        everything = list(inspections.every(session, batch, Filter(), policy, line))
+        everything = list(inspections.every(session, Selection(batch, line, policy)))
         assert len(everything) == IMAGES
         for chosen in [*FILTERS, *(Filter(classes=frozenset({n})) for n in line.class_names)]:
+            selection = Selection(batch, line, policy, chosen)
             wanted = [row for row in everything if passes(row, chosen, policy, line)]
-            found = list(inspections.every(session, batch, chosen, policy, line))
+            found = list(inspections.every(session, selection))
             assert [r.id for r in found] == [r.id for r in wanted], chosen
-            counted = inspections.summarize(session, batch, chosen, policy, line)
+            counted = inspections.summarize(session, selection)
             said = [expected(row, policy, line) for row in wanted]
             assert counted.images == len(wanted)
             assert counted.verdicts == {v: sum(s[0] == v for s in said) for v in Verdict}
@@ -103,30 +106,30 @@ def test_the_filters_leave_something_and_not_everything(stores) -> None:
     line, policy = LINES["severstal-strip"], POLICIES[3]
     with store.reading() as session:
         for chosen in [*FILTERS[1:4], Filter(classes=frozenset({"3"}))]:
-            left = inspections.summarize(session, batch, chosen, policy, line).images
+            left = inspections.summarize(session, Selection(batch, line, policy, chosen)).images
             assert 0 < left < IMAGES, chosen
-        assert inspections.summarize(session, batch, FILTERS[4], policy, line).images == 0
+        nothing = Selection(batch, line, policy, FILTERS[4])
+        assert inspections.summarize(session, nothing).images == 0
 
 
 @pytest.mark.parametrize("order", ["listed", "name", "verdict", "label", "defect_score"])
 @pytest.mark.parametrize("descending", [False, True])
 def test_pages_follow_each_other_and_places_are_theirs(stores, order, descending) -> None:
     (store, batch), line, policy = stores["magnetic-tile"], LINES["magnetic-tile"], POLICIES[1]
-    chosen = Filter(verdicts=frozenset({Verdict.REJECT}))
-    how = (batch, chosen, policy, line)
+    rejected = Selection(batch, line, policy, Filter(verdicts=frozenset({Verdict.REJECT})))
+    accepted = replace(rejected, filter=Filter(verdicts=frozenset({Verdict.ACCEPT})))
+    sorting = Sorting(order, descending)
     with store.reading() as session:
-        total = inspections.summarize(session, *how).images
+        total = inspections.summarize(session, rejected).images
         rows = []
         for first in range(0, total, 50):
-            rows += inspections.page(session, *how, order, descending, first, 50)
+            rows += inspections.page(session, rejected, sorting, first, 50)
         assert len({r.id for r in rows}) == total
         if order == "defect_score":
             scores = [r.defect_score for r in rows]
             assert scores == sorted(scores, reverse=descending)
         for at in (0, 49, 50, total - 1):
-            place = inspections.place_of(session, *how, rows[at].id, order, descending)
+            place = inspections.place_of(session, rejected, rows[at].id, sorting)
             assert place == at
-        accepted = inspections.page(
-            session, batch, Filter(verdicts=frozenset({Verdict.ACCEPT})), policy, line
-        )
-        assert inspections.place_of(session, *how, accepted[0].id, order, descending) is None
+        other = inspections.page(session, accepted)[0]
+        assert inspections.place_of(session, rejected, other.id, sorting) is None

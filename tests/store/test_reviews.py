@@ -10,8 +10,8 @@ from sklearn.metrics import cohen_kappa_score
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections, reviews
 from defectvision.store.errors import StoreError
-from defectvision.store.inspections import Filter
 from defectvision.store.reviews import Agreement
+from defectvision.store.selection import EVERYTHING, Filter, Selection
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
 
@@ -26,10 +26,14 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path):
     return store, fill(store, CASTING, 200)
 
 
+def all_of(batch: int, filter: Filter = EVERYTHING) -> Selection:
+    return Selection(batch, CASTING, POLICY, filter)
+
+
 def test_the_most_doubtful_come_first_and_leave_when_decided(filled) -> None:
     store, batch = filled
     with store.session() as session:
-        waiting = reviews.queue(session, batch, POLICY, "ada")
+        waiting = reviews.queue(session, all_of(batch), "ada")
         verdicts = [
             Verdict.REVIEW if r.foreign_score > 1 or 0.3 <= r.defect_score < 0.6 else Verdict.ACCEPT
             for r in waiting
@@ -41,31 +45,28 @@ def test_the_most_doubtful_come_first_and_leave_when_decided(filled) -> None:
         assert distance == sorted(distance)
         first = waiting[0].id
         reviews.decide(session, first, "ada", "accept", POLICY)
-        assert first not in [r.id for r in reviews.queue(session, batch, POLICY, "ada")]
-        assert first not in [r.id for r in reviews.queue(session, batch, POLICY, "bo")]
-        second = reviews.queue(session, batch, POLICY, "bo", second=True)
+        assert first not in [r.id for r in reviews.queue(session, all_of(batch), "ada")]
+        assert first not in [r.id for r in reviews.queue(session, all_of(batch), "bo")]
+        second = reviews.queue(session, all_of(batch), "bo", second=True)
         assert [r.id for r in second] == [first]
-        assert reviews.queue(session, batch, POLICY, "ada", second=True) == []
+        assert reviews.queue(session, all_of(batch), "ada", second=True) == []
 
 
 def test_undo_appends_and_brings_the_image_back(filled) -> None:
     store, batch = filled
     with store.session() as session:
-        first = reviews.queue(session, batch, POLICY, "ada")[0].id
+        first = reviews.queue(session, all_of(batch), "ada")[0].id
         made = reviews.decide(session, first, "ada", "reject", POLICY, "def", "pit at the rim")
-        assert (
-            inspections.summarize(session, batch, Filter(reviewed=True), POLICY, CASTING).images
-            == 1
-        )
+        reviewed = all_of(batch, Filter(reviewed=True))
+        assert inspections.summarize(session, reviewed).images == 1
         reviews.undo(session, made.id, "ada")
-        assert reviews.queue(session, batch, POLICY, "ada")[0].id == first
+        assert reviews.queue(session, all_of(batch), "ada")[0].id == first
         assert reviews.reviews_of(session, [first]) == {}
         trail = reviews.trail(session, first)
         assert [(r.decision, r.why) for r in trail] == [("reject", "pit at the rim"), ("undo", "")]
         with pytest.raises(StoreError, match="undone already"):
             reviews.undo(session, made.id, "ada")
-        filtered = inspections.summarize(session, batch, Filter(reviewed=True), POLICY, CASTING)
-        assert filtered.images == 0
+        assert inspections.summarize(session, reviewed).images == 0
 
 
 @pytest.mark.parametrize(
@@ -108,18 +109,15 @@ def test_people_are_compared_with_the_model_and_each_other(filled) -> None:
     store, batch = filled
     with store.session() as session:
         clear = [
-            *inspections.page(session, batch, Filter(frozenset({Verdict.ACCEPT})), POLICY, CASTING),
-            *inspections.page(session, batch, Filter(frozenset({Verdict.REJECT})), POLICY, CASTING),
+            *inspections.page(session, all_of(batch, Filter(frozenset({Verdict.ACCEPT})))),
+            *inspections.page(session, all_of(batch, Filter(frozenset({Verdict.REJECT})))),
         ]
-        doubtful = inspections.page(
-            session, batch, Filter(frozenset({Verdict.REVIEW})), POLICY, CASTING
-        )[0]
+        review = all_of(batch, Filter(frozenset({Verdict.REVIEW})))
+        doubtful = inspections.page(session, review)[0]
         for row in (clear[0], clear[-1], doubtful):
             reviews.decide(session, row.id, "ada", "reject", POLICY)
         reviews.decide(session, clear[0].id, "bo", "accept", POLICY)
-        found = {
-            (a.first, a.second): a for a in reviews.agreements(session, batch, CASTING, POLICY)
-        }
+        found = {(a.first, a.second): a for a in reviews.agreements(session, all_of(batch))}
     assert found["ada", "model"].counts == {("reject", "accept"): 1, ("reject", "reject"): 1}
     assert found["bo", "model"].counts == {("accept", "accept"): 1}
     assert found["ada", "bo"].counts == {("reject", "accept"): 1}

@@ -12,12 +12,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.settings import ROOT, settings
 from defectvision.store import batches
-from defectvision.store.batches import ACTIVE, ENDED, FAILED, Counts, State, images_in
+from defectvision.store.batches import ACTIVE, ENDED, Counts, State, images_in
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.retention import ALL, DEFECTS, delete_batch
-from defectvision.store.tables import BatchRow
+from defectvision.store.sources import WatchedFolder
+from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.inspect.intake import FILE_TYPES
 from defectvision.words import counted, duration, plain
 
@@ -176,7 +177,7 @@ def _progress(store: Store, number: int, who: str) -> None:
 def _said(batch: BatchRow, counts: Counts) -> str:
     """Progress in words: images, images per second, time left."""
     words = [f"{counts.done + counts.failed:,} of {counted(counts.total, 'image')}"]
-    if not batch.listed and batch.state in ACTIVE and batch.source["kind"] != "watch":
+    if not batch.listed and batch.state in ACTIVE and not isinstance(batch.source, WatchedFolder):
         words[0] += ", still listing"
     if counts.failed:
         words.append(f"{counts.failed:,} failed")
@@ -214,7 +215,7 @@ def batch_list(store: Store, followed: int | None) -> int | None:
 
     with store.reading() as session:
         rows = batches.list_batches(session)
-        counted = {row.id: batches.count_images(session, row.id) for row in rows}
+        counts = batches.count_by_batch(session, [row.id for row in rows])
     if not rows:
         return None
     numbers = [row.id for row in rows]
@@ -223,9 +224,9 @@ def batch_list(store: Store, followed: int | None) -> int | None:
             "title": row.title,
             "line": row.line,
             "state": row.state.capitalize(),
-            "images": counted[row.id].total,
-            "done": counted[row.id].done,
-            "failed": counted[row.id].failed,
+            "images": counts[row.id].total,
+            "done": counts[row.id].done,
+            "failed": counts[row.id].failed,
             "started": row.made,
             "by": row.who,
         }
@@ -273,7 +274,7 @@ def store_size(store: Store) -> None:
 def failed_files(store: Store, number: int) -> None:
     """Files of a batch that could not be inspected, with reason and remedy."""
     with store.reading() as session:
-        rows = images_in(session, number, FAILED)
+        rows = images_in(session, number, ImageState.FAILED)
     if not rows:
         return
     title = counted(len(rows), "file was not inspected", "files were not inspected")

@@ -18,8 +18,9 @@ from defectvision.settings import ROOT
 from defectvision.store import batches, reviews
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.inspections import Filter, Order, Summary, place_of
+from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
+from defectvision.store.selection import Filter, Order, Selection, Sorting
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
 from defectvision.web.cards import heading
@@ -45,11 +46,15 @@ assert set(ORDERS) == set(get_args(Order))
 
 @dataclass(frozen=True)
 class View:
-    """What of a batch is shown: the filter, the order, and its direction."""
+    """What of a batch is shown, and how it is sorted."""
 
-    chosen: Filter
-    order: Order
-    descending: bool
+    selection: Selection
+    sorting: Sorting
+
+    @property
+    def key(self) -> int:
+        """Of the widgets that belong to the view. A moved threshold leaves them as they are."""
+        return hash((self.selection.filter, self.sorting))
 
 
 def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]:
@@ -106,7 +111,7 @@ def choose_batch(store: Store) -> Results | None:
         return None
 
 
-def filters(results: Results) -> View:
+def filters(results: Results, policy: Policy) -> View:
     """The widgets that choose what is shown; kept while the session lasts."""
     line, number = results.line, results.batch.id
 
@@ -156,7 +161,7 @@ def filters(results: Results) -> View:
         text.strip(),
         {"Any": None, "Yes": True, "No": False}[reviewed or "Any"],
     )
-    return View(chosen, order or "listed", bool(down))
+    return View(results.selection(policy, chosen), Sorting(order or "listed", bool(down)))
 
 
 def tiles(results: Results, found: Summary, failed: int) -> None:
@@ -173,21 +178,21 @@ def tiles(results: Results, found: Summary, failed: int) -> None:
             st.metric(label, value, border=True)
 
 
-def table(results: Results, view: View, policy: Policy, total: int) -> None:
+def table(results: Results, view: View, total: int) -> None:
     """A page of what the filter leaves; a click into a row opens its image."""
     import pandas as pd
 
-    number, line = results.batch.id, results.line
+    number, line, policy = results.batch.id, results.line, view.selection.policy
     pages = max(1, -(-total // ROWS))
     turned = _page_key(number, view)
     # A moved threshold can leave fewer pages than the one that is open.
     at = st.session_state[turned] = min(st.session_state.get(turned, 1), pages)
-    rows = results.page(policy, view.chosen, view.order, view.descending, (at - 1) * ROWS, ROWS)
+    rows = results.page(view.selection, view.sorting, (at - 1) * ROWS, ROWS)
     opened = opened_number(number)
     with results.store.reading() as session:
         decided = reviews.reviews_of(session, [row.id for row in rows])
     content = pd.DataFrame([_row(row, policy, line, decided.get(row.id, [])) for row in rows])
-    key = f"rows-{number}-{at}-{hash(view)}"
+    key = f"rows-{number}-{at}-{view.key}"
     place = next((i for i, row in enumerate(rows) if row.id == opened), None)
     picked = [] if place is None else [place]
     st.session_state[key] = {"selection": {"rows": picked, "columns": [], "cells": []}}
@@ -232,7 +237,7 @@ def table(results: Results, view: View, policy: Policy, total: int) -> None:
 
 def _page_key(batch: int, view: View) -> str:
     """Of the widget that turns the table's pages; another filter begins on the first one."""
-    return f"page-{batch}-{hash(view)}"
+    return f"page-{batch}-{view.key}"
 
 
 def _row(
@@ -264,21 +269,19 @@ def open_inspection(batch: int, number: int | None) -> None:
     st.session_state.setdefault("opened-inspection", {})[batch] = number
 
 
-def steps(results: Results, view: View, policy: Policy, total: int) -> StoredInspection | None:
+def steps(results: Results, view: View, total: int) -> StoredInspection | None:
     """Previous, next (keys P and N) and close (Escape) for the open inspection, which is returned;
     None where none is open or the filter left it out."""
     number = results.batch.id
     opened = opened_number(number)
     if opened is None:
         return None
-    with results.store.reading() as session:
-        how = (view.chosen, policy, results.line, opened, view.order, view.descending)
-        place = place_of(session, number, *how)
+    place = results.place_of(view.selection, opened, view.sorting)
     if place is None:
         return None
 
     def go(by: int) -> None:
-        (there,) = results.page(policy, view.chosen, view.order, view.descending, place + by, 1)
+        (there,) = results.page(view.selection, view.sorting, place + by, 1)
         open_inspection(number, there.id)
         st.session_state[_page_key(number, view)] = (place + by) // ROWS + 1
 

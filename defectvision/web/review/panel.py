@@ -28,7 +28,7 @@ def next_image(
     number = results.batch.id
     skipped: list[int] = st.session_state.setdefault(f"skipped-{number}", [])
     with results.store.reading() as session:
-        waiting = [r.id for r in reviews.queue(session, number, policy, who, second)]
+        waiting = [r.id for r in reviews.queue(session, results.selection(policy), who, second)]
     if not waiting:
         return None, 0
     back = st.session_state.pop("taken-back", None)
@@ -128,7 +128,7 @@ def undo_button(results: Results, who: str) -> None:
 def agreement_table(results: Results, policy: Policy) -> None:
     """How far reviewers and model agree, as attribute agreement analysis gives it."""
     with results.store.reading() as session:
-        pairs = reviews.agreements(session, results.batch.id, results.line, policy)
+        pairs = reviews.agreements(session, results.selection(policy))
     st.subheader("Agreement", icon=":material/handshake:")
     if not pairs:
         st.caption(

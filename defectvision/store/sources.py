@@ -1,0 +1,56 @@
+"""Where the images of a batch come from, as the batch keeps it, and the images of a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class UploadedFile(_Kept):
+    """An image or zip file that lies in the store under its digest."""
+
+    name: str
+    digest: str
+
+
+class Uploads(_Kept):
+    """Files that somebody gave."""
+
+    kind: Literal["uploads"] = "uploads"
+    files: tuple[UploadedFile, ...] = ()
+
+
+class Folder(_Kept):
+    """A folder, a zip file or an image on this machine."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+
+
+class WatchedFolder(_Kept):
+    """A folder to which a camera writes: what appears there belongs to the batch, until somebody
+    ends it."""
+
+    kind: Literal["watch"] = "watch"
+    path: str
+
+
+Source = Annotated[Uploads | Folder | WatchedFolder, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image of a source, to be read from `path` or else from the store as `digest`; with
+    `reason` and `remedy` where it cannot be had. `name` is unique in the batch."""
+
+    name: str
+    path: str = ""
+    digest: str | None = None
+    reason: str = ""
+    remedy: str = ""
