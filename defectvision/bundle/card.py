@@ -5,49 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from defectvision import atomic
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import thresholds_in_words
-from defectvision.bundle.schema import Bundle, Measure, Metrics
+from defectvision.bundle.schema import CARD_FILE, Bundle, Measure, Metrics
+from defectvision.bundle.words import FITS, PRECISIONS, metric_words
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy (mean recall)",
-    "macro_f1": "Macro F1",
-    "auc": "AUC",
-    "escapes": "Escapes (defective parts accepted)",
-    "overkills": "Overkills (good parts rejected)",
-    "reviews": "Parts sent to review",
-    "evidence_inside": "Positive evidence that lies on the part",
-    "mean_iou": "Mean IoU of the classes",
-    "mean_dice": "Mean Dice, an empty pair answered empty counts 1",
-    "mean_dice_empty": "Mean Dice that an empty answer would get",
-    "pixel_accuracy": "Pixel accuracy",
-    "iou": "IoU",
-    "dice": "Dice on images that hold it",
-    "detection": "Detection rate",
-    "false_alarm": "False-alarm rate",
-    "calibration_error": "Expected calibration error",
-}
-
-PRECISIONS = {
-    "fp32": "Computed in fp32.",
-    "fp16-weights": "Weights are stored as fp16 and computed in fp32.",
-    "int8": "Computed in int8; what that costs stands below. `model.safetensors` holds the weights "
-    "before, as fp16.",
-}
+INT8 = " What that costs stands below. `model.safetensors` holds the weights before, as fp16."
 
 
 def write_card(folder: Path, bundle: Bundle) -> None:
-    """Write `folder/README.md`."""
+    """Write the card into the bundle's folder; raises OSError."""
     how, made = bundle.preprocessing, bundle.provenance
     recipe = made["recipe"]
     parts = [
         f"# {bundle.line} / {bundle.name}",
         f"Architecture `{bundle.architecture}`; classes {', '.join(bundle.classes)}. Input "
-        f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}`, lighting "
-        f"`{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
+        f"{how.height}x{how.width} px, {how.channels} channel(s), fit `{how.fit}` "
+        f"({FITS[how.fit]}), lighting `{how.lighting}`; evidence pooled by `{bundle.pooling}`. "
         + _masks(bundle)
-        + PRECISIONS[bundle.precision],
+        + _precision(bundle),
         *([bundle.caution] if bundle.caution else []),
         "## Trained on",
         _sources(made["sources"]),
@@ -67,7 +44,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "hashes of all images used for training and tuning, so that `defectvision evaluate` can "
         "leave them out.",
     ]
-    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    atomic.write_text(folder / CARD_FILE, "\n\n".join(parts) + "\n")
 
 
 def _masks(bundle: Bundle) -> str:
@@ -76,6 +53,11 @@ def _masks(bundle: Bundle) -> str:
     plain = bundle.options.get("weighing", "none") == "none"
     how = "" if plain else ", each weighed by the probability of its class in the picture"
     return f"Masks of {', '.join(bundle.mask_classes)}{how}. "
+
+
+def _precision(bundle: Bundle) -> str:
+    words = PRECISIONS[bundle.precision]
+    return f"{words[0].upper()}{words[1:]}.{INT8 if bundle.precision == 'int8' else ''}"
 
 
 def _sources(sources: list[dict[str, Any]]) -> str:
@@ -98,8 +80,8 @@ def _metrics(m: Metrics) -> str:
     head = f"{m.split} ({m.data}): {m.images} images of {m.groups} photo groups"
     policy = thresholds_in_words(m.policy)
     rows = [f"### {head}", f"Policy: {policy}.{note if m.seen else ''}", ""]
-    rows += ["| metric | value | 95 % interval |", "| --- | ---: | --- |"]
-    rows += [f"| {_name(k)} | {_row(v)} |" for k, v in m.values.items() if v is not None]
+    rows += ["| metric | value | 95 % interval | meaning |", "| --- | ---: | --- | --- |"]
+    rows += [_row(key, value) for key, value in m.values.items() if value is not None]
     names = list(m.confusion)
     if not names:
         return "\n".join(rows)
@@ -112,29 +94,25 @@ def _metrics(m: Metrics) -> str:
     return "\n".join(rows)
 
 
-def _quantization(said: dict[str, Any]) -> str:
+def _quantization(costs: dict[str, Any]) -> str:
     """What int8 costs, from provenance."""
-    rows = [f"### int8 against fp32, {said['images']}", "", "| metric | fp32 | int8 |"]
+    rows = [f"### int8 against fp32, {costs['images']}", "", "| metric | fp32 | int8 |"]
     rows += ["| --- | ---: | ---: |"]
     rows += [
-        f"| {_name(key)} | {value:.4f} | {said['after'][key]:.4f} |"
-        for key, value in said["before"].items()
+        f"| {metric_words(key).title} | {value:.4f} | {costs['after'][key]:.4f} |"
+        for key, value in costs["before"].items()
     ]
     rows += [
         "",
-        f"Evidence maps correlate {said['evidence_correlation']:.4f} on average; "
-        f"{said['verdicts_changed']:.1%} of the verdicts changed; {len(said['in_fp32'])} "
+        f"Evidence maps correlate {costs['evidence_correlation']:.4f} on average; "
+        f"{costs['verdicts_changed']:.1%} of the verdicts changed; {len(costs['in_fp32'])} "
         "convolutions stay in fp32.",
     ]
     return "\n".join(rows)
 
 
-def _name(key: str) -> str:
-    """A metric in words; one of a single class is `metric/class`."""
-    metric, _, of = key.partition("/")
-    return f"{NAMES.get(metric, metric)}, class {of}" if of else NAMES.get(metric, metric)
-
-
-def _row(v: Measure) -> str:
-    interval = f"{v.low:.4f} to {v.high:.4f}" if v.low is not None and v.high is not None else ""
-    return f"{v.value:.4f} | {interval}"
+def _row(key: str, measure: Measure) -> str:
+    words = metric_words(key)
+    known = measure.low is not None and measure.high is not None
+    interval = f"{measure.low:.4f} to {measure.high:.4f}" if known else ""
+    return f"| {words.title} | {measure.value:.4f} | {interval} | {words.meaning} |"

@@ -7,6 +7,7 @@ import json
 from rich.table import Table
 
 from defectvision.bundle.schema import Metrics
+from defectvision.bundle.words import metric_words
 from defectvision.cli.terminal import out
 
 
@@ -24,5 +25,5 @@ def print_metrics(line: str, bundle: str, metrics: Metrics, as_json: bool) -> No
     for name, figure in metrics.values.items():
         if figure is not None and figure.value is not None:
             interval = "" if figure.low is None else f"{figure.low:.4f} .. {figure.high:.4f}"
-            table.add_row(name, f"{figure.value:.4f}", interval)
+            table.add_row(metric_words(name).title, f"{figure.value:.4f}", interval)
     out.print(table)

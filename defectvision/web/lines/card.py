@@ -9,37 +9,12 @@ import streamlit as st
 
 from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.schema import Bundle, LoadedBundle, Measure, Metrics
+from defectvision.bundle.words import FITS, METRICS, PRECISIONS, metric_words
 from defectvision.web import cards
 from defectvision.words import counted, plain
 
-# What a metric is called, and what it means; the same words as in the bundle's README.
-METRICS = {
-    "accuracy": ("Accuracy", "share of images whose label is right"),
-    "balanced_accuracy": ("Balanced accuracy", "mean over the classes of the share found"),
-    "macro_f1": ("Macro F1", "mean over the classes of F1"),
-    "auc": ("AUC", "how well the scores separate the classes, whatever the threshold"),
-    "escapes": ("Escapes", "share of defective parts that were accepted"),
-    "overkills": ("Overkills", "share of good parts that were rejected"),
-    "reviews": ("Reviews", "share of parts sent to review"),
-    "evidence_inside": ("Evidence on the part", "share of positive evidence that lies on the part"),
-    "mean_iou": ("Mean IoU", "mean over the classes of the masks' IoU"),
-    "mean_dice": ("Mean Dice", "over images and classes; an empty pair answered empty counts 1"),
-    "mean_dice_empty": ("Mean Dice of an empty answer", "what finding nothing would get"),
-    "pixel_accuracy": ("Pixel accuracy", "share of pixels whose classes are all right"),
-}
-# Metrics of one class each, as columns: `metric/class` in bundle.json.
-OF_A_CLASS = {
-    "auc": "AUC",
-    "iou": "IoU",
-    "dice": "Dice",
-    "detection": "Detection rate",
-    "false_alarm": "False-alarm rate",
-}
-PRECISIONS = {
-    "fp32": "fp32",
-    "fp16-weights": "weights in fp16, computed in fp32",
-    "int8": "int8; the model card below says what it costs",
-}
+# Metrics of one class each, in the order of their columns.
+OF_A_CLASS = ("auc", "iou", "dice", "detection", "false_alarm")
 LEAKING = (
     "These photographs, or others of the same parts, were seen in training. The figures measure "
     "memory, not skill; do not quote them."
@@ -74,15 +49,10 @@ def bundle_card(loaded: LoadedBundle) -> None:
 def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
     """What the model is and how an image gets into it."""
     bundle, how = loaded.bundle, loaded.bundle.preprocessing
-    fits = {
-        "stretch": "the whole image, stretched",
-        "letterbox": "the whole image, with bars",
-        "round_part": "the round part found and centred",
-    }
     rows = [
         ("Version", loaded.version),
         ("Architecture", f"{bundle.architecture}, evidence pooled by {bundle.pooling}"),
-        ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {fits[how.fit]}"),
+        ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {FITS[how.fit]}"),
         ("Precision", PRECISIONS[bundle.precision]),
         ("Calibration", f"temperature {bundle.temperature:.3f}"),
         ("Default policy", in_words(bundle.policy, loaded.line, bundle.mask_classes)),
@@ -133,7 +103,7 @@ def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
     for name, measure in values.items():
         if measure is None or measure.value is None or "/" in name:
             continue
-        title, meaning = METRICS.get(name, (name, ""))
+        title, meaning = metric_words(name)
         known = measure.low is not None and measure.high is not None
         rows["Metric"].append(plain(title))
         rows["Value"].append(f"{measure.value:.4f}")
@@ -155,7 +125,7 @@ def class_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
         return {}
     rows = {"Class": [plain(name) for name in found]}
     for metric in shown:
-        rows[OF_A_CLASS[metric]] = [_with_interval(m.get(metric)) for m in found.values()]
+        rows[METRICS[metric].title] = [_with_interval(m.get(metric)) for m in found.values()]
     return rows
 
 

@@ -1,0 +1,67 @@
+"""What a metric, a precision and a fit are called: the same words in a bundle's card, on the pages
+and in a terminal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class MetricWords(NamedTuple):
+    """A metric's title, and in half a sentence what it tells."""
+
+    title: str
+    meaning: str
+
+
+# By key of `Metrics.values`. A metric of one class is `key/class` there.
+METRICS: dict[str, MetricWords] = {
+    "accuracy": MetricWords("Accuracy", "share of images whose label is right"),
+    "balanced_accuracy": MetricWords("Balanced accuracy", "mean over the classes of the recall"),
+    "macro_f1": MetricWords("Macro F1", "mean over the classes of F1"),
+    "auc": MetricWords("AUC", "how well the scores separate the classes, whatever the threshold"),
+    "escapes": MetricWords("Escapes", "share of defective parts that were accepted"),
+    "overkills": MetricWords("Overkills", "share of good parts that were rejected"),
+    "reviews": MetricWords("Reviews", "share of parts sent to review"),
+    "evidence_inside": MetricWords(
+        "Evidence on the part", "share of positive evidence that lies on the part"
+    ),
+    "mean_iou": MetricWords("Mean IoU", "mean over the classes of the masks' IoU"),
+    "iou": MetricWords("IoU", "of the pixels of all images that hold the class"),
+    "dice": MetricWords("Dice", "mean over the images that hold the class"),
+    "detection": MetricWords(
+        "Detection rate", "share of images with the class in which a mask meets it"
+    ),
+    "false_alarm": MetricWords(
+        "False-alarm rate", "share of images without the class in which one is drawn"
+    ),
+    "mean_dice": MetricWords(
+        "Mean Dice", "over images and classes; an empty pair answered empty counts 1"
+    ),
+    "mean_dice_empty": MetricWords(
+        "Mean Dice of an empty answer", "what finding nothing would get"
+    ),
+    "pixel_accuracy": MetricWords("Pixel accuracy", "share of pixels whose classes are all right"),
+    "calibration_error": MetricWords(
+        "Expected calibration error", "mean gap between confidence and accuracy"
+    ),
+}
+
+PRECISIONS = {
+    "fp32": "computed in fp32",
+    "fp16-weights": "weights stored as fp16, computed in fp32",
+    "int8": "computed in int8",
+}
+
+FITS = {
+    "stretch": "the whole image, stretched",
+    "letterbox": "the whole image, with bars",
+    "round_part": "the round part found and centred",
+}
+
+
+def metric_words(key: str) -> MetricWords:
+    """The words of a key of `Metrics.values`; a metric of one class names it in its title, and a
+    key that is not known is its own title."""
+    metric, _, class_name = key.partition("/")
+    words = METRICS.get(metric, MetricWords(metric, ""))
+    return words._replace(title=f"{words.title}, class {class_name}") if class_name else words
