@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision.data.resampling import drawn_rows, interval
+
 STRONG, NOTABLE = 0.75, 0.65  # AUC
 RESAMPLES = 300
 SEED = 0
@@ -49,9 +51,7 @@ def shortcuts(pictures: pd.DataFrame, labels: Sequence[str], groups: Sequence[st
     classes = [name for name in counts.index if counts[name] >= LEAST_IMAGES]
     if len(counts) == 2:
         classes = sorted(classes)[:1]
-    rng = np.random.default_rng(SEED)
-    members = _members(groups)
-    draws = [_draw(members, rng) for _ in range(RESAMPLES)] if len(members) > 1 else []
+    draws = drawn_rows(groups, RESAMPLES, SEED)
     found = []
     for label in classes:
         positive = truth == label
@@ -68,9 +68,8 @@ def shortcuts(pictures: pd.DataFrame, labels: Sequence[str], groups: Sequence[st
             if value < NOTABLE:
                 low = high = float("nan")
             else:
-                sampled = [auc(scores[d], positive[d]) for d in draws]
-                sampled = [v for v in sampled if not np.isnan(v)] or [value]
-                low, high = (float(v) for v in np.percentile(sampled, [2.5, 97.5]))
+                sampled = [auc(scores[rows], positive[rows]) for rows in draws]
+                low, high = interval(sampled) or (value, value)
             found.append(
                 {
                     "label": str(label),
@@ -104,14 +103,6 @@ def _scores(values: pd.Series, positive: NDArray[np.bool_]) -> NDArray[np.float6
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(np.float64)
     return pd.Series(positive).groupby(values.to_numpy()).transform("mean").to_numpy(np.float64)
-
-
-def _members(groups: Sequence[str]) -> list[NDArray[np.int64]]:
-    return list(pd.Series(groups).groupby(np.asarray(groups, dtype=object)).indices.values())
-
-
-def _draw(members: list[NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.int64]:
-    return np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
 
 
 def warnings(table: pd.DataFrame) -> list[str]:

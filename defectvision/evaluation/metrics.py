@@ -14,6 +14,7 @@ from defectvision.bundle.labels import SEPARATOR, label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import Measure
+from defectvision.data.resampling import drawn_weights, interval
 
 RESAMPLES = 1000
 
@@ -69,26 +70,22 @@ def measure(
 def resample(
     metrics: dict[str, Metric], groups: Sequence[str], seed: int = 0
 ) -> dict[str, Measure | None]:
-    """Each metric with its 95 % interval: RESAMPLES times, as many photo groups as there are are
-    drawn with repetition, all images of a group together (Efron 1979, the bootstrap).
+    """Each metric with its 95 % interval, from RESAMPLES draws of the photo groups.
 
     groups: (N,) photo group of each image. A metric takes the images' weights (N,), how often
     each was drawn; where it gives NaN for the images themselves, the answer is None.
     """
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    found = {}
-    for name, metric in metrics.items():
-        value = metric(np.ones(len(member)))
-        if value is None or np.isnan(value):
-            found[name] = None
-            continue
-        spread = np.array([metric(draw[member].astype(float)) for draw in draws], float)
-        spread = spread[~np.isnan(spread)]
-        low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) else (value, value)
-        found[name] = Measure(value=_short(value), low=_short(low), high=_short(high))
-    return found
+    values = {name: metric(np.ones(len(groups))) for name, metric in metrics.items()}
+    spread: dict[str, list[float]] = {n: [] for n, value in values.items() if not np.isnan(value)}
+    for weights in drawn_weights(groups, RESAMPLES, seed):
+        for name, drawn in spread.items():
+            drawn.append(metrics[name](weights))
+    measures: dict[str, Measure | None] = dict.fromkeys(metrics)
+    for name, drawn in spread.items():
+        value = values[name]
+        low, high = interval(drawn) or (value, value)
+        measures[name] = Measure(value=_short(value), low=_short(low), high=_short(high))
+    return measures
 
 
 def confusion(judged: pd.DataFrame, line: Line) -> dict[str, dict[str, int]]:
