@@ -21,14 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from torch import nn
 from torch.nn import functional
 
 from defectvision.audit.study import study
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Measure
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.evaluate import labelled
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.runtime import load_runtime
 from defectvision.limits import PIXELS
@@ -36,10 +35,10 @@ from defectvision.models import create_model
 from defectvision.settings import Settings
 from defectvision.training.dataset import PlacedImages
 from defectvision.training.export import write_onnx
-from defectvision.training.loop import build, masked_classes, train
+from defectvision.training.loop import train
 from defectvision.training.new_line import line_for
-from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
+from defectvision.training.task import TrainingTask
 
 ARCHITECTURES = (
     "fcn", "unet", "unet_leaky", "residual_unet", "multiscale_unet",
@@ -59,17 +58,17 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="images that each learns from")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "segmentation")
     parser.add_argument("--only", nargs="*", default=ARCHITECTURES)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     results = {}
-    for data in asked.data:
+    for data in options.data:
         images, line = _open(data)
-        for name in asked.only:
-            run = asked.runs / f"{data.name}-{asked.size}-{asked.samples}" / name
-            results[data.name, name] = _result(run, images, line, name, asked)
+        for name in options.only:
+            run = options.runs / f"{data.name}-{options.size}-{options.samples}" / name
+            results[data.name, name] = _result(run, images, line, name, options)
             print(data.name, name, json.dumps(results[data.name, name]), flush=True)
-    text = "\n\n".join(_table(data.name, asked, results) for data in asked.data)
+    text = "\n\n".join(_table(data.name, options, results) for data in options.data)
     print(text)
-    if asked.only != ARCHITECTURES:
+    if options.only != ARCHITECTURES:
         return
     document = ROOT / "docs" / "segmentation.md"
     head = document.read_text(encoding="utf-8").split(MARK)[0] if document.is_file() else ""
@@ -88,27 +87,29 @@ def _open(data: Path) -> tuple[ImageSet, Line]:
     images = images.take(np.flatnonzero(table["label"].isin(set(marked["label"]))))
     with tempfile.TemporaryDirectory() as nowhere:
         line = line_for(images.catalog, Path(nowhere) / "line", "none")
-    return replace(images, catalog=labelled(images.catalog, line)), line
+    return images, line
 
 
-def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
+def _result(
+    run: Path, images: ImageSet, line: Line, name: str, options: argparse.Namespace
+) -> dict:
     done = run / "result.json"
     if done.is_file():
         return json.loads(done.read_text())
     epochs = 4
-    steps = asked.samples // BATCH
+    steps = options.samples // BATCH
     recipe = Recipe.model_validate(
         {
             "architecture": name,
             "pretrained": "auto" if "efficientnet_lite0" in name else "none",
             "fresh_rate": 5,  # of a pretrained backbone only
-            "preprocessing": {"height": asked.size, "width": asked.size, "fit": "letterbox"},
+            "preprocessing": {"height": options.size, "width": options.size, "fit": "letterbox"},
             "split": {"train": 0.62, "val": 0.13, "test": 0.25},
             "augmentation": {"upside_down": True, "zoom": 0.1, "contrast": 0.2},
             "imbalance": {"sampling": "class"},
             "masks": {"losses": {"bce_dice": 1.0, "lovasz_hinge": 0.3}},
             "epochs": epochs,
-            "samples_per_epoch": asked.samples // epochs,
+            "samples_per_epoch": options.samples // epochs,
             "batch_size": BATCH,
             "weight_decay": 0.01,
             "warmup_steps": steps // 10,
@@ -116,16 +117,15 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
             "tracking": "none",
         }
     )
-    split = replace(images, catalog=prepare_split(images.catalog, recipe))
+    task = TrainingTask.of(recipe, line, images)
     started = time.perf_counter()
-    weights = train(recipe, split, line, run)
+    weights = train(task, run)
     seconds = time.perf_counter() - started
-    model = build(recipe, line).eval()
-    model.load_state_dict(load_file(weights))
-    values = _count(model, split.subset("test"), line, recipe)
+    model = task.trained_network(weights).eval()
+    values = _count(model, task)
     result = {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "milliseconds": _milliseconds(recipe, line, asked.size),
+        "milliseconds": _milliseconds(recipe, line, options.size),
         "seconds": round(seconds, 1),
         "values": {k: v.model_dump() for k, v in values.items() if v is not None},
     }
@@ -134,16 +134,16 @@ def _result(run: Path, images: ImageSet, line: Line, name: str, asked) -> dict:
 
 
 @torch.inference_mode()
-def _count(model, images: ImageSet, line: Line, recipe: Recipe) -> dict[str, Measure | None]:
-    masked = masked_classes(recipe, line)
-    data = PlacedImages(images, line, recipe.preprocessing, masked=masked)
+def _count(model: nn.Module, task: TrainingTask) -> dict[str, Measure | None]:
+    images = task.images.subset("test")
+    data = PlacedImages(images, task.line, task.recipe.preprocessing, task.mask_classes)
     counts = []
     for i in range(len(data)):
         example = data[i]
         masks = model(example.image[None]).masks
         drawn = functional.interpolate(masks, size=example.image.shape[1:], mode="bilinear")[0] > 0
         counts.append(PixelCounts.of(drawn.numpy(), example.masks.numpy(), example.counts.numpy()))
-    return measure_masks(PixelCounts.join(counts), masked, images.catalog.groups())
+    return measure_masks(PixelCounts.join(counts), task.mask_classes, images.catalog.groups())
 
 
 def _milliseconds(recipe: Recipe, line: Line, size: int) -> float:
@@ -161,16 +161,17 @@ def _milliseconds(recipe: Recipe, line: Line, size: int) -> float:
     return round(statistics.median(took[5:]), 2)
 
 
-def _table(data: str, asked, results: dict) -> str:
-    names = [n for n in asked.only if (data, n) in results]
+def _table(data: str, options: argparse.Namespace, results: dict) -> str:
+    names = [n for n in options.only if (data, n) in results]
     classes = [
         k.removeprefix("iou/") for k in results[data, names[0]]["values"] if k.startswith("iou/")
     ]
     rows = [
         f"## {data}",
         "",
-        f"{asked.size} px, {asked.samples} images learned from, {os.cpu_count()} cores. IoU over "
-        "the pooled pixels of the images that hold the class; Dice is the mean over those images.",
+        f"{options.size} px, {options.samples} images learned from, {os.cpu_count()} cores. IoU "
+        "over the pooled pixels of the images that hold the class; Dice is the mean over those "
+        "images.",
         "",
         "| architecture | parameters | ms | mean IoU (95 %) | "
         + " | ".join(f"{c}: IoU, Dice" for c in classes)

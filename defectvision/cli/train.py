@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Table
 
 from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.options import BundleName, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, out
+from defectvision.cli.terminal import clear_errors, out, print_failure
+from defectvision.inference.images import ImageError
 from defectvision.settings import ROOT, settings
 
 
@@ -32,7 +35,8 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a bundle from labelled images, measure it on images held out, and install it."""
+    """Train a bundle from labelled images, measure it on images held out, and install it. Images
+    that cannot be read are named and left out; the exit status is 1 then."""
     with clear_errors():
         try:
             from defectvision.training.pipeline import train_line
@@ -47,7 +51,7 @@ def train(
         file = find_recipe(recipe, ROOT / "recipes")
         chosen = load_recipe(file)
         name = bundle or chosen.architecture
-        metrics = train_line(
+        result = train_line(
             open_grouped(data),
             chosen,
             file.read_text(encoding="utf-8"),
@@ -56,7 +60,8 @@ def train(
             weights or settings().weights,
             run or Path("runs") / line / name,
         )
-        print_metrics(line, name, metrics, as_json)
+        print_metrics(line, name, result.metrics, as_json)
+    _end(result.failures)
 
 
 def export(
@@ -79,13 +84,13 @@ def export(
 
         folder = weights or settings().weights
         name = load_bundle(folder, line, bundle).bundle.name
-        cost = quantize_bundle(folder, line, name, open_grouped(data), allowed)
+        cost, damaged = quantize_bundle(folder, line, name, open_grouped(data), allowed)
     if as_json:
         print(json.dumps(asdict(cost) | {"kept": cost.kept}))
-        return
+        _end(damaged)
     table = Table("figure", "before", "after", title=f"{line} / {name}, {cost.images}")
     for figure, value in cost.before.items():
-        table.add_row(figure, f"{value:.4f}", f"{cost.after[figure]:.4f}")
+        table.add_row(metric_words(figure).title, f"{value:.4f}", f"{cost.after[figure]:.4f}")
     out.print(table)
     out.print(
         f"evidence maps correlate {cost.evidence_correlation:.4f}; "
@@ -95,3 +100,11 @@ def export(
     out.print(
         "the bundle is in int8 now" if cost.kept else "more is lost than allowed: left as it was"
     )
+    _end(damaged)
+
+
+def _end(failures: Sequence[ImageError]) -> NoReturn:
+    """Name the images that were left out once more, below all that was logged since."""
+    for failure in failures:
+        print_failure(failure)
+    raise typer.Exit(1 if failures else 0)

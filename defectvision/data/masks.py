@@ -48,7 +48,11 @@ def masks_of_file(file: Path, label: str, names: dict[int, str]) -> Masks:
     Published masks are sometimes smeared by compression: above 127 counts as 255 where no class
     numbers are named. Raises CatalogError where the file cannot be read.
     """
-    values = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE)
+    data = np.fromfile(file, np.uint8)
+    try:
+        values = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    except cv2.error:  # a size beyond its limit
+        values = None
     if values is None:
         raise CatalogError(f"{file.name}: the mask cannot be read. Export it as PNG again.")
     if names:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from defectvision.bundle.labels import SEPARATOR, is_good_name
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.schema import SEEN_FILE, Bundle, Measure, Metrics
+from defectvision.bundle.schema import SEEN_FILE, Measure, Metrics
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.metrics import confusion, judge, measure
+from defectvision.evaluation.answers import Answers, inspected
+from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 
 DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
@@ -32,8 +32,8 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`judged` has one row an image (see metrics.judge) and its path; `failures` could not be
-    decoded."""
+    """`judged` has one row an image (see metrics.judge) and its path; `failures` are the images
+    that could not be read, which count in no metric."""
 
     metrics: Metrics
     judged: pd.DataFrame
@@ -41,6 +41,7 @@ class Evaluation:
 
 
 def image_digest(path: Path) -> str:
+    """The start of the SHA-256 of a file; raises OSError."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
 
 
@@ -76,15 +77,22 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
     return replace(catalog, table=catalog.table.assign(label=labels))
 
 
-def seen_rows(catalog: Catalog, bundle_folder: Path) -> np.ndarray:
+def seen_rows(catalog: Catalog, bundle_folder: Path) -> NDArray[np.bool_]:
     """(N,) bool: images that the bundle was trained or tuned on, or whose photo group it saw."""
     listed = bundle_folder / SEEN_FILE
     if not listed.is_file():
         return np.zeros(len(catalog), bool)
     known = set(listed.read_text(encoding="ascii").split())
-    exact = np.array([image_digest(catalog.image_path(i)) in known for i in range(len(catalog))])
+    exact = np.array([_is_known(catalog.image_path(i), known) for i in range(len(catalog))], bool)
     groups = catalog.groups()
     return np.isin(groups, np.unique(groups[exact]))
+
+
+def _is_known(path: Path, digests: set[str]) -> bool:
+    try:
+        return image_digest(path) in digests
+    except OSError:  # named where it is inspected
+        return False
 
 
 def evaluate(
@@ -114,16 +122,14 @@ def ask(
     line = inspector.line
     catalog = labelled(images.catalog, line)
     answers = Answers(catalog, line, inspector.loaded.bundle, policy or inspector.policy)
-    paths = [catalog.image_path(i) for i in range(len(catalog))]
-    files = ((path.name, path.read_bytes()) for path in paths)
-    for row, answer in enumerate(inspector.inspect_many(files)):
+    for row, answer in inspected(inspector, images):
         advance()
-        if isinstance(answer, ImageError):
-            answers.failures.append(answer)
-        else:
-            answers.add(row, answer, images)
+        answers.add(row, answer, images)
     if not answers.rows:
-        raise EvaluationError(f"{catalog.root}: none of its images could be inspected")
+        raise EvaluationError(
+            f"{catalog.root}: none of its images could be inspected. The first: "
+            f"{next(iter(answers.failures), 'there is none')}"
+        )
     return answers
 
 
@@ -150,56 +156,3 @@ def measured(parts: Sequence[Answers], *, split: str, seen: bool = False) -> Eva
         confusion=confusion(judged, line) if line.label_mode == "multiclass" else {},
     )
     return Evaluation(metrics, judged, tuple(f for part in parts for f in part.failures))
-
-
-class Answers:
-    """The answers to labelled images, and what their metrics need of each; the pictures' maps are
-    dropped as they come, so that a large set fits into memory."""
-
-    def __init__(self, catalog: Catalog, line: Line, bundle: Bundle, policy: Policy):
-        self.catalog, self.line, self.bundle, self.policy = catalog, line, bundle, policy
-        self.failures: list[ImageError] = []
-        self.rows: list[int] = []
-        self.inside: list[float] = []
-        self.pixels: list[PixelCounts] = []
-        self.segmented: list[int] = []
-        self._probabilities: list[list[float]] = []
-        self._foreign: list[float] = []
-        self._defects = {c.name for c in line.classes if c.kind == "defect"}
-
-    def add(self, row: int, answer: Inspection, images: ImageSet) -> None:
-        """Take the answer to image number `row`."""
-        self._probabilities.append(list(answer.probabilities.values()))
-        self._foreign.append(answer.foreign_score)
-        truth = self.catalog.table["label"].iloc[row]
-        if self.bundle.preprocessing.fit == "round_part" and truth in self._defects:
-            share = answer.evidence_inside(truth)
-            if share is not None:
-                self.inside.append(share)
-        if self.bundle.mask_classes:
-            wanted = images.class_masks(row, answer.image_size, self.bundle.mask_classes)
-            if wanted is not None:
-                drawn = [answer.class_mask(n, self.policy) for n in self.bundle.mask_classes]
-                self.pixels.append(PixelCounts.of(np.stack(drawn), wanted))
-                self.segmented.append(len(self.rows))
-        self.rows.append(row)
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        return np.array(self._probabilities)
-
-    @property
-    def groups(self) -> NDArray[np.str_]:
-        return self.catalog.groups()[self.rows]
-
-    def judged(self) -> pd.DataFrame:
-        """One row an image (see metrics.judge) with its path."""
-        table = self.catalog.table.iloc[self.rows]
-        return judge(
-            self.probabilities,
-            np.array(self._foreign),
-            table["label"].tolist(),
-            self.groups.tolist(),
-            self.line,
-            self.policy,
-        ).assign(path=table["path"].tolist())

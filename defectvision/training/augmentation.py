@@ -20,18 +20,20 @@ from defectvision.training.recipe import Augmentation
 class Augment:
     """Callable from a Marked image to an Example without its label."""
 
-    def __init__(self, how: Augmentation, preprocessing: Preprocessing):
-        self.how = how
+    def __init__(self, augmentation: Augmentation, preprocessing: Preprocessing):
+        self.augmentation = augmentation
         self.preprocessing = preprocessing
-        self.moves = any((how.rotation, how.zoom, how.shift))
+        shift, zoom = augmentation.shift, augmentation.zoom
+        self.moves = any((augmentation.rotation, zoom, shift))
         self.affine = v2.RandomAffine(
-            degrees=how.rotation,
-            translate=(how.shift, how.shift) if how.shift else None,
-            scale=(1 - how.zoom, 1 + how.zoom) if how.zoom else None,
+            degrees=augmentation.rotation,
+            translate=(shift, shift) if shift else None,
+            scale=(1 - zoom, 1 + zoom) if zoom else None,
             interpolation=v2.InterpolationMode.BILINEAR,
         )
         # The networks take any size, and texture is the same in a part as in the whole.
-        share = (how.crop, how.crop) if isinstance(how.crop, float) else how.crop
+        crop = augmentation.crop
+        share = (crop, crop) if isinstance(crop, float) else crop
         self.window = (
             round(preprocessing.height * share[0]),
             round(preprocessing.width * share[1]),
@@ -55,7 +57,7 @@ class Augment:
         class as often as the others."""
         room = (masks.shape[1] - self.window[0], masks.shape[2] - self.window[1])
         present = np.flatnonzero(masks.any((1, 2)))
-        if len(present) and any(room) and random.random() < self.how.on_defect:
+        if len(present) and any(room) and random.random() < self.augmentation.on_defect:
             places = np.argwhere(masks[random.choice(present.tolist())])
             place = places[random.randrange(len(places))]
             start = [
@@ -74,18 +76,18 @@ class Augment:
         image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(pixels)))
         stack = np.concatenate([placed.visible[None], placed.inside[None], marks])
         masks = tv_tensors.Mask(torch.from_numpy(stack.astype(np.uint8)))
-        if self.how.mirror and random.random() < 0.5:
+        if self.augmentation.mirror and random.random() < 0.5:
             image, masks = (
                 v2.functional.horizontal_flip(image),
                 v2.functional.horizontal_flip(masks),
             )
-        if self.how.upside_down and random.random() < 0.5:
+        if self.augmentation.upside_down and random.random() < 0.5:
             image, masks = v2.functional.vertical_flip(image), v2.functional.vertical_flip(masks)
-        if self.how.quarter_turns:
+        if self.augmentation.quarter_turns:
             turns = random.randrange(4)
             image, masks = image.rot90(turns, (1, 2)), masks.rot90(turns, (1, 2))
             image, masks = tv_tensors.Image(image), tv_tensors.Mask(masks)
-        if self.how.stretch:
+        if self.augmentation.stretch:
             image, masks = self._stretch(image, masks)
         if self.moves:
             image, masks = self.affine(image, masks)
@@ -98,7 +100,7 @@ class Augment:
     ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         """Enlarge one side and crop back: the part becomes oval, none of the frame is empty."""
         height, width = image.shape[1:]
-        factor = 1 + random.uniform(0, self.how.stretch)
+        factor = 1 + random.uniform(0, self.augmentation.stretch)
         size = (
             (round(height * factor), width)
             if random.random() < 0.5
@@ -111,7 +113,7 @@ class Augment:
         return stretch(image, masks)
 
     def _light(self, image: Tensor, visible: Tensor, inside: Tensor) -> Tensor:
-        how = self.how
+        how = self.augmentation
         height, width = image.shape[1:]
         if how.contrast:
             image = image * (1 + random.uniform(-how.contrast, how.contrast))

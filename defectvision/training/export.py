@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,14 +16,12 @@ from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 from torch import nn
 
-from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.schema import Bundle, Foreign
+from defectvision.bundle.schema import MODEL_FILE, WEIGHTS_FILE, Bundle, Foreign
 from defectvision.bundle.writer import file_hash, write_about
 from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.runtime import MASKS, OUTPUTS
-from defectvision.training.loop import masked_classes
-from defectvision.training.recipe import Recipe
+from defectvision.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
 FOREIGN_COMPONENTS = 24
@@ -136,24 +135,24 @@ def fit_foreign(
 def write_bundle(
     folder: Path,
     model: nn.Module,
-    recipe: Recipe,
-    line: Line,
+    task: TrainingTask,
     name: str,
     *,
     temperature: float,
     policy: Policy,
     foreign: tuple[dict[str, NDArray], float],
-    provenance: dict,
+    provenance: dict[str, Any],
 ) -> Bundle:
     """Write model.onnx, model.safetensors, foreign.npz and bundle.json into `folder`, with the
     hashes of all that lies there.
 
-    Metrics are added by `with_metrics` once the served model has been evaluated.
+    Metrics are added by `record_metrics` once the served model has been evaluated.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    how = recipe.preprocessing
-    save_file(to_half(model), folder / "model.safetensors")
-    write_onnx(model, (how.height, how.width), how.channels, folder / "model.onnx")
+    recipe, line = task.recipe, task.line
+    shape = recipe.preprocessing
+    save_file(to_half(model), folder / WEIGHTS_FILE)
+    write_onnx(model, (shape.height, shape.width), shape.channels, folder / MODEL_FILE)
     np.savez_compressed(folder / FOREIGN_FILE, **foreign[0])
     bundle = Bundle(
         line=line.name,
@@ -161,11 +160,11 @@ def write_bundle(
         architecture=recipe.architecture,
         pooling=recipe.pooling,
         classes=line.class_names,
-        preprocessing=how,
+        preprocessing=shape,
         temperature=temperature,
         options=recipe.options,
         evidence_bias=tuple(model.evidence_bias.detach().tolist()),
-        mask_classes=masked_classes(recipe, line),
+        mask_classes=task.mask_classes,
         policy=policy,
         foreign=Foreign(file=FOREIGN_FILE, limit=foreign[1]),
         precision="fp16-weights",

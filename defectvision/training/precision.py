@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 
-def choose_precision(wanted: str) -> str:
+def choose_precision(precision: str) -> str:
     """accelerate's name for the precision. `auto` is bf16 where it is fast: on CUDA, and on a
     CPU that multiplies it in hardware."""
-    if wanted == "auto":
+    if precision == "auto":
         can = torch.cpu.get_capabilities()
         fast = torch.cuda.is_available() or can.get("amx_bf16") or can.get("avx512_bf16")
         return "bf16" if fast else "no"
-    return {"fp32": "no"}.get(wanted, wanted)
+    return {"fp32": "no"}.get(precision, precision)
 
 
 def keep_slow_gradients_fp32(model: nn.Module) -> None:

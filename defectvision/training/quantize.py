@@ -24,21 +24,23 @@ from nncf.quantization.advanced_parameters import AdvancedAccuracyRestorerParame
 from defectvision import atomic
 from defectvision.bundle.card import write_card
 from defectvision.bundle.reader import BundleError, load_bundle
-from defectvision.bundle.schema import LoadedBundle, Metrics
+from defectvision.bundle.schema import MODEL_FILE, LoadedBundle, Metrics
 from defectvision.bundle.writer import file_hash, write_about
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.answers import Answers, inspected
 from defectvision.evaluation.calibration import expected_calibration_error
-from defectvision.evaluation.evaluate import Answers, ask, labelled, measured, seen_rows
+from defectvision.evaluation.evaluate import ask, measured, seen_rows
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
+from defectvision.inference.labelled_images import image_name, read_file, readable
 from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.inference.runtime import MASKS, OpenVinoRuntime
 from defectvision.models.trained import load_network
 from defectvision.training import export
-from defectvision.training.dataset import targets_of
-from defectvision.training.pipeline import prepare_split
 from defectvision.training.recipe import Recipe
+from defectvision.training.targets import targets_of
+from defectvision.training.task import TrainingTask
 
 CALIBRATION_IMAGES = 128
 RANKING_IMAGES = 50
@@ -75,29 +77,30 @@ class Quantized:
 
 def quantize_bundle(
     weights: Path, line: str, name: str, images: ImageSet, allowed: float = 0.002
-) -> Quantized:
+) -> tuple[Quantized, tuple[ImageError, ...]]:
     """Put the bundle's model into int8, if no figure of GUARDED falls by more than `allowed`.
 
-    images: the set that the bundle was trained on.
+    images: the set that the bundle was trained on. Those that cannot be read are left out, and
+    returned beside what int8 costs.
     Raises CatalogError where that is not the set, BundleError for a bundle without weights or one
     that is in int8 already.
     """
     loaded = load_bundle(weights, line, name)
     if loaded.bundle.precision == "int8":
         raise BundleError(f"{loaded.folder}: is in int8 already. Train it again to begin anew")
-    recipe = Recipe.model_validate(loaded.bundle.provenance["recipe"])
-    train, val, test = _splits(loaded, images, recipe)
-    how = loaded.bundle.preprocessing
-    graph = export.to_graph(load_network(loaded), (how.height, how.width), how.channels)
+    images, damaged = readable(images, masks=bool(loaded.bundle.mask_classes))
+    train, val, test = _splits(loaded, images)
+    shape = loaded.bundle.preprocessing
+    graph = export.to_graph(load_network(loaded), (shape.height, shape.width), shape.channels)
     with TemporaryDirectory() as folder:
-        candidate = Path(folder) / "model.onnx"
+        candidate = Path(folder) / MODEL_FILE
         quantized = _search(graph, loaded, train, val, candidate, allowed)
         in_fp32 = _convolutions_in_fp32(quantized)
         export.write_graph(quantized, candidate)
         before, after, correlation = _compare(loaded, candidate, test or val)
         verdicts = [side.judged()["verdict"].to_numpy() for side in (before, after)]
         metrics = measured([after], split="test split, photo groups held out").metrics
-        found = Quantized(
+        costs = Quantized(
             images=UNSEEN if test else SEEN,
             before=_figures(before),
             after=_figures(after, metrics),
@@ -106,23 +109,22 @@ def quantize_bundle(
             in_fp32=in_fp32,
             allowed=allowed,
         )
-        if found.kept:
-            _install(loaded, candidate, found, metrics if test else None)
-    return found
+        if costs.kept:
+            _install(loaded, candidate, costs, metrics if test else None)
+    return costs, damaged
 
 
-def _splits(
-    loaded: LoadedBundle, images: ImageSet, recipe: Recipe
-) -> tuple[ImageSet, ImageSet, ImageSet | None]:
+def _splits(loaded: LoadedBundle, images: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet | None]:
     """What calibrates, what the search looks at, and what decides.
 
     The first two are images that the bundle learned from and was tuned on, told apart by its
     recipe's split; the last are those whose photo groups it has not seen, None where there are
     none, as after folds.
     """
-    images = replace(images, catalog=labelled(images.catalog, loaded.line))
+    recipe = Recipe.model_validate(loaded.bundle.provenance["recipe"])
+    images = TrainingTask.of(recipe, loaded.line, images).images
     seen = seen_rows(images.catalog, loaded.folder)
-    split = prepare_split(images.catalog, recipe).table["split"].to_numpy()
+    split = images.catalog.table["split"].to_numpy()
     train, val = (np.flatnonzero(seen & (split == part)) for part in ("train", "val"))
     if not len(train) or not len(val):
         raise CatalogError(
@@ -135,14 +137,12 @@ def _splits(
 
 def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[str, np.ndarray]]:
     """Model inputs of up to `number` images, spread over the set."""
-    how = loaded.bundle.preprocessing
-    catalog = images.catalog
-    chosen = np.linspace(0, len(catalog) - 1, min(number, len(catalog))).astype(int)
+    shape, count = loaded.bundle.preprocessing, len(images.catalog)
     inputs = []
-    for i in chosen:
-        path = catalog.image_path(int(i))
-        image, size = read_image(path.read_bytes(), path.name, how, images.limit_pixels)
-        inputs.append({"images": prepare(image, how, size)[0][None]})
+    for row in np.linspace(0, count - 1, min(number, count)).astype(int).tolist():
+        data, name = read_file(images, row), image_name(images, row)
+        image, size = read_image(data, name, shape, images.limit_pixels)
+        inputs.append({"images": prepare(image, shape, size)[0][None]})
     return inputs
 
 
@@ -217,25 +217,17 @@ def _compare(
 ) -> tuple[Answers, Answers, float]:
     """The answers of the bundle and of the candidate to the same images, and the mean correlation
     of their evidence maps."""
-    line, bundle = loaded.line, loaded.bundle
-    catalog = images.catalog
-    sides = [Answers(catalog, line, bundle, bundle.policy) for _ in range(2)]
-    limit = images.limit_pixels
+    bundle, limit = loaded.bundle, images.limit_pixels
+    sides = [Answers(images.catalog, loaded.line, bundle, bundle.policy) for _ in range(2)]
     models = [Inspector(loaded, limit), Inspector(loaded, limit, OpenVinoRuntime(candidate))]
-    paths = [catalog.image_path(row) for row in range(len(catalog))]
-    pairs = zip(
-        *(model.inspect_many((p.name, p.read_bytes()) for p in paths) for model in models),
-        strict=True,
-    )
     correlations = []
-    for row, found in enumerate(pairs):
-        for side, answer in zip(sides, found, strict=True):
-            if isinstance(answer, ImageError):
-                side.failures.append(answer)
-            else:
-                side.add(row, answer, images)
-        maps = [a.evidence.ravel() for a in found if not isinstance(a, ImageError)]
-        if maps and all(values.std() > 0 for values in maps):
+    for (row, one), (_, other) in zip(*(inspected(m, images) for m in models), strict=True):
+        for side, answer in zip(sides, (one, other), strict=True):
+            side.add(row, answer, images)
+        if isinstance(one, ImageError) or isinstance(other, ImageError):
+            continue
+        maps = [answer.evidence.ravel() for answer in (one, other)]
+        if all(values.std() > 0 for values in maps):
             correlations.append(float(np.corrcoef(*maps)[0, 1]))
     return *sides, float(np.mean(correlations)) if correlations else 0.0
 
@@ -256,8 +248,8 @@ def _worth_of_each(answers: Answers) -> list[float]:
 
 
 def _truth(answers: Answers) -> np.ndarray:
-    asked = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
-    return targets_of(asked, answers.line)
+    answered = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
+    return targets_of(answered, answers.line)
 
 
 def _figures(answers: Answers, metrics: Metrics | None = None) -> dict[str, float]:
@@ -271,19 +263,19 @@ def _figures(answers: Answers, metrics: Metrics | None = None) -> dict[str, floa
     return figures | {"calibration_error": expected_calibration_error(probabilities, truth)}
 
 
-def _install(loaded: LoadedBundle, model: Path, found: Quantized, metrics: Metrics | None) -> None:
+def _install(loaded: LoadedBundle, model: Path, costs: Quantized, metrics: Metrics | None) -> None:
     """Put the model into the bundle. Figures of the fp32 model are no longer the bundle's, except
     those of a cross-validation, which are the recipe's."""
     fresh = loaded.folder.with_name(loaded.folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(loaded.folder, fresh)
-    shutil.copyfile(model, fresh / "model.onnx")
+    shutil.copyfile(model, fresh / MODEL_FILE)
     bundle = loaded.bundle
     bundle = bundle.model_copy(
         update={
             "precision": "int8",
-            "files": bundle.files | {"model.onnx": file_hash(fresh / "model.onnx")},
-            "provenance": bundle.provenance | {"quantization": asdict(found)},
+            "files": bundle.files | {MODEL_FILE: file_hash(fresh / MODEL_FILE)},
+            "provenance": bundle.provenance | {"quantization": asdict(costs)},
             "metrics": (metrics,) if metrics else bundle.metrics,
         }
     )

@@ -6,8 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 
+from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Preprocessing
 from defectvision.evaluation.operating_point import MaskAim
 
@@ -17,6 +26,8 @@ class RecipeError(ValueError):
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Balance = Literal["none", "inverse", "effective"]
 
 
 class _Part(BaseModel):
@@ -62,10 +73,17 @@ class Augmentation(_Part):
 
 
 class Imbalance(_Part):
-    """sampling: which images are drawn how often; class_weights: how their losses count."""
+    """sampling: which images are drawn how often; class_weights: how their losses count, by the
+    number of their images or as numbers, a mapping from every class of the line to its weight.
+    Only the ratio of the numbers matters: they are brought to a mean of 1 over the classes. On a
+    multilabel line the classes are the defects.
+    """
 
     sampling: Literal["none", "class", "square_root", "class_and_group"] = "none"
-    class_weights: Literal["none", "inverse", "effective"] = "none"
+    class_weights: Annotated[
+        Annotated[Balance, Tag("rule")] | Annotated[dict[str, Weight], Tag("classes")],
+        Discriminator(lambda value: "classes" if isinstance(value, dict) else "rule"),
+    ] = "none"
 
 
 class Masks(_Part):
@@ -79,7 +97,7 @@ class Masks(_Part):
 
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     losses: dict[str, float] = Field({"bce_dice": 1.0}, min_length=1)
-    class_weights: Literal["none", "inverse", "effective"] = "none"
+    class_weights: Balance = "none"
     weight: float = Field(1.0, gt=0)
     aim: MaskAim = "detection"
 
@@ -128,6 +146,8 @@ class Source(_Part):
 
 
 class Recipe(_Part):
+    """All that decides a training, but for the images and the line."""
+
     sources: tuple[Source, ...] = ()
     caution: str = Field("", description="what a user of the model must know first")
     architecture: str
@@ -163,6 +183,22 @@ class Recipe(_Part):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     tracking: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     seed: int = 0
+
+    def mask_classes(self, line: Line) -> tuple[str, ...]:
+        """The names of the classes whose masks are learned, in the line's order.
+
+        Raises RecipeError for a name that is no defect of the line.
+        """
+        if not self.masks:
+            return ()
+        defects = line.defect_names
+        chosen = self.masks.classes or defects
+        if unknown := sorted(set(chosen) - set(defects)):
+            raise RecipeError(
+                f"masks.classes: '{unknown[0]}' is no defect of line '{line.name}', which has: "
+                f"{', '.join(defects)}"
+            )
+        return tuple(name for name in defects if name in chosen)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -17,18 +19,18 @@ SHOWN_IMAGES = 4
 
 
 def track_epoch(
-    accelerator: Accelerator, row: dict, model: nn.Module, images: PlacedImages
+    accelerator: Accelerator, row: dict[str, Any], model: nn.Module, images: PlacedImages
 ) -> None:
     """Log the numbers of an epoch, and example overlays where masks are learned."""
     if not accelerator.trackers:
         return
     epoch = row["epoch"]
     accelerator.log({k: v for k, v in row.items() if v is not None and k != "epoch"}, step=epoch)
-    if images.masked and accelerator.is_main_process:
+    if images.mask_classes and accelerator.is_main_process:
         shown = overlays(model, images)
         for tracker in accelerator.trackers if len(shown) else ():
-            how = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
-            tracker.log_images({"val/truth above, answer below": shown}, step=epoch, **how)
+            order = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            tracker.log_images({"val/truth above, answer below": shown}, step=epoch, **order)
 
 
 def overlays(model: nn.Module, images: PlacedImages) -> NDArray[np.uint8]:
@@ -52,7 +54,7 @@ def overlays(model: nn.Module, images: PlacedImages) -> NDArray[np.uint8]:
             picture = np.atleast_3d(placed.pixels).repeat(
                 3 // np.atleast_3d(placed.pixels).shape[2], 2
             )
-            for name, mask in zip(images.masked, found, strict=True):
+            for name, mask in zip(images.mask_classes, found, strict=True):
                 outlines, _ = cv2.findContours(
                     mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
                 )
@@ -61,5 +63,5 @@ def overlays(model: nn.Module, images: PlacedImages) -> NDArray[np.uint8]:
             halves.append(picture)
         drawn.append(np.concatenate(halves))
     model.train(was_training)
-    empty = np.zeros((0, 2 * images.how.height, images.how.width, 3), np.uint8)
+    empty = np.zeros((0, 2 * images.preprocessing.height, images.preprocessing.width, 3), np.uint8)
     return np.stack(drawn) if drawn else empty

@@ -14,10 +14,11 @@ from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.evaluate import labelled
 from defectvision.training.augmentation import Augment
-from defectvision.training.dataset import PlacedImages, targets_of
-from defectvision.training.folds import fold_of, fold_splits
+from defectvision.training.dataset import PlacedImages, VariedImages
+from defectvision.training.division import fold_of, fold_splits
 from defectvision.training.paste import paste_defect
 from defectvision.training.recipe import Augmentation, Split
+from defectvision.training.targets import targets_of
 
 HOW = Preprocessing(height=64, width=128, fit="letterbox")
 
@@ -67,7 +68,7 @@ def test_masks_move_with_their_pixels(images, setting):
     random.seed(0)
     torch.manual_seed(0)
     augment = Augment(Augmentation(**setting), HOW)
-    data = PlacedImages(images, _line("multilabel"), HOW, augment, ("a", "b"))
+    data = VariedImages(PlacedImages(images, _line("multilabel"), HOW, ("a", "b")), augment)
     for i in (0, 1, 3, 4):
         for _ in range(6):
             example = data[i]
@@ -85,7 +86,7 @@ def test_a_window_around_a_defect_holds_it_and_another_may_not(images):
     images = replace(images, catalog=labelled(images.catalog, line))
     for share, least, most in ((1.0, 40, 40), (0.0, 5, 35)):
         augment = Augment(Augmentation(crop=(0.5, 0.3), on_defect=share), HOW)
-        data = PlacedImages(images, line, HOW, augment, ("a", "b"))
+        data = VariedImages(PlacedImages(images, line, HOW, ("a", "b")), augment)
         drawn = [data[1] for _ in range(40)]
         held = sum(bool(e.masks[1].sum() >= 4) for e in drawn)
         assert least <= held <= most
@@ -103,7 +104,7 @@ def test_targets_of_several_labels(images):
 def test_an_unmarked_defect_counts_nowhere(images):
     table = images.catalog.table.assign(mask="")
     data = PlacedImages(
-        ImageSet(Catalog(images.catalog.root, table, "x")), _line("multilabel"), HOW, None, ("a",)
+        ImageSet(Catalog(images.catalog.root, table, "x")), _line("multilabel"), HOW, ("a",)
     )
     assert not data[0].counts.any()  # shows a, nobody says where
     assert data[1].counts.any()  # shows b, whose masks are not learned
@@ -112,7 +113,7 @@ def test_an_unmarked_defect_counts_nowhere(images):
 
 def test_a_pasted_defect_is_where_its_mask_says(images):
     random.seed(2)
-    data = PlacedImages(images, _line("multilabel"), HOW, None, ("a", "b"))
+    data = PlacedImages(images, _line("multilabel"), HOW, ("a", "b"))
     good, donor = data.marked(2), data.marked(0)
     for _ in range(10):
         mixed = paste_defect(good, donor)
@@ -130,7 +131,7 @@ def test_pasting_makes_defective_examples_of_good_images(images):
     line = _line("multiclass")
     images = replace(images, catalog=labelled(images.catalog, line))
     augment = Augment(Augmentation(mirror=False), HOW)
-    data = PlacedImages(images, line, HOW, augment, ("a", "b"), paste=1.0)
+    data = VariedImages(PlacedImages(images, line, HOW, ("a", "b")), augment, paste=1.0)
     drawn = [data[2] for _ in range(20)]
     assert all(int(e.target) == 1 + int(e.masks.sum((1, 2)).argmax()) for e in drawn)
     assert {int(e.target) for e in drawn} == {1, 2}
@@ -138,7 +139,7 @@ def test_pasting_makes_defective_examples_of_good_images(images):
 
 def test_folds_ask_about_each_image_once_and_keep_groups_whole(images):
     split = Split(folds=3)
-    part = fold_of(images.catalog, split)
+    part = fold_of(images.catalog, 3, split.seed)
     groups = images.catalog.groups()
     assert all(len(set(part[groups == g])) == 1 for g in set(groups))
     folds = list(fold_splits(images, split))

@@ -13,15 +13,9 @@ from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.inference.preprocessing import place
 from defectvision.training.augmentation import Augment
-from defectvision.training.dataset import (
-    class_counts,
-    class_weights,
-    epoch_order,
-    sampling_weights,
-    without_contradictions,
-)
+from defectvision.training.division import without_contradictions
 from defectvision.training.examples import Marked
-from defectvision.training.loop import build, masked_classes
+from defectvision.training.imbalance import epoch_order, loss_weights, sampling_weights
 from defectvision.training.recipe import (
     Augmentation,
     Imbalance,
@@ -29,6 +23,8 @@ from defectvision.training.recipe import (
     find_recipe,
     load_recipe,
 )
+from defectvision.training.targets import class_counts
+from defectvision.training.task import fresh_network
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -38,7 +34,7 @@ def test_shipped_recipes_are_valid_and_name_a_known_architecture(file):
     recipe = load_recipe(file)
     masked = (recipe.masks and recipe.masks.classes) or ()
     line = _line("a", "b", *masked)
-    assert sum(p.numel() for p in build(recipe, line).parameters()) > 3e5
+    assert sum(p.numel() for p in fresh_network(recipe, line).parameters()) > 3e5
     assert find_recipe(file.stem, RECIPES) == file
 
 
@@ -58,11 +54,11 @@ def test_masks_are_learned_of_the_classes_that_a_recipe_names(tmp_path):
     text = "architecture: fcn\npreprocessing: {height: 32, width: 32, fit: stretch}\n"
     file.write_text(text + "masks: {classes: [c, a]}\n")
     recipe, line = load_recipe(file), _line("a", "b", "c")
-    assert masked_classes(recipe, line) == ("a", "c")
+    assert recipe.mask_classes(line) == ("a", "c")
     with torch.inference_mode():
-        assert build(recipe, line).eval()(torch.zeros(1, 1, 32, 32)).masks.shape[1] == 2
+        assert fresh_network(recipe, line).eval()(torch.zeros(1, 1, 32, 32)).masks.shape[1] == 2
     with pytest.raises(RecipeError, match="'c' is no defect of line 'x', which has: a, b"):
-        build(recipe, _line("a", "b"))
+        fresh_network(recipe, _line("a", "b"))
 
 
 @pytest.mark.parametrize("pretrained", ["none", "auto"])
@@ -106,17 +102,18 @@ def _catalog(rows, folder=Path("/nowhere")):
         "path": [f"{i}.png" for i in range(len(rows))],
         "label": labels,
         "photo_group": groups,
+        "split": ["train"] * len(rows),
     }
     return Catalog(root=folder, table=catalog_table(columns), name="test", layout="index.csv")
 
 
 def test_class_weights_known_answers():
-    counts = class_counts(np.array([0] * 90 + [1] * 10), 2)
+    line, counts = _line("a", "b"), class_counts(np.array([0] * 90 + [1] * 10), 2)
     assert counts.tolist() == [90, 10]
-    inverse = class_weights(counts, Imbalance(class_weights="inverse"))
+    inverse = loss_weights(counts, Imbalance(class_weights="inverse"), line)
     assert inverse.tolist() == pytest.approx([0.2, 1.8])
-    assert class_weights(counts, Imbalance()).tolist() == [1, 1]
-    effective = class_weights(counts, Imbalance(class_weights="effective"))
+    assert loss_weights(counts, Imbalance(), line).tolist() == [1, 1]
+    effective = loss_weights(counts, Imbalance(class_weights="effective"), line)
     wanted = (1 - 0.999**90) / (1 - 0.999**10)
     assert (effective[1] / effective[0]).item() == pytest.approx(wanted, rel=1e-5)
 

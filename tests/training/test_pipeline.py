@@ -21,8 +21,9 @@ from defectvision.limits import PIXELS
 from defectvision.models import create_model
 from defectvision.training import loop
 from defectvision.training.new_line import line_for
-from defectvision.training.pipeline import prepare_split, train_line
+from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import load_recipe
+from defectvision.training.task import TrainingTask
 
 RECIPE = """
 architecture: efficientnet_lite0
@@ -50,7 +51,8 @@ def _train(samples, weights, run, pooling="mean", epochs=1):
     file = run / "given.yaml"
     file.write_text(text)
     recipe = load_recipe(file)
-    return train_line(open_set(samples, PIXELS), recipe, text, "casting", "tiny", weights, run)
+    images = open_set(samples, PIXELS)
+    return train_line(images, recipe, text, "casting", "tiny", weights, run).metrics
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +161,9 @@ def test_the_epoch_that_a_recipe_keeps(samples, tmp_path, monkeypatch, keep, epo
     file.write_text(RECIPE.format(pooling="mean", epochs=3) + f"keep: {keep}\n")
     recipe = load_recipe(file)
     images = open_set(samples, PIXELS)
-    images = replace(images, catalog=prepare_split(images.catalog, recipe))
-    monkeypatch.setattr(loop, "predict", told)
     line = line_for(images.catalog, tmp_path / "casting", "tiny")
-    kept = load_file(loop.train(recipe, images, line, tmp_path / "run"))
+    monkeypatch.setattr(loop, "predict", told)
+    kept = load_file(loop.train(TrainingTask.of(recipe, line, images), tmp_path / "run"))
     assert len(weights) == 3
     for number, seen in enumerate(weights):
         same = all(torch.equal(kept[k], v) for k, v in seen.items())

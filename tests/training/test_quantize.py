@@ -56,7 +56,7 @@ def weights(trained, tmp_path):
 @pytest.fixture(scope="module")
 def quantized(trained, tmp_path_factory):
     weights = shutil.copytree(trained[0], tmp_path_factory.mktemp("int8") / "weights")
-    return weights, quantize_bundle(weights, "tile", "tiny", trained[1], allowed=1.0)
+    return weights, quantize_bundle(weights, "tile", "tiny", trained[1], allowed=1.0)[0]
 
 
 def test_a_quantised_bundle_serves_and_says_what_it_cost(trained, quantized):
@@ -107,7 +107,7 @@ def test_a_model_that_got_worse_is_not_installed(trained, weights, monkeypatch):
 
     monkeypatch.setattr(quantize, "_search", worse)
     before = json.loads((weights / "tile/tiny/bundle.json").read_text())
-    found = quantize_bundle(weights, "tile", "tiny", trained[1])
+    found, _ = quantize_bundle(weights, "tile", "tiny", trained[1])
     assert not found.kept
     assert json.loads((weights / "tile/tiny/bundle.json").read_text()) == before
     load_bundle(weights, "tile")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from defectvision.models import create_model
-from defectvision.training.loop import _schedule, rated
 from defectvision.training.recipe import Recipe
+from defectvision.training.schedule import rated, step_schedule
 
 PLACED = {"height": 64, "width": 64, "fit": "stretch", "channels": 1}
 
@@ -46,7 +46,7 @@ def test_a_schedule_moves_both_rates_alike(kind: str) -> None:
     model = create_model("joint_efficientnet_lite0", 3, 1)
     about = recipe(pretrained="auto", fresh_rate=5, schedule={"kind": kind})
     optimizer = torch.optim.AdamW(rated(model, about))
-    schedule = _schedule(about, optimizer, 20)
+    schedule = step_schedule(about, optimizer, 20)
     for _ in range(10):
         slow, fast = (group["lr"] for group in optimizer.param_groups)
         assert fast == pytest.approx(5 * slow)

@@ -15,9 +15,9 @@ from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
 from defectvision.limits import PIXELS
-from defectvision.training.loop import build
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import Recipe, load_recipe
+from defectvision.training.task import fresh_network
 
 TILE = """
 architecture: joint_efficientnet_lite0
@@ -52,10 +52,10 @@ def _train(folder, text, line, samples):
     file = folder / "given.yaml"
     file.write_text(text)
     run, weights = folder / "run", folder / "weights"
-    metrics = train_line(
+    result = train_line(
         open_set(samples, PIXELS), load_recipe(file), text, line, "tiny", weights, run
     )
-    return weights, run, metrics
+    return weights, run, result.metrics
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_served_masks_equal_torch(tile):
     weights, _, _, samples = tile
     loaded = load_bundle(weights, "magnetic-tile")
     recipe = Recipe.model_validate({**loaded.bundle.provenance["recipe"]})
-    model = build(recipe, loaded.line)
+    model = fresh_network(recipe, loaded.line)
     halves = load_file(loaded.folder / "model.safetensors")
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halves.items()})
     model.eval()

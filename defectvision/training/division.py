@@ -1,0 +1,81 @@
+"""Which images a training learns from, which it is tuned on, and which it is measured on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from defectvision.data.catalog import SPLITS, Catalog
+from defectvision.data.image_set import ImageSet
+from defectvision.data.splits import assert_no_leak, split_catalog
+from defectvision.training.recipe import Split
+from defectvision.training.targets import rarest_label
+
+log = logging.getLogger(__name__)
+
+
+def divide(catalog: Catalog, split: Split) -> Catalog:
+    """The catalog with train, val and test; its own splits where they are whole. With folds there
+    is no test split: the last fold calibrates, all others are learned from.
+
+    Raises CatalogError where the catalog's own splits tear a photo group apart.
+    """
+    if split.folds:
+        part = fold_of(catalog, split.folds, split.seed)
+        named = np.where(part == part.max(), "val", "train")
+        catalog = replace(catalog, table=catalog.table.assign(split=pd.Series(named, dtype="str")))
+    elif set(catalog.table["split"]) != set(SPLITS):
+        shares = {"train": split.train, "val": split.val, "test": split.test}
+        catalog = split_catalog(catalog, shares, split.seed)
+    assert_no_leak(catalog)
+    for warning in catalog.warnings:
+        log.warning(warning)
+    return catalog
+
+
+def fold_of(catalog: Catalog, folds: int, seed: int) -> NDArray[np.int_]:
+    """(N,) number of the fold of each image; photo groups stay whole, and the rarest class of each
+    image is spread evenly. For sets that are too small for a test split of their own."""
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    part = np.zeros(len(catalog), int)
+    labels = rarest_label(catalog).to_numpy()
+    for number, (_, rows) in enumerate(splitter.split(labels, labels, catalog.groups())):
+        part[rows] = number
+    return part
+
+
+def fold_splits(images: ImageSet, split: Split) -> Iterator[ImageSet]:
+    """The set once for each fold, with that fold as `test`, the next one as `val` and the others
+    as `train`; nothing where the recipe has no folds."""
+    if not split.folds:
+        return
+    part = fold_of(images.catalog, split.folds, split.seed)
+    for number in range(split.folds):
+        named = np.select(
+            [part == number, part == (number + 1) % split.folds], ["test", "val"], "train"
+        )
+        table = images.catalog.table.assign(split=pd.Series(named, dtype="str"))
+        yield replace(images, catalog=replace(images.catalog, table=table))
+
+
+def without_contradictions(images: ImageSet) -> ImageSet:
+    """The set less the images to learn from (split `train`) whose label is outvoted within their
+    own photo group."""
+    catalog = images.catalog
+    table = catalog.table.assign(group=catalog.groups())
+    training = table["split"] == "train"
+    votes = table[training].groupby(["group", "label"])["path"].transform("size")
+    winning = votes.groupby(table["group"]).transform("max")
+    outvoted = (votes < winning).reindex(table.index, fill_value=False)
+    if outvoted.any():
+        log.warning(
+            "%d training images left out: their label is outvoted within their photo group",
+            int(outvoted.sum()),
+        )
+    return images.take(np.flatnonzero(~outvoted))
