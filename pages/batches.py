@@ -6,16 +6,11 @@ from defectvision.batch.sources import SourceError
 from defectvision.batch.start import Wanted, start_batch
 from defectvision.settings import settings
 from defectvision.store.errors import StoreError
-from defectvision.web.batch.panel import (
-    batch_list,
-    failed_files,
-    follow,
-    new_batch,
-    progress,
-    store_size,
-)
+from defectvision.web.batch.form import follow, new_batch
+from defectvision.web.batch.listing import batch_list, failed_files, store_size
+from defectvision.web.batch.progress import progress
 from defectvision.web.choices import choose_bundle, choose_line
-from defectvision.web.session_store import the_store, who
+from defectvision.web.session.store import the_store, who
 from defectvision.words import plain
 
 notices = st.container()

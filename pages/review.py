@@ -2,24 +2,19 @@
 
 import streamlit as st
 
-from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
-from defectvision.report.looks import SYNTHETIC
-from defectvision.store.errors import StoreError
-from defectvision.web import cards
-from defectvision.web.batch import view as batch_view
-from defectvision.web.inspect.result_panel import verdict_card
+from defectvision.web.batch.opening import open_batch
+from defectvision.web.batch.stored_image import stored_image
+from defectvision.web.cards import heading
+from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.review import panel as review_panel
-from defectvision.web.session_store import who
-from defectvision.web.state import current
-from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
-from defectvision.words import plain
-
-SIDES = [9, 4]  # the picture, and what is known about it
+from defectvision.web.session.store import who
+from defectvision.web.session.work import current
+from defectvision.web.verdict_card import verdict_card
 
 work = current()
-results, loaded = batch_view.open_batch(work, "Review", ":material/how_to_reg:")
-policy = work.policy(loaded)
+results, loaded = open_batch(work, "Review", ":material/how_to_reg:")
+policy = work.policies.of(loaded)
 with st.sidebar:
     name = who()
     second = st.toggle(
@@ -53,29 +48,17 @@ if found is None:
     review_panel.agreement_table(results, policy)
     st.stop()
 
-across = st.container()
-picture_side, panel = st.columns(SIDES, gap="medium")
-try:
-    picture, whole = found.picture(), found.inspection
-except StoreError as error:
-    st.error(plain(str(error)), icon=":material/error:")
+image = stored_image(work, found, policy)
+if image is None:
     st.stop()
-with panel:
+places = Places.for_image(image)
+with places.panel:
     more = "+" if waiting == review_panel.reviews.MOST else ""
-    st.html(cards.heading(found.name, f"{waiting:,}{more} wait, the most doubtful first"))
+    waits = "waits" if waiting == 1 else "wait"
+    st.html(heading(found.name, f"{waiting:,}{more} {waits}, the most doubtful first"))
     review_panel.decision_buttons(results, found, policy, name)
     if not blind:
-        verdict_card(whole, policy, loaded, found.regions(policy))
-    if picture is None:
-        st.info("The picture was not kept, or its days are over.", icon=":material/image:")
-if picture is not None:
-    class_name = whole.main_class(policy)
-    heatmap = None if blind else evidence_heatmap(whole, class_name, loaded.bundle.temperature)
-    mark = SYNTHETIC.capitalize() if found.row.synthetic else ""
-    with across if is_wide(whole) else picture_side:
-        picture_viewer(picture, found.row.digest, whole, heatmap, mark)
-    if not blind:
-        with picture_side:
-            regions_table(found.row.digest, whole, policy)
-with picture_side:
+        verdict_card(image, policy, loaded)
+show_picture(places, image, main_heatmap(image.inspection, policy, loaded), blind)
+with places.side:
     review_panel.agreement_table(results, policy)

@@ -12,7 +12,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.inference.frame import Frame
 from defectvision.inference.judged import Judged
 from defectvision.inference.masks import ClassAreas, class_areas, mask_of
-from defectvision.inference.regions import Region, find_regions
+from defectvision.inference.regions import Cut, Region, cut_masks
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Inspection(Judged):
     from the training images, above 1 where the image does not look like this line; inside: (H, W)
     bool, the px of the model's input on the part; masks: (K, h, w) uint8, probability x 255 of
     each of `mask_classes` on a grid spread over the model's input, None where the model does not
-    segment; thumbnail: a small JPEG, empty unless it was asked for.
+    segment; thumbnail: a small JPEG, empty unless it was asked for; pixels: the decoded image
+    (H, W) or (H, W, 3) RGB uint8 where it was asked for and was not reduced while decoding.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Inspection(Judged):
     masks: NDArray[np.uint8] | None = None
     mask_classes: tuple[str, ...] = ()
     thumbnail: bytes = b""
+    pixels: NDArray[np.uint8] | None = None
 
     @property
     def times(self) -> dict[str, float]:
@@ -69,8 +71,14 @@ class Inspection(Judged):
             return {}
         return dict(zip(self.mask_classes, self.masks, strict=True))
 
+    def cut(self, policy: Policy) -> Cut:
+        """The areas and regions that the policy leaves of the masks; empty without masks. Who
+        needs both, or either twice, asks once and hands it on: it takes longer than all else that
+        is done with an inspection."""
+        return cut_masks(self.mask_grids, self.frame, policy)
+
     def regions(self, policy: Policy) -> tuple[Region, ...]:
-        return find_regions(self.mask_grids, self.frame, policy)
+        return self.cut(policy).regions
 
     def class_areas(self, class_name: str, policy: Policy) -> ClassAreas | None:
         """See `masks.class_areas`. Raises ValueError where the model has no mask of the class."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
@@ -27,6 +28,14 @@ from defectvision.inference.thumbnail import small_jpeg
 from defectvision.limits import Limits
 
 AHEAD = 4  # images that wait for each worker
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What of the decoded image an inspection keeps: a thumbnail, its pixels."""
+
+    thumbnail: bool = False
+    pixels: bool = False
 
 
 class Inspector:
@@ -55,12 +64,18 @@ class Inspector:
 
     def inspect(self, data: bytes, name: str) -> Inspection:
         """Inspect one image file with all cores; raises ImageError where it cannot be decoded."""
-        return self._inspect(data, name, thumbnail=False, alone=True)
+        return self._inspect(data, name, Extras(), alone=True)
 
     def inspect_many(
-        self, files: Iterable[tuple[str, bytes]], thumbnails: bool = False
+        self,
+        files: Iterable[tuple[str, bytes]],
+        thumbnails: bool = False,
+        pixels_of: Collection[str] = (),
     ) -> Iterator[Inspection | ImageError]:
         """Inspect image files in order; a file that cannot be decoded gives its ImageError.
+
+        thumbnails: give each a small picture. pixels_of: names of the files whose decoded pixels
+        are handed back too, for whoever would decode them again; see `Inspection.pixels`.
 
         As many images are worked on at a time as there are cores, each from its bytes to its
         answer on one of them: nothing waits for the slowest step, and memory holds a few images
@@ -70,14 +85,16 @@ class Inspector:
         files = iter(files)
         begun = list(islice(files, 2))
         if len(begun) < 2:
-            yield from (self._attempt(data, name, thumbnails, True) for name, data in begun)
+            for name, data in begun:
+                yield self._attempt(data, name, Extras(thumbnails, name in pixels_of), True)
             return
         workers = self.runtime.workers
         waiting: deque[Future[Inspection | ImageError]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
             try:
                 for name, data in chain(begun, files):
-                    waiting.append(pool.submit(self._attempt, data, name, thumbnails, False))
+                    extras = Extras(thumbnails, name in pixels_of)
+                    waiting.append(pool.submit(self._attempt, data, name, extras, False))
                     if len(waiting) > AHEAD * workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -87,14 +104,14 @@ class Inspector:
                     future.cancel()
 
     def _attempt(
-        self, data: bytes, name: str, thumbnail: bool, alone: bool
+        self, data: bytes, name: str, extras: Extras, alone: bool
     ) -> Inspection | ImageError:
         try:
-            return self._inspect(data, name, thumbnail, alone)
+            return self._inspect(data, name, extras, alone)
         except ImageError as error:
             return error
 
-    def _inspect(self, data: bytes, name: str, thumbnail: bool, alone: bool) -> Inspection:
+    def _inspect(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:
         how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
         image, size = read_image(data, name, how, self.limit_pixels)
@@ -103,7 +120,7 @@ class Inspector:
         ready = time.perf_counter()
         answer = {k: v[0] for k, v in self.runtime.run(tensor[None], alone).items()}
         answered = time.perf_counter()
-        small = small_jpeg(image) if thumbnail else b""
+        small = small_jpeg(image) if extras.thumbnail else b""
         scaled = answer["logits"] / self.loaded.bundle.temperature
         if self.line.label_mode == "multilabel":
             values = _sigmoid(scaled)
@@ -133,6 +150,7 @@ class Inspector:
             masks=masks,
             mask_classes=self.loaded.bundle.mask_classes,
             thumbnail=small,
+            pixels=image if extras.pixels and image.shape[:2] == size else None,
         )
 
     def _foreign(self, embedding: NDArray[np.float32]) -> float:

@@ -24,6 +24,7 @@ class Judged:
     probabilities: Mapping[str, float]
     defect_score: float | None
     foreign_score: float
+    mask_classes: tuple[str, ...]
 
     @property
     def times(self) -> Mapping[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -114,16 +114,37 @@ def measure(found: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
     ]
 
 
-def find_regions(
-    grids: Mapping[str, NDArray[np.uint8]], frame: Frame, policy: Policy
-) -> tuple[Region, ...]:
-    """The regions of all classes under a policy, the largest first.
+@dataclass(frozen=True)
+class Cut:
+    """What a policy cuts out of the masks of one image: each class that has an area, and its
+    regions in the areas' order."""
 
-    grids: by class the (h, w) probability x 255 that a place belongs to it.
-    """
-    regions: list[Region] = []
-    for name, grid in grids.items():
-        cut = class_areas(grid, frame, name, policy)
-        if cut is not None:
-            regions += measure(cut, policy.mm_per_px)
-    return tuple(sorted(regions, key=lambda region: -region.area_px))
+    classes: tuple[tuple[ClassAreas, tuple[Region, ...]], ...] = ()
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all classes, the largest first."""
+        found = (region for _, regions in self.classes for region in regions)
+        return tuple(sorted(found, key=lambda region: -region.area_px))
+
+    def scaled(self, mm_per_px: float | None) -> Cut:
+        """The same cut of a picture of another scale."""
+        return Cut(tuple((areas, scaled(regions, mm_per_px)) for areas, regions in self.classes))
+
+
+def scaled(regions: tuple[Region, ...], mm_per_px: float | None) -> tuple[Region, ...]:
+    """The same regions in a picture of another scale."""
+    return tuple(replace(region, mm_per_px=mm_per_px) for region in regions)
+
+
+def cut_masks(grids: Mapping[str, NDArray[np.uint8]], frame: Frame, policy: Policy) -> Cut:
+    """What the policy cuts; grids: by class the (h, w) probability x 255 that a place belongs to
+    it."""
+    classes = (class_areas(grid, frame, name, policy) for name, grid in grids.items())
+    return Cut(
+        tuple(
+            (areas, tuple(measure(areas, policy.mm_per_px)))
+            for areas in classes
+            if areas is not None
+        )
+    )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.inspection import Inspection
 from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
+from defectvision.report.export import Format
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
 from defectvision.store.results import Results
@@ -25,16 +25,6 @@ from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-class Format(NamedTuple):
-    """One kind of file: its name for people, how its file name ends, its MIME type, and what makes
-    it."""
-
-    title: str
-    ending: str
-    mime: str
-    make: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -127,9 +117,8 @@ class Leaving:
         whole = found.inspection
         name = whole.main_class(self.policy)
         heatmap = evidence_heatmap(whole, name, self.temperature)
-        return overlaid(
-            decode_image(data, found.name, self.limit_pixels), whole, self.policy, heatmap
-        )
+        image = decode_image(data, found.name, self.limit_pixels)
+        return overlaid(image, whole, whole.cut(self.policy), heatmap)
 
     def formats(self) -> list[Format]:
         """Those that make sense for the batch's line."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy
@@ -17,6 +17,18 @@ from defectvision.inference.judged import Judged
 from defectvision.report.looks import SYNTHETIC
 
 Cell = str | float | int | None
+
+
+class Format(NamedTuple):
+    """One kind of file: its name for people, how its file name ends, its MIME type, and what makes
+    it."""
+
+    title: str
+    ending: str
+    mime: str
+    make: Callable[[], bytes | str]
+
+
 REGION_COLUMNS = (
     "name", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
     "left_px", "top_px", "box_width_px", "box_height_px", "probability",

@@ -23,7 +23,8 @@ from defectvision.inference.heatmap import (
     ticks,
 )
 from defectvision.inference.inspection import Inspection
-from defectvision.inference.regions import Region
+from defectvision.inference.masks import mask_of
+from defectvision.inference.regions import Cut, Region
 from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC
 from defectvision.words import counted
 
@@ -52,8 +53,9 @@ def annotated_png(
     if heatmap is None:
         named = class_name or inspection.main_class(policy)
         heatmap = evidence_heatmap(inspection, named, loaded.bundle.temperature)
-    picture = overlaid(image, inspection, policy, heatmap, opacity)
-    regions = inspection.regions(policy)
+    cut = inspection.cut(policy)
+    picture = overlaid(image, inspection, cut, heatmap, opacity)
+    regions = cut.regions
     caption = _caption(picture.shape[1], inspection, policy, loaded, heatmap, synthetic, regions)
     width = max(picture.shape[1], caption.width)
     sheet = Image.new("RGB", (width, picture.shape[0] + caption.height), PAPER)
@@ -72,18 +74,17 @@ def annotated_png(
 def overlaid(
     image: NDArray[np.uint8],
     inspection: Inspection,
-    policy: Policy,
+    cut: Cut,
     heatmap: Heatmap,
     opacity: float = 0.7,
 ) -> NDArray[np.uint8]:
-    """`image` with `heatmap` and the masks over it, (h, w, 3) uint8 RGB, its longer side between
-    SHORTEST and LONGEST px."""
+    """`image` with `heatmap` and the areas of `cut` over it, (h, w, 3) uint8 RGB, its longer side
+    between SHORTEST and LONGEST px."""
     picture = _resized(image)
-    regions = inspection.regions(policy)
     # Under outlines the heatmap stays in the background.
-    faint = 0.6 if regions else 1.0
+    faint = 0.6 if cut.classes else 1.0
     picture = lay_over(picture, heatmap.colours(inspection.frame, LONGEST), opacity * faint)
-    return _outlined(picture, inspection, policy) if regions else picture
+    return _outlined(picture, inspection, cut)
 
 
 def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -152,21 +153,17 @@ def _caption(
     return sheet
 
 
-def _outlined(
-    picture: NDArray[np.uint8], inspection: Inspection, policy: Policy
-) -> NDArray[np.uint8]:
+def _outlined(picture: NDArray[np.uint8], inspection: Inspection, cut: Cut) -> NDArray[np.uint8]:
     """`picture` (H, W, 3), of the image in any size, with each class's mask filled and outlined."""
     height, width = picture.shape[:2]
     thick = max(1, round(max(height, width) / 700))
-    for name in inspection.mask_classes:
-        mask = inspection.class_mask(name, policy).astype(np.uint8)
-        if not mask.any():
-            continue
+    for areas, _ in cut.classes:
+        mask = mask_of(areas, inspection.image_size).astype(np.uint8)
         # Not nearest: a region of a few px must not vanish from a picture that is scaled down.
         how = cv2.INTER_LINEAR if height >= mask.shape[0] else cv2.INTER_AREA
         cover = cv2.resize(mask.astype(np.float32), (width, height), interpolation=how)
         on = (cover >= 0.5 if height >= mask.shape[0] else cover > 0.15).astype(np.uint8)
-        colour = np.array(_colour(inspection, name), np.float32)
+        colour = np.array(_colour(inspection, areas.class_name), np.float32)
         inside = on > 0
         picture = picture.copy()
         picture[inside] = np.rint(0.65 * picture[inside] + 0.35 * colour).astype(np.uint8)

@@ -8,7 +8,6 @@ from typing import Literal
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import FOREIGN
-from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.inspection import Inspection
 
 
@@ -86,33 +85,3 @@ def colour_swatches(line: Line) -> str:
         for c in line.classes
     )
     return f'<div style="display:flex;flex-wrap:wrap;gap:.4em 1.4em">{items}</div>'
-
-
-def empty_state(line: Line, loaded: LoadedBundle, failed: bool) -> None:
-    """What to do while there is nothing to show."""
-    import streamlit as st
-
-    st.subheader(f"Inspect: {line.title}", icon=":material/center_focus_strong:")
-    if failed:
-        st.markdown("None of the files could be inspected; each says why beside the upload.")
-    st.markdown(
-        "Drop images or a zip file into **Images or zip files** on the left. Each image gets its "
-        f"label, its scores and a heatmap of what the model saw{_outlined(loaded)}; the policy on "
-        "the left turns the scores into verdicts."
-        if line.can_accept
-        else "Drop images or a zip file into **Images or zip files** on the left. Each image gets "
-        f"the name of the defect it shows, and a heatmap of what the model saw{_outlined(loaded)}."
-    )
-    st.caption("Classes of this line")
-    st.html(colour_swatches(line))
-    st.caption(f"Bundle {loaded.bundle.name}, version {loaded.version}")
-
-
-def _outlined(loaded: LoadedBundle) -> str:
-    """What the empty page says of the masks that the bundle draws."""
-    masked = loaded.bundle.mask_classes
-    if not masked:
-        return ""
-    if not loaded.line.unmasked(masked):
-        return ", with its defects outlined and measured"
-    return f", with these outlined and measured: {loaded.line.titles(masked)}"

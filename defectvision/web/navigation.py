@@ -8,7 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-PAGES = Path(__file__).resolve().parents[2] / "pages"
+from defectvision.web.links import PAGES
+
 # A file: a Material icon here would be fetched from the internet.
 ICON = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")
 

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from defectvision.bundle.reader import load_bundle
+from defectvision.inference.inspector import Inspector
+from defectvision.limits import PIXELS
 from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.counting import CountingRuntime
 from tests.stand_ins.server import Server, serving
 from tests.web.chromium import BROWSERS, FLAGS
 
@@ -22,6 +26,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_bundle(folder, "casting", "efficientnet_lite0", gain=0.3)
     write_bundle(folder, "neu-surface", "resnet50")
     return folder
+
+
+@pytest.fixture(scope="session")
+def inspector(weights: Path) -> Inspector:
+    return Inspector(load_bundle(weights, "casting"), PIXELS)
+
+
+@pytest.fixture
+def counting(inspector: Inspector) -> Inspector:
+    """An inspector whose `runtime.seen` counts the images that it was given."""
+    return Inspector(inspector.loaded, PIXELS, CountingRuntime(inspector.runtime))
 
 
 @pytest.fixture(scope="session")

@@ -113,8 +113,13 @@ class Dashboard:
         self.settle()
 
     def download(self, button: str, folder: Path) -> bytes:
+        """What the entry `button` of the export menu gives."""
+        entry = self.page.locator(f".st-key-export-{button.replace(' ', '-')} button")
+        self.page.get_by_role("button", name="Export").click()
         with self.page.expect_download() as started:
-            self.page.get_by_role("button", name=button).click()
+            entry.click()
         file = folder / started.value.suggested_filename
+        self.page.keyboard.press("Escape")
+        expect(entry).to_have_count(0)
         started.value.save_as(file)
         return file.read_bytes()

@@ -199,7 +199,7 @@ def test_a_folder_of_the_server_is_watched_until_it_is_finished(
     board.page.get_by_role("button", name="Start batch").click()
     card = board.page.locator(".st-key-batch-progress")
     expect(card).to_contain_text("Watching")
-    expect(card).to_contain_text("1 of 1 images", timeout=30_000)
+    expect(card).to_contain_text("1 of 1 image", timeout=30_000)
     camera = next(plant.weights.parent.glob("plant*/camera"))
     (camera / "two.png").write_bytes(FILES[16][1])
     expect(card).to_contain_text("2 of 2 images", timeout=30_000)

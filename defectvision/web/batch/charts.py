@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import streamlit as st
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 MANY = 50  # in one bin: from here on a single image would be too low to see
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+
+
+def defect_charts(found: Summary, policy: Policy, line: Line) -> None:
+    """Both charts, each under its title; the scores only where a line has them."""
+    st.caption("Defects by class")
+    st.plotly_chart(pareto_chart(found, line), key="pareto", config={"displayModeBar": False})
+    if line.can_accept:
+        st.caption("Defect scores, with the policy's zones")
+        figure = score_histogram(found, policy)
+        st.plotly_chart(figure, key="scores", config={"displayModeBar": False})
 
 
 def pareto_chart(found: Summary, line: Line) -> go.Figure:

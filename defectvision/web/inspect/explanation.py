@@ -1,4 +1,4 @@
-"""Which heatmaps can be shown, and the one that was chosen.
+"""The heatmap of the open image: of which class, and by which method.
 
 The exact evidence comes with every inspection. Gradient methods need torch and the model's own
 weights, which a machine on the plant floor need not have; torch is only imported when one is used.
@@ -6,18 +6,24 @@ weights, which a machine on the plant floor need not have; torch is only importe
 
 from __future__ import annotations
 
-from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import WEIGHTS_FILE, LoadedBundle
 from defectvision.inference.heatmap import EXACT, Heatmap, evidence_heatmap, gradient_heatmap
+from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.preprocessing import prepare, read_image
 from defectvision.settings import settings
-from defectvision.web.state import Work
+from defectvision.web.open_image import OpenImage
+from defectvision.web.session.work import Work
+from defectvision.words import plain
 
 if TYPE_CHECKING:
     from defectvision.models.gradcam import GradientExplainer
@@ -40,26 +46,72 @@ def why_no_gradients(loaded: LoadedBundle) -> str:
     return ""
 
 
-def chosen_heatmap(
+def explanation(
     work: Work,
     loaded: LoadedBundle,
-    inspection: Inspection,
-    picture: bytes,
+    policy: Policy,
+    image: OpenImage,
+    data: bytes,
+) -> Heatmap:
+    """The widgets that choose a class and a method, and that heatmap; the exact one, with a word on
+    why, where the chosen one cannot be made of the image file `data`."""
+    inspection = image.inspection
+    class_name, method = _controls(inspection, policy, loaded)
+    if method != EXACT:
+        try:
+            gradients = _gradients(work, loaded, image, data, class_name, method)
+        except (BundleError, ImageError) as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        else:
+            return gradient_heatmap(inspection, class_name, method, gradients)
+    return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
+
+
+def _controls(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -> tuple[str, str]:
+    """The class whose evidence is shown, and the method."""
+    line = inspection.line
+    chosen = st.selectbox(
+        "Heatmap for",
+        ["", *line.class_names],
+        # A widget's texts must not change with the image: it would show the old one's.
+        format_func=lambda name: line.title_of(name) if name else "The label",
+        key=f"class-{line.name}",
+        persist_state="session",
+        filter_mode=None,
+    )
+    missing = why_no_gradients(loaded)
+    method = st.selectbox(
+        "Explanation",
+        [EXACT] if missing else [EXACT, *GRADIENT_METHODS],
+        key="method-exact" if missing else "method",
+        persist_state="session",
+        filter_mode=None,
+        disabled=bool(missing),
+        help="The exact map adds up to the logit. The others come from gradients of the torch "
+        "model, for comparison; they take longer.",
+    )
+    if missing:
+        st.caption(missing)
+    return chosen or inspection.main_class(policy), method
+
+
+def _gradients(
+    work: Work,
+    loaded: LoadedBundle,
+    image: OpenImage,
+    data: bytes,
     class_name: str,
     method: str,
-) -> Heatmap:
-    """The heatmap of `method` for one class of the image file `picture`; raises BundleError or
-    ImageError."""
-    if method == EXACT:
-        return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
-    key = (sha256(picture).hexdigest(), loaded.version, class_name, method)
+) -> NDArray[np.float32]:
+    """(h, w) map of a gradient method; raises BundleError or ImageError."""
+    key = (image.digest, loaded.version, class_name, method)
     if key not in work.heatmaps:
         how = loaded.bundle.preprocessing
-        image, size = read_image(picture, inspection.name, how, settings().limits.pixels)
-        tensor, _ = prepare(image, how, size)
+        pixels, size = read_image(data, image.inspection.name, how, settings().limits.pixels)
+        tensor, _ = prepare(pixels, how, size)
         index = loaded.line.class_names.index(class_name)
         work.heatmaps[key] = _explainer(loaded.version, loaded).explain(tensor, index, method)
-    return gradient_heatmap(inspection, class_name, method, work.heatmaps[key])
+    return work.heatmaps[key]
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the weights for gradient heatmaps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -12,10 +13,13 @@ import streamlit as st
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
+from defectvision.report.looks import NOT_INSPECTED
 from defectvision.settings import settings
-from defectvision.web.state import Work
-from defectvision.words import counted, duration
+from defectvision.web.session.images import Result
+from defectvision.web.session.work import Work
+from defectvision.words import counted, duration, plain
 
+MOST_ERRORS = 2  # shown in full; the table has them all
 SAMPLES = 6  # drawn at a time, about as many of each class
 # Those that data.synthetic can draw.
 DRAWN_LINES = frozenset({"casting", "neu-surface", "magnetic-tile", "severstal-strip"})
@@ -47,7 +51,7 @@ def intake(work: Work, about: Line) -> None:
                 on_click=_draw_samples,
                 args=(work, about),
             )
-        if work.entries.get(line) or work.waiting.get(line):
+        if work.images.entries.get(line) or work.images.waiting.get(line):
             st.button(
                 "Clear",
                 icon=":material/delete_sweep:",
@@ -69,30 +73,46 @@ def intake(work: Work, about: Line) -> None:
 def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
     """Open and inspect what waits, with progress; broken off by the next click, it goes on.
     Returns whether there was anything to do."""
-    line = loaded.line.name
-    if not (work.waiting.get(line) or work.opening.get(line) or work.pending(line, loaded.version)):
+    line, images = loaded.line.name, work.images
+    if not images.unfinished(line, loaded.version):
         return False
     with st.container(key="progress"):
         bar = st.progress(0.0, "Opening files")
-        for count in work.take_in(line, settings().limits.pixels):
+        for count in images.take_in(line):
             bar.progress(0.0, f"Opening files: {counted(count, 'image')}")
-        total = len(work.pending(line, loaded.version))
+        total = len(images.pending(line, loaded.version))
         if total:
             from defectvision.inference.inspector import inspector_of
 
             bar.progress(0.0, f"Loading the model of {loaded.bundle.name}")
             model = inspector_of(loaded, settings().limits)
             started = perf_counter()
-            for done in work.inspect(line, model):
+            for done in images.inspect(line, model, work.pictures):
                 left = (perf_counter() - started) / done * (total - done)
                 ahead = f", about {duration(left)} left" if left >= 1 else ""
                 bar.progress(done / total, f"Inspected {done} of {total}{ahead}")
     return True
 
 
+def upload_errors(results: Sequence[Result]) -> None:
+    """One message for each file that could not be inspected: which, why, what to do."""
+    errors = [r.error for r in results if r.error is not None]
+    with st.container(key="errors"):
+        for error in errors[-MOST_ERRORS:]:
+            st.error(
+                plain(f"{error.reason}. {error.remedy}"),
+                title=plain(error.name),
+                icon=NOT_INSPECTED.icon,
+            )
+        if len(errors) > MOST_ERRORS:
+            more = len(errors) - MOST_ERRORS
+            said = counted(more, "more file was not inspected", "more files were not inspected")
+            st.caption(f"{said}; see the table.")
+
+
 def _take_files(work: Work, line: str, key: str) -> None:
     files = st.session_state.get(key) or []
-    work.queue(line, [(file.name, file.getvalue()) for file in files])
+    work.images.queue(line, [(file.name, file.getvalue()) for file in files])
     if files:
         st.session_state["uploads"] += 1
 
@@ -101,7 +121,7 @@ def _take_picture(work: Work, line: str) -> None:
     picture = st.session_state.get("camera-picture")
     if picture is not None:
         name = datetime.now().strftime("camera %Y-%m-%d %H.%M.%S.jpg")
-        work.queue(line, [(name, picture.getvalue())])
+        work.images.queue(line, [(name, picture.getvalue())])
 
 
 def _draw_samples(work: Work, line: Line) -> None:
@@ -112,4 +132,5 @@ def _draw_samples(work: Work, line: Line) -> None:
     with tempfile.TemporaryDirectory() as folder:
         catalog = write_samples(line.name, Path(folder) / "drawn", per_class, work.sample_seed)
         files = [catalog.root / path for path in catalog.table["path"]]
-        work.queue(line.name, [(f"synthetic_{file.name}", file.read_bytes()) for file in files])
+        drawn = [(f"synthetic_{file.name}", file.read_bytes()) for file in files]
+    work.images.queue(line.name, drawn)

@@ -66,7 +66,7 @@ def _channels(count: int) -> str:
 
 def measured(metrics: Metrics, can_accept: bool, key: str) -> None:
     """Figures of one evaluation; those of images seen in training are marked as leaking."""
-    from defectvision.web.charts import confusion_chart
+    from defectvision.web.lines.confusion import confusion_chart
 
     with st.container(border=True, key=f"metrics-{key}"):
         mark = "  :orange-badge[:material/warning: leaking]" if metrics.seen else ""

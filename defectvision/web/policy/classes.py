@@ -9,7 +9,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.web.state import Work
+from defectvision.web.session.work import Work
 from defectvision.web.widgets import policy_number
 from defectvision.words import plain
 
@@ -33,7 +33,7 @@ def mask_controls(work: Work, loaded: LoadedBundle, policy: Policy) -> None:
                 "Smallest region, px",
                 f"smallest-{which}",
                 policy.smallest_region_px,
-                lambda value: work.change_policy(loaded, smallest_region_px=value or 0),
+                lambda value: work.policies.change(loaded, smallest_region_px=value or 0),
                 min_value=0,
                 max_value=LARGEST_REGION,
                 step=1,
@@ -73,7 +73,7 @@ def _class_thresholds(work: Work, loaded: LoadedBundle, policy: Policy, which: s
 
 
 def _set_class(work: Work, loaded: LoadedBundle, field: str, name: str, value: float) -> None:
-    work.set_class_value(loaded, field, name, value)
+    work.policies.set_class_value(loaded, field, name, value)
 
 
 def _scale(work: Work, loaded: LoadedBundle, policy: Policy, which: str) -> None:
@@ -102,7 +102,7 @@ def _scale(work: Work, loaded: LoadedBundle, policy: Policy, which: str) -> None
 
 
 def _set_scale(work: Work, loaded: LoadedBundle, value: float | None) -> None:
-    work.change_policy(loaded, mm_per_px=value or None)
+    work.policies.change(loaded, mm_per_px=value or None)
 
 
 def _scale_by_length(work: Work, loaded: LoadedBundle, pixels: str, millimetres: str) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, thresholds_in_words
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.web.policy.classes import mask_controls
-from defectvision.web.state import Work
+from defectvision.web.session.work import Work
 from defectvision.web.widgets import current_key, key_showing, policy_number
 from defectvision.words import counted
 
@@ -23,7 +23,7 @@ STEP = 0.005
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
     """The policy in force. The session's work holds it; the widgets only show and move it, so that
     it survives a change of page, line or bundle."""
-    policy = work.policy(loaded)
+    policy = work.policies.of(loaded)
     if loaded.line.can_accept:
         _verdict_thresholds(work, loaded, policy)
     else:
@@ -33,12 +33,12 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
         )
     mask_controls(work, loaded, policy)
     if loaded.line.can_accept or loaded.bundle.mask_classes:
-        in_force = work.in_force(loaded).policy
+        in_force = work.policies.in_force(loaded).policy
         st.button(
             "Back to the policy in force",
             icon=":material/undo:",
             disabled=policy == in_force,
-            on_click=work.reset_policy,
+            on_click=work.policies.reset,
             args=(loaded,),
             help=f"It says: {thresholds_in_words(in_force)}"
             f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
@@ -50,7 +50,7 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
     """Put this session's policy in force for all, under a name and with a reason."""
     from defectvision.store import policies
 
-    in_force = work.in_force(loaded).policy
+    in_force = work.policies.in_force(loaded).policy
     whose = loaded.line.name, loaded.bundle.name
     with st.popover("Put in force", icon=":material/gavel:", disabled=policy == in_force):
         st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
@@ -58,7 +58,7 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
         if st.button("Save as the policy in force", type="primary", disabled=not (who and why)):
             with store.session() as session:
                 policies.save(session, *whose, policy, who, why, in_force)
-            work.reset_policy(loaded)
+            work.policies.reset(loaded)
             st.rerun()
         if not who:
             st.caption("Give your name first.")
@@ -92,7 +92,7 @@ def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> Non
     def slid(key: str) -> None:
         if key == current_key(slider):
             accept, reject = st.session_state[key]
-            work.change_policy(loaded, accept_below=accept, reject_above=reject)
+            work.policies.change(loaded, accept_below=accept, reject_above=reject)
 
     key = key_showing(slider, (policy.accept_below, policy.reject_above))
     st.slider(
@@ -116,7 +116,7 @@ def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> Non
             title,
             f"{name}-{which}",
             getattr(policy, name),
-            partial(work.set_threshold, loaded, name),
+            partial(work.policies.set_threshold, loaded, name),
             container=column,
             min_value=0.0,
             max_value=1.0,

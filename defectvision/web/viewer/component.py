@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from defectvision.bundle.policy import Policy
 from defectvision.inference.frame import Frame
 from defectvision.inference.heatmap import Heatmap, legend_colours, tick_text, ticks
 from defectvision.inference.inspection import Inspection
+from defectvision.inference.regions import Cut
 from defectvision.web.viewer.layers import mask_data
-from defectvision.web.viewer.pictures import data_url, viewer_picture
+from defectvision.web.viewer.pictures import data_url
 
 ASSETS = Path(__file__).parent / "assets"
-WIDE = 2.2  # width over height, as in viewer.js
+WIDE = 2.2  # width over height from which a picture stands above everything else
 HEATMAP_SIDE = 640  # px; the grid is far coarser, the browser smooths the rest
 
 
@@ -53,13 +53,13 @@ def is_wide(inspection: Inspection) -> bool:
 
 
 def picture_viewer(
-    data: bytes,
+    picture: str,
     digest: str,
     inspection: Inspection,
     heatmap: Heatmap | None,
     mark: str = "",
 ) -> None:
-    """Show an image file's picture with `heatmap` over it, and the masks that `regions_table`
+    """Show a picture (a data URL) with `heatmap` over it, and the masks that `regions_table`
     brings; `mark` is written on the picture. Without a heatmap the picture is all there is, for a
     reviewer who must not see what the model says."""
     height, width = inspection.image_size
@@ -70,7 +70,8 @@ def picture_viewer(
             "alt": f"Picture of {inspection.name}",
             "width": width,
             "height": height,
-            "picture": viewer_picture(data),
+            "picture": picture,
+            "wide": is_wide(inspection),
             "mark": mark,
             "heat": None if heatmap is None else heatmap_data(inspection, heatmap),
             "masks": None if heatmap is None else _masks_id(digest, inspection),
@@ -79,10 +80,10 @@ def picture_viewer(
     )
 
 
-def regions_table(digest: str, inspection: Inspection, policy: Policy) -> None:
-    """Show the regions that the policy cuts, linked with the picture; nothing without masks."""
+def regions_table(digest: str, inspection: Inspection, cut: Cut) -> None:
+    """Show the regions of the policy's `cut`, linked with the picture; nothing without masks."""
     if inspection.masks is not None:
-        content = {"id": _masks_id(digest, inspection), **mask_data(inspection, policy)}
+        content = {"id": _masks_id(digest, inspection), **mask_data(inspection, cut)}
         _table()(key="regions", data=content, height="content")
 
 

@@ -8,26 +8,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.bundle.policy import Policy
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.masks import Areas
-from defectvision.inference.regions import Region, measure
+from defectvision.inference.regions import Cut, Region
 
 MOST_REGIONS = 200  # that can be chosen one by one; the smaller ones are drawn together
 EXACT_SIDE = 2048  # px of the longer side up to which outlines follow the edges of single px
 
 
-def mask_data(inspection: Inspection, policy: Policy) -> dict[str, Any]:
-    """What the browser draws of the masks under a policy: the classes with a mask, the defects
+def mask_data(inspection: Inspection, cut: Cut) -> dict[str, Any]:
+    """What the browser draws of a policy's `cut` of the masks: the classes with a mask, the defects
     without one, the regions, the largest first, and per class one outline of all that are not among
     the MOST_REGIONS."""
+    tolerance = 0.0 if max(inspection.image_size) <= EXACT_SIDE else 0.75
     found: list[tuple[Region, str]] = []
-    for name in inspection.mask_classes:
-        cut = inspection.class_areas(name, policy)
-        if cut is not None:
-            tolerance = 0.0 if max(inspection.image_size) <= EXACT_SIDE else 0.75
-            paths = outline_paths(cut.areas, tolerance)
-            found += zip(measure(cut, policy.mm_per_px), paths, strict=True)
+    for drawn, regions in cut.classes:
+        found += zip(regions, outline_paths(drawn.areas, tolerance), strict=True)
     found.sort(key=lambda pair: -pair[0].area_px)
     place = {name: i for i, name in enumerate(inspection.mask_classes)}
     counts, rest = [0] * len(place), [""] * len(place)

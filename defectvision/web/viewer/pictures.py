@@ -1,20 +1,46 @@
-"""Pictures for the browser: small ones for the table, large ones for the viewer, as data URLs."""
+"""Pictures for the browser, as data URLs: the large ones of the viewer, of those opened last."""
 
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from defectvision.inference.images import decode_image
-from defectvision.inference.thumbnail import THUMBNAIL_SIDE, fit
-from defectvision.settings import settings
+from defectvision.inference.thumbnail import fit
 
 LARGEST_SIDE = 2048  # px of the picture in the viewer
 LOSSLESS_PIXELS = 800_000  # up to this size nothing of a defect's edge is lost
+MOST_KEPT = 6
+
+
+@dataclass
+class Pictures:
+    """The large pictures of the images that were open last, by the digest of their file."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def of(self, digest: str, data: bytes, limit_pixels: int) -> str:
+        """The picture of an image file, decoded where it is not kept; raises ImageError."""
+        if digest not in self.kept:
+            self.keep(digest, decode_image(data, "image", limit_pixels))
+        return self.kept[digest]
+
+    def keep(self, digest: str, pixels: NDArray[np.uint8]) -> None:
+        """Keep the picture of decoded `pixels` (H, W) or (H, W, 3) RGB in place of the oldest."""
+        self.kept[digest] = viewer_picture(pixels)
+        while len(self.kept) > MOST_KEPT:
+            del self.kept[next(iter(self.kept))]
+
+
+def viewer_picture(pixels: NDArray[np.uint8]) -> str:
+    """A large picture as a data URL; lossless up to LOSSLESS_PIXELS."""
+    image = fit(pixels, LARGEST_SIDE)
+    small = image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS
+    return data_url(image, "png" if small else "jpeg")
 
 
 def data_url(image: NDArray[np.uint8], suffix: str, quality: int = 92) -> str:
@@ -26,18 +52,9 @@ def data_url(image: NDArray[np.uint8], suffix: str, quality: int = 92) -> str:
     done, encoded = cv2.imencode(f".{suffix}", image, options)
     if not done:
         raise ValueError(f"an array of {image.shape} {image.dtype} cannot be written as {suffix}")
-    return f"data:image/{suffix};base64,{base64.b64encode(encoded).decode('ascii')}"
+    return encoded_url(encoded.tobytes(), suffix)
 
 
-def thumbnail(data: bytes, name: str, limit_pixels: int) -> str:
-    """A small picture of an image file; raises ImageError where it cannot be decoded."""
-    image = decode_image(data, name, limit_pixels)
-    return data_url(fit(image, THUMBNAIL_SIDE), "jpeg", quality=80)
-
-
-@lru_cache(maxsize=6)
-def viewer_picture(data: bytes) -> str:
-    """A large picture of an image file that decodes; lossless up to LOSSLESS_PIXELS."""
-    image = fit(decode_image(data, "image", settings().limits.pixels), LARGEST_SIDE)
-    small = image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS
-    return data_url(image, "png" if small else "jpeg")
+def encoded_url(content: bytes, suffix: str) -> str:
+    """A picture file as a data URL."""
+    return f"data:image/{suffix};base64,{base64.b64encode(content).decode('ascii')}"

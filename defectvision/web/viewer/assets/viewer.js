@@ -4,7 +4,6 @@ const CLOSE = 4; // screen px per image px from which single px are shown as suc
 const instances = new WeakMap();
 // What the eye has settled on stays from one image to the next, and when the page is left.
 const kept = { opacity: 70, wipe: 0, masks: 60, layers: "masks" };
-const WIDE = 2.2; // width over height from which the picture stands above everything else
 const STILL = 4; // screen px that a click may move
 
 class Viewer {
@@ -35,7 +34,7 @@ class Viewer {
     this.layer.style.height = `${data.height}px`;
     if (data.heat) this.showHeat(data.heat);
     const aspect = data.width / data.height;
-    this.find(".viewer").classList.toggle("wide", aspect > WIDE);
+    this.find(".viewer").classList.toggle("wide", data.wide);
     this.find(".viewer").classList.toggle("segmented", data.masks !== null);
     this.stage.style.setProperty("--aspect", aspect);
     this.showMasks();

@@ -12,7 +12,7 @@ from defectvision.settings import settings
 from defectvision.store.database import Store, open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.policies import in_force
-from defectvision.web.state import Work
+from defectvision.web.session.work import Work
 from defectvision.words import plain
 
 
@@ -33,10 +33,11 @@ def read_policy_in_force(work: Work, store: Store, loaded: LoadedBundle) -> Poli
     try:
         with store.reading() as session:
             about = loaded.bundle
-            work.know(loaded, in_force(session, loaded.line.name, about.name, about.policy))
+            policy = in_force(session, loaded.line.name, about.name, about.policy)
+        work.policies.know(loaded, policy)
     except SQLAlchemyError:  # the pages that need the store say what is wrong with it
         pass
-    return work.in_force(loaded)
+    return work.policies.in_force(loaded)
 
 
 def who() -> str:

@@ -1,0 +1,113 @@
+"""The images of a batch under filter and policy: counts, one page of the table, the open one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from defectvision.bundle.policy import Policy
+from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_of
+from defectvision.store import reviews
+from defectvision.store.inspections import Summary
+from defectvision.store.results import Results
+from defectvision.store.stored import StoredInspection
+from defectvision.store.tables import ReviewRow
+from defectvision.web.batch.filters import View
+from defectvision.web.judged_table import Row, hidden_columns, judged_table
+from defectvision.web.session.work import Work
+from defectvision.web.steps import step_control
+
+ROWS = 25  # of a page of the table
+
+
+def tiles(results: Results, found: Summary, failed: int) -> None:
+    """Counts under filter and policy."""
+    shown = [(IMAGES.word, f"{found.images:,}")]
+    for verdict in verdicts_of(results.line):
+        shown.append((LOOKS[verdict].markdown, f"{found.verdicts[verdict]:,}"))
+    if results.line.can_accept:
+        share = found.yield_share
+        shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
+    shown.append((NOT_INSPECTED.word, f"{failed:,}"))
+    with st.container(key="batch-tiles"), st.grid(len(shown), gap="small", min_column_width=110):
+        for label, value in shown:
+            st.metric(label, value, border=True)
+
+
+def opened_number(batch: int) -> int | None:
+    """The inspection that is open in the viewer."""
+    opened: dict[int, int | None] = st.session_state.get("opened-inspection", {})
+    return opened.get(batch)
+
+
+def open_inspection(batch: int, number: int | None) -> None:
+    """Open an inspection, or none."""
+    st.session_state.setdefault("opened-inspection", {})[batch] = number
+
+
+def opened_image(results: Results, view: View) -> tuple[StoredInspection, int] | None:
+    """The open inspection and its place in the order; None where none is open or the filter left
+    it out."""
+    number = opened_number(results.batch.id)
+    if number is None:
+        return None
+    place = results.place_of(view.selection, number, view.sorting)
+    found = results.one(number)
+    return None if place is None or found is None else (found, place)
+
+
+def steps(results: Results, view: View, found: StoredInspection, place: int, total: int) -> None:
+    """From the open inspection to its neighbours, and the table's page with it."""
+    batch = results.batch.id
+
+    def go(there: int) -> None:
+        (one,) = results.page(view.selection, view.sorting, there, 1)
+        open_inspection(batch, one.id)
+        st.session_state[_page_key(batch, view)] = there // ROWS + 1
+
+    def close() -> None:
+        open_inspection(batch, None)
+
+    step_control(found.name, place, total, found.row.synthetic, go, close)
+
+
+def table(work: Work, results: Results, view: View, total: int) -> None:
+    """A page of what the filter leaves; a click into a row opens its image."""
+    number, policy = results.batch.id, view.selection.policy
+    pages = max(1, -(-total // ROWS))
+    turned = _page_key(number, view)
+    # A moved threshold can leave fewer pages than the one that is open.
+    at = st.session_state[turned] = min(st.session_state.get(turned, 1), pages)
+    rows = results.page(view.selection, view.sorting, (at - 1) * ROWS, ROWS)
+    opened = opened_number(number)
+    with results.store.reading() as session:
+        decided = reviews.reviews_of(session, [row.id for row in rows])
+    judged_table(
+        [_row(work, row, policy, decided.get(row.id, [])) for row in rows],
+        policy,
+        hidden_columns(results.line, results.batch.mask_classes, reviewed=True),
+        next((place for place, row in enumerate(rows) if row.id == opened), None),
+        lambda place: open_inspection(number, rows[place].id),
+        f"rows-{number}-{at}-{view.key}",
+    )
+    if pages > 1:
+        st.pagination(pages, key=turned)
+
+
+def _page_key(batch: int, view: View) -> str:
+    """Of the widget that turns the table's pages; another filter begins on the first one."""
+    return f"page-{batch}-{view.key}"
+
+
+def _row(work: Work, found: StoredInspection, policy: Policy, decided: Sequence[ReviewRow]) -> Row:
+    again = () if found.row.same_as is None else ("the same file as another",)
+    return Row(
+        found.name,
+        found,
+        thumbnail=found.thumbnail(),
+        regions=work.cuts.regions(found.row.digest or found.name, found, policy),
+        synthetic=found.row.synthetic,
+        others=again,
+        reviews=", ".join(f"{r.decision} ({r.who})" for r in decided),
+    )

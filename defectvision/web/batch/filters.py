@@ -1,0 +1,89 @@
+"""What of a batch is shown, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import streamlit as st
+
+from defectvision.bundle.policy import Policy
+from defectvision.report.looks import LOOKS, verdicts_of
+from defectvision.store.results import Results
+from defectvision.store.selection import Filter, Order, Selection, Sorting
+
+ORDERS: dict[Order, str] = {
+    "listed": "As listed",
+    "defect_score": "Defect score",
+    "verdict": "Verdict",
+    "label": "Label",
+    "name": "Image",
+    "foreign_score": "Foreign score",
+}
+assert set(ORDERS) == set(get_args(Order))
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a batch is shown, and how it is sorted."""
+
+    selection: Selection
+    sorting: Sorting
+
+    @property
+    def key(self) -> int:
+        """Of the widgets that belong to the view. A moved threshold leaves them as they are."""
+        return hash((self.selection.filter, self.sorting))
+
+
+def filters(results: Results, policy: Policy) -> View:
+    """The widgets that choose what is shown; kept while the session lasts."""
+    line, number = results.line, results.batch.id
+
+    def key(name: str) -> str:
+        return f"{name}-{number}"
+
+    kept = {"persist_state": "session"}
+    verdicts = st.pills(
+        "Verdict",
+        verdicts_of(line),
+        selection_mode="multi",
+        format_func=lambda v: LOOKS[v].word,
+        key=key("filter-verdict"),
+        **kept,
+    )
+    classes = st.multiselect(
+        "Label",
+        line.class_names,
+        format_func=lambda name: line.title_of(name),
+        placeholder="Any",
+        key=key("filter-class"),
+        **kept,
+    )
+    low, high = 0.0, 1.0
+    if line.can_accept:
+        low, high = st.slider(
+            "Defect score", 0.0, 1.0, (0.0, 1.0), 0.01, key=key("filter-score"), **kept
+        )
+    text = st.text_input("Name contains", key=key("filter-text"), icon=":material/search:", **kept)
+    reviewed = st.segmented_control(
+        "Reviewed",
+        ["Any", "Yes", "No"],
+        default="Any",
+        required=True,
+        key=key("filter-reviewed"),
+        **kept,
+    )
+    order = st.selectbox(
+        "Sort by", list(ORDERS), format_func=ORDERS.__getitem__, key=key("order"), **kept
+    )
+    down = st.toggle("Descending", key=key("descending"), **kept)
+    chosen = Filter(
+        frozenset(verdicts),
+        frozenset(classes),
+        low,
+        high,
+        text.strip(),
+        {"Any": None, "Yes": True, "No": False}[reviewed or "Any"],
+    )
+    return View(results.selection(policy, chosen), Sorting(order or "listed", bool(down)))

@@ -1,0 +1,72 @@
+"""Which batch the Results and Review pages show."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.bundle.reader import BundleError
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.store import batches
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.results import Results
+from defectvision.web.choices import loaded_bundle
+from defectvision.web.links import batches_link
+from defectvision.web.session.store import the_store
+from defectvision.web.session.work import Work
+from defectvision.web.widgets import current_key, key_showing
+from defectvision.words import plain
+
+
+def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]:
+    """The batch of the page's address, and its bundle; `work` knows the policy in force then.
+    Where something is missing the page says what to do and ends."""
+    notices = st.container()
+    store = the_store(notices)
+    if store is None:
+        st.stop()
+    with st.sidebar:
+        results = choose_batch(store)
+    if results is None:
+        st.subheader(page, icon=icon)
+        st.markdown("There is no batch yet. Start one on the **Batches** page.")
+        batches_link()
+        st.stop()
+    try:
+        loaded = loaded_bundle(results.batch.line, results.batch.bundle)
+    except BundleError as error:
+        st.error(plain(str(error)), title="The bundle is gone", icon=":material/error:")
+        st.stop()
+    work.policies.know(loaded, results.policy_in_force())
+    return results, loaded
+
+
+def choose_batch(store: Store) -> Results | None:
+    """The batch of the page's address, else the newest; None where there is none."""
+    with store.reading() as session:
+        rows = batches.list_batches(session)
+    if not rows:
+        return None
+    titles = {row.id: f"{row.title} · {row.made:%Y-%m-%d %H:%M}" for row in rows}
+    asked = st.query_params.get("batch", "")
+    wanted = int(asked) if asked.isdigit() and int(asked) in titles else rows[0].id
+    name = "results-batch"
+
+    def chosen(key: str) -> None:
+        if key == current_key(name):
+            st.query_params["batch"] = str(st.session_state[key])
+
+    key = key_showing(name, wanted)
+    st.selectbox(
+        "Batch",
+        list(titles),
+        format_func=titles.__getitem__,
+        key=key,
+        on_change=chosen,
+        args=(key,),
+    )
+    st.query_params["batch"] = str(wanted)
+    try:
+        return Results.open(store, wanted)
+    except StoreError:  # deleted meanwhile
+        return None

@@ -1,0 +1,115 @@
+"""How far a batch is, and what can be done with it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.store import batches
+from defectvision.store.batches import ACTIVE, ENDED, Counts, State
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.retention import delete_batch
+from defectvision.store.sources import WatchedFolder
+from defectvision.store.tables import BatchRow
+from defectvision.web.links import results_link
+from defectvision.words import counted, duration, plain
+
+LOOK_SECONDS = 1.0
+STATES = {
+    State.RUNNING: (":material/play_circle:", "blue"),
+    State.WATCHING: (":material/visibility:", "blue"),
+    State.PAUSED: (":material/pause_circle:", "orange"),
+    State.CANCELLED: (":material/cancel:", "gray"),
+    State.FAILED: (":material/error:", "red"),
+    State.DONE: (":material/check_circle:", "green"),
+}
+
+
+def progress(store: Store, number: int, who: str) -> None:
+    """How far a batch is, what it takes, and what can be done with it; looks again each second
+    while somebody works on it."""
+    with store.reading() as session:
+        active = State(batches.get_batch(session, number).state) in ACTIVE
+    st.fragment(_progress, run_every=LOOK_SECONDS if active else None)(store, number, who)
+
+
+def _progress(store: Store, number: int, who: str) -> None:
+    with store.reading() as session:
+        batch = batches.get_batch(session, number)
+        counts = batches.count_images(session, number)
+    state = State(batch.state)
+    icon, colour = STATES[state]
+    with st.container(border=True, key="batch-progress"):
+        st.markdown(f"#### {plain(batch.title)}")
+        st.markdown(f":{colour}[{icon} **{state.capitalize()}**] · {_said(batch, counts)}")
+        if counts.total and state != State.WATCHING:
+            st.progress((counts.done + counts.failed) / counts.total)
+        if batch.message:
+            st.warning(plain(batch.message), icon=":material/info:")
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            for label, to, symbol in (
+                ("Pause", State.PAUSED, ":material/pause:"),
+                ("Resume", State.RUNNING, ":material/play_arrow:"),
+                ("Finish", State.DONE, ":material/done_all:"),
+                ("Cancel", State.CANCELLED, ":material/close:"),
+            ):
+                if state in batches.MOVES[to]:
+                    st.button(
+                        label,
+                        key=f"batch-{label}",
+                        icon=symbol,
+                        on_click=_move,
+                        args=(store, number, to, who),
+                    )
+            if counts.done:
+                results_link(number)
+            if state in ENDED:
+                with st.popover("Delete", icon=":material/delete:"):
+                    st.markdown("Removes the batch with its pictures, scores and reviews.")
+                    st.button(
+                        "Delete the batch",
+                        type="primary",
+                        on_click=_delete,
+                        args=(store, number, who),
+                    )
+    # The list and the failures stand outside of what is drawn anew each second.
+    seen = (state, counts.failed > 0)
+    if st.session_state.get("batch-seen") != (number, seen):
+        st.session_state["batch-seen"] = (number, seen)
+        if state not in ACTIVE or counts.failed:
+            st.rerun()
+
+
+def _said(batch: BatchRow, counts: Counts) -> str:
+    """Progress in words: images, images per second, time left."""
+    words = [f"{counts.done + counts.failed:,} of {counted(counts.total, 'image')}"]
+    if not batch.listed and batch.state in ACTIVE and not isinstance(batch.source, WatchedFolder):
+        words[0] += ", still listing"
+    if counts.failed:
+        words.append(f"{counts.failed:,} failed")
+    if counts.repeated:
+        words.append(f"{counts.repeated:,} the same file as another")
+    done = counts.done + counts.failed
+    if done and batch.seconds > 0:
+        rate = done / batch.seconds
+        words.append(f"{rate:,.1f} images/s")
+        if batch.state == State.RUNNING and counts.waiting:
+            words.append(f"about {duration(counts.waiting / rate)} left")
+    return " · ".join(words)
+
+
+def _move(store: Store, number: int, to: State, who: str) -> None:
+    try:
+        with store.session() as session:
+            batches.move(session, number, to, who or "unnamed")
+    except StoreError as error:  # somebody else was faster
+        st.toast(plain(str(error)), icon=":material/info:")
+
+
+def _delete(store: Store, number: int, who: str) -> None:
+    try:
+        with store.session() as session:
+            delete_batch(session, number, who or "unnamed")
+    except StoreError as error:
+        st.toast(plain(str(error)), icon=":material/info:")
+    st.session_state.pop("followed", None)

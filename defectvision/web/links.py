@@ -1,0 +1,24 @@
+"""Where the pages lie, and links from one to another."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.settings import ROOT
+
+PAGES = ROOT / "pages"
+
+
+def batches_link() -> None:
+    """To the page where a batch is started."""
+    st.page_link(PAGES / "batches.py", label="Batches", icon=":material/inventory_2:")
+
+
+def results_link(batch: int) -> None:
+    """To what was found in a batch."""
+    st.page_link(
+        PAGES / "results.py",
+        label="Results",
+        icon=":material/table_view:",
+        query_params={"batch": str(batch)},
+    )

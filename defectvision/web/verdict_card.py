@@ -1,0 +1,76 @@
+"""The verdict on the open image: what, how sure, why, and what speaks against trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, Verdict, threshold_text
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.inference.judged import Judged
+from defectvision.inference.regions import Region
+from defectvision.report.looks import LOOKS
+from defectvision.web.cards import probability_bars
+from defectvision.web.open_image import OpenImage
+from defectvision.words import counted, plain
+
+BOXES = {Verdict.ACCEPT: st.success, Verdict.REVIEW: st.warning, Verdict.REJECT: st.error}
+
+
+def verdict_card(image: OpenImage, policy: Policy, loaded: LoadedBundle) -> None:
+    """Verdict, label and probabilities."""
+    inspection = image.inspection
+    verdict = inspection.verdict(policy)
+    words = [labels_in_words(inspection, policy), reason(inspection, policy)]
+    words.append(contradiction(verdict, image.cut.regions))
+    look = LOOKS[verdict]
+    with st.container(key="verdict"):
+        BOXES[verdict](" ".join(filter(None, words)), title=look.word, icon=look.icon)
+    if loaded.bundle.preprocessing.fit == "round_part" and not inspection.part_found:
+        st.warning(
+            "No round part was found, so the whole image was inspected, its background too. "
+            "Photograph the part from the front, all of it in the frame.",
+            icon=":material/center_focus_weak:",
+        )
+    st.html(probability_bars(inspection))
+
+
+def labels_in_words(judged: Judged, policy: Policy) -> str:
+    """The labels with their probabilities, in Markdown."""
+    labels = judged.labels(policy)
+    titles = [f"**{plain(judged.line.title_of(name))}**" for name in labels]
+    values = [f"{judged.probabilities[name]:.3f}" for name in labels]
+    if not labels:
+        return f"**{plain(judged.line.titles(labels))}**."
+    if len(labels) == 1:
+        return f"{titles[0]}, probability {values[0]}."
+    named = ", ".join(f"{title} {value}" for title, value in zip(titles, values, strict=True))
+    return f"Probability of {named}."
+
+
+def reason(judged: Judged, policy: Policy) -> str:
+    """Why the verdict is what it is, in a sentence."""
+    if judged.foreign_score > FOREIGN:
+        return (
+            f"It does not look like this line (foreign score {judged.foreign_score:.1f}, limit "
+            f"{FOREIGN:g}), so it goes to review whatever its scores are."
+        )
+    if judged.defect_score is None:
+        return f"This line {NO_ACCEPTING}."
+    score = f"Defect score {judged.defect_score:.3f}"
+    low, high = threshold_text(policy.accept_below), threshold_text(policy.reject_above)
+    verdict = judged.verdict(policy)
+    if verdict == Verdict.ACCEPT:
+        return f"{score}, accepted below {low}."
+    if verdict == Verdict.REJECT:
+        return f"{score}, rejected from {high} on."
+    return f"{score}, between {low} and {high}."
+
+
+def contradiction(verdict: Verdict, regions: Sequence[Region]) -> str:
+    """The verdict comes from the score: a mask that says otherwise is worth a look."""
+    if verdict != Verdict.ACCEPT or not regions:
+        return ""
+    outlined = counted(len(regions), "region is", "regions are")
+    return f"{outlined} outlined all the same, the largest {regions[0].area_px:,} px."

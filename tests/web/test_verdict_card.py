@@ -1,0 +1,54 @@
+"""The card says why a verdict is what it is, in the policy's own words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.regions import Region
+from defectvision.web.verdict_card import contradiction, labels_in_words, reason
+from tests.stand_ins.castings import CLEAR_DEFECT, casting
+
+
+@pytest.fixture(scope="module")
+def defect(inspector: Inspector) -> Inspection:
+    return replace(inspector.inspect(casting(*CLEAR_DEFECT), "defect.png"), defect_score=0.6)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "words"),
+    [
+        (Policy(accept_below=0.7, reject_above=0.9), {}, "score 0.600, accepted below 0.7."),
+        (Policy(accept_below=0.1, reject_above=0.6), {}, "score 0.600, rejected from 0.6 on."),
+        (Policy(accept_below=0.1234, reject_above=0.9), {}, "between 0.1234 and 0.9."),
+        (Policy(), {"defect_score": None}, "This line names defects and cannot accept a part."),
+        (Policy(), {"foreign_score": 3.21}, "does not look like this line (foreign score 3.2"),
+    ],
+)
+def test_the_reason_names_the_threshold_that_decided(defect, policy, changes, words) -> None:
+    assert words in reason(replace(defect, **changes), policy)
+
+
+def test_a_label_stands_with_its_probability(defect: Inspection) -> None:
+    words = labels_in_words(defect, Policy(accept_below=0.1, reject_above=0.2))
+    assert words == f"**Defective**, probability {defect.probabilities['def']:.3f}."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "areas", "words"),
+    [
+        (Verdict.ACCEPT, [], ""),
+        (Verdict.REJECT, [2412], ""),
+        (Verdict.ACCEPT, [2412],
+         "1 region is outlined all the same, the largest 2,412 px."),
+        (Verdict.ACCEPT, [2412, 9],
+         "2 regions are outlined all the same, the largest 2,412 px."),
+    ],
+)  # fmt: skip
+def test_a_mask_that_contradicts_the_verdict_is_pointed_out(verdict, areas, words) -> None:
+    regions = [Region("crack", area, *[1.0] * 4, *[1] * 4, 0.9) for area in areas]
+    assert contradiction(verdict, regions) == words
