@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-MODE = 0o644  # what others may do with the file; a temporary one is for its owner alone
+from secrets import token_hex
 
 
 @contextmanager
@@ -18,13 +16,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Hidden, so that nobody who lists the folder meanwhile takes it for a finished file.
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False
-    ) as file:
-        fresh = Path(file.name)
+    fresh = path.with_name(f".{path.name}.{token_hex(4)}{path.suffix}")
+    fresh.touch(exist_ok=False)  # others may do with it what the process's umask says
     try:
         yield fresh
-        fresh.chmod(MODE)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

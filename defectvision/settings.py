@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +10,30 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from defectvision.limits import MODEL_BYTES, PIXELS, Limits
+from defectvision.store.folder import store_in
 
 ROOT = Path(__file__).resolve().parents[1]
+NAME = "defectvision"
+
+
+def user_folder(variable: str, below_home: str) -> Path:
+    """The product's folder in one of the XDG base directories (freedesktop.org), which `variable`
+    names where it holds an absolute path, and which lies below the user's home otherwise."""
+    base = Path(os.environ.get(variable, ""))
+    if not base.is_absolute():
+        try:
+            base = Path.home() / below_home
+        except RuntimeError:  # a user without a home: the store then says which setting it needs
+            base = Path("/") / below_home
+    return base / NAME
+
+
+def _store() -> Path:
+    return store_in(user_folder("XDG_DATA_HOME", ".local/share"), earlier=ROOT / "store")
+
+
+def _cache() -> Path:
+    return user_folder("XDG_CACHE_HOME", ".cache")
 
 
 class Settings(BaseSettings):
@@ -38,7 +61,8 @@ class Settings(BaseSettings):
         {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
     )
     store: Path = Field(
-        ROOT / "store", description="Folder for batches: the database, images, and what was found."
+        default_factory=_store,
+        description="Folder for batches: the database, images, and what was found.",
     )
     database: str = Field(
         "",
@@ -54,7 +78,7 @@ class Settings(BaseSettings):
         [], description="Folders on the server that batches may read from, as JSON."
     )
     cache: Path = Field(
-        ROOT / "store" / "cache", description="Folder for what was found in labelled sets."
+        default_factory=_cache, description="Folder for what was found in labelled sets."
     )
     api_tokens: dict[str, SecretStr] = Field(
         {}, description="Who may use the REST API, as JSON: name to token. Nobody where empty."

@@ -8,22 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
+from defectvision.store.folder import DATABASE, FILES
 from defectvision.store.tables import BatchRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-SQLITE = "defectvision.sqlite3"  # in the store's folder
 BUSY_MS = 30_000  # how long a writer waits for another one
 
 
@@ -62,20 +63,20 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
             f"{folder}: cannot be made ({error.strerror}). Set DEFECTVISION_STORE to a folder that "
             "may be written"
         ) from error
-    address = database or f"sqlite:///{folder / SQLITE}"
+    address = database or f"sqlite:///{folder / DATABASE}"
     with _in_words(address):
         engine = _connect(address)
         # Two processes that start at once must not both build the tables.
         with FileLock(folder / "migration.lock"):
             migrate(engine)
-    return Store(engine, Files(files or str((folder / "files").resolve())), folder)
+    return Store(engine, Files(files or str((folder / FILES).resolve())), folder)
 
 
 def open_existing_store(folder: Path, database: str = "", files: str = "") -> Store | None:
     """Like `open_store`, and None where there is no store yet: for those who only ask and must
     leave nothing behind. Raises StoreError."""
     with _in_words(database):
-        url = make_url(database or f"sqlite:///{folder / SQLITE}")
+        url = make_url(database or f"sqlite:///{folder / DATABASE}")
         if url.get_backend_name() == "sqlite":
             there = Path(url.database or "").is_file()
         else:
@@ -96,14 +97,14 @@ def _in_words(address: str) -> Iterator[None]:
         ) from error
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the tables to the newest version."""
+def migrate(engine: Engine, version: str = "head") -> None:
+    """Bring the tables to a version, the newest where none is named."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = Config()
     settings.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        command.upgrade(settings, version)
 
 
 def _connect(address: str) -> Engine:
@@ -117,7 +118,7 @@ def _connect(address: str) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection, _record) -> None:
+def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions late, so that a reader's turn into a writer fails at
     # once instead of waiting; see SQLAlchemy's notes on its SQLite driver.
     connection.isolation_level = None
@@ -130,7 +131,7 @@ def _prepare_sqlite(connection, _record) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

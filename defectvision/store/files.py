@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import uuid
 from collections.abc import Container, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from defectvision.atomic import write_bytes
 from defectvision.store.errors import StoreError
 
-TEMPORARY = ".part"
 STALE_SECONDS = 3600
 
 
@@ -49,13 +49,8 @@ class Files:
             return digest
         except FileNotFoundError:
             pass
-        target = Path(path)
-        fresh = target.with_name(f"{digest}.{uuid.uuid4().hex}{TEMPORARY}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with fresh.open("xb") as file:
-                file.write(data)
-            fresh.replace(target)
+            write_bytes(Path(path), data)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written ({error.strerror}). Free space, or move the store "
@@ -67,7 +62,7 @@ class Files:
         """The content; raises StoreError where it is missing or not what its name says."""
         path = self._path(digest)
         try:
-            data = self._system.cat_file(path)
+            data: bytes = self._system.cat_file(path)
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: is missing. It was removed from the store; inspect the image again"
@@ -77,7 +72,7 @@ class Files:
         return data
 
     def has(self, digest: str) -> bool:
-        return self._system.exists(self._path(digest))
+        return bool(self._system.exists(self._path(digest)))
 
     def usage(self) -> tuple[int, int]:
         """Files and bytes that are kept."""
@@ -96,7 +91,7 @@ class Files:
             files, size = files + 1, size + (about.get("size") or 0)
         return files, size
 
-    def _all(self) -> Iterator[tuple[str, dict]]:
+    def _all(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if self._system.exists(self._root):
             yield from self._system.find(self._root, detail=True).items()
 
@@ -106,7 +101,7 @@ class Files:
         return f"{self._root}/{digest[:2]}/{digest}"
 
 
-def _written(about: dict) -> float:
+def _written(about: dict[str, Any]) -> float:
     """When a file was written, in s since 1970; each file system has its own word for it."""
     words = ("mtime", "LastModified", "created")
     found = next((about[word] for word in words if about.get(word) is not None), 0.0)

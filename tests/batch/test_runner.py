@@ -16,7 +16,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
-from defectvision.batch.runner import work_on
+from defectvision.batch.runner import CHUNK, work_on
 from defectvision.batch.sources import SourceError, folder_source, upload_source
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
@@ -297,47 +297,95 @@ def test_accepted_parts_leave_no_picture_where_only_defects_are_kept(
     assert set(dict(kept.values())) == {True, False}
 
 
-IMAGES, KILLS = 160, 6
+IMAGES = 160
+# Ends itself without a chance to clean up when it comes to a step for the n-th time; where the
+# step is `outside` it says so and goes on, to be killed from there.
 KILLED = """
-import sys
+import os, signal, sys
+from collections import Counter
 from pathlib import Path
 from threading import Event
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.store.database import open_store
-store = open_store(Path(sys.argv[1]))
-print("at work", flush=True)
-work_on(store, Path(sys.argv[2]), Limits(), int(sys.argv[3]), Event())
+
+folder, weights, number, last, times = sys.argv[1:]
+store, taken, rename = open_store(Path(folder)), Counter(), Path.replace
+
+def step(name):
+    taken[name] += 1
+    if (name, taken[name]) == (last, int(times)):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def replace(self, target):
+    step("before a file has its name")
+    return rename(self, target)
+
+def committed(session):
+    print("committed", flush=True)
+    step("after a commit")
+
+Path.replace = replace
+event.listen(store.engine, "commit", lambda connection: step("before a commit"))
+event.listen(Session, "after_commit", committed)
+work_on(store, Path(weights), Limits(), int(number), Event())
 """
+# Where the one process after the other is killed, and how many images are listed and done then.
+KILLS = [
+    ("before a commit", 1, 0, 0),
+    ("after a commit", 1, IMAGES, 0),
+    ("before a file has its name", 20, IMAGES, 0),
+    ("before a commit", 1, IMAGES, 0),
+    ("after a commit", 2, IMAGES, 2 * CHUNK),
+    ("before a file has its name", 20, IMAGES, 2 * CHUNK),
+]
+
+
+def kill(store: Store, weights: Path, number: int, step: str, times: int = 0) -> None:
+    """Start a worker that ends at a step, or from outside when it has committed once."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", KILLED, store.folder, weights, str(number), step, str(times)],
+        stdout=subprocess.PIPE,
+    )
+    if step == "outside":
+        worker.stdout.readline()
+        worker.kill()
+    worker.communicate()
+    # A worker that is faster than its killer has ended by itself.
+    assert worker.returncode in ((-signal.SIGKILL, 0) if step == "outside" else (-signal.SIGKILL,))
+
+
+def check_whole(store: Store, number: int) -> None:
+    """The database is sound, and what is done has all its files."""
+    with store.reading() as session:
+        assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    for row in rows(store, number):
+        assert row.state in ("waiting", "done")
+        if row.state == "done":
+            for digest in (row.digest, row.record, row.thumbnail):
+                store.files.get(digest)
 
 
 def test_a_kill_at_any_moment_loses_and_repeats_nothing(store, weights, tmp_path) -> None:
-    images, kills = IMAGES, KILLS
     parts = {}
-    for i in range(images):  # a PNG may be followed by anything: other content, same picture
+    for i in range(IMAGES):  # a PNG may be followed by anything: other content, same picture
         parts[f"{i:04d}.png"] = PARTS["ok_3.png" if i % 3 else "def_105.png"] + i.to_bytes(2)
     number = start(store, weights, folder_source(folder_of(parts, tmp_path / "lot"), None))
-    killed_in_the_middle = 0
-    for attempt in range(kills):
-        worker = subprocess.Popen(
-            [sys.executable, "-c", KILLED, store.folder, weights, str(number)],
-            stdout=subprocess.PIPE,
-        )
-        worker.stdout.readline()
-        time.sleep(0.15 + 0.17 * attempt)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+    for step, times, listed, done in KILLS:
+        kill(store, weights, number, step, times)
+        check_whole(store, number)
         found = counts(store, number)
-        killed_in_the_middle += 0 < found.done < images
-    with store.reading() as session:
-        assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-    assert killed_in_the_middle, "no kill hit the work; change the times"
-    assert run(store, weights, number) == Counts(done=images)
-    names = [row.name for row in rows(store, number)]
-    assert sorted(names) == sorted(parts)
-    assert len(set(names)) == images
-    for row in rows(store, number):
-        for digest in (row.digest, row.record, row.thumbnail):
-            store.files.get(digest)
+        assert (found.total, found.done) == (listed, done), step
+    kill(store, weights, number, "outside")
+    check_whole(store, number)
+    assert 3 * CHUNK <= counts(store, number).done <= IMAGES
+    before = {row.name: (row.id, row.at) for row in rows(store, number) if row.state == "done"}
+    assert run(store, weights, number) == Counts(done=IMAGES)
+    after = {row.name: (row.id, row.at) for row in rows(store, number)}
+    assert sorted(after) == sorted(parts) == sorted(row.name for row in rows(store, number))
+    assert before.items() <= after.items(), "what was done is not done again"
+    check_whole(store, number)
     sweep(store, seconds=0)
-    assert not list((store.folder / "files").rglob("*.part"))
+    assert not [path for path in (store.folder / "files").rglob(".*") if path.is_file()]

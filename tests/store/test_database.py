@@ -15,7 +15,7 @@ from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.store import policies
 from defectvision.store.database import open_existing_store, open_store
 from defectvision.store.errors import StoreError
-from defectvision.store.files import Files
+from defectvision.store.files import Files, digest_of
 from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
@@ -189,9 +189,19 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch) -> None:
     with pytest.raises(StoreError, match="No space left"):
         files.put(b"x")
     monkeypatch.undo()
-    assert not files.has(files.put(b"y")[:63] + "0")
-    left = [p for p in tmp_path.rglob("*") if p.is_file()]
-    assert [p.suffix for p in left].count(".part") == 1, "half files never have the final name"
-    for path in left:
-        os.utime(path, (0, 0))
-    assert files.sweep(set())[0] == 2
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_what_a_kill_left_half_written_has_no_name_and_is_swept(tmp_path, monkeypatch) -> None:
+    files = Files(str(tmp_path))
+    # A kill runs no cleaning up.
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            files.put(b"x")
+    (left,) = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert not files.has(digest_of(b"x")), "half files never have the final name"
+    kept = files.put(b"y")
+    os.utime(left, (0, 0))
+    assert files.sweep({kept}) == (1, 1) and files.get(kept) == b"y"

@@ -2,13 +2,14 @@
 
 from alembic import context
 
-from defectvision.store.tables import Base, Instant
+from defectvision.store.tables import Base, Instant, SourceColumn
+
+PLAIN = {Instant: "sa.DateTime(timezone=True)", SourceColumn: "sa.JSON()"}
 
 
 def plainly(kind: str, thing: object, _context: object) -> str | bool:
     """How a new migration spells a type of ours: it must not change when the type does."""
-    is_ours = kind == "type" and isinstance(thing, Instant)
-    return "sa.DateTime(timezone=True)" if is_ours else False
+    return PLAIN.get(type(thing), False) if kind == "type" else False
 
 
 connection = context.config.attributes["connection"]

@@ -1,0 +1,62 @@
+"""The list of batches: what it counts, and what it asks the database for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, event, update
+
+from defectvision.store import batches
+from defectvision.store.batches import Counts
+from defectvision.store.tables import ImageState, InspectionRow
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill, new_store
+
+BATCHES = 50
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """What is asked meanwhile, but for the beginnings of transactions."""
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_long_list_asks_as_little_as_a_short_one(kind, tmp_path, request) -> None:
+    database = request.getfixturevalue("postgres")() if kind != "sqlite" else ""
+    store = new_store(tmp_path, database)
+    numbers = [fill(store, LINES["casting"], images=1 + i % 3, seed=i) for i in range(BATCHES)]
+    with store.session() as session:
+        first = update(InspectionRow).where(InspectionRow.batch_id == numbers[2])
+        session.execute(first.values(state=ImageState.FAILED))
+        again = update(InspectionRow).where(InspectionRow.batch_id == numbers[1])
+        session.execute(again.values(same_as=1))
+    with statements(store.engine) as asked, store.reading() as session:
+        rows = batches.list_batches(session)
+        counts = batches.count_by_batch(session, [row.id for row in rows])
+    assert len(asked) == 2, asked
+    assert list(counts) == numbers[::-1]
+    assert counts[numbers[0]] == Counts(done=1)
+    assert counts[numbers[1]] == Counts(done=2, repeated=2)
+    assert counts[numbers[2]] == Counts(failed=3)
+    assert sum(count.total for count in counts.values()) == sum(1 + i % 3 for i in range(BATCHES))
+
+
+def test_a_batch_without_images_is_counted_too(tmp_path) -> None:
+    store = new_store(tmp_path)
+    number = fill(store, LINES["casting"], images=0)
+    with store.reading() as session:
+        assert batches.count_by_batch(session, [number]) == {number: Counts()}
+        assert batches.count_by_batch(session, []) == {}

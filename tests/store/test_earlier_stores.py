@@ -1,0 +1,185 @@
+"""A store that the first version wrote opens, and shows the same rows.
+
+The rows are written as that version wrote them, in SQL, so that nothing of today's code has a part
+in them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.regions import Region
+from defectvision.store import batches, policies, reviews
+from defectvision.store.batches import Counts, State
+from defectvision.store.database import Store, migrate, open_store
+from defectvision.store.results import Results
+from defectvision.store.selection import Filter
+from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
+from defectvision.store.tables import AuditRow
+from tests.stand_ins.bundles import LINES
+
+TILES = LINES["magnetic-tile"]
+DIGEST, MOMENT = "ab" * 32, "2026-11-25 20:09:14.529707"
+REGION = {
+    "class_name": "crack", "area_px": 81, "length_px": 20.5, "width_px": 4.0, "x_px": 30.25,
+    "y_px": 12.5, "left_px": 20, "top_px": 10, "box_width_px": 20, "box_height_px": 5,
+    "probability": 0.75,
+}  # fmt: skip
+OWN = {
+    "accept_below": 0.3, "reject_above": 0.6, "class_thresholds": {},
+    "mask_thresholds": {"crack": 0.4}, "smallest_region_px": 16, "mm_per_px": None,
+}  # fmt: skip
+SAVED = {**OWN, "reject_above": 0.8}
+SOURCES = [
+    {"kind": "uploads", "files": [{"name": "a.png", "digest": DIGEST}]},
+    {"kind": "folder", "path": "/lots/7"},
+    {"kind": "watch", "path": "/camera"},
+]
+
+
+def insert(database: sqlite3.Connection, table: str, **columns: object) -> None:
+    values = [json.dumps(v) if isinstance(v, dict | list) else v for v in columns.values()]
+    places = ", ".join("?" * len(values))
+    database.execute(f"insert into {table} ({', '.join(columns)}) values ({places})", values)
+
+
+def insert_batch(database: sqlite3.Connection, number: int, source: dict, state: str) -> None:
+    insert(
+        database, "batches", id=number, title=f"Lot {number}", line=TILES.name, bundle="joint",
+        bundle_version="6fae5358ab4c", mask_classes=["crack"], bundle_policy=OWN, source=source,
+        state=state, listed=1, keep="all", who="ada", made=MOMENT, seconds=5.25, message="",
+    )  # fmt: skip
+
+
+def insert_image(database: sqlite3.Connection, number: int, score: float, **more: object) -> None:
+    probabilities = dict.fromkeys(TILES.class_names, 0.0)
+    probabilities |= {"free": 1 - score, "crack": score}
+    columns = {
+        "id": number, "batch_id": 1, "name": f"{number}.png", "path": "", "state": "done",
+        "digest": DIGEST, "stored": 1, "synthetic": 0, "reason": "", "remedy": "", "at": MOMENT,
+        "bundle_version": "6fae5358ab4c", "width": 300, "height": 200, "defect_score": score,
+        "score_bin": int(score * 50), "foreign_score": 0.5,
+        "top": "crack" if score > 0.5 else "free", "top_ok": "free", "top_defect": "crack",
+        "probabilities": probabilities, "regions": [REGION], "cut": "[16, 0.4]",
+        "milliseconds": {"decode": 1.0, "model": 2.0, "total": 3.5},
+    }  # fmt: skip
+    insert(database, "inspections", **(columns | more))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    file = tmp_path / "defectvision.sqlite3"
+    migrate(create_engine(f"sqlite:///{file}"), "0001")
+    database = sqlite3.connect(file)
+    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+    for number, (source, state) in enumerate(
+        zip(SOURCES, ("done", "paused", "watching"), strict=True), 1
+    ):
+        insert_batch(database, number, source, state)
+    insert_image(database, 1, 0.7)
+    insert_image(database, 2, 0.1, same_as=1)
+    failed = {"state": "failed", "reason": "no image", "remedy": "Save it again.", "digest": None}
+    nothing = dict.fromkeys(("defect_score", "foreign_score", "probabilities", "regions"))
+    insert_image(database, 3, 0.0, **failed, **nothing)
+    insert_image(database, 4, 0.0, batch_id=2, state="waiting", path="/lots/7/4.png", **nothing)
+    for number, content in ((1, OWN), (2, SAVED)):
+        insert(
+            database, "policies", id=number, line=TILES.name, bundle="joint", number=number,
+            content=content, made=MOMENT, who="bo", why="overkill",
+        )  # fmt: skip
+    review = {"inspection_id": 1, "at": MOMENT, "policy": SAVED, "model_verdict": "review"}
+    insert(database, "reviews", id=1, who="ada", decision="accept", label="free", why="", **review)
+    insert(
+        database, "reviews", id=2, who="ada", decision="undo", label="", why="", undoes=1, **review
+    )
+    insert(
+        database, "reviews", id=3, who="bo", decision="reject", label="crack", why="deep", **review
+    )
+    insert(
+        database, "audit", id=1, at=MOMENT, who="ada", what="batch started", line=TILES.name,
+        details={"batch": 1},
+    )  # fmt: skip
+    database.commit()
+    database.close()
+    return open_store(tmp_path)
+
+
+def test_its_batches_are_listed_with_their_sources_and_counts(store) -> None:
+    with store.reading() as session:
+        rows = batches.list_batches(session)
+        assert [row.id for row in rows] == [3, 2, 1]
+        assert [row.source for row in rows] == [
+            WatchedFolder(path="/camera"),
+            Folder(path="/lots/7"),
+            Uploads(files=(UploadedFile(name="a.png", digest=DIGEST),)),
+        ]
+        assert [row.state for row in rows] == [State.WATCHING, State.PAUSED, State.DONE]
+        assert batches.count_by_batch(session, [1, 2, 3]) == {
+            1: Counts(done=2, failed=1, repeated=1),
+            2: Counts(waiting=1),
+            3: Counts(),
+        }
+        assert {row.made for row in rows} == {datetime.fromisoformat(MOMENT).replace(tzinfo=UTC)}
+
+
+def test_its_results_are_judged_by_the_policy_in_force(store) -> None:
+    results = Results.open(store, 1)
+    in_force = results.policy_in_force()
+    assert in_force.policy == Policy.model_validate(SAVED)
+    assert in_force.words == "policy 2 of bo, saved for everyone"
+    first, second = results.page(results.selection(in_force.policy))
+    assert (first.verdict(in_force.policy), first.labels(in_force.policy)) == (
+        Verdict.REVIEW,
+        ("crack",),
+    )
+    assert second.verdict(in_force.policy) == Verdict.ACCEPT and second.row.same_as == first.id
+    assert first.times == {"decode": 1.0, "model": 2.0, "total": 3.5}
+    (error,) = results.errors()
+    assert (error.name, error.reason, error.remedy) == ("3.png", "no image", "Save it again.")
+    own = results.summary(results.selection(Policy.model_validate(OWN)))
+    assert own.verdicts == {Verdict.ACCEPT: 1, Verdict.REVIEW: 0, Verdict.REJECT: 1}
+
+
+def test_its_regions_stand_under_any_scale(store) -> None:
+    results = Results.open(store, 1)
+    policy = Policy.model_validate(SAVED | {"mm_per_px": 0.5})
+    found = results.one(1)
+    assert found is not None
+    assert found.regions(policy) == (Region(**REGION, mm_per_px=0.5),)
+
+
+def test_its_reviews_stand_or_are_undone(store) -> None:
+    results = Results.open(store, 1)
+    reviewed = results.selection(Policy(), Filter(reviewed=True))
+    assert [row.id for row in results.every(reviewed)] == [1]
+    with store.reading() as session:
+        standing = reviews.reviews_of(session, [1, 2])
+        assert [(r.who, r.decision, r.label, r.why) for r in standing[1]] == [
+            ("bo", "reject", "crack", "deep")
+        ]
+        assert [r.decision for r in reviews.trail(session, 1)] == ["accept", "undo", "reject"]
+        history = policies.history(session, TILES.name, "joint")
+        assert [(row.number, row.who, row.why) for row in history] == [
+            (2, "bo", "overkill"),
+            (1, "bo", "overkill"),
+        ]
+        assert [row.details for row in session.query(AuditRow)] == [{"batch": 1}]
+
+
+def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None:
+    """Else the earlier version could not be put back."""
+    with store.session() as session:
+        for number in (1, 2, 3):
+            row = batches.get_batch(session, number)
+            row.source = row.source.model_copy()
+            session.flush()
+    with sqlite3.connect(tmp_path / "defectvision.sqlite3") as database:
+        texts = [text for (text,) in database.execute("select source from batches order by id")]
+    assert texts == [json.dumps(source) for source in SOURCES]
