@@ -3,6 +3,7 @@
 import streamlit as st
 
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
+from defectvision.store.reviews import MOST
 from defectvision.web.batch.opening import open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
@@ -53,7 +54,7 @@ if image is None:
     st.stop()
 places = Places.for_image(image)
 with places.panel:
-    more = "+" if waiting == review_panel.reviews.MOST else ""
+    more = "+" if waiting == MOST else ""
     waits = "waits" if waiting == 1 else "wait"
     st.html(heading(found.name, f"{waiting:,}{more} {waits}, the most doubtful first"))
     review_panel.decision_buttons(results, found, policy, name)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from defectvision.bundle.line import NAME, Line
-from defectvision.bundle.schema import Bundle, LoadedBundle
+from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -22,10 +22,10 @@ class BundleError(RuntimeError):
 
 def read_line(folder: Path) -> Line:
     """Read `folder/line.json`; raises BundleError."""
-    line = _read(folder / "line.json", Line)
+    line = _read(folder / LINE_FILE, Line)
     if line.name != folder.name:
         raise BundleError(
-            f"{folder / 'line.json'}: says line '{line.name}' but lies in '{folder.name}'. "
+            f"{folder / LINE_FILE}: says line '{line.name}' but lies in '{folder.name}'. "
             "Rename the folder"
         )
     return line
@@ -45,7 +45,7 @@ def find_lines(weights: Path) -> Lines:
     broken hides none of the others."""
     readable: list[Line] = []
     problems: dict[str, str] = {}
-    for file in sorted(weights.glob("*/line.json")):
+    for file in sorted(weights.glob(f"*/{LINE_FILE}")):
         try:
             readable.append(read_line(file.parent))
         except BundleError as error:
@@ -56,7 +56,7 @@ def find_lines(weights: Path) -> Lines:
 def list_bundles(line_folder: Path) -> list[str]:
     """Names of the bundles of a line, the default one first."""
     default = read_line(line_folder).default_bundle
-    names = {p.parent.name for p in line_folder.glob("*/bundle.json")}
+    names = {p.parent.name for p in line_folder.glob(f"*/{ABOUT_FILE}")}
     return sorted(names, key=lambda name: (name != default, name))
 
 
@@ -66,15 +66,15 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
         if not NAME.fullmatch(name):
             raise BundleError(f"'{name}' cannot be the name of a line or bundle")
     folder = weights / line
-    if not (folder / "line.json").is_file():
+    if not (folder / LINE_FILE).is_file():
         known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
         raise BundleError(f"unknown line '{line}'; known are: {known}")
     about = read_line(folder)
     name = bundle or about.default_bundle
-    if not (folder / name / "bundle.json").is_file():
+    if not (folder / name / ABOUT_FILE).is_file():
         known = ", ".join(list_bundles(folder)) or "none"
         raise BundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
-    text = folder / name / "bundle.json"
+    text = folder / name / ABOUT_FILE
     content = _read(text, Bundle)
     if content.classes != about.class_names:
         raise BundleError(f"{text}: its classes are not those of line '{line}'. Export it again")
@@ -82,7 +82,7 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
         raise BundleError(
             f"{text}: is bundle '{content.line}/{content.name}'. Move it to its own folder"
         )
-    for required in ("model.onnx", content.foreign.file):
+    for required in (MODEL_FILE, content.foreign.file):
         if required not in content.files:
             raise BundleError(f"{text}: lists no hash of {required}. Export the bundle again")
     for file, wanted in content.files.items():
@@ -106,7 +106,7 @@ def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: object) -
 def check_file(folder: Path, name: str, wanted: str) -> None:
     """Raises BundleError unless `folder/name` is a plain file in `folder` with SHA-256 `wanted`."""
     if Path(name).name != name:
-        raise BundleError(f"{folder / 'bundle.json'}: '{name}' is not a plain file name")
+        raise BundleError(f"{folder / ABOUT_FILE}: '{name}' is not a plain file name")
     path = folder / name
     if not path.is_file():
         raise BundleError(f"{path}: is missing. Copy the whole bundle folder again")

@@ -18,7 +18,7 @@ from defectvision.bundle import policy as rules
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle_once
-from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
 from defectvision.inference.frame import Frame
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection, Milliseconds
@@ -44,7 +44,7 @@ class Inspector:
     def __init__(self, loaded: LoadedBundle, limit_pixels: int, runtime: Runtime | None = None):
         """limit_pixels: of the largest image that is inspected; a larger one is refused."""
         self.loaded, self.limit_pixels = loaded, limit_pixels
-        model = loaded.folder / "model.onnx"
+        model = loaded.folder / MODEL_FILE
         self.runtime = runtime or load_runtime(model)
         # About what the model takes: its weights as computed with, to answer alone and beside.
         computed = 2 if loaded.bundle.precision == "fp16-weights" else 1

@@ -36,8 +36,10 @@ def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[
         regions, scores = [], []
         for name in found.mask_classes:
             cut = found.class_areas(name, policy)
-            for number in range(1, len(cut.areas) + 1 if cut else 1):
-                areas = cut.areas
+            if cut is None:
+                continue
+            areas = cut.areas
+            for number in range(1, len(areas) + 1):
                 here = areas.marks == number
                 mask = np.zeros(found.image_size, bool)
                 height, width = here.shape

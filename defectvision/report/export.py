@@ -62,8 +62,8 @@ def result_rows(
     the largest one's area come with it, and the policy that cut them.
     """
     names = origin.line.class_names
-    made_by = [origin.line.name, origin.bundle, origin.version]
-    made_by += _policy_columns(policy, origin).values()
+    numbers = _policy_columns(policy, origin).values()
+    made_by: list[Cell] = [origin.line.name, origin.bundle, origin.version, *numbers]
     for found in inspections:
         labels = found.labels(policy)
         measured: list[Cell] = []
@@ -111,8 +111,8 @@ def region_rows(
     Lengths in px and, where the policy knows the scale, in mm; x, y, left and top from the upper
     left corner of the image; the probability is the mean inside.
     """
-    made_by = [origin.line.name, origin.bundle, origin.version]
-    made_by += _policy_columns(policy, origin).values()
+    numbers = _policy_columns(policy, origin).values()
+    made_by: list[Cell] = [origin.line.name, origin.bundle, origin.version, *numbers]
     for found in inspections:
         verdict = found.verdict(policy).value
         source = SYNTHETIC if found.name in synthetic else ""

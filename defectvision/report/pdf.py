@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -60,7 +61,7 @@ SMALL = ParagraphStyle("small", BODY, fontSize=7, leading=9, textColor=SOFT)
 HEAD = ParagraphStyle("head", BODY, fontName=BOLD, fontSize=11, leading=15, spaceAfter=4)
 TITLE = ParagraphStyle("title", BODY, fontName=BOLD, fontSize=18, leading=23, spaceAfter=2)
 
-Picture = Callable[[Judged], NDArray[np.uint8] | None]
+J = TypeVar("J", bound=Judged)
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def data_hash(inspections: Sequence[Judged], policy: Policy, origin: Origin) -> 
 
 
 def report_pdf(
-    inspections: Sequence[Judged],
+    inspections: Sequence[J],
     policy: Policy,
     origin: Origin,
     about: Subject,
-    picture: Picture,
+    picture: Callable[[J], NDArray[np.uint8] | None],
 ) -> bytes:
     """The report of `inspections` under `policy`, on A4.
 
@@ -272,7 +273,7 @@ def _listed(
     if masks:
         head.append("Regions")
         widths = [INNER - 114 * mm, *widths[1:], 16 * mm]
-    rows: list[list] = [head]
+    rows: list[list[str | Flowable]] = [[*head]]
     for found, verdict in wanted[:MOST_ROWS]:
         labels = found.labels(policy)
         name = _shown(found.name)
@@ -305,11 +306,11 @@ def _listed(
 
 
 def _pictures(
-    inspections: Sequence[Judged],
+    inspections: Sequence[J],
     verdicts: Sequence[Verdict],
     policy: Policy,
     origin: Origin,
-    picture: Picture,
+    picture: Callable[[J], NDArray[np.uint8] | None],
     about: Subject,
 ) -> Iterator[Flowable]:
     rejected = [

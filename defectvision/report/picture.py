@@ -30,6 +30,7 @@ from defectvision.words import counted
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
 PAPER = "#ffffff"
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def annotated_png(
@@ -240,7 +241,7 @@ def _plain(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, room: float) -> str:
     """`text`, its end replaced by dots where it is longer than `room` px."""
     text = _plain(text)
     if draw.textlength(text, font) <= room:

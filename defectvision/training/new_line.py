@@ -7,6 +7,7 @@ from pathlib import Path
 from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, is_good_name
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.reader import read_line
+from defectvision.bundle.schema import LINE_FILE
 from defectvision.data.catalog import Catalog, CatalogError
 
 GOOD_COLOUR = "#4C9A6A"
@@ -20,7 +21,7 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
     A set in which an image has several labels makes a multilabel line: its classes are the
     defects, and an image without one is good.
     """
-    if (folder / "line.json").is_file():
+    if (folder / LINE_FILE).is_file():
         line = read_line(folder)
         known, given = set(line.class_names), set(catalog.classes)
         unknown = sorted(name for name in given - known if not is_good_name(name))

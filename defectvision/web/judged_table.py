@@ -88,6 +88,9 @@ def judged_table(
     row which was clicked. A row without an inspection opens nothing."""
     import pandas as pd
 
+    content = [cells(row, policy) for row in rows]
+    if not any(row["note"] for row in content):  # the others need the room
+        hidden = hidden | {"note"}
     picked = [] if opened is None else [opened]
     st.session_state[key] = {"selection": {"rows": picked, "columns": [], "cells": []}}
 
@@ -98,7 +101,7 @@ def judged_table(
             choose(places[0])
 
     st.dataframe(
-        pd.DataFrame([cells(row, policy) for row in rows]),
+        pd.DataFrame(content),
         key=key,
         hide_index=True,
         row_height=ROW_HEIGHT,

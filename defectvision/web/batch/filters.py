@@ -43,14 +43,13 @@ def filters(results: Results, policy: Policy) -> View:
     def key(name: str) -> str:
         return f"{name}-{number}"
 
-    kept = {"persist_state": "session"}
     verdicts = st.pills(
         "Verdict",
         verdicts_of(line),
         selection_mode="multi",
         format_func=lambda v: LOOKS[v].word,
         key=key("filter-verdict"),
-        **kept,
+        persist_state="session",
     )
     classes = st.multiselect(
         "Label",
@@ -58,26 +57,38 @@ def filters(results: Results, policy: Policy) -> View:
         format_func=lambda name: line.title_of(name),
         placeholder="Any",
         key=key("filter-class"),
-        **kept,
+        persist_state="session",
     )
     low, high = 0.0, 1.0
     if line.can_accept:
         low, high = st.slider(
-            "Defect score", 0.0, 1.0, (0.0, 1.0), 0.01, key=key("filter-score"), **kept
+            "Defect score",
+            0.0,
+            1.0,
+            (0.0, 1.0),
+            0.01,
+            key=key("filter-score"),
+            persist_state="session",
         )
-    text = st.text_input("Name contains", key=key("filter-text"), icon=":material/search:", **kept)
+    text = st.text_input(
+        "Name contains", key=key("filter-text"), icon=":material/search:", persist_state="session"
+    )
     reviewed = st.segmented_control(
         "Reviewed",
         ["Any", "Yes", "No"],
         default="Any",
         required=True,
         key=key("filter-reviewed"),
-        **kept,
+        persist_state="session",
     )
     order = st.selectbox(
-        "Sort by", list(ORDERS), format_func=ORDERS.__getitem__, key=key("order"), **kept
+        "Sort by",
+        list(ORDERS),
+        format_func=ORDERS.__getitem__,
+        key=key("order"),
+        persist_state="session",
     )
-    down = st.toggle("Descending", key=key("descending"), **kept)
+    down = st.toggle("Descending", key=key("descending"), persist_state="session")
     chosen = Filter(
         frozenset(verdicts),
         frozenset(classes),
@@ -86,4 +97,4 @@ def filters(results: Results, policy: Policy) -> View:
         text.strip(),
         {"Any": None, "Yes": True, "No": False}[reviewed or "Any"],
     )
-    return View(results.selection(policy, chosen), Sorting(order or "listed", bool(down)))
+    return View(results.selection(policy, chosen), Sorting(order, down))

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from defectvision.bundle.policy import in_words, thresholds_in_words
-from defectvision.bundle.schema import Bundle, LoadedBundle, Measure, Metrics
+from defectvision.bundle.schema import CARD_FILE, Bundle, LoadedBundle, Measure, Metrics
 from defectvision.bundle.words import FITS, METRICS, PRECISIONS, metric_words
 from defectvision.web import cards
 from defectvision.words import counted, plain
@@ -35,7 +35,7 @@ def bundle_card(loaded: LoadedBundle) -> None:
     # Honest figures first.
     for number, metrics in enumerate(sorted(bundle.metrics, key=lambda m: m.seen)):
         measured(metrics, loaded.line.can_accept, key=f"{bundle.line}-{bundle.name}-{number}")
-    readme = loaded.folder / "README.md"
+    readme = loaded.folder / CARD_FILE
     with st.expander("Provenance", icon=":material/history_edu:"):
         st.html(cards.facts(provenance(bundle.provenance), "left"))
         counts = bundle.provenance.get("images")
