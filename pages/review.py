@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store.reviews import MOST
 from defectvision.web.batch.opening import open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
+from defectvision.web.export_menu import export_menu
 from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.review import panel as review_panel
 from defectvision.web.session.store import who
@@ -30,7 +30,7 @@ with st.sidebar:
         persist_state="session",
         help="For an agreement study: decide without verdict, label and heatmap.",
     )
-    review_panel.export_button(results, lambda: labelled_zip(reviewed_images(results)))
+    export_menu([review_panel.labelled_set(results)])
 
 if not name:
     st.subheader("Review", icon=":material/how_to_reg:")

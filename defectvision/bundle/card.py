@@ -10,6 +10,7 @@ from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import thresholds_in_words
 from defectvision.bundle.schema import CARD_FILE, Bundle, Measure, Metrics
 from defectvision.bundle.words import FITS, PRECISIONS, metric_words
+from defectvision.words import counted
 
 INT8 = " What that costs stands below. `model.safetensors` holds the weights before, as fp16."
 
@@ -29,7 +30,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "## Trained on",
         _sources(made["sources"]),
         f"Split with seed {recipe['split']['seed']}, whole photo groups kept apart "
-        f"({made['photo_groups']} groups).",
+        f"({counted(made['photo_groups'], 'group')}).",
         _counts(made["images"]),
         f"Recipe: {recipe['epochs']} epochs of {recipe['samples_per_epoch'] or 'all'} images, "
         f"batch {recipe['batch_size']}, AdamW, learning rate {recipe['learning_rate']}, "
@@ -77,7 +78,9 @@ def _counts(images: dict[str, int]) -> str:
 
 def _metrics(m: Metrics) -> str:
     note = " **These photographs were seen in training: the figures measure memory.**"
-    head = f"{m.split} ({m.data}): {m.images} images of {m.groups} photo groups"
+    head = (
+        f"{m.split} ({m.data}): {counted(m.images, 'image')} of {counted(m.groups, 'photo group')}"
+    )
     policy = thresholds_in_words(m.policy)
     rows = [f"### {head}", f"Policy: {policy}.{note if m.seen else ''}", ""]
     rows += ["| metric | value | 95 % interval | meaning |", "| --- | ---: | --- | --- |"]

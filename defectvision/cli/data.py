@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from defectvision.cli.terminal import err, out
+from defectvision.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
 
@@ -67,7 +68,8 @@ def report(
 def _print(content: dict) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{content['name']} ({content['layout']}): {content['images']} images")
+    images = counted(content["images"], "image")
+    table = Table(title=f"{content['name']} ({content['layout']}): {images}")
     for column in ("class", "images", "inverse weight", "effective weight"):
         table.add_column(column, justify="left" if column == "class" else "right")
     counts = dict(content["counts"])
@@ -86,7 +88,7 @@ def _print(content: dict) -> None:
     out.print(f"always answering {majority['answer']}: accuracy {majority['accuracy']:.1%}")
     groups = content["near_duplicate_groups"]
     grouped = sum(len(g["paths"]) for g in groups)
-    out.print(f"near-copies: {grouped} images in {len(groups)} groups")
+    out.print(f"near-copies: {counted(grouped, 'image')} in {counted(len(groups), 'group')}")
     leaking = content["leaks"]
     out.print(f"groups in several splits: {len(leaking['groups'])}")
     for warning in content["warnings"]:

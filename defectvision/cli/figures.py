@@ -9,6 +9,7 @@ from rich.table import Table
 from defectvision.bundle.schema import Metrics
 from defectvision.bundle.words import metric_words
 from defectvision.cli.terminal import out
+from defectvision.words import counted
 
 
 def print_metrics(line: str, bundle: str, metrics: Metrics, as_json: bool) -> None:
@@ -19,7 +20,8 @@ def print_metrics(line: str, bundle: str, metrics: Metrics, as_json: bool) -> No
         kept = {name: content[name] for name in ("policy", "images", "groups", "seen")}
         print(json.dumps({"line": line, "bundle": bundle, **kept, "metrics": values}))
         return
-    table = Table(title=f"{line} / {bundle}: {metrics.images} images, {metrics.groups} groups")
+    images, groups = counted(metrics.images, "image"), counted(metrics.groups, "group")
+    table = Table(title=f"{line} / {bundle}: {images}, {groups}")
     for column in ("metric", "value", "95 % interval"):
         table.add_column(column)
     for name, figure in metrics.values.items():

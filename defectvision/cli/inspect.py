@@ -15,6 +15,7 @@ from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyCh
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, print_failure
 from defectvision.settings import settings
+from defectvision.words import counted
 
 if TYPE_CHECKING:
     from defectvision.inference.inspection import Inspection
@@ -97,7 +98,7 @@ def _in_a_line(inspection: Inspection, policy: Policy) -> str:
     score = "" if inspection.defect_score is None else f"  score {inspection.defect_score:.3f}"
     labels = join_labels(inspection.labels(policy)) or "no defect"
     count = len(inspection.regions(policy))
-    regions = "" if inspection.masks is None else f"  {count} region{'s' * (count != 1)}"
+    regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
     return (
         f"{inspection.verdict(policy).value:<7} {labels:<16} "
         f"{name} {probability:.1%}{score}{regions}  {inspection.name}"

@@ -18,6 +18,7 @@ from defectvision.cli.options import BundleName, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, out, print_failure
 from defectvision.inference.images import ImageError
 from defectvision.settings import ROOT, settings
+from defectvision.words import counted
 
 
 def train(
@@ -92,10 +93,10 @@ def export(
     for figure, value in cost.before.items():
         table.add_row(metric_words(figure).title, f"{value:.4f}", f"{cost.after[figure]:.4f}")
     out.print(table)
+    kept = counted(len(cost.in_fp32), "convolution stays", "convolutions stay")
     out.print(
         f"evidence maps correlate {cost.evidence_correlation:.4f}; "
-        f"{cost.verdicts_changed:.1%} of the verdicts changed; "
-        f"{len(cost.in_fp32)} convolutions stay in fp32"
+        f"{cost.verdicts_changed:.1%} of the verdicts changed; {kept} in fp32"
     )
     out.print(
         "the bundle is in int8 now" if cost.kept else "more is lost than allowed: left as it was"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.report.export import Format
+from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
+from defectvision.web.export_menu import Group
 from defectvision.words import plain
 
 ACCEPT, REJECT = Verdict.ACCEPT.value, Verdict.REJECT.value
@@ -167,15 +168,15 @@ def agreement_table(results: Results, policy: Policy) -> None:
     st.caption("Parts that the model leaves to review are not compared with it.")
 
 
-def export_button(results: Results, make: Callable[[], bytes]) -> None:
-    """The reviewed images as a set to train on, a zip file that `make` gives."""
-    st.download_button(
-        "Reviewed images as a labelled set",
-        make,
-        f"defectvision_reviewed_{results.batch.id}.zip",
-        "application/zip",
-        icon=":material/dataset:",
-        on_click="ignore",
-        help="A zip file with index.csv, ready for `defectvision train`. Images whose reviewers "
-        "disagree, or whose picture was not kept, are left out.",
+def labelled_set(results: Results) -> Group:
+    """The reviewed images as a set to train on."""
+
+    def make() -> bytes:
+        return labelled_zip(reviewed_images(results))
+
+    title = (
+        "Reviewed images with index.csv, ready for `defectvision train`. Images whose reviewers "
+        "disagree, or whose picture was not kept, are left out."
     )
+    formats = (Format("Labelled set", ".zip", "application/zip", make),)
+    return Group(title, f"defectvision_reviewed_{results.batch.id}", formats)
