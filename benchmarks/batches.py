@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event
 
 from defectvision.batch.runner import work_on
-from defectvision.batch.start import Wanted, start_batch
+from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import load_inspector
@@ -74,7 +74,7 @@ def _throughput(folder: Path, asked: argparse.Namespace) -> None:
         rates["inspector alone"].append(asked.images / (time.perf_counter() - started))
         store = open_store(folder / f"store-{turn}")
         loaded = load_bundle(weights, asked.line)
-        number = start_batch(store, loaded, Wanted(path=lot), None, "benchmark").id
+        number = start_batch(store, loaded, BatchRequest(path=lot), None, "benchmark").id
         started = time.perf_counter()
         work_on(store, weights, Limits(), number, Event())
         rates["worker with the store"].append(asked.images / (time.perf_counter() - started))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from defectvision.batch.sources import SourceError
-from defectvision.batch.start import Wanted, start_batch
+from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.settings import settings
 from defectvision.store.errors import StoreError
 from defectvision.web.batch.form import follow, new_batch
@@ -27,11 +27,11 @@ if store is None:
     st.stop()
 if form is not None and loaded is not None:
     files = ((file.name, file.getvalue()) for file in form.files)
-    wanted = Wanted(form.title, files, form.path, form.watch, form.keep)
+    request = BatchRequest(form.title, files, form.path, form.watch, form.keep)
     try:
         with notices, st.spinner("Starting the batch"):
             roots = settings().source_roots
-            batch = start_batch(store, loaded, wanted, roots, name or "unnamed")
+            batch = start_batch(store, loaded, request, roots, name or "unnamed")
     except (SourceError, StoreError) as error:
         notices.error(plain(str(error)), title="The batch was not started", icon=":material/error:")
     else:

@@ -20,8 +20,10 @@ from defectvision.api.stored import the_store
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.settings import Settings, settings
-from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.bundles import LINES, write_bundle
 from tests.stand_ins.castings import casting
+from tests.stand_ins.statements import statements
+from tests.stand_ins.stores import fill, new_store
 
 TOKEN = {"Authorization": "Bearer secret-of-mes"}
 OTHER = {"Authorization": "Bearer secret-of-ada"}
@@ -106,6 +108,16 @@ def test_a_batch_from_start_to_review(client, about) -> None:
     assert client.get(f"{one}/reviews", headers=TOKEN).json() == [made.json()]
     left = client.get(f"{at}/results", headers=TOKEN, params={"reviewed": True}).json()
     assert [r["id"] for r in left["results"]] == [bad["id"]]
+
+
+def test_a_list_of_50_batches_asks_the_database_twice(client, tmp_path, monkeypatch) -> None:
+    store = new_store(tmp_path)
+    numbers = [fill(store, LINES["casting"], images=2, seed=i) for i in range(50)]
+    monkeypatch.setitem(api.dependency_overrides, the_store, lambda: store)
+    with statements(store.engine) as asked:
+        listed = client.get("/api/v1/batches", headers=TOKEN).json()
+    assert [(batch["id"], batch["done"]) for batch in listed] == [(n, 2) for n in numbers[::-1]]
+    assert len(asked) == 2, asked
 
 
 def test_a_folder_below_a_root_and_none_outside(client, about, folder) -> None:

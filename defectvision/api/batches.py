@@ -17,7 +17,7 @@ from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
 from defectvision.api.schemas import KEEP, Batch, Move, NewBatch
 from defectvision.api.stored import Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
-from defectvision.batch.start import Wanted, start_batch
+from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.settings import settings
 from defectvision.store import batches
@@ -41,8 +41,8 @@ def all_batches(_who: Who, store: Stored, line: str | None = None) -> list[Batch
 @router.post("/v1/batches", tags=["batches"], status_code=201, responses=REFUSALS)
 def batch_of_folder(who: Who, store: Stored, new: NewBatch) -> Batch:
     """Start a batch from a folder of the server."""
-    asked = Wanted(new.title, (), Path(new.path), new.watch, new.keep)
-    return _start(store, new.line, new.bundle, asked, who)
+    request = BatchRequest(new.title, (), Path(new.path), new.watch, new.keep)
+    return _start(store, new.line, new.bundle, request, who)
 
 
 @router.post("/v1/uploads", tags=["batches"], status_code=201, responses=REFUSALS)
@@ -57,7 +57,7 @@ def batch_of_uploads(
 ) -> Batch:
     """Start a batch from files that come with the request."""
     given = ((f.filename or "image", f.file.read()) for f in files)
-    return _start(store, line, bundle, Wanted(title, given, keep=keep), who)
+    return _start(store, line, bundle, BatchRequest(title, given, keep=keep), who)
 
 
 @router.get("/v1/batches/{number}", tags=["batches"], responses=REFUSALS)
@@ -80,13 +80,13 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
         return _counted(session, find_batch(session, number))
 
 
-def _start(store: Store, line: str, bundle: str | None, wanted: Wanted, who: str) -> Batch:
+def _start(store: Store, line: str, bundle: str | None, request: BatchRequest, who: str) -> Batch:
     try:
         loaded = load_bundle_once(settings().weights, line, bundle)
     except BundleError as error:
         raise refused(404, str(error)) from error
     try:
-        row = start_batch(store, loaded, wanted, settings().source_roots, who)
+        row = start_batch(store, loaded, request, settings().source_roots, who)
     except SourceError as error:
         raise refused(403, str(error)) from error
     with store.reading() as session:

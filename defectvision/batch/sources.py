@@ -38,9 +38,9 @@ class SourceError(ValueError):
     """A source that cannot be read; the message names it, the reason and the remedy."""
 
 
-def upload_source(files: Iterable[tuple[str, bytes]], kept: Files) -> Uploads:
+def upload_source(files: Iterable[tuple[str, bytes]], store: Files) -> Uploads:
     """A source of uploaded files, images or zip files, that are put into the store."""
-    uploads = (UploadedFile(name=name, digest=kept.put(data)) for name, data in files)
+    uploads = (UploadedFile(name=name, digest=store.put(data)) for name, data in files)
     return Uploads(files=tuple(uploads))
 
 
@@ -68,13 +68,13 @@ def folder_source(
     return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
 
 
-def list_images(source: Source, kept: Files) -> Iterator[ListedImage]:
+def list_images(source: Source, store: Files) -> Iterator[ListedImage]:
     """The images of a source, and what of it is none. What is packed in a zip file is unpacked
     into the store. Raises SourceError where there is nothing to list."""
     taken: set[str] = set()
     if isinstance(source, Uploads):
         for upload in source.files:
-            yield from _unpacked(upload, kept, taken)
+            yield from _unpacked(upload, store, taken)
         return
     path = Path(source.path)
     if path.is_dir():
@@ -88,18 +88,18 @@ def list_images(source: Source, kept: Files) -> Iterator[ListedImage]:
             raise SourceError(f"{path}: a folder without an image. Give another one")
     elif path.suffix.lower() == ".zip":
         for packed in read_paths([path]):
-            yield _kept(packed, kept, taken)
+            yield _kept(packed, store, taken)
     elif path.is_file():
         yield ListedImage(clean_name(path.name), path=str(path))
     else:
         raise SourceError(f"{path}: is gone. Put it back, and resume the batch")
 
 
-def read_image(row: InspectionRow, kept: Files) -> bytes:
+def read_image(row: InspectionRow, store: Files) -> bytes:
     """The bytes of a listed image; raises ImageError."""
     if not row.path:
         try:
-            return kept.get(row.digest or "")
+            return store.get(row.digest or "")
         except StoreError as error:  # this one file is lost or damaged
             raise _lost(row.name, error) from error
     (upload,) = read_paths([Path(row.path)])
@@ -108,28 +108,28 @@ def read_image(row: InspectionRow, kept: Files) -> bytes:
     return upload.data or b""
 
 
-def _unpacked(file: UploadedFile, kept: Files, taken: set[str]) -> Iterator[ListedImage]:
+def _unpacked(file: UploadedFile, store: Files, taken: set[str]) -> Iterator[ListedImage]:
     try:
-        data = kept.get(file.digest)
+        data = store.get(file.digest)
     except StoreError as error:
-        yield _kept(Upload(file.name, error=_lost(file.name, error)), kept, taken)
+        yield _kept(Upload(file.name, error=_lost(file.name, error)), store, taken)
         return
     for upload in expand_uploads([(file.name, data)]):
         if upload.data is data:
             yield ListedImage(own_name(clean_name(file.name), taken), digest=file.digest)
         else:
-            yield _kept(upload, kept, taken)
+            yield _kept(upload, store, taken)
 
 
 def _lost(name: str, error: StoreError) -> ImageError:
     return ImageError(name, str(error), "Give the file again.")
 
 
-def _kept(upload: Upload, kept: Files, taken: set[str]) -> ListedImage:
+def _kept(upload: Upload, store: Files, taken: set[str]) -> ListedImage:
     name = own_name(clean_name(upload.name), taken)
     if upload.error is not None:
         return ListedImage(name, reason=upload.error.reason, remedy=upload.error.remedy)
-    return ListedImage(name, digest=kept.put(upload.data or b""))
+    return ListedImage(name, digest=store.put(upload.data or b""))
 
 
 def _is_settled(file: Path) -> bool:

@@ -16,7 +16,7 @@ from defectvision.store.tables import BatchRow
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BatchRequest:
     """What somebody asks to be inspected: uploaded files (name, content), or a path.
 
     watch: follow the folder `path`. keep: see store/retention.py.
@@ -30,17 +30,21 @@ class Wanted:
 
 
 def start_batch(
-    store: Store, loaded: LoadedBundle, wanted: Wanted, roots: Iterable[Path] | None, who: str
+    store: Store,
+    loaded: LoadedBundle,
+    request: BatchRequest,
+    roots: Iterable[Path] | None,
+    who: str,
 ) -> BatchRow:
     """A new batch, which a worker takes up; raises SourceError and StoreError.
 
     roots: folders that may be read from; None for whoever may read what the system lets them.
     """
-    days_kept(wanted.keep)
+    days_kept(request.keep)
     source: Source
-    if wanted.path is not None:
-        source = folder_source(wanted.path, roots, wanted.watch)
+    if request.path is not None:
+        source = folder_source(request.path, roots, request.watch)
     else:
-        source = upload_source(wanted.files, store.files)
+        source = upload_source(request.files, store.files)
     with store.session() as session:
-        return batches.add_batch(session, loaded, source, wanted.title, who, wanted.keep)
+        return batches.add_batch(session, loaded, source, request.title, who, request.keep)

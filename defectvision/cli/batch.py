@@ -43,7 +43,7 @@ def batch(
     """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
     it where it was broken off."""
     with clear_errors(), ExitStack() as opened:
-        from defectvision.batch.start import Wanted, start_batch
+        from defectvision.batch.start import BatchRequest, start_batch
         from defectvision.bundle.reader import load_bundle
         from defectvision.store.database import open_store
         from defectvision.store.retention import ALL, NONE
@@ -67,8 +67,8 @@ def batch(
             )
         chosen = choose_policy(loaded, policy) if file is not None else None
         # Without the store nobody would look at the pictures again.
-        wanted = Wanted(title or source.name, path=source, keep=ALL if db else NONE)
-        number = start_batch(store, loaded, wanted, None, "command line").id
+        request = BatchRequest(title or source.name, path=source, keep=ALL if db else NONE)
+        number = start_batch(store, loaded, request, None, "command line").id
         counts, message = _run(store, folder_of_lines, number)
         if file is not None and chosen is not None:
             _write(store, number, file, chosen)

@@ -79,13 +79,13 @@ class Files:
         sizes = [about.get("size") or 0 for _, about in self._all()]
         return len(sizes), sum(sizes)
 
-    def sweep(self, wanted: Container[str], seconds: float = STALE_SECONDS) -> tuple[int, int]:
-        """Remove what nobody wants any more and what a crash left half-written, unless it is
+    def sweep(self, named: Container[str], seconds: float = STALE_SECONDS) -> tuple[int, int]:
+        """Remove what is not `named` any more and what a crash left half-written, unless it is
         younger than `seconds`, when a row may be about to name it. Returns files and bytes."""
         files = size = 0
         for path, about in self._all():
             name = path.rpartition("/")[2]
-            if name in wanted or time.time() - _written(about) < seconds:
+            if name in named or time.time() - _written(about) < seconds:
                 continue
             self._system.rm_file(path)
             files, size = files + 1, size + (about.get("size") or 0)

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import Engine, event, update
+from sqlalchemy import update
 
 from defectvision.store import batches
 from defectvision.store.batches import Counts
 from defectvision.store.tables import ImageState, InspectionRow
 from tests.stand_ins.bundles import LINES
+from tests.stand_ins.statements import statements
 from tests.stand_ins.stores import fill, new_store
 
 BATCHES = 50
-
-
-@contextmanager
-def statements(engine: Engine) -> Iterator[list[str]]:
-    """What is asked meanwhile, but for the beginnings of transactions."""
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):
-            asked.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

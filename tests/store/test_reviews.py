@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import cohen_kappa_score
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections, reviews
@@ -83,26 +82,24 @@ def test_a_wrong_decision_is_refused(filled, decision, who, number, words) -> No
         reviews.decide(session, number, who, decision, POLICY)
 
 
+# By hand: (share of agreement - chance) / (1 - chance).
 @pytest.mark.parametrize(
-    "pairs",
+    ("counts", "share", "kappa"),
     [
-        ["aa"] * 4 + ["rr"] * 3 + ["ar"] * 2 + ["ra"],
-        ["aa", "rr"],
-        ["ar", "ra", "aa"],
-        ["aa"] * 9 + ["ar"],
+        ({"aa": 20, "ar": 5, "ra": 10, "rr": 15}, 0.7, 0.4),
+        ({"aa": 1, "rr": 1}, 1.0, 1.0),
+        ({"ar": 1, "ra": 1}, 0.0, -1.0),
+        ({"aa": 9, "ar": 1}, 0.9, 0.0),
+        ({"ar": 3}, 0.0, 0.0),
+        ({"aa": 5}, 1.0, None),
+        ({}, None, None),
     ],
 )
-def test_kappa_is_that_of_scikit_learn(pairs: list[str]) -> None:
-    counts = {(p[0], p[1]): pairs.count(p) for p in pairs}
-    found = Agreement("ada", "bo", counts)
-    wanted = cohen_kappa_score([p[0] for p in pairs], [p[1] for p in pairs])
-    assert found.kappa == pytest.approx(wanted)
-    assert found.share == pytest.approx(sum(p[0] == p[1] for p in pairs) / len(pairs))
-
-
-def test_kappa_has_no_value_where_nothing_varies() -> None:
-    assert Agreement("a", "b", {("accept", "accept"): 5}).kappa is None
-    assert Agreement("a", "b", {}).share is None
+def test_kappa_is_agreement_beyond_chance(counts, share, kappa) -> None:
+    pairs = {(both[0], both[1]): parts for both, parts in counts.items()}
+    found = Agreement("ada", "bo", pairs)
+    assert found.share == (None if share is None else pytest.approx(share))
+    assert found.kappa == (None if kappa is None else pytest.approx(kappa))
 
 
 def test_people_are_compared_with_the_model_and_each_other(filled) -> None:

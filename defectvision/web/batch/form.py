@@ -24,7 +24,7 @@ KEEP = {
 
 @dataclass(frozen=True)
 class Form:
-    """What the form asks for; see `batch.start.Wanted`."""
+    """What the form asks for; see `batch.start.BatchRequest`."""
 
     title: str
     files: Sequence[UploadedFile]
