@@ -1,4 +1,4 @@
-# make run, make test, make lint, make bench, make clean; `make help` says what each does.
+# make run, make check, make test, make clean and others; `make help` says what each does.
 
 # The Python that .venv is made with, 3.11 or newer: make run PYTHON=python3.12
 PYTHON ?= python3
@@ -12,15 +12,21 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: run test lint bench clean help
+.PHONY: run check test fuzz lint bench clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 run: $(STAMP)  ## start the dashboard on http://127.0.0.1:8501
 	$(BIN)/defectvision serve $(ARGS)
 
-test: lint  ## check the code, then run the tests
-	$(BIN)/python -m pytest $(ARGS)
+check: lint  ## check the code and run the quick tests, in about a minute
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(ARGS)
+
+test: lint  ## check the code and run all tests
+	$(BIN)/python -m pytest -n 2 --durations=10 $(ARGS)
+
+fuzz: $(STAMP)  ## run the property tests with many examples, other ones each time
+	DEFECTVISION_TESTS=fuzz $(BIN)/python -m pytest -n 2 -m hypothesis $(ARGS)
 
 lint: $(STAMP)  ## check code and imports: ruff, import-linter
 	$(BIN)/ruff check .

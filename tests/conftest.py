@@ -1,10 +1,26 @@
 """What several tests need."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from defectvision.settings import settings
+
+# Property tests try the same examples every time, so that `make test` always answers the same;
+# `make fuzz` tries others each time, and many more. A slow machine is no failure of either.
+for name, examples in {"same": 60, "fuzz": 1000}.items():
+    hypothesis_settings.register_profile(
+        name,
+        derandomize=name == "same",
+        max_examples=examples,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+hypothesis_settings.load_profile(os.environ.get("DEFECTVISION_TESTS", "same"))
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +36,12 @@ def shared_data() -> Path:
 def settings_of_the_moment() -> None:
     """A process reads its settings once; a test that sets the environment is one of many in it."""
     settings.cache_clear()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the test of each route an id of its own. Schemathesis only names them, and pytest-xdist,
+    which tells tests apart by their ids, would run one of them and none of the others."""
+    for item in items:
+        if route := getattr(item, "operation_label", None):
+            item._id = item.parent.id.child(item.originalname).with_params(route)
+    assert len({item.nodeid for item in items}) == len(items), "two tests have the same id"

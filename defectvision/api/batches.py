@@ -11,6 +11,7 @@ from fastapi import (
     Form,
     UploadFile,
 )
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
 from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
@@ -30,7 +31,7 @@ router = APIRouter()
 
 
 @router.get("/v1/batches", tags=["batches"], responses=REFUSALS)
-def all_batches(_who: Who, store: Stored, line: str | None = None) -> list[Batch]:
+def all_batches(_who: Who, store: Stored, line: str | SkipJsonSchema[None] = None) -> list[Batch]:
     """The newest 200 batches."""
     with store.reading() as session:
         rows = batches.list_batches(session, line)

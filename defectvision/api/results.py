@@ -9,6 +9,7 @@ from fastapi import (
     Query,
     Response,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.schemas import Judgement, Page
@@ -27,12 +28,12 @@ def results(
     _who: Who,
     store: Stored,
     number: Number,
-    verdict: Annotated[list[Verdict] | None, Query()] = None,
-    class_name: Annotated[list[str] | None, Query(alias="class")] = None,
+    verdict: Annotated[list[Verdict] | SkipJsonSchema[None], Query()] = None,
+    class_name: Annotated[list[str] | SkipJsonSchema[None], Query(alias="class")] = None,
     low: Annotated[float, Query(ge=0, le=1)] = 0.0,
     high: Annotated[float, Query(ge=0, le=1)] = 1.0,
     text: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
-    reviewed: bool | None = None,
+    reviewed: bool | SkipJsonSchema[None] = None,
     order: Order = "listed",
     descending: bool = False,
     first: Annotated[int, Query(ge=0, le=(1 << 53) - 1)] = 0,

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
@@ -22,7 +22,6 @@ def make_catalog(rows: list[tuple[str, str]], splits: list[str] | None = None) -
     return Catalog(Path(), catalog_table(columns), "lot")
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["", "a", "b", "a|b"]), st.sampled_from(["", *"123456789"])),
@@ -38,7 +37,6 @@ def test_never_separates_a_group(rows, seed):
     assert list(split.table["path"]) == [f"{i}.png" for i in range(len(rows))]
 
 
-@settings(deadline=None, max_examples=30)
 @given(sizes=st.lists(st.integers(1, 30), min_size=3, max_size=12), seed=st.integers(0, 1000))
 def test_every_class_is_in_every_split_where_it_has_enough_groups(sizes, seed):
     rows = [(label, f"{label}{g}") for label in "ab" for g, n in enumerate(sizes) for _ in range(n)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -376,7 +376,6 @@ def decodes_or_refuses(data: bytes) -> None:
     assert pixels.shape[0] * pixels.shape[1] <= 1_000_000
 
 
-@settings(deadline=None, max_examples=250)
 @given(
     data=st.sampled_from(VALID),
     changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
@@ -389,7 +388,6 @@ def test_mutated_images_raise_only_image_errors(data, changes, near_start):
     decodes_or_refuses(bytes(mutated))
 
 
-@settings(deadline=None, max_examples=150)
 @given(start=st.sampled_from([b"", *(data[:12] for data in VALID)]), rest=st.binary(max_size=300))
 def test_random_bytes_raise_only_image_errors(start, rest):
     decodes_or_refuses(start + rest)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from defectvision.bundle.policy import Policy
@@ -66,7 +66,6 @@ def test_a_record_of_other_classes_is_refused(found) -> None:
         read_record(data, found["severstal-strip"].line, "a.png")
 
 
-@settings(max_examples=60, deadline=None)
 @given(at=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
 def test_damaged_bytes_are_a_clear_error(found, at: float, byte: int, cut: bool) -> None:
     data = bytearray(write_record(found["casting"]))

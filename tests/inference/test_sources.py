@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from defectvision.inference.sources import (
@@ -185,7 +185,6 @@ def test_unpacks_one_image_at_a_time(monkeypatch):
 VALID = packed({"sub/a.png": b"A" * 200, "b.png": bytes(range(256)), "c.txt": b"-"})
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, len(VALID) - 1), st.integers(0, 255)), min_size=1, max_size=6

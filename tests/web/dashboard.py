@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, WebSocket
 
 expect.set_options(timeout=30_000)
+
+# Longer than any widget waits before it tells the server what was entered.
+QUIET_SECONDS = 0.5
 
 
 class Dashboard:
@@ -28,15 +32,24 @@ class Dashboard:
         self.page: Page = context.new_page()
         self.complaints: list[str] = []
         self.sent = 0
+        self.moved = time.monotonic()  # when the last message went either way
         self.page.on(
             "console", lambda m: self.complaints.append(m.text) if m.type == "error" else None
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
-        self.page.on("websocket", lambda socket: socket.on("framesent", self._count))
+        self.page.on("websocket", self._listen)
+
+    def _listen(self, socket: WebSocket) -> None:
+        socket.on("framesent", self._count)
+        socket.on("framereceived", self._heard)
 
     def _count(self, _frame: object) -> None:
         self.sent += 1
+        self.moved = time.monotonic()
+
+    def _heard(self, _frame: object) -> None:
+        self.moved = time.monotonic()
 
     def open(self) -> Dashboard:
         self.page.goto(self.url)
@@ -48,13 +61,23 @@ class Dashboard:
         self.context.close()
 
     def settle(self) -> None:
-        """Wait until the script has run and the page has drawn it."""
-        self.page.wait_for_timeout(250)
-        self.page.wait_for_function(
-            "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'",
-            timeout=60_000,
+        """Wait until the script has run, the page has drawn it, and neither side says more."""
+        deadline = time.monotonic() + 60
+        self.moved = time.monotonic()
+        while True:
+            self.page.wait_for_timeout(50)  # in which Playwright tells of messages
+            running = self.page.evaluate(
+                "document.querySelector('[data-testid=stApp]').dataset.testScriptState"
+            )
+            if running != "running" and time.monotonic() - self.moved > QUIET_SECONDS:
+                return
+            assert time.monotonic() < deadline, "the page does not come to rest"
+
+    def glided(self) -> None:
+        """Wait until the picture has glided to where it was sent."""
+        self.page.locator(".layer").evaluate(
+            "layer => Promise.all(layer.getAnimations().map((move) => move.finished))"
         )
-        self.page.wait_for_timeout(150)
 
     def upload(self, *files: tuple[str, bytes]) -> None:
         payload = [{"name": n, "mimeType": "image/png", "buffer": data} for n, data in files]

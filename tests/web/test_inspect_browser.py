@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,7 +101,6 @@ def test_the_viewer_never_asks_the_server(inspected: Dashboard) -> None:
     page, stage, layer = inspected.page, inspected.stage, inspected.page.locator(".layer")
     expect(stage).to_have_attribute("data-fitted", "true")
     inspected.settle()
-    page.wait_for_timeout(1000)
     sent = inspected.sent
     fitted = float(stage.get_attribute("data-scale") or 0)
     stage.scroll_into_view_if_needed()
@@ -271,16 +270,16 @@ def test_pages_draw_without_complaint(chromium, server, theme: str, width: int) 
         opened.close()
 
 
-def test_the_first_page_is_usable_soon_and_without_torch(server, chromium) -> None:
-    began = time.monotonic()
-    opened = Dashboard(chromium, server.url).open()
-    waited = time.monotonic() - began
-    opened.close()
-    # Under 5 s together on an idle machine of 2 cores; more where tests run side by side.
-    assert server.started + waited < 25
-    mapped = Path(f"/proc/{server.pid}/maps")
-    if mapped.exists():
-        assert "libtorch" not in mapped.read_text()
+def test_the_first_page_is_usable_soon_and_without_torch(weights, chromium, tmp_path) -> None:
+    with serving(weights, tmp_path / "log.txt") as server:
+        Dashboard(chromium, server.url).open().close()
+        process = Path(f"/proc/{server.pid}")
+        if not process.exists():
+            pytest.skip("no /proc: the system does not say what a process took")
+        # In user and kernel mode, in ticks; counted so that other load does not matter.
+        ticks = sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
+        assert ticks / os.sysconf("SC_CLK_TCK") < 10
+        assert "libtorch" not in (process / "maps").read_text()
 
 
 def test_a_link_to_a_page_is_the_first_visit_of_a_server(weights, chromium, tmp_path) -> None:

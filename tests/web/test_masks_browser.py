@@ -78,7 +78,7 @@ def test_masks_and_regions_are_seen(strip: Dashboard) -> None:
 
 def test_classes_and_layers_are_switched_without_the_server(strip: Dashboard) -> None:
     page = strip.page
-    page.wait_for_timeout(1000)
+    strip.settle()
     sent = strip.sent
     page.get_by_role("checkbox", name=re.compile("Class 3")).uncheck()
     expect(region(strip, 0)).to_be_hidden()
@@ -101,19 +101,19 @@ def test_classes_and_layers_are_switched_without_the_server(strip: Dashboard) ->
 
 def test_rows_and_regions_find_each_other(strip: Dashboard) -> None:
     page, stage = strip.page, strip.stage
-    page.wait_for_timeout(1000)
+    strip.settle()
     sent = strip.sent
     rows(strip).nth(2).click()
     expect(stage).to_have_attribute("data-region", "2")
     expect(rows(strip).nth(2)).to_have_attribute("aria-selected", "true")
-    page.wait_for_timeout(400)
+    strip.glided()
     frame, pit = stage.bounding_box(), region(strip, 2).bounding_box()
     assert frame is not None and pit is not None
     for start, size in (("x", "width"), ("y", "height")):
         middle = pit[start] + pit[size] / 2 - frame[start]
         assert middle == pytest.approx(frame[size] / 2, abs=6)
     stage.press("0")
-    page.wait_for_timeout(400)
+    strip.glided()
     plate = region(strip, 0).bounding_box()
     assert plate is not None
     page.mouse.click(plate["x"] + plate["width"] / 2, plate["y"] + plate["height"] / 2)
