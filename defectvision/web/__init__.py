@@ -1,1 +1,1 @@
-"""What pages share: state, cards, charts and the picture viewer."""
+"""What pages draw with: a room for each page, and what several of them share."""
