@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
 
-def fit_temperature(logits: NDArray[np.floating], targets: NDArray) -> float:
+def fit_temperature(logits: NDArray[np.floating], targets: NDArray[Any]) -> float:
     """The temperature by which logits (N, C) are divided so that the softmax fits `targets` (N,)
     best, every class counting the same (Guo et al. 2017, https://arxiv.org/abs/1706.04599); where
     `targets` is (N, C) of 0 and 1, so that the sigmoids fit them.

@@ -143,7 +143,7 @@ def measured(parts: Sequence[Answers], *, split: str, seen: bool = False) -> Eva
     if inside := [share for part in parts for share in part.inside]:
         values["evidence_inside"] = Measure(value=round(float(np.mean(inside)), 5))
     if pixels := [counts for part in parts for counts in part.pixels]:
-        groups = np.concatenate([part.groups[part.segmented] for part in parts])
+        groups = [group for part in parts for group in part.groups[part.segmented].tolist()]
         values |= measure_masks(PixelCounts.join(pixels), bundle.mask_classes, groups)
     metrics = Metrics(
         split=split,

@@ -108,8 +108,8 @@ def _metrics(
     good = np.isin(truth, [number[c.name] for c in line.classes if c.kind == "ok"])
 
     def table(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        flat = np.bincount(truth * classes + label, weights, minlength=classes * classes)
-        return flat.reshape(classes, classes)
+        cells = np.bincount(truth * classes + label, weights, minlength=classes * classes)
+        return np.asarray(cells, np.float64).reshape(classes, classes)
 
     def accuracy(weights: NDArray[np.float64]) -> float:
         return float(weights[truth == label].sum() / weights.sum())
@@ -153,7 +153,7 @@ def _multilabel_metrics(
         return np.array([[n in names for n in line.class_names] for names in sets], bool)
 
     truth, label = table("truth"), table("label")
-    good = ~truth.any(1)
+    good = np.asarray(~truth.any(1))
     score = judged["score"].to_numpy(float)
 
     def accuracy(weights: NDArray[np.float64]) -> float:
@@ -212,7 +212,9 @@ def _verdict_metrics(
     }
 
 
-def _auc(positive: NDArray[np.bool_], score: NDArray, weights: NDArray[np.float64]) -> float:
+def _auc(
+    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float64]
+) -> float:
     if positive.all() or not positive.any():
         return np.nan
     return float(roc_auc_score(positive, score, sample_weight=weights))

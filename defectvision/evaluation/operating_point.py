@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ MASK_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 SMALLEST_REGIONS = (0, 16, 32, 64, 128, 256, 512)
 
 
-def choose_policy(logits: NDArray[np.floating], targets: NDArray, line: Line) -> Policy:
+def choose_policy(logits: NDArray[np.floating], targets: NDArray[Any], line: Line) -> Policy:
     """The policy that the validation images suggest.
 
     logits: (N, C), calibrated; targets: (N,) class numbers, or (N, C) of 0 and 1 on a multilabel
@@ -36,7 +36,7 @@ def choose_policy(logits: NDArray[np.floating], targets: NDArray, line: Line) ->
             name: _best_f1(probabilities[:, i], targets[:, i] > 0)
             for i, name in enumerate(line.class_names)
         }
-        policy = review_band(probabilities.max(1), ~(targets > 0).any(1))
+        policy = review_band(probabilities.max(1), np.asarray(~(targets > 0).any(1)))
         return policy.model_copy(update={"class_thresholds": thresholds})
     good = [i for i, c in enumerate(line.classes) if c.kind == "ok"]
     if not good:
@@ -122,7 +122,7 @@ def choose_mask_policy(
 
 def _overlaps(
     inspection: Inspection, name: str, policy: Policy, truth: NDArray[np.bool_]
-) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """px of each area that the policy draws of a class, and how many of them are true."""
     found = inspection.class_areas(name, policy)
     if found is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def _metrics(counts: PixelCounts, classes: Sequence[str]) -> dict[str, Metric]:
     def one_iou(k: int) -> Metric:
         return lambda weights: float(ious(weights)[k])
 
-    def mean(values: NDArray, of: NDArray[np.bool_]) -> Metric:
+    def mean(values: NDArray[Any], of: NDArray[np.bool_]) -> Metric:
         chosen = values[of].astype(float)
 
         def metric(weights: NDArray[np.float64]) -> float:

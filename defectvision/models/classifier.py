@@ -9,12 +9,14 @@ Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) up to a posit
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from defectvision.models.prediction import Pooling, Prediction, weigh_places
+from defectvision.models.prediction import Network, Pooling, Prediction, bias_of, weigh_places
 
 
 class FeatureGrid(nn.Module):
@@ -45,17 +47,17 @@ def evidence_head(channels: int, classes: int) -> nn.Conv2d:
     """One linear unit per class and place, starting undecided."""
     head = nn.Conv2d(channels, classes, 1)
     nn.init.normal_(head.weight, std=0.01)
-    nn.init.zeros_(head.bias)
+    nn.init.zeros_(bias_of(head))
     return head
 
 
 def read_evidence(grid: Tensor, head: nn.Conv2d, pooling: Pooling) -> tuple[Tensor, Tensor]:
     """Logits (B, C) and evidence (B, C, h, w), float32, that `head` reads from `grid`."""
     evidence = weigh_places(functional.conv2d(grid, head.weight).float(), pooling)
-    return evidence.mean((2, 3)) + head.bias, evidence
+    return evidence.mean((2, 3)) + bias_of(head), evidence
 
 
-class EvidenceClassifier(nn.Module):
+class EvidenceClassifier(Network):
     """Backbone of timm, joined feature grid, one linear unit per class and place.
 
     pooling: `mean` or `strongest`, see `weigh_places`.
@@ -73,14 +75,16 @@ class EvidenceClassifier(nn.Module):
         feature_cls: str | None = None,
     ):
         super().__init__()
-        network = timm.create_model(
+        options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+        if feature_cls:
+            options["feature_cls"] = feature_cls
+        network: Any = timm.create_model(
             backbone,
             features_only=True,
             out_indices=(3, 4),
             in_chans=channels,
             pretrained=False,
-            **({"drop_path_rate": drop_path} if drop_path else {}),
-            **({"feature_cls": feature_cls} if feature_cls else {}),
+            **options,
         )
         self.backbone_name = backbone
         self.grid = FeatureGrid(network, tuple(network.feature_info.channels()))
@@ -88,7 +92,7 @@ class EvidenceClassifier(nn.Module):
         self.pooling = pooling
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> nn.Module | None:
         # timm's getter holds the network itself; its other wrappers are the network.
         return getattr(self.grid.backbone, "model", self.grid.backbone)
 
@@ -98,7 +102,7 @@ class EvidenceClassifier(nn.Module):
 
     @property
     def evidence_bias(self) -> Tensor:
-        return self.head.bias
+        return bias_of(self.head)
 
     def forward(self, image: Tensor) -> Prediction:
         grid = self.grid(image)

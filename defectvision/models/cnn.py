@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from defectvision.models.blocks import convolution, double_block
 from defectvision.models.classifier import evidence_head, read_evidence
-from defectvision.models.prediction import Pooling, Prediction, weigh_places
+from defectvision.models.prediction import Network, Pooling, Prediction, bias_of, weigh_places
 
 WIDTHS = (16, 32, 64, 128, 192)
 HEAD_WIDTH = 48
@@ -28,10 +28,8 @@ def trunk(channels: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(*steps, nn.Dropout2d(dropout))
 
 
-class MultilabelCNN(nn.Module):
+class MultilabelCNN(Network):
     """One trunk, one head with an output per class; pooling: see `weigh_places`."""
-
-    backbone = backbone_name = None
 
     def __init__(
         self, classes: int, channels: int = 1, pooling: Pooling = "mean", dropout: float = 0.1
@@ -47,7 +45,7 @@ class MultilabelCNN(nn.Module):
 
     @property
     def evidence_bias(self) -> Tensor:
-        return self.head.bias
+        return bias_of(self.head)
 
     def forward(self, image: Tensor) -> Prediction:
         features = self.trunk(image)
@@ -55,11 +53,9 @@ class MultilabelCNN(nn.Module):
         return Prediction(logits, evidence, features.mean((2, 3)))
 
 
-class MultioutputCNN(nn.Module):
+class MultioutputCNN(Network):
     """One trunk, and for each class a head of its own, so that each can be trained with a loss of
     its own; pooling: see `weigh_places`."""
-
-    backbone = backbone_name = None
 
     def __init__(
         self, classes: int, channels: int = 1, pooling: Pooling = "mean", dropout: float = 0.1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
+
+from defectvision.models.segmenter import FeatureNet
 
 ENCODERS = {
     "resnet18": "resnet18",
@@ -14,7 +18,7 @@ ENCODERS = {
 DECODERS = {"unet": smp.Unet, "fpn": smp.FPN}
 
 
-class EncodedNet(nn.Module):
+class EncodedNet(FeatureNet):
     """Images (B, channels, H, W), sides multiples of 32, to the decoder's features and the
     bottleneck (B, D, H/32, W/32). Features lie at full size (`unet`: Ronneberger et al. 2015) or
     at a quarter of it (`fpn`: Kirillov et al. 2019, https://arxiv.org/abs/1901.02446).
@@ -26,13 +30,14 @@ class EncodedNet(nn.Module):
 
     def __init__(self, channels: int, decoder: str, encoder: str, drop_path: float = 0.0):
         super().__init__()
+        options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
         # The library's own name for timm's networks begins with `tu-`. No weights: these come
         # from training/pretrained.py or from a bundle, never from a download in a constructor.
-        whole = DECODERS[decoder](
+        whole: Any = DECODERS[decoder](
             encoder_name=f"tu-{encoder}",
             encoder_weights=None,
             in_channels=channels,
-            **({"drop_path_rate": drop_path} if drop_path else {}),
+            **options,
         )
         self.encoder = whole.encoder
         self.decoder = whole.decoder

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from defectvision.models.blocks import double_block
+from defectvision.models.segmenter import FeatureNet
 
 WIDTHS = (16, 32, 64, 128, 256)
 
 
-class FCN(nn.Module):
+class FCN(FeatureNet):
     """Images (B, channels, H, W), sides multiples of 16, to features (B, width, H/4, W/4) and
     the bottleneck (B, D, H/16, W/16). The skip connections are sums."""
 

@@ -4,7 +4,7 @@ decoder (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, cast, get_args
 
 import timm
 from torch import Tensor, cat, nn
@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from defectvision.models.classifier import FeatureGrid, evidence_head, read_evidence
 from defectvision.models.prediction import (
+    Network,
     Pooling,
     SegmentingPrediction,
     Weighing,
+    bias_of,
     check_mask_classes,
     mask_convolution,
     pad_to_multiple,
@@ -77,7 +79,7 @@ class MaskDecoder(nn.Module):
         return deepest
 
 
-class JointModel(nn.Module):
+class JointModel(Network):
     """Class logits with exact evidence, and masks, from the features of one timm backbone.
 
     The head of the labels reads the masks too, the strongest log-odds of each class within a
@@ -111,14 +113,13 @@ class JointModel(nn.Module):
         self.mask_stride = mask_stride
         self.weighing = weighing
         self.backbone_name = backbone
-        self.backbone = timm.create_model(
-            backbone,
-            features_only=True,
-            in_chans=channels,
-            pretrained=False,
-            **({"drop_path_rate": drop_path} if drop_path else {}),
+        options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+        network: Any = timm.create_model(
+            backbone, features_only=True, in_chans=channels, pretrained=False, **options
         )
-        sizes = self.backbone.feature_info.channels()
+        # The name that its weights have in the bundles, which is the property's too.
+        self._modules["backbone"] = network
+        sizes = network.feature_info.channels()
         self.grid = FeatureGrid(None, (len(self.mask_classes), *sizes[-2:]))
         self.head = evidence_head(self.grid.channels, classes)
         self.pooling = pooling
@@ -126,12 +127,16 @@ class JointModel(nn.Module):
         self.mask_head = mask_convolution(self.decoder.channels, len(self.mask_classes))
 
     @property
+    def backbone(self) -> nn.Module:
+        return cast(nn.Module, self._modules["backbone"])
+
+    @property
     def explained(self) -> nn.Module:
         return self.grid
 
     @property
     def evidence_bias(self) -> Tensor:
-        return self.head.bias
+        return bias_of(self.head)
 
     def forward(self, image: Tensor) -> SegmentingPrediction:
         """Any height and width; masks are (B, K, ceil(H / mask_stride), ceil(W / mask_stride)),

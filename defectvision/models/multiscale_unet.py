@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from defectvision.models.blocks import SLOPE, convolution, double_block
+from defectvision.models.segmenter import FeatureNet
 
 # Few channels where the picture is large, as a convolution there costs most.
 WIDTHS = (16, 32, 96, 256, 464)
@@ -80,7 +81,7 @@ class Shuffle(nn.Module):
         return self.grow(x)
 
 
-class MultiscaleUNet(nn.Module):
+class MultiscaleUNet(FeatureNet):
     """Images (B, channels, H, W), sides multiples of 16, to features (B, width, H, W) and the
     bottleneck (B, D, H/16, W/16). dropout: of all blocks but the first and the last."""
 

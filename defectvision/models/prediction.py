@@ -1,11 +1,4 @@
-"""What every model answers, and what it tells about itself.
-
-A model is an `nn.Module` from images (B, channels, H, W) to one of the two tuples below, with
-    evidence_bias   Tensor (C,): evidence.mean((2, 3)) + evidence_bias is exactly the logits;
-    explained       the module whose output a gradient heatmap looks at;
-    backbone        timm's network inside it, to be filled with pretrained weights, or None;
-    backbone_name   timm's name of that network, or None.
-"""
+"""What every model answers, and what it tells about itself."""
 
 from __future__ import annotations
 
@@ -44,6 +37,37 @@ class SegmentingPrediction(NamedTuple):
     evidence: Tensor
     embedding: Tensor
     masks: Tensor
+
+
+class Network(nn.Module):
+    """A model of the registry: from images (B, channels, H, W) to a Prediction or, where it draws
+    masks, a SegmentingPrediction.
+
+    backbone_name: timm's name of the network inside it, None where there is none.
+    """
+
+    backbone_name: str | None = None
+
+    @property
+    def evidence_bias(self) -> Tensor:
+        """(C,): evidence.mean((2, 3)) + evidence_bias is exactly the logits."""
+        raise NotImplementedError
+
+    @property
+    def explained(self) -> nn.Module:
+        """The module whose output a gradient heatmap looks at."""
+        raise NotImplementedError
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """timm's network inside it, to be filled with pretrained weights."""
+        return None
+
+
+def bias_of(convolution: nn.Conv2d) -> Tensor:
+    """(C,) the bias of a convolution that has one."""
+    assert convolution.bias is not None
+    return convolution.bias
 
 
 def weigh_places(evidence: Tensor, pooling: Pooling) -> Tensor:
@@ -100,5 +124,5 @@ def mask_convolution(channels: int, masks: int) -> nn.Conv2d:
     """The 1x1 convolution that ends a segmenting network, starting at rare defects."""
     convolution = nn.Conv2d(channels, masks, 1)
     with torch.no_grad():
-        convolution.bias.fill_(FIRST_LOG_ODDS)
+        bias_of(convolution).fill_(FIRST_LOG_ODDS)
     return convolution

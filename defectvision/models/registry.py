@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-
-from torch import nn
+from typing import Any
 
 from defectvision.models.classifier import EvidenceClassifier
 from defectvision.models.cnn import MultilabelCNN, MultioutputCNN
@@ -13,15 +12,16 @@ from defectvision.models.encoders import DECODERS, ENCODERS, EncodedNet
 from defectvision.models.fcn import FCN
 from defectvision.models.joint import JointModel
 from defectvision.models.multiscale_unet import MultiscaleUNet
+from defectvision.models.prediction import Network
 from defectvision.models.segmenter import Segmenter
 from defectvision.models.unet import UNet
 
 
-def _encoded(decoder: str, encoder: str) -> Callable[..., nn.Module]:
+def _encoded(decoder: str, encoder: str) -> Callable[..., Network]:
     return partial(Segmenter, partial(EncodedNet, decoder=decoder, encoder=encoder))
 
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
     # one label, or several with a sigmoid each
     "resnet50": partial(EvidenceClassifier, "resnet50"),
     "efficientnet_lite0": partial(EvidenceClassifier, "tf_efficientnet_lite0"),
@@ -50,7 +50,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def create_model(architecture: str, classes: int, channels: int = 1, **options) -> nn.Module:
+def create_model(architecture: str, classes: int, channels: int = 1, **options: Any) -> Network:
     """A model with fresh weights; `options` are the architecture's own (pooling, drop_path).
 
     Raises ValueError with the known names for an unknown one.

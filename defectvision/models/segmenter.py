@@ -8,7 +8,7 @@ bias is the logit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,10 @@ from torch.nn import functional
 
 from defectvision.models.prediction import (
     FIRST_PROBABILITY,
+    Network,
     Pooling,
     SegmentingPrediction,
+    bias_of,
     check_mask_classes,
     mask_convolution,
     pad_to_multiple,
@@ -27,13 +29,34 @@ from defectvision.models.prediction import (
 CELL = 16  # px of one place of the evidence
 
 
-class Segmenter(nn.Module):
+class FeatureNet(nn.Module):
+    """From images (B, channels, H, W) to features (B, width, H/upscale, W/upscale) and the
+    bottleneck (B, D, h, w).
+
+    stride: what the sides of its input must be multiples of, itself a multiple of 16;
+    backbone_name: timm's name of the network inside it, None where there is none.
+    """
+
+    stride: int
+    upscale: int
+    width: int
+    backbone_name: str | None = None
+
+    @property
+    def explained(self) -> nn.Module:
+        """The module whose output a gradient heatmap looks at."""
+        raise NotImplementedError
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """timm's network inside it."""
+        return None
+
+
+class Segmenter(Network):
     """Any net from images to features, with a 1x1 convolution for the scores of pixels.
 
-    net(channels) makes a module with `stride` (what its input's sides must be multiples of,
-        itself a multiple of 16), `upscale` (how many times smaller its features are than the
-        image), `width` (their channels) and `explained`; called with an image it gives the
-        features and the bottleneck.
+    net(channels) makes the FeatureNet.
     activation: `sigmoid`, classes may overlap; or `softmax`, a pixel is background or one class,
         and the net has one more score, the background's, first. Either way the masks are each
         class's log-odds.
@@ -44,13 +67,13 @@ class Segmenter(nn.Module):
 
     def __init__(
         self,
-        net: Callable[..., nn.Module],
+        net: Callable[..., FeatureNet],
         classes: int,
         channels: int = 1,
         pooling: Pooling = "strongest",
         activation: Literal["sigmoid", "softmax"] = "sigmoid",
         mask_classes: tuple[int, ...] | None = None,
-        **options,
+        **options: Any,
     ):
         super().__init__()
         if activation not in ("sigmoid", "softmax"):
@@ -68,13 +91,13 @@ class Segmenter(nn.Module):
             rest = 1 - min(masks * FIRST_PROBABILITY, 0.5)
             shares = torch.tensor([rest, *[(1 - rest) / masks] * masks])
             with torch.no_grad():
-                self.head.bias.copy_(shares.log())
+                bias_of(self.head).copy_(shares.log())
         self.bias = nn.Parameter(torch.zeros(classes))
-        self.backbone_name = getattr(self.net, "backbone_name", None)
+        self.backbone_name = self.net.backbone_name
 
     @property
     def backbone(self) -> nn.Module | None:
-        return getattr(self.net, "backbone", None)
+        return self.net.backbone
 
     @property
     def explained(self) -> nn.Module:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetensors.torch import load_file
-from torch import nn
 
 from defectvision.bundle.reader import BundleError, check_file
 from defectvision.bundle.schema import WEIGHTS_FILE, LoadedBundle
+from defectvision.models.prediction import Network
 from defectvision.models.registry import create_model
 
 
@@ -21,7 +21,7 @@ def build_network(
     pooling: str = "mean",
     mask_classes: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
-) -> nn.Module:
+) -> Network:
     """A network with fresh weights.
 
     class_names: in the order of the logits; mask_classes: those of them whose masks it draws,
@@ -36,7 +36,7 @@ def build_network(
     return create_model(architecture, len(class_names), channels, **chosen)
 
 
-def load_network(loaded: LoadedBundle) -> nn.Module:
+def load_network(loaded: LoadedBundle) -> Network:
     """The torch model of a bundle, in fp32; raises BundleError where it has no usable weights."""
     bundle = loaded.bundle
     digest = bundle.files.get(WEIGHTS_FILE)

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from defectvision.models.blocks import ResidualBlock, double_block
+from defectvision.models.segmenter import FeatureNet
 
 # 14.3 M parameters with the learned upsampling.
 CLASSIC = (48, 96, 192, 384, 584)
 BLOCKS = {"double": double_block, "residual": ResidualBlock}
 
 
-class UNet(nn.Module):
+class UNet(FeatureNet):
     """Images (B, channels, H, W), sides multiples of 16, to features (B, width, H, W) and the
     bottleneck (B, D, H/16, W/16).
 

@@ -21,6 +21,7 @@ from defectvision.bundle.schema import MODEL_FILE, WEIGHTS_FILE, Bundle, Foreign
 from defectvision.bundle.writer import file_hash, write_about
 from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.runtime import MASKS, OUTPUTS
+from defectvision.models.prediction import Network
 from defectvision.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ def to_graph(
             optimize=fold,
             verbose=False,
         )
+    if program is None:
+        raise RuntimeError("the network could not be exported to ONNX")
     return program.model_proto
 
 
@@ -114,7 +117,7 @@ def _store_as_half(model: onnx.ModelProto) -> None:
 
 def fit_foreign(
     train: NDArray[np.float32], val: NDArray[np.float32]
-) -> tuple[dict[str, NDArray], float]:
+) -> tuple[dict[str, NDArray[Any]], float]:
     """Statistics of the training embeddings (N, D), and the distance that 99 of 100 validation
     embeddings stay below, half as much again (validation sets are small)."""
     components = min(FOREIGN_COMPONENTS, len(train) - 1, train.shape[1])
@@ -134,13 +137,13 @@ def fit_foreign(
 
 def write_bundle(
     folder: Path,
-    model: nn.Module,
+    model: Network,
     task: TrainingTask,
     name: str,
     *,
     temperature: float,
     policy: Policy,
-    foreign: tuple[dict[str, NDArray], float],
+    foreign: tuple[dict[str, NDArray[Any]], float],
     provenance: dict[str, Any],
 ) -> Bundle:
     """Write model.onnx, model.safetensors, foreign.npz and bundle.json into `folder`, with the
@@ -153,7 +156,8 @@ def write_bundle(
     shape = recipe.preprocessing
     save_file(to_half(model), folder / WEIGHTS_FILE)
     write_onnx(model, (shape.height, shape.width), shape.channels, folder / MODEL_FILE)
-    np.savez_compressed(folder / FOREIGN_FILE, **foreign[0])
+    statistics: dict[str, Any] = dict(foreign[0])
+    np.savez_compressed(folder / FOREIGN_FILE, **statistics)
     bundle = Bundle(
         line=line.name,
         name=name,

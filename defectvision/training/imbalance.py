@@ -80,7 +80,7 @@ def named_weights(weights: Mapping[str, float], line: Line) -> list[float]:
     return [known[name] for name in line.class_names]
 
 
-def _mean_one(weights: NDArray[np.float64]) -> Tensor:
+def _mean_one(weights: NDArray[np.floating]) -> Tensor:
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
 

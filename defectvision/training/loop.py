@@ -16,7 +16,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -116,28 +116,30 @@ def _begin(task: TrainingTask, run: Path) -> _State:
     run.mkdir(parents=True, exist_ok=True)
     if recipe.tracking != "none":
         accelerator.init_trackers("tracking", {"recipe": recipe.model_dump_json()})
-    model = task.network()
+    network = task.network()
     resuming = (run / CHECKPOINT).is_dir()
     if not resuming:
-        log.info(load_pretrained(model, recipe.pretrained))
+        log.info(load_pretrained(network, recipe.pretrained))
     samples = recipe.samples_per_epoch or len(task.training)
     steps = -(-samples // (recipe.batch_size * accelerator.num_processes))
 
-    model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(rated(model, recipe), weight_decay=recipe.weight_decay)
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(rated(network, recipe), weight_decay=recipe.weight_decay)
     schedule = step_schedule(recipe, optimizer, steps * recipe.epochs)
     plateau = plateau_schedule(recipe, optimizer)
-    averaged = ModelEmaV3(model, decay=recipe.ema, use_warmup=True) if recipe.ema else None
+    averaged = ModelEmaV3(network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
     position = Position()
-    keep_slow_gradients_fp32(model)
-    model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    keep_slow_gradients_fp32(network)
+    model, optimizer, schedule = accelerator.prepare(network, optimizer, schedule)
     accelerator.register_for_checkpointing(position, *filter(None, (averaged, plateau)))
     if averaged:
         averaged.to(accelerator.device)
     if resuming:
         accelerator.load_state(str(run / CHECKPOINT))
         log.info("resumed at epoch %d, step %d", position.epoch + 1, position.step)
-    teacher = recipe.teacher and load_teacher(recipe.teacher, task.line, accelerator.device)
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = load_teacher(recipe.teacher, task.line, accelerator.device)
     task.objective.to(accelerator.device)
     sampling = sampling_weights(task.training.images.catalog, recipe.imbalance)
     return _State(

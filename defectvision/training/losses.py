@@ -11,7 +11,7 @@ class no noise of its own; where the whole batch lacks a class its Dice is left 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -147,7 +147,7 @@ def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     return (errors[ranks] * steps).sum()
 
 
-def _by_class(masks: Tensor, targets: Tensor):
+def _by_class(masks: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(masks.transpose(0, 1).flatten(1), targets.transpose(0, 1).flatten(1), strict=True)
 
 

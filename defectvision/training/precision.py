@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -27,10 +29,10 @@ def keep_slow_gradients_fp32(model: nn.Module) -> None:
         if not isinstance(layer, nn.Conv2d) or not 1 < layer.groups == layer.in_channels:
             continue
         if layer.stride != (1, 1) or max(layer.kernel_size) > 3:
-            layer.forward = _in_fp32(layer.forward)
+            setattr(layer, "forward", _in_fp32(layer.forward))  # noqa: B010
 
 
-def _in_fp32(forward):
+def _in_fp32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     def call(x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return forward(x)

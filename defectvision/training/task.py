@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 from safetensors.torch import load_file
-from torch import nn
 
 from defectvision.bundle.line import Line
 from defectvision.data.catalog import SPLITS, CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.evaluate import labelled
+from defectvision.models.prediction import Network
 from defectvision.models.trained import build_network
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import PlacedImages, VariedImages
@@ -116,18 +116,18 @@ class TrainingTask:
         """What is minimised, weighted by what the images to learn from hold."""
         return Objective(self.recipe, self.line, self.training)
 
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """The recipe's network with fresh weights."""
         return fresh_network(self.recipe, self.line)
 
-    def trained_network(self, weights: Path) -> nn.Module:
+    def trained_network(self, weights: Path) -> Network:
         """The recipe's network with the weights of a finished run."""
         network = self.network()
         network.load_state_dict(load_file(weights))
         return network
 
 
-def fresh_network(recipe: Recipe, line: Line) -> nn.Module:
+def fresh_network(recipe: Recipe, line: Line) -> Network:
     """The network of a recipe for the classes of a line, with fresh weights. Raises ValueError
     for an architecture or options that are not known, RecipeError for masks of no defect."""
     options = dict(recipe.options)

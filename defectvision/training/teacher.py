@@ -21,7 +21,7 @@ def load_teacher(teacher: Teacher, line: Line, device: torch.device) -> nn.Modul
     OSError where the run is not finished."""
     network = fresh_network(load_recipe(teacher.run / "recipe.yaml"), line)
     network.load_state_dict(load_file(teacher.run / WEIGHTS))
-    network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)
 
 

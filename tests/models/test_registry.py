@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from defectvision.models import ARCHITECTURES, create_model
-from defectvision.models.prediction import SegmentingPrediction
+from defectvision.models.prediction import Network, SegmentingPrediction
 
 ODD = (47, 129)
 USUAL = (64, 96)
@@ -115,6 +115,13 @@ def test_the_explained_module_is_asked(model):
     assert len(seen) == 1 and seen[0].ndim == 4
     (gradient,) = torch.autograd.grad(answer.logits.sum(), seen[0])
     assert gradient.any()
+
+
+def test_every_model_keeps_the_contract(model):
+    """What training, export and heatmaps ask of a model, they ask of the base class."""
+    assert isinstance(model, Network)
+    assert model.evidence_bias.shape == (3,)
+    assert model.explained in set(model.modules())
 
 
 def test_the_backbone_is_timms_and_part_of_the_model(model):

