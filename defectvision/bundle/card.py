@@ -18,7 +18,6 @@ INT8 = " What that costs stands below. `model.safetensors` holds the weights bef
 def write_card(folder: Path, bundle: Bundle) -> None:
     """Write the card into the bundle's folder; raises OSError."""
     how, made = bundle.preprocessing, bundle.provenance
-    recipe = made["recipe"]
     parts = [
         f"# {bundle.line} / {bundle.name}",
         f"Architecture `{bundle.architecture}`; classes {', '.join(bundle.classes)}. Input "
@@ -29,12 +28,10 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         *([bundle.caution] if bundle.caution else []),
         "## Trained on",
         _sources(made["sources"]),
-        f"Split with seed {recipe['split']['seed']}, whole photo groups kept apart "
+        f"Split with seed {made['recipe']['split']['seed']}, whole photo groups kept apart "
         f"({counted(made['photo_groups'], 'group')}).",
         _counts(made["images"]),
-        f"Recipe: {recipe['epochs']} epochs of {recipe['samples_per_epoch'] or 'all'} images, "
-        f"batch {recipe['batch_size']}, AdamW, learning rate {recipe['learning_rate']}, "
-        f"pretrained: {recipe['pretrained']}. The whole recipe is in `bundle.json`.",
+        _recipe(made["recipe"]),
         "## Measured",
         "Intervals are 95 %, resampled by photo group.",
         *(_metrics(m) for m in bundle.metrics),
@@ -46,6 +43,17 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "leave them out.",
     ]
     atomic.write_text(folder / CARD_FILE, "\n\n".join(parts) + "\n")
+
+
+def _recipe(recipe: dict[str, Any]) -> str:
+    """What the recipe says of the training; one made elsewhere may say less."""
+    parts = [f"{recipe['epochs']} epochs of {recipe.get('samples_per_epoch') or 'all'} images"]
+    if "batch_size" in recipe:
+        parts.append(f"batch {recipe['batch_size']}")
+    if "learning_rate" in recipe:
+        parts.append(f"AdamW, learning rate {recipe['learning_rate']}")
+    parts.append(f"pretrained: {recipe['pretrained']}")
+    return f"Recipe: {', '.join(parts)}. The whole recipe is in `bundle.json`."
 
 
 def _masks(bundle: Bundle) -> str:

@@ -1,0 +1,73 @@
+"""What a machine without torch, or without the grad-cam package, can still do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from defectvision.bundle.reader import load_bundle
+from defectvision.data.synthetic.samples import write_samples
+from tests.stand_ins.bundles import write_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(f"No module named '{{name}}'", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def run(code: str, *missing: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process that cannot import what is `missing`."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(missing=set(missing)) + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_figures_are_recorded_without_torch(tmp_path):
+    write_bundle(tmp_path / "weights", "casting", "resnet50")
+    write_samples("casting", tmp_path / "parts", per_class=3, seed=2)
+    arguments = [
+        *("evaluate", "--data", str(tmp_path / "parts"), "--line", "casting", "--json"),
+        *("--weights", str(tmp_path / "weights"), "--record", "parts of another plant"),
+    ]
+    code = f"""
+import os
+os.environ["DEFECTVISION_CACHE"] = {str(tmp_path / "cache")!r}
+os.environ["DEFECTVISION_STORE"] = {str(tmp_path / "store")!r}
+from defectvision.cli.main import app
+app({arguments!r})
+"""
+    done = run(code, "torch", "torchvision", "timm")
+    assert done.returncode == 0, done.stderr
+    bundle = load_bundle(tmp_path / "weights", "casting").bundle
+    (recorded,) = (m for m in bundle.metrics if m.split == "parts of another plant")
+    assert recorded.images == json.loads(done.stdout)["images"] == 6
+    card = (tmp_path / "weights/casting/resnet50/README.md").read_text()
+    assert "### parts of another plant" in card
+
+
+def test_a_bundle_is_exported_without_the_grad_cam_package():
+    code = """
+from defectvision.training.quantize import quantize_bundle
+from defectvision.models.trained import load_network
+from defectvision.bundle.reader import load_bundle
+from pathlib import Path
+network = load_network(load_bundle(Path("weights"), "neu-surface", "efficientnet_lite0"))
+print(sum(p.numel() for p in network.parameters()))
+"""
+    done = run(code, "pytorch_grad_cam")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2.9e6
