@@ -110,14 +110,14 @@ class Leaving:
         rows = list(self.rows())
         return report_pdf(rows, self.policy, self.results.origin, about, self._picture)
 
-    def _picture(self, found: StoredInspection) -> NDArray[np.uint8] | None:
-        data = found.picture()
+    def _picture(self, stored: StoredInspection) -> NDArray[np.uint8] | None:
+        data = stored.picture()
         if data is None:
             return None
-        whole = found.inspection
+        whole = stored.inspection
         name = whole.main_class(self.policy)
         heatmap = evidence_heatmap(whole, name, self.temperature)
-        image = decode_image(data, found.name, self.limit_pixels)
+        image = decode_image(data, stored.name, self.limit_pixels)
         return overlaid(image, whole, whole.cut(self.policy), heatmap)
 
     def formats(self) -> list[Format]:

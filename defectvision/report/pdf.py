@@ -96,7 +96,7 @@ def report_pdf(
     inspections: Sequence[J],
     policy: Policy,
     origin: Origin,
-    about: Subject,
+    subject: Subject,
     picture: Callable[[J], NDArray[np.uint8] | None],
 ) -> bytes:
     """The report of `inspections` under `policy`, on A4.
@@ -119,7 +119,7 @@ def report_pdf(
         topMargin=MARGIN,
         bottomMargin=MARGIN,
         invariant=1,
-        title=f"Inspection report: {about.batch}",
+        title=f"Inspection report: {subject.batch}",
         author="DefectVision",
         pageCompression=1,
     )
@@ -133,12 +133,12 @@ def report_pdf(
 
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=foot))
     story = [
-        *_cover(inspections, verdicts, policy, origin, about, digest),
+        *_cover(inspections, verdicts, policy, origin, subject, digest),
         *_pareto(inspections, verdicts, policy, origin),
         *_signatures(),
         PageBreak(),
-        *_listed(inspections, verdicts, policy, origin, about),
-        *_pictures(inspections, verdicts, policy, origin, picture, about),
+        *_listed(inspections, verdicts, policy, origin, subject),
+        *_pictures(inspections, verdicts, policy, origin, picture, subject),
     ]
     document.build(story)
     return out.getvalue()
@@ -149,13 +149,15 @@ def _cover(
     verdicts: Sequence[Verdict],
     policy: Policy,
     origin: Origin,
-    about: Subject,
+    subject: Subject,
     digest: str,
 ) -> Iterator[Flowable]:
     yield Paragraph("Inspection report", TITLE)
-    yield Paragraph(_shown(about.batch), HEAD)
-    if about.synthetic:
-        drawn = counted(len(about.synthetic), f"image is a {SYNTHETIC}", f"images are {SYNTHETIC}s")
+    yield Paragraph(_shown(subject.batch), HEAD)
+    if subject.synthetic:
+        drawn = counted(
+            len(subject.synthetic), f"image is a {SYNTHETIC}", f"images are {SYNTHETIC}s"
+        )
         yield Paragraph(f"{drawn}.", BODY)
     counts = Counter(verdicts)
     total = len(inspections)
@@ -179,13 +181,13 @@ def _cover(
     yield tiles
     yield Spacer(0, 5 * mm)
     judged_by = in_words(policy, origin.line, origin.mask_classes)
-    unread = counted(about.failed, "file could not be read", "files could not be read")
+    unread = counted(subject.failed, "file could not be read", "files could not be read")
     facts = [
-        ("Inspected", about.made),
-        ("Selection", about.selection),
+        ("Inspected", subject.made),
+        ("Selection", subject.selection),
         ("Line", f"{origin.line.title} ({origin.line.name})"),
         ("Bundle", f"{origin.bundle}, version {origin.version}"),
-        ("Policy", f"{about.policy_version}: {judged_by}"),
+        ("Policy", f"{subject.policy_version}: {judged_by}"),
         ("Not inspected", unread),
         ("Data SHA-256", digest),
     ]
@@ -253,7 +255,7 @@ def _listed(
     verdicts: Sequence[Verdict],
     policy: Policy,
     origin: Origin,
-    about: Subject,
+    subject: Subject,
 ) -> Iterator[Flowable]:
     wanted = [
         (found, verdict)
@@ -277,7 +279,7 @@ def _listed(
     for found, verdict in wanted[:MOST_ROWS]:
         labels = found.labels(policy)
         name = _shown(found.name)
-        if found.name in about.synthetic:
+        if found.name in subject.synthetic:
             name += f' <font color="{looks.SOFT}">({SYNTHETIC})</font>'
         row = [
             Paragraph(name, CELL),
@@ -311,7 +313,7 @@ def _pictures(
     policy: Policy,
     origin: Origin,
     picture: Callable[[J], NDArray[np.uint8] | None],
-    about: Subject,
+    subject: Subject,
 ) -> Iterator[Flowable]:
     rejected = [
         found
@@ -331,7 +333,7 @@ def _pictures(
         pixels = picture(found)
         labels = origin.line.titles(found.labels(policy))
         score = "" if found.defect_score is None else f", score {found.defect_score:.4f}"
-        drawn = f", {SYNTHETIC}" if found.name in about.synthetic else ""
+        drawn = f", {SYNTHETIC}" if found.name in subject.synthetic else ""
         words = Paragraph(f"{_shown(found.name)}: {_shown(labels)}{score}{drawn}", SMALL)
         if pixels is None:
             pair.append([Paragraph("(the picture was not kept)", SMALL), words])

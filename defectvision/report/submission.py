@@ -26,12 +26,12 @@ def submission_file(file: Path, policy: Policy) -> Iterator[Callable[[Inspection
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(HEADER)
 
-        def add(found: Inspection) -> None:
-            if not found.mask_classes:
-                raise ValueError(f"{found.line.name}: this bundle has no masks to submit")
-            name = PurePosixPath(found.name).name
-            for class_name in found.mask_classes:
-                text = encode_rle(found.class_mask(class_name, policy))
+        def add(inspection: Inspection) -> None:
+            if not inspection.mask_classes:
+                raise ValueError(f"{inspection.line.name}: this bundle has no masks to submit")
+            name = PurePosixPath(inspection.name).name
+            for class_name in inspection.mask_classes:
+                text = encode_rle(inspection.class_mask(class_name, policy))
                 writer.writerow((f"{name}_{class_name}", text))
 
         yield add

@@ -21,13 +21,13 @@ from defectvision.web.steps import step_control
 ROWS = 25  # of a page of the table
 
 
-def tiles(results: Results, found: Summary, failed: int) -> None:
+def tiles(results: Results, summary: Summary, failed: int) -> None:
     """Counts under filter and policy."""
-    shown = [(IMAGES.word, f"{found.images:,}")]
+    shown = [(IMAGES.word, f"{summary.images:,}")]
     for verdict in verdicts_of(results.line):
-        shown.append((LOOKS[verdict].markdown, f"{found.verdicts[verdict]:,}"))
+        shown.append((LOOKS[verdict].markdown, f"{summary.verdicts[verdict]:,}"))
     if results.line.can_accept:
-        share = found.yield_share
+        share = summary.yield_share
         shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
     shown.append((NOT_INSPECTED.word, f"{failed:,}"))
     with st.container(key="batch-tiles"), st.grid(len(shown), gap="small", min_column_width=110):
@@ -53,11 +53,11 @@ def opened_image(results: Results, view: View) -> tuple[StoredInspection, int] |
     if number is None:
         return None
     place = results.place_of(view.selection, number, view.sorting)
-    found = results.one(number)
-    return None if place is None or found is None else (found, place)
+    stored = results.one(number)
+    return None if place is None or stored is None else (stored, place)
 
 
-def steps(results: Results, view: View, found: StoredInspection, place: int, total: int) -> None:
+def steps(results: Results, view: View, stored: StoredInspection, place: int, total: int) -> None:
     """From the open inspection to its neighbours, and the table's page with it."""
     batch = results.batch.id
 
@@ -69,7 +69,7 @@ def steps(results: Results, view: View, found: StoredInspection, place: int, tot
     def close() -> None:
         open_inspection(batch, None)
 
-    step_control(found.name, place, total, found.row.synthetic, go, close)
+    step_control(stored.name, place, total, stored.row.synthetic, go, close)
 
 
 def table(work: Work, results: Results, view: View, total: int) -> None:
@@ -100,14 +100,14 @@ def _page_key(batch: int, view: View) -> str:
     return f"page-{batch}-{view.key}"
 
 
-def _row(work: Work, found: StoredInspection, policy: Policy, decided: Sequence[ReviewRow]) -> Row:
-    again = () if found.row.same_as is None else ("the same file as another",)
+def _row(work: Work, stored: StoredInspection, policy: Policy, decided: Sequence[ReviewRow]) -> Row:
+    again = () if stored.row.same_as is None else ("the same file as another",)
     return Row(
-        found.name,
-        found,
-        thumbnail=found.thumbnail(),
-        regions=work.cuts.regions(found.row.digest or found.name, found, policy),
-        synthetic=found.row.synthetic,
+        stored.name,
+        stored,
+        thumbnail=stored.thumbnail(),
+        regions=work.cuts.regions(stored.row.digest or stored.name, stored, policy),
+        synthetic=stored.row.synthetic,
         others=again,
         reviews=", ".join(f"{r.decision} ({r.who})" for r in decided),
     )

@@ -21,21 +21,21 @@ MANY = 50  # in one bin: from here on a single image would be too low to see
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
-def defect_charts(found: Summary, policy: Policy, line: Line) -> None:
+def defect_charts(summary: Summary, policy: Policy, line: Line) -> None:
     """Both charts, each under its title; the scores only where a line has them."""
     st.caption("Defects by class")
-    st.plotly_chart(pareto_chart(found, line), key="pareto", config={"displayModeBar": False})
+    st.plotly_chart(pareto_chart(summary, line), key="pareto", config={"displayModeBar": False})
     if line.can_accept:
         st.caption("Defect scores, with the policy's zones")
-        figure = score_histogram(found, policy)
+        figure = score_histogram(summary, policy)
         st.plotly_chart(figure, key="scores", config={"displayModeBar": False})
 
 
-def pareto_chart(found: Summary, line: Line) -> go.Figure:
+def pareto_chart(summary: Summary, line: Line) -> go.Figure:
     """Defects by class, the most frequent first, with the running share of all."""
     import plotly.graph_objects as go
 
-    ranked = [(n, count) for n, count in found.classes.items() if n in line.defect_names]
+    ranked = [(n, count) for n, count in summary.classes.items() if n in line.defect_names]
     titles = [line.title_of(name) for name, _ in ranked]
     counts = np.array([count for _, count in ranked])
     running = counts.cumsum() / max(1, counts.sum())
@@ -77,7 +77,7 @@ def pareto_chart(found: Summary, line: Line) -> go.Figure:
     return figure
 
 
-def score_histogram(found: Summary, policy: Policy) -> go.Figure:
+def score_histogram(summary: Summary, policy: Policy) -> go.Figure:
     """Images by defect score, on a scale on which single ones stay in sight, with the policy's
     three zones."""
     import plotly.graph_objects as go
@@ -85,7 +85,7 @@ def score_histogram(found: Summary, policy: Policy) -> go.Figure:
     figure = go.Figure()
     figure.add_bar(
         x=(np.arange(BINS) + 0.5) / BINS,
-        y=found.scores,
+        y=summary.scores,
         width=1 / BINS,
         marker={"color": BARS, "line": {"width": 0}},
         customdata=np.arange(BINS) / BINS,
@@ -109,7 +109,7 @@ def score_histogram(found: Summary, policy: Policy) -> go.Figure:
         xaxis={"title": "defect score", "range": [0, 1], "fixedrange": True},
         yaxis={"title": "images", "fixedrange": True},
     )
-    most = found.scores.max(initial=0)
+    most = summary.scores.max(initial=0)
     if most >= MANY:
         figure.update_yaxes(type="log", range=[math.log10(0.7), math.log10(1.3 * most)], dtick=1)
     return figure

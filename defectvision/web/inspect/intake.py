@@ -26,9 +26,9 @@ DRAWN_LINES = frozenset({"casting", "neu-surface", "magnetic-tile", "severstal-s
 FILE_TYPES = sorted(s.lstrip(".") for s in IMAGE_SUFFIXES | (ARCHIVE_SUFFIXES & {".zip"}))
 
 
-def intake(work: Work, about: Line) -> None:
+def intake(work: Work, line: Line) -> None:
     """The widgets; what they bring is queued, and inspected by `inspect_pending`."""
-    line = about.name
+    name = line.name
     # A fresh uploader after each drop: the table is the one list of images.
     turn = st.session_state.setdefault("uploads", 0)
     key = f"upload-{turn}"
@@ -39,25 +39,25 @@ def intake(work: Work, about: Line) -> None:
         max_upload_size=settings().max_upload_mb,
         key=key,
         on_change=_take_files,
-        args=(work, line, key),
+        args=(work, name, key),
     )
     with st.container(horizontal=True):
-        if line in DRAWN_LINES:
+        if name in DRAWN_LINES:
             st.button(
                 "Try samples",
                 icon=":material/science:",
                 help="Adds images that the program draws. They are not photographs of parts and "
                 "are marked as synthetic everywhere.",
                 on_click=_draw_samples,
-                args=(work, about),
+                args=(work, line),
             )
-        if work.images.entries.get(line) or work.images.waiting.get(line):
+        if work.images.entries.get(name) or work.images.waiting.get(name):
             st.button(
                 "Clear",
                 icon=":material/delete_sweep:",
                 help="Forget the images of this line in this session.",
                 on_click=work.clear,
-                args=(line,),
+                args=(name,),
             )
     if st.toggle("Use a camera", key="camera", persist_state="session"):
         st.camera_input(
@@ -66,7 +66,7 @@ def intake(work: Work, about: Line) -> None:
             label_visibility="collapsed",
             resolution="1080p",
             on_change=_take_picture,
-            args=(work, line),
+            args=(work, name),
         )
 
 

@@ -115,17 +115,17 @@ def metric_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
 
 def class_rows(values: Mapping[str, Measure | None]) -> dict[str, list[str]]:
     """Columns of the table of metrics of single classes; empty where there are none."""
-    found: dict[str, dict[str, Measure]] = {}
+    by_class: dict[str, dict[str, Measure]] = {}
     for name, measure in values.items():
         metric, _, of = name.partition("/")
         if of and measure is not None and measure.value is not None:
-            found.setdefault(of, {})[metric] = measure
-    shown = [m for m in OF_A_CLASS if any(m in metrics for metrics in found.values())]
+            by_class.setdefault(of, {})[metric] = measure
+    shown = [m for m in OF_A_CLASS if any(m in metrics for metrics in by_class.values())]
     if not shown:
         return {}
-    rows = {"Class": [plain(name) for name in found]}
+    rows = {"Class": [plain(name) for name in by_class]}
     for metric in shown:
-        rows[METRICS[metric].title] = [_with_interval(m.get(metric)) for m in found.values()]
+        rows[METRICS[metric].title] = [_with_interval(m.get(metric)) for m in by_class.values()]
     return rows
 
 

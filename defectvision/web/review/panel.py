@@ -41,27 +41,27 @@ def next_image(
     return results.one(chosen), len(waiting)
 
 
-def decision_buttons(results: Results, found: StoredInspection, policy: Policy, who: str) -> None:
+def decision_buttons(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
     """Accept (A), reject (X) or a defect by its digit, skip (S), undo (U), and a note."""
     line, store = results.line, results.store
-    note = f"note-{found.id}"
+    note = f"note-{stored.id}"
 
     def decide(decision: str, label: str) -> None:
         why = st.session_state.get(note, "")
         try:
             with store.session() as session:
-                reviews.decide(session, found.id, who, decision, policy, label, why)
+                reviews.decide(session, stored.id, who, decision, policy, label, why)
         except StoreError as error:
             st.toast(plain(str(error)), icon=":material/error:")
 
     def skip() -> None:
-        st.session_state[f"skipped-{results.batch.id}"].append(found.id)
+        st.session_state[f"skipped-{results.batch.id}"].append(stored.id)
 
     defects = [c for c in line.classes if c.kind == "defect"]
     good = next((c.name for c in line.classes if c.kind == "ok"), "")
-    named = [n for n in found.labels(policy) if n in {c.name for c in defects}]
+    named = [n for n in stored.labels(policy) if n in {c.name for c in defects}]
     guess = SEPARATOR.join(named) or max(
-        (c.name for c in defects), key=lambda n: found.probabilities[n]
+        (c.name for c in defects), key=lambda n: stored.probabilities[n]
     )
     left, right = st.columns(2, gap="small")
     if line.can_accept:

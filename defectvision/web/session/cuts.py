@@ -19,7 +19,7 @@ Levels = tuple[float, ...]  # all of a policy that decides where regions end
 class Cuts:
     """The regions of a session's images, and the open one's areas, as the policy last cut them."""
 
-    kept: dict[Image, tuple[Levels, tuple[Region, ...]]] = field(default_factory=dict)
+    measured: dict[Image, tuple[Levels, tuple[Region, ...]]] = field(default_factory=dict)
     opened: tuple[Image, Levels, Cut] | None = None
 
     def whole(self, digest: str, inspection: Inspection, policy: Policy) -> Cut:
@@ -44,7 +44,7 @@ class Cuts:
         if not judged.mask_classes:
             return ()
         image, levels = (digest, judged.bundle_version), _levels(policy, judged)
-        before, regions = self.kept.get(image, ((), ()))
+        before, regions = self.measured.get(image, ((), ()))
         if before != levels:
             regions = judged.regions(policy)
         elif regions and regions[0].mm_per_px != policy.mm_per_px:
@@ -53,10 +53,10 @@ class Cuts:
         return regions
 
     def _keep(self, image: Image, levels: Levels, regions: tuple[Region, ...]) -> None:
-        self.kept.pop(image, None)
-        self.kept[image] = levels, regions
-        if len(self.kept) > MOST_IMAGES:
-            del self.kept[next(iter(self.kept))]
+        self.measured.pop(image, None)
+        self.measured[image] = levels, regions
+        if len(self.measured) > MOST_IMAGES:
+            del self.measured[next(iter(self.measured))]
 
 
 def _levels(policy: Policy, judged: Judged) -> Levels:

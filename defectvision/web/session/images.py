@@ -49,8 +49,8 @@ class Images:
     """All images of a session. They belong to the line that they were dropped into; inspections
     to an image's content and a bundle's version, so that nothing is inferred twice.
 
-    content: files by digest; found: by digest and bundle version; opened: by line the number of
-    the entry in the viewer; arrived: by line the first entry that came last, until it is opened.
+    content: files by digest; inspections: by digest and bundle version; opened: by line the number
+    of the entry in the viewer; arrived: by line the first entry that came last, until it is opened.
     """
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Images:
     waiting: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     opening: dict[str, Iterator[Upload]] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
-    found: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
+    inspections: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     arrived: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
@@ -110,12 +110,12 @@ class Images:
             of_lines.pop(line, None)
         digests = {e.digest for entries in self.entries.values() for e in entries}
         self.content = {d: data for d, data in self.content.items() if d in digests}
-        self.found = {key: v for key, v in self.found.items() if key[0] in digests}
+        self.inspections = {key: v for key, v in self.inspections.items() if key[0] in digests}
 
     def pending(self, line: str, version: str) -> list[str]:
         """Digests of the line's images that this bundle has not seen, each once."""
         digests = (e.digest for e in self.entries.get(line, []) if e.error is None)
-        return [d for d in dict.fromkeys(digests) if (d, version) not in self.found]
+        return [d for d in dict.fromkeys(digests) if (d, version) not in self.inspections]
 
     def unfinished(self, line: str, version: str) -> bool:
         """Whether anything of the line waits to be opened or inspected."""
@@ -135,7 +135,7 @@ class Images:
             if not isinstance(answer, ImageError) and answer.pixels is not None:
                 pictures.keep(digest, answer.pixels)
                 answer = replace(answer, pixels=None)
-            self.found[digest, version] = answer
+            self.inspections[digest, version] = answer
             yield done
 
     def _first_arrived(self, line: str) -> set[str]:
@@ -152,7 +152,7 @@ class Images:
         """The line's images in the order they came, each with its own name."""
         results = []
         for entry in self.entries.get(line, []):
-            answer = self.found.get((entry.digest, version))
+            answer = self.inspections.get((entry.digest, version))
             if entry.error is not None:
                 results.append(Result(entry, None, entry.error))
             elif isinstance(answer, ImageError):

@@ -21,15 +21,15 @@ def mask_data(inspection: Inspection, cut: Cut) -> dict[str, Any]:
     without one, the regions, the largest first, and per class one outline of all that are not among
     the MOST_REGIONS."""
     tolerance = 0.0 if max(inspection.image_size) <= EXACT_SIDE else 0.75
-    found: list[tuple[Region, str]] = []
+    outlined: list[tuple[Region, str]] = []
     for drawn, regions in cut.classes:
-        found += zip(regions, outline_paths(drawn.areas, tolerance), strict=True)
-    found.sort(key=lambda pair: -pair[0].area_px)
+        outlined += zip(regions, outline_paths(drawn.areas, tolerance), strict=True)
+    outlined.sort(key=lambda pair: -pair[0].area_px)
     place = {name: i for i, name in enumerate(inspection.mask_classes)}
     counts, rest = [0] * len(place), [""] * len(place)
-    for region, _ in found:
+    for region, _ in outlined:
         counts[place[region.class_name]] += 1
-    for region, path in found[MOST_REGIONS:]:
+    for region, path in outlined[MOST_REGIONS:]:
         rest[place[region.class_name]] += path
     line = inspection.line
     return {
@@ -51,10 +51,10 @@ def mask_data(inspection: Inspection, cut: Cut) -> dict[str, Any]:
                 "y": region.y_px,
                 "probability": region.probability,
             }
-            for region, path in found[:MOST_REGIONS]
+            for region, path in outlined[:MOST_REGIONS]
         ],
         "rest": rest,
-        "unlisted": max(0, len(found) - MOST_REGIONS),
+        "unlisted": max(0, len(outlined) - MOST_REGIONS),
     }
 
 

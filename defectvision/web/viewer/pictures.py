@@ -21,19 +21,19 @@ MOST_KEPT = 6
 class Pictures:
     """The large pictures of the images that were open last, by the digest of their file."""
 
-    kept: dict[str, str] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
 
     def of(self, digest: str, data: bytes, limit_pixels: int) -> str:
         """The picture of an image file, decoded where it is not kept; raises ImageError."""
-        if digest not in self.kept:
+        if digest not in self.urls:
             self.keep(digest, decode_image(data, "image", limit_pixels))
-        return self.kept[digest]
+        return self.urls[digest]
 
     def keep(self, digest: str, pixels: NDArray[np.uint8]) -> None:
         """Keep the picture of decoded `pixels` (H, W) or (H, W, 3) RGB in place of the oldest."""
-        self.kept[digest] = viewer_picture(pixels)
-        while len(self.kept) > MOST_KEPT:
-            del self.kept[next(iter(self.kept))]
+        self.urls[digest] = viewer_picture(pixels)
+        while len(self.urls) > MOST_KEPT:
+            del self.urls[next(iter(self.urls))]
 
 
 def viewer_picture(pixels: NDArray[np.uint8]) -> str:
