@@ -154,7 +154,10 @@ def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
     before = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert len(before.splitlines()) == 1
     monkeypatch.setattr(loop, "predict", real)
-    _train(samples, tmp_path / "weights", tmp_path / "run", epochs=2)
+    images = open_set(samples, PIXELS)
+    line = line_for(images.catalog, tmp_path / "casting", "tiny")
+    recipe = load_recipe(tmp_path / "run" / "recipe.yaml")
+    loop.train(TrainingTask.of(recipe, line, images), tmp_path / "run")
     after = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert after.startswith(before)
     assert len(after.splitlines()) == 2
