@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -76,7 +78,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Put a bundle's model into int8, if that loses nothing that matters on its test images."""
-    with clear_errors():
+    # NNCF tells of its steps on the standard output, which is for the result.
+    with clear_errors(), redirect_stdout(sys.stderr):
         try:
             from defectvision.training.quantize import quantize_bundle
         except ImportError as error:
