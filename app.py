@@ -40,7 +40,7 @@ async def rest(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 app = st.App(
-    Path(__file__).resolve().parent / "defectvision" / "web" / "navigation.py",
+    Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", app=rest)],
 )

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from defectvision.report.dataset.html import dataset_html
 from defectvision.report.dataset.sections import (
     balance_blocks,
     defect_blocks,
@@ -10,39 +9,41 @@ from defectvision.report.dataset.sections import (
     picture_blocks,
     shortcut_blocks,
 )
-from defectvision.web.dataset import panels
+from defectvision.web.dataset import charts, heading, tables
+from defectvision.web.dataset.browser import browser
+from defectvision.web.dataset.near_copies import near_copies
 from defectvision.web.dataset.opening import open_controls
 
 with st.sidebar:
     study = open_controls()
 if study is None:
-    panels.empty_state()
+    heading.empty_state()
     st.stop()
 
-panels.heading(study, dataset_html)
-charts, images = st.columns([7, 4], gap="medium")
-with charts:
-    panels.messages(study)
+heading.heading(study)
+left, right = st.columns([7, 4], gap="medium")
+with left:
+    heading.messages(study)
     names = ["Balance", "Defects", "Pictures", "Near-copies", "Shortcuts", "Map"]
     part = st.segmented_control(
         "Part", names, default="Balance", required=True, key="part", label_visibility="collapsed"
     )
     if part == "Balance":
-        panels.blocks(study, balance_blocks(study))
-        panels.weights(study)
+        charts.chart_grid(study, balance_blocks(study))
+        tables.weights(study)
     elif part == "Defects":
-        panels.blocks(study, defect_blocks(study), panels.NO_REGIONS)
-        panels.extremes(study)
+        charts.chart_grid(study, defect_blocks(study), charts.NO_REGIONS)
+        tables.extremes(study)
     elif part == "Pictures":
-        panels.blocks(study, picture_blocks(study), panels.NO_PICTURES)
-        panels.odd_ones(study)
+        charts.chart_grid(study, picture_blocks(study), charts.NO_PICTURES)
+        tables.odd_ones(study)
     elif part == "Near-copies":
-        panels.near_copies(study)
-        panels.blocks(study, group_blocks(study))
-        panels.contradictions(study)
+        near_copies(study)
+        charts.chart_grid(study, group_blocks(study))
+        tables.contradictions(study)
     elif part == "Shortcuts":
-        panels.blocks(study, shortcut_blocks(study), panels.NO_SHORTCUTS)
+        charts.chart_grid(study, shortcut_blocks(study), charts.NO_SHORTCUTS)
     else:
-        panels.map_panel(study)
-with images:
-    panels.browser(study)
+        charts.map_panel(study)
+with right:
+    browser(study)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from defectvision import atomic
 from defectvision.data.image_set import ImageSet
 
 # Raise it when a measure or a threshold changes: older studies are then made anew.
 VERSION = 1
-KEPT = 24  # studies
+STUDIES = 24  # kept; the longest unused go
 
 Digests = dict[str, list]
 
@@ -43,7 +43,7 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
         if classes.is_file():
             total.update(classes.read_bytes())
         if now != known:
-            _save(memory, now)
+            atomic.write_text(memory, json.dumps(now))
     total.update(catalog.table.to_csv(index=False).encode())
     total.update(image_set.annotations.to_csv(index=False).encode())
     return total.hexdigest()[:32]
@@ -74,23 +74,13 @@ def _load(file: Path) -> Digests:
     return content if isinstance(content, dict) else {}
 
 
-def _save(file: Path, content: Digests) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-    Path(temporary).replace(file)
-
-
 def write_folder(place: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a folder that then appears at `place` whole, or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=".writing-"))
     try:
         write(temporary)
-        if place.exists():
-            shutil.rmtree(place)
-        temporary.replace(place)
+        atomic.replace_folder(temporary, place)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -98,5 +88,5 @@ def write_folder(place: Path, write: Callable[[Path], None]) -> None:
         (f for f in place.parent.iterdir() if f.is_dir() and not f.name.startswith(".")),
         key=lambda f: f.stat().st_mtime,
     )
-    for folder in older[:-KEPT]:
+    for folder in older[:-STUDIES]:
         shutil.rmtree(folder, ignore_errors=True)

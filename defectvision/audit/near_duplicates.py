@@ -11,9 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from defectvision.audit.alignment import Agreement, agreement
 from defectvision.audit.feature_store import FeatureStore
@@ -27,6 +29,8 @@ LEAST_INLIERS = 20
 LEAST_SHARE = 0.4  # inliers of the matches
 LEAST_DETAIL = 0.85
 LEAST_LIGHT = 0.85
+SMALL_GROUP = 3  # pictures; a smaller group is joined to another by a single pair
+LEAST_SUPPORT = 2  # pairs that join two larger groups
 
 Pair = tuple[int, int]
 
@@ -40,14 +44,14 @@ class Group:
     kind: str
 
 
-def confirmed(found: Agreement | None) -> bool:
+def confirmed(match: Agreement | None) -> TypeGuard[Agreement]:
     """Whether two pictures show the same photograph."""
     return (
-        found is not None
-        and found.inliers >= LEAST_INLIERS
-        and found.inliers >= LEAST_SHARE * found.matches
-        and found.detail >= LEAST_DETAIL
-        and found.light >= LEAST_LIGHT
+        match is not None
+        and match.inliers >= LEAST_INLIERS
+        and match.inliers >= LEAST_SHARE * match.matches
+        and match.detail >= LEAST_DETAIL
+        and match.light >= LEAST_LIGHT
     )
 
 
@@ -63,7 +67,7 @@ def compare_pairs(folder: Path, count: int, pairs: list[Pair]) -> list[Agreement
 
 def group_pictures(
     digests: Sequence[str],
-    neighbours: np.ndarray,
+    neighbours: NDArray[np.int64],
     compare: Callable[[list[Pair]], Iterable[Agreement | None]],
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Group], pd.DataFrame]:
@@ -96,7 +100,7 @@ def group_pictures(
 
 
 def _candidates(
-    neighbours: np.ndarray,
+    neighbours: NDArray[np.int64],
     low: int,
     high: int,
     copies: set[int],
@@ -123,23 +127,12 @@ def _candidates(
 
 
 def _joined(count: int, same_file: list[Pair], edges: dict[Pair, Agreement]) -> list[int]:
-    """The root of each picture's group."""
-    parent, size = list(range(count)), [1] * count
+    """One picture of each picture's group, the same for the whole group."""
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    def join(i: int, j: int) -> None:
-        a, b = sorted((root(i), root(j)))
-        if a != b:
-            parent[b] = a
-            size[a] += size[b]
-
+    groups = DisjointSet(range(count))
     for i, j in same_file:
-        join(i, j)
+        groups.merge(i, j)
     # Pairs that a third picture backs come first: groups have grown when a lone link is judged.
     beside: dict[int, set[int]] = defaultdict(set)
     for i, j in edges:
@@ -147,21 +140,22 @@ def _joined(count: int, same_file: list[Pair], edges: dict[Pair, Agreement]) -> 
         beside[j].add(i)
     for i, j in edges:
         if beside[i] & beside[j]:
-            join(i, j)
+            groups.merge(i, j)
     waiting = sorted(edges, key=lambda pair: -edges[pair].detail)
     changed = True
     while changed:
         changed = False
         support: dict[Pair, list[Pair]] = defaultdict(list)
         for i, j in waiting:
-            a, b = sorted((root(i), root(j)))
+            a, b = sorted((groups[i], groups[j]))
             if a == b:
                 continue
             support[a, b].append((i, j))
-            if min(size[a], size[b]) < 3 or len(support[a, b]) >= 2:
-                join(a, b)
+            small = min(groups.subset_size(i), groups.subset_size(j)) < SMALL_GROUP
+            if small or len(support[a, b]) >= LEAST_SUPPORT:
+                groups.merge(i, j)
                 changed = True
-    return [root(i) for i in range(count)]
+    return [groups[i] for i in range(count)]
 
 
 def _groups(roots: list[int], copies: set[int], edges: dict[Pair, Agreement]) -> list[Group]:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision.inference.thumbnail import fit
+
 MEASURED_SIDE = 512  # px; sharpness is comparable only at one scale
 BORDER = 0.06  # of the shorter side
 CORNER = 0.12
@@ -35,11 +37,7 @@ def measure(image: NDArray[np.uint8], data: bytes, name: str) -> dict[str, float
     """The measures of one decoded picture and of the file it came from."""
     grey = as_grey(image)
     height, width = grey.shape
-    factor = MEASURED_SIDE / max(height, width)
-    small = grey
-    if factor < 1:
-        size = (max(8, round(width * factor)), max(8, round(height * factor)))
-        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    small = fit(grey, MEASURED_SIDE)
     border = max(1, round(BORDER * min(height, width)))
     corner = max(1, round(CORNER * min(height, width)))
     corners = [grey[y, x] for y in _ends(corner) for x in _ends(corner)]
@@ -73,7 +71,7 @@ def outliers(pictures: pd.DataFrame, limit: int = 200) -> pd.DataFrame:
     median absolute deviation, with at least 1 % of the median, so that a constant measure of a
     camera does not make every rounding an outlier).
     """
-    found = []
+    odd = []
     for column in MEASURES:
         if column not in pictures:
             continue
@@ -85,7 +83,7 @@ def outliers(pictures: pd.DataFrame, limit: int = 200) -> pd.DataFrame:
         spread = max(spread, 0.01 * (1.0 if column in _BY_FACTOR else abs(middle)), 1e-6)
         score = (scaled - middle).abs() / spread
         for i in score.index[score > OUTLIER_SCORE]:
-            found.append(
+            odd.append(
                 {
                     "image": int(pictures.at[i, "image"]),
                     "path": pictures.at[i, "path"],
@@ -95,7 +93,7 @@ def outliers(pictures: pd.DataFrame, limit: int = 200) -> pd.DataFrame:
                     "score": float(score[i]),
                 }
             )
-    table = pd.DataFrame(found, columns=["image", "path", "measure", "value", "usual", "score"])
+    table = pd.DataFrame(odd, columns=["image", "path", "measure", "value", "usual", "score"])
     return table.sort_values("score", ascending=False, ignore_index=True).head(limit)
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +31,7 @@ from defectvision.audit.reading import Reading, Task, read_many
 from defectvision.audit.regions import COLUMNS as REGION_COLUMNS
 from defectvision.audit.regions import MAP_CELLS
 from defectvision.audit.shortcuts import shortcuts
+from defectvision.audit.workers import Workers
 from defectvision.data.catalog import Catalog
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.image_set import ImageSet, open_set
@@ -130,7 +128,7 @@ def _study(image_set: ImageSet, progress: Progress, workers: int) -> Study:
     with tempfile.TemporaryDirectory(prefix="defectvision-") as name:
         folder = Path(name)
         store = FeatureStore(folder, count, create=True)
-        with _Workers(workers if count >= FEW else 0) as crew:
+        with Workers(workers if count >= FEW else 0) as crew:
             found = _read_all(image_set, store, crew, progress)
             store.flush()
             digests = [""] * count
@@ -156,9 +154,7 @@ def _study(image_set: ImageSet, progress: Progress, workers: int) -> Study:
     return found
 
 
-def _read_all(
-    image_set: ImageSet, store: FeatureStore, crew: _Workers, progress: Progress
-) -> Study:
+def _read_all(image_set: ImageSet, store: FeatureStore, crew: Workers, progress: Progress) -> Study:
     catalog = image_set.catalog
     tasks = list(_tasks(image_set))
     parts = [tasks[i : i + READ_CHUNK] for i in range(0, len(tasks), READ_CHUNK)]
@@ -200,35 +196,6 @@ def _tasks(image_set: ImageSet) -> Iterator[Task]:
         yield Task(
             i, str(catalog.root), path, image_set.limit_pixels, label, mask, classes, notes.get(i)
         )
-
-
-class _Workers:
-    """Processes that work ahead by a bounded amount, so that results never pile up in memory."""
-
-    def __init__(self, count: int) -> None:
-        # spawned, because the server that calls this has threads, which a fork would copy halfway
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, context) if count > 1 else None
-        self._ahead = 3 * count
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def map(self, work: Callable, calls: Sequence[tuple]) -> Iterator:
-        if self._pool is None:
-            yield from (work(*call) for call in calls)
-            return
-        running: deque[Future] = deque()
-        for call in calls:
-            running.append(self._pool.submit(work, *call))
-            if len(running) >= self._ahead:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 def _write(found: Study, folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from defectvision import atomic
 from defectvision.cli.terminal import err, out
 from defectvision.words import counted
 
@@ -37,7 +38,7 @@ def report(
     from defectvision.audit.study import study
     from defectvision.cli.labelled import steps
     from defectvision.data.catalog import CatalogError
-    from defectvision.data.leaks import corrected_split, index_csv
+    from defectvision.data.leaks import corrected_split
     from defectvision.settings import settings
 
     try:
@@ -50,9 +51,9 @@ def report(
             from defectvision.report.dataset.html import dataset_html
             from defectvision.report.dataset.parts import report_parts
 
-            html.write_text(dataset_html(**report_parts(found)), encoding="utf-8")
+            atomic.write_text(html, dataset_html(**report_parts(found)))
         if index is not None:
-            index.write_text(index_csv(corrected_split(found.grouped)), encoding="utf-8")
+            corrected_split(found.grouped).write_index(index)
     except (CatalogError, OSError) as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error

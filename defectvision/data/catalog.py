@@ -139,14 +139,16 @@ class Catalog:
         differing = labels.groupby(known["photo_group"]).transform("nunique") > 1
         return known[differing].sort_values(["photo_group", "path"])
 
-    def write_index(self, path: Path) -> None:
-        """Write the table as an index; optional columns without any value are left out.
+    def index_csv(self) -> str:
+        """The table as the text of an index; optional columns without any value are left out.
 
-        Paths stay relative to `root`, so the file describes the images only beside them.
+        Paths stay relative to `root`, so the text describes the images only beside them.
         """
-        path = Path(path)
-        kept = [
+        filled = [
             name for name in COLUMNS if name in REQUIRED_COLUMNS or (self.table[name] != "").any()
         ]
-        with atomic.replacing(path) as fresh:
-            self.table[kept].to_csv(fresh, index=False, encoding="utf-8", lineterminator="\n")
+        return str(self.table[filled].to_csv(index=False, lineterminator="\n"))
+
+    def write_index(self, path: Path) -> None:
+        """Write `index_csv` to `path`; raises OSError."""
+        atomic.write_text(path, self.index_csv())

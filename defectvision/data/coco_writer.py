@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision import atomic
 from defectvision.data.rle.coco import compress, mask_counts
 
 
@@ -81,11 +82,9 @@ def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict
 
 
 def write_coco(file: Path, images: Iterable[CocoImage], categories: Sequence[str]) -> None:
-    """Write `coco_content` to `file`, through a temporary one; raises what it raises."""
+    """Write `coco_content` to `file`; raises what it raises, and OSError."""
     content = json.dumps(coco_content(images, categories), ensure_ascii=False)
-    fresh = file.with_name(file.name + ".new")
-    fresh.write_text(content + "\n", encoding="utf-8")
-    fresh.replace(file)
+    atomic.write_text(file, content + "\n")
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> list[int]:

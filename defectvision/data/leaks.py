@@ -17,24 +17,19 @@ def with_groups(catalog: Catalog, groups: Sequence[Sequence[int]]) -> Catalog:
 
     A group that the catalog knows and a found one that share an image become one.
     """
-    parent = list(range(len(catalog)))
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
+    joined = DisjointSet(range(len(catalog)))
     known = catalog.table["photo_group"]
     marked = [list(rows) for _, rows in known[known != ""].groupby(known).groups.items()]
     for rows in (*marked, *groups):
         for other in rows[1:]:
-            parent[root(int(other))] = root(int(rows[0]))
+            joined.merge(int(rows[0]), int(other))
     # numbered by the first image, so that the names do not depend on how groups were found
     first: dict[int, int] = {}
     for i in range(len(catalog)):
-        first.setdefault(root(i), i)
-    names = [f"{first[root(i)]:05d}" for i in range(len(catalog))]
+        first.setdefault(joined[i], i)
+    names = [f"{first[joined[i]]:05d}" for i in range(len(catalog))]
     return replace(catalog, table=catalog.table.assign(photo_group=pd.Series(names, dtype="str")))
 
 
@@ -75,10 +70,3 @@ def split_fractions(catalog: Catalog) -> dict[str, float]:
 def corrected_split(catalog: Catalog, seed: int = SEED) -> Catalog:
     """`catalog` split anew in the same proportions with every photo group kept whole."""
     return split_catalog(replace(catalog, warnings=()), split_fractions(catalog), seed)
-
-
-def index_csv(catalog: Catalog) -> str:
-    """The catalog as the text of an `index.csv`."""
-    columns = ["path", "label", "mask", "photo_group", "split"]
-    kept = [c for c in columns if c in ("path", "label") or (catalog.table[c] != "").any()]
-    return catalog.table[kept].to_csv(index=False, lineterminator="\n")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from defectvision.bundle.labels import is_good_name, label_names
+from defectvision.bundle.labels import UNNAMED_GOOD, is_good_name, label_names
 from defectvision.data.catalog import SPLITS, Catalog
 
 GOOD = "(good)"
@@ -20,7 +20,12 @@ def good_classes(catalog: Catalog) -> set[str]:
 
 def label_sets(catalog: Catalog) -> pd.Series:
     """Per image the tuple of its classes; a good image without label has `(GOOD,)`."""
-    return catalog.table["label"].map(lambda label: label_names(label) or (GOOD,))
+    return catalog.table["label"].map(labels_of)
+
+
+def labels_of(label: str) -> tuple[str, ...]:
+    """The classes of one image's label; `(GOOD,)` where it is empty."""
+    return label_names(label) or (GOOD,)
 
 
 def primary_label(catalog: Catalog) -> pd.Series:
@@ -95,11 +100,11 @@ def good_and_defective(catalog: Catalog) -> pd.DataFrame:
 def co_occurrence(catalog: Catalog) -> pd.DataFrame:
     """(classes x classes) images that show both; the diagonal is the images of the class."""
     sets = label_sets(catalog)
-    names = sorted({name for found in sets for name in found} - {GOOD})
+    names = list(catalog.classes)
     number = {name: i for i, name in enumerate(names)}
     has = np.zeros((len(catalog), len(names)), np.int64)
-    for row, found in enumerate(sets):
-        for name in found:
+    for row, shown in enumerate(sets):
+        for name in shown:
             if name != GOOD:
                 has[row, number[name]] = 1
     return pd.DataFrame(has.T @ has, index=names, columns=names)
@@ -111,7 +116,7 @@ def class_weights(balance: pd.DataFrame, beta: float = EFFECTIVE_BETA) -> pd.Dat
     Inverse: 1 / images. Effective number: (1 - beta) / (1 - beta**images), Cui et al., 2019:
     images of one class overlap more the more there are, so rare classes are raised less.
     """
-    counts = balance.loc[balance["images"] > 0, ["label", "images"]].reset_index(drop=True)
+    counts = balance[balance["images"] > 0].reset_index(drop=True)
     images = counts["images"].to_numpy(np.float64)
     for name, raw in (
         ("inverse", 1 / images),
@@ -121,18 +126,38 @@ def class_weights(balance: pd.DataFrame, beta: float = EFFECTIVE_BETA) -> pd.Dat
     return counts
 
 
+def trained_balance(catalog: Catalog) -> pd.DataFrame:
+    """Images per class (`label`, `images`, the most frequent first) as a training counts and names
+    them, and `shown_as`, the list of the classes in the catalog that are meant.
+
+    Where each image has one class, those without a label are of the set's good class, or of
+    UNNAMED_GOOD where it has none. Where images have several, good is the absence of a class.
+    """
+    sets = label_sets(catalog)
+    good = sorted(good_classes(catalog))
+    if (sets.map(len) > 1).any():
+        names = {name: name for name in catalog.classes if name not in good}
+    else:
+        names = {name: name for name in catalog.classes} | {GOOD: next(iter(good), UNNAMED_GOOD)}
+    rows = pd.DataFrame({"shown_as": sets.explode()})
+    rows["label"] = rows["shown_as"].map(names)
+    table = (
+        rows.dropna(subset="label")
+        .groupby("label")["shown_as"]
+        .agg(images="size", shown_as=lambda shown: sorted(set(shown)))
+        .reset_index()
+    )
+    return table.sort_values(["images", "label"], ascending=[False, True], ignore_index=True)
+
+
 def recipe_lines(weights: pd.DataFrame, column: str) -> str:
-    """A weights column as YAML, to paste into a recipe."""
+    """A column of `class_weights` of `trained_balance` as YAML, to paste into a recipe."""
+    # Quoted always: YAML reads a bare `no` or `3` as something else than a name.
     rows = [
-        f"  {_yaml_key(str(label))}: {weight:.4g}"
+        f"    {json.dumps(label, ensure_ascii=False)}: {weight:.4g}"
         for label, weight in zip(weights["label"], weights[column], strict=True)
     ]
-    return "\n".join(["class_weights:", *rows])
-
-
-def _yaml_key(name: str) -> str:
-    """Quoted always: YAML reads a bare `no` or `3` as something else than a name."""
-    return json.dumps(name, ensure_ascii=False)
+    return "\n".join(["imbalance:", "  class_weights:", *rows])
 
 
 def summary(catalog: Catalog) -> Mapping[str, object]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
+from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
 from defectvision.inference.images import ImageError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 CHUNK = 1 << 20
 LONGEST_NAME = 200
@@ -137,7 +137,7 @@ def _is_visible(path: PurePosixPath) -> bool:
 
 
 def _is_image(path: PurePosixPath) -> bool:
-    return _is_visible(path) and path.suffix.lower() in IMAGE_SUFFIXES
+    return _is_visible(path) and is_image_name(path.name)
 
 
 def _read(path: Path, limits: Limits) -> Upload:

@@ -61,8 +61,30 @@ def test_recipe_lines_are_yaml_that_gives_the_names_back() -> None:
     yaml = pytest.importorskip("yaml")
     names = ["a", "3", "no", 'say "hi": #1', "毛刺"]
     weights = pd.DataFrame({"label": names, "inverse": [1.0, 2.0, 3.0, 4.0, 5.0]})
-    found = yaml.safe_load(statistics.recipe_lines(weights, "inverse"))["class_weights"]
-    assert found == dict(zip(names, [1, 2, 3, 4, 5], strict=True))
+    content = yaml.safe_load(statistics.recipe_lines(weights, "inverse"))
+    assert content == {
+        "imbalance": {"class_weights": dict(zip(names, [1, 2, 3, 4, 5], strict=True))}
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "balance"),
+    [
+        (("a", "b", "a"), [("a", 2, ["a"]), ("b", 1, ["b"])]),
+        # no good class has a name: the one that a new line gives it
+        (("", "", "b"), [("ok", 2, ["(good)"]), ("b", 1, ["b"])]),
+        (("", "Clean", "b"), [("Clean", 2, ["(good)", "Clean"]), ("b", 1, ["b"])]),
+        # several classes in one image: good is the absence of one
+        (("", "good", "a|b", "b"), [("b", 2, ["b"]), ("a", 1, ["a"])]),
+        (("", "", ""), [("ok", 3, ["(good)"])]),
+    ],
+)
+def test_classes_are_counted_as_a_training_names_them(
+    labels: tuple[str, ...], balance: list[tuple[str, int, list[str]]]
+) -> None:
+    table = statistics.trained_balance(catalog(*labels))
+    rows = zip(table["label"], table["images"], table["shown_as"], strict=True)
+    assert list(rows) == balance
 
 
 def test_good_classes_count_as_good() -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision.audit.study import FEW
 from defectvision.data.synthetic.samples import draw
 from tests.stand_ins.server import serving
 
@@ -17,11 +18,12 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def labelled_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """8 good and 4 defective drawings with masks; one good one also stands, turned, in test."""
+    """18 good and 6 defective drawings with masks, enough that processes of their own read them;
+    one good one also stands, turned, in test."""
     root = tmp_path_factory.mktemp("set")
     rows = ["path,label,mask,split"]
-    for i in range(12):
-        label = "def" if i >= 8 else "ok"
+    for i in range(FEW):
+        label = "def" if i >= 18 else "ok"
         image = draw("casting", label, np.random.default_rng(i), 200)
         if i == 7:
             first = draw("casting", "ok", np.random.default_rng(0), 200)
@@ -31,7 +33,7 @@ def labelled_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if label == "def":
             mask[90:110, 40:80] = 255
             cv2.imwrite(str(root / f"mask {i}.png"), mask)
-        split = "test" if i in (6, 7, 10, 11) else "train"
+        split = "test" if i in (6, 7, 20, 21) else "train"
         rows.append(f"{i}.png,{label},{f'mask {i}.png' if label == 'def' else ''},{split}")
     (root / "index.csv").write_text("\n".join(rows) + "\n")
     return root
@@ -66,7 +68,7 @@ def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> 
     page.goto(dataset_url)
     expect(page.get_by_text("Give the folder of a labelled set")).to_be_visible()
     page.get_by_test_id("stBaseButton-primary").click()
-    expect(page.get_by_text("12 images", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{FEW} images", exact=True)).to_be_visible()
 
     # the bar of `def` is the shorter one, the lower of two
     bars = page.locator(".js-plotly-plot").first.locator(".barlayer .point path")
@@ -74,9 +76,9 @@ def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> 
     boxes = [bar.bounding_box() for bar in bars.all()]
     lower = max(boxes, key=lambda box: box["y"])
     page.mouse.click(lower["x"] + lower["width"] / 3, lower["y"] + lower["height"] / 2)
-    expect(page.get_by_text("4 images", exact=True)).to_be_visible()
+    expect(page.get_by_text("6 images", exact=True)).to_be_visible()
     pictures = page.locator("[data-testid=stImage] img")
-    expect(pictures).to_have_count(4)
+    expect(pictures).to_have_count(6)
     expect(pictures.first).to_be_visible()
     page.wait_for_function("[...document.querySelectorAll('[data-testid=stImage] img')]"
                            ".every(i => i.naturalWidth > 0)")  # fmt: skip
@@ -87,7 +89,7 @@ def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> 
     assert (np.ptp(image, axis=2) > 30).sum() > 100
 
     page.get_by_text("Near-copies", exact=True).click()
-    expect(page.get_by_text("1 groups stand in several splits")).to_be_visible()
+    expect(page.get_by_text("1 group stands in several splits")).to_be_visible()
     with page.expect_download() as started:
         page.get_by_role("button", name="Corrected split").click()
     file = tmp_path / "index.csv"

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError
+from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
 from defectvision.data.readers.index import checked_catalog, examples, read_index
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 SPLIT_FOLDERS = {
     "train": "train",
     "val": "val",
@@ -42,11 +42,6 @@ CASTING_SPLIT_WARNING = (
     "Find the photo groups with `defectvision data report` and split by group."
 )
 INDEX_REMEDY = f"Put an {INDEX_NAME} with the columns path,label beside the images"
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file name (without folders) has an image suffix and is not hidden."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def open_catalog(path: Path) -> Catalog:

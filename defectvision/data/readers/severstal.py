@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
+from defectvision.data.image_head import image_size
 from defectvision.data.rle.severstal import read_runs, runs_within
 
 TRAIN_TABLE, TRAIN_IMAGES = "train.csv", "train_images"
@@ -162,26 +162,17 @@ def _train_rows(table: Path) -> pd.DataFrame:
 
 
 def _check_runs(rows: pd.DataFrame, table: Path, folder: Path | None) -> None:
-    """Refuse run lengths that cannot be read, or that end past their image."""
+    """Refuse run lengths that cannot be read, or that end past their image. An image that cannot
+    be read is named when it is read, and stops nobody from reading the others."""
     sizes: dict[str, tuple[int, int] | None] = {}
     for image, text, row in zip(rows["ImageId"], rows["EncodedPixels"], rows["row"], strict=True):
         where = f"{table}, row {row} ({image})"
         if folder is not None and image not in sizes:
-            sizes[image] = _size(folder / image)
+            sizes[image] = image_size(folder / image)
         if size := sizes.get(image):
             runs_within(text, *size, where)
         else:
             read_runs(text, where)
-
-
-def _size(file: Path) -> tuple[int, int] | None:
-    """Height and width in px from the file's head; None where it has none. An image that cannot
-    be read is named when it is read, and stops nobody from reading the others."""
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except OSError:
-        return None
 
 
 def _refuse_repeats(names: pd.Series, table: Path) -> None:

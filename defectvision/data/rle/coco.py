@@ -3,7 +3,11 @@
 COCO counts down the columns as Severstal does, but writes lengths alone, of background and
 object in turns, background first. `uncompressed` is a list of these; `compressed` writes each as
 its difference from the one two before it, five bits a character, the lowest first, from '0' on
-(pycocotools, common/maskApi.c).
+(pycocotools, common/maskApi.c), to which the tests hold this file.
+
+Reading is not left to pycocotools: lengths that do not add up to the mask give it a mask of
+whatever lay in memory, and what is wrong in which annotation could not be said. Writing alone is
+no reason to install it on every server.
 """
 
 from collections.abc import Sequence
@@ -16,6 +20,7 @@ from defectvision.data.catalog import CatalogError
 from defectvision.data.rle.severstal import run_edges
 
 MORE, SIGN, BITS, FIRST = 0x20, 0x10, 0x1F, 48
+LONGEST = 60  # bits of a number; more would only keep us busy
 
 
 def compress(counts: Sequence[int]) -> str:
@@ -43,6 +48,8 @@ def expand(text: str) -> list[int]:
             raise ValueError(f"the character {character!r} is none of COCO's run lengths")
         value |= (bits & BITS) << shift
         shift += 5
+        if shift > LONGEST:
+            raise ValueError("a number that no image's run lengths reach")
         if bits & MORE:
             continue
         if bits & SIGN:
@@ -66,7 +73,7 @@ def mask_counts(mask: NDArray[np.bool_]) -> list[int]:
 def read_segmentation(
     segmentation: dict[str, Any], size: tuple[int, int] | None, where: str
 ) -> tuple[str, int]:
-    """A run-length segmentation, compressed or not, as the text of `data/rle.py` and its area.
+    """A run-length segmentation, compressed or not, as Severstal's text and its area in px.
 
     size: (height, width) of the image as the file tells it. Raises CatalogError, which begins
     with `where`, for run lengths that cannot be read or are of another size.

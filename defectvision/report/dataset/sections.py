@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from defectvision.audit.pictures import MEASURES
 from defectvision.audit.study import Study
 from defectvision.data import statistics
-from defectvision.report.dataset import charts, words
+from defectvision.report.dataset import class_charts, picture_charts, region_charts, words
+from defectvision.report.dataset.style import class_colours, colours
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,36 @@ class Block:
 
 def balance_blocks(study: Study) -> list[Block]:
     catalog = study.catalog
+    hue = class_colours(catalog)
     has_regions = len(study.regions) > 0
     balance = statistics.class_balance(catalog, study.regions if has_regions else None)
-    blocks = [Block("balance", charts.class_balance_chart(balance), words.of_balance(study))]
+    blocks = [
+        Block("balance", class_charts.class_balance_chart(balance, hue), words.of_balance(study))
+    ]
     if has_regions and study.regions["x"].notna().any():
         blocks.append(
-            Block("regions", charts.regions_chart(balance), words.of_regions(study.regions))
+            Block(
+                "regions", class_charts.regions_chart(balance, hue), words.of_regions(study.regions)
+            )
         )
     by_split = statistics.balance_by_split(catalog)
     if set(by_split["split"]) != {"(none)"}:
-        blocks.append(Block("split", charts.split_chart(by_split), words.of_splits(by_split)))
+        blocks.append(
+            Block("split", class_charts.split_chart(by_split, hue), words.of_splits(by_split))
+        )
     counts = statistics.defects_per_image(catalog)
     blocks.append(
-        Block("several", charts.defects_per_image_chart(counts), words.of_multiple(study))
+        Block("several", class_charts.defects_per_image_chart(counts), words.of_multiple(study))
     )
     matrix = statistics.co_occurrence(catalog)
     if len(matrix) > 1 and (statistics.label_sets(catalog).map(len) > 1).any():
         sentence = words.of_co_occurrence(matrix)
-        blocks.append(Block("together", charts.co_occurrence_chart(matrix), sentence))
-    weights = statistics.class_weights(balance)
+        blocks.append(Block("together", class_charts.co_occurrence_chart(matrix), sentence))
+    weights = statistics.class_weights(statistics.trained_balance(catalog))
     if len(weights) > 1:
-        blocks.append(Block("weights", charts.weights_chart(weights), words.of_weights(weights)))
+        blocks.append(
+            Block("weights", class_charts.weights_chart(weights), words.of_weights(weights))
+        )
     return blocks
 
 
@@ -52,18 +62,19 @@ def defect_blocks(study: Study) -> list[Block]:
     regions = study.regions
     if regions.empty:
         return []
+    hue = class_colours(study.catalog, regions["label"])
     blocks = []
-    for column, (title, unit, log) in charts.REGION_MEASURES.items():
+    for column, (title, unit, log) in region_charts.REGION_MEASURES.items():
         if regions[column].notna().any():
             blocks.append(
                 Block(
                     f"region-{column}",
-                    charts.histogram_chart(regions, column, title, unit, log=log),
+                    region_charts.histogram_chart(regions, column, title, unit, hue, log=log),
                     words.of_region_measure(regions, column, study.pictures),
                 )
             )
     if regions["x"].notna().any():
-        figure = charts.position_chart(regions, study.coverage)
+        figure = region_charts.position_chart(regions, study.coverage, hue)
         blocks.append(Block("position", figure, words.of_position(regions)))
     return blocks
 
@@ -77,10 +88,13 @@ def picture_table(study: Study) -> pd.DataFrame:
 
 def picture_blocks(study: Study) -> list[Block]:
     table = picture_table(study)
+    hue = class_colours(study.catalog)
     blocks = []
     for column, (title, unit) in MEASURES.items():
         if len(table) and table[column].nunique() > 1:
-            figure = charts.picture_box_chart(table, column, f"{title} per class", unit)
+            figure = picture_charts.picture_box_chart(
+                table, column, f"{title} per class", unit, hue
+            )
             blocks.append(Block(f"picture-{column}", figure, words.of_pictures(table, column)))
     return blocks
 
@@ -89,32 +103,35 @@ def group_blocks(study: Study) -> list[Block]:
     if not study.groups:
         return []
     sizes = pd.Series([len(group.images) for group in study.groups])
-    return [Block("groups", charts.groups_chart(sizes), words.of_groups(study))]
+    return [Block("groups", picture_charts.groups_chart(sizes), words.of_groups(study))]
 
 
 def shortcut_blocks(study: Study) -> list[Block]:
     table = study.shortcuts
     if table.empty:
         return []
-    return [Block("shortcuts", charts.shortcut_chart(table), words.of_shortcuts(table))]
+    return [Block("shortcuts", picture_charts.shortcut_chart(table), words.of_shortcuts(table))]
 
 
 def map_block(study: Study, by: str = "class", predictions: dict[int, str] | None = None) -> Block:
-    """The map coloured by `class`, `split`, `near-copies` or `prediction`."""
+    """The map coloured by `class`, `split`, `near-copies` or `prediction`; `predictions` is the
+    label of each image that has one."""
     table = study.map.copy()
-    rows = table["image"].astype("int64")
     catalog = study.catalog
     if by == "split":
-        colour = catalog.table["split"].replace("", "(none)")
+        group = catalog.table["split"].replace("", "(none)")
     elif by == "near-copies":
-        grouped = {i for group in study.groups for i in group.images}
-        colour = pd.Series(["near-copy" if i in grouped else "single" for i in range(len(catalog))])
+        copies = {i for found in study.groups for i in found.images}
+        group = pd.Series(["near-copy" if i in copies else "single" for i in range(len(catalog))])
     elif by == "prediction" and predictions is not None:
-        colour = pd.Series([predictions.get(i, "(none)") for i in range(len(catalog))])
+        group = pd.Series([predictions.get(i, "(none)") for i in range(len(catalog))])
     else:
-        colour = statistics.primary_label(catalog)
-    table["colour"] = colour.reindex(rows).to_numpy()
-    return Block(f"map-{by}", charts.map_chart(table, by), words.of_map())
+        group = statistics.primary_label(catalog)
+    # A class keeps its colour where it is predicted.
+    by_class = by in ("class", "prediction")
+    hue = class_colours(catalog, group) if by_class else colours(sorted(group.unique()))
+    table["group"] = group.reindex(table["image"].astype("int64")).to_numpy()
+    return Block(f"map-{by}", picture_charts.map_chart(table, by, hue), words.of_map())
 
 
 def all_sections(study: Study) -> list[tuple[str, list[Block]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from defectvision.audit.study import Study
@@ -16,13 +14,7 @@ from defectvision.data.statistics import (
     imbalance_ratio,
     majority_accuracy,
 )
-
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
-
-
-def plain(text: str) -> str:
-    """`text` for a place that reads Markdown, so that it shows exactly as it is."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+from defectvision.words import counted
 
 
 def of_balance(study: Study) -> str:
@@ -33,14 +25,15 @@ def of_balance(study: Study) -> str:
     answer, accuracy = majority_accuracy(study.catalog)
     small = balance.iloc[-1]
     said = (
-        f"{ratio:.1f} images of {clean(balance.iloc[0]['label'])} for one of "
-        f"{clean(small['label'])}. Always answering {clean(answer)} would be right in "
-        f"{accuracy:.1%} of the images: accuracy means nothing below that, so judge by balanced "
-        "accuracy, macro F1 or AUC."
+        f"{ratio:.1f} images of {class_in_words(balance.iloc[0]['label'])} for one of "
+        f"{class_in_words(small['label'])}. Always answering {class_in_words(answer)} would be "
+        f"right in {accuracy:.1%} of the images: accuracy means nothing below that, so judge by "
+        "balanced accuracy, macro F1 or AUC."
     )
     if small["images"] < 30:
         said += (
-            f" {small['images']} images of {clean(small['label'])} are too few for a firm figure."
+            f" {counted(small['images'], 'image')} of {class_in_words(small['label'])} "
+            f"{'is' if small['images'] == 1 else 'are'} too few for a firm figure."
         )
     return said
 
@@ -51,8 +44,8 @@ def of_regions(regions: pd.DataFrame) -> str:
     per_image = regions.groupby(["label", "image"]).size()
     most = per_image.groupby("label").mean().sort_values()
     return (
-        f"{clean(most.index[-1])} comes in {most.iloc[-1]:.1f} regions per image, "
-        f"{clean(most.index[0])} in {most.iloc[0]:.1f}: a rule on the number of "
+        f"{class_in_words(most.index[-1])} comes in {most.iloc[-1]:.1f} regions per image, "
+        f"{class_in_words(most.index[0])} in {most.iloc[0]:.1f}: a rule on the number of "
         "regions must be set for each class."
     )
 
@@ -76,13 +69,13 @@ def of_multiple(study: Study) -> str:
     counts = defects_per_image(study.catalog)
     several = int(counts.loc[counts["classes"] > 1, "images"].sum())
     kinds = good_and_defective(study.catalog).set_index("kind")["images"]
-    said = f"{kinds['good']:,} good and {kinds['defective']:,} defective images. "
+    said = f"{kinds['good']:,} good and {counted(kinds['defective'], 'defective image')}. "
     if kinds["good"] == 0:
         said += "Without a good image a model can name defects but not accept a part. "
     if several:
         return said + (
-            f"{several:,} show several classes at once: train with one output per class "
-            "(multilabel), not with one answer per image."
+            f"{several:,} {'shows' if several == 1 else 'show'} several classes at once: train "
+            "with one output per class (multilabel), not with one answer per image."
         )
     return said + "Every image has one class at most: one answer per image (multiclass) is right."
 
@@ -100,8 +93,9 @@ def of_co_occurrence(matrix: pd.DataFrame) -> str:
     rarer = min((first, other), key=lambda name: matrix.loc[name, name])
     share = count / matrix.loc[rarer, rarer]
     return (
-        f"{clean(first)} comes most often with {clean(other)}: {count:,} images, "
-        f"{share:.1%} of all images of {clean(rarer)}. "
+        f"{class_in_words(first)} comes most often with {class_in_words(other)}: "
+        f"{counted(count, 'image')}, "
+        f"{share:.1%} of all images of {class_in_words(rarer)}. "
         "A model may learn one from the other where they come together often."
     )
 
@@ -109,8 +103,8 @@ def of_co_occurrence(matrix: pd.DataFrame) -> str:
 def of_weights(weights: pd.DataFrame) -> str:
     first, last = weights.iloc[0], weights.iloc[-1]
     return (
-        f"By inverse frequency one image of {clean(last['label'])} counts as much as "
-        f"{last['inverse'] / first['inverse']:.1f} of {clean(first['label'])}, by "
+        f"By inverse frequency one image of {class_in_words(last['label'])} counts as much as "
+        f"{last['inverse'] / first['inverse']:.1f} of {class_in_words(first['label'])}, by "
         f"effective number as {last['effective'] / first['effective']:.1f}. "
         "The second is the safer start where the small class has near-copies."
     )
@@ -122,14 +116,15 @@ def of_region_measure(regions: pd.DataFrame, column: str, pictures: pd.DataFrame
         return ""
     if column == "elongation":
         return (
-            f"{clean(middle.index[-1])} is the most elongated (median "
+            f"{class_in_words(middle.index[-1])} is the most elongated (median "
             f"{middle.iloc[-1]:.1f} : 1). Long, thin defects are "
             "the first that a smaller input resolution loses."
         )
     low = regions[column].quantile(0.05)
     said = (
-        f"Median {middle.iloc[0]:,.0f} px ({clean(middle.index[0])}) to {middle.iloc[-1]:,.0f} px "
-        f"({clean(middle.index[-1])}); one region in twenty is under {low:,.0f} px. "
+        f"Median {middle.iloc[0]:,.0f} px ({class_in_words(middle.index[0])}) to "
+        f"{middle.iloc[-1]:,.0f} px ({class_in_words(middle.index[-1])}); one region in twenty is "
+        f"under {low:,.0f} px. "
     )
     if column == "area_px" and len(pictures):
         side = pictures[["width", "height"]].max(axis=1).median()
@@ -159,8 +154,8 @@ def of_pictures(table: pd.DataFrame, column: str) -> str:
     if len(middle) < 2:
         return f"Median {middle.iloc[0]:.4g}."
     said = (
-        f"Median {middle.iloc[0]:.4g} ({clean(middle.index[0])}) to {middle.iloc[-1]:.4g} "
-        f"({clean(middle.index[-1])})"
+        f"Median {middle.iloc[0]:.4g} ({class_in_words(middle.index[0])}) to {middle.iloc[-1]:.4g} "
+        f"({class_in_words(middle.index[-1])})"
     )
     if gap > 0.8:
         return said + ": the classes differ clearly, which a model can exploit. See Shortcuts."
@@ -175,9 +170,10 @@ def of_groups(study: Study) -> str:
         return "No near-copies were found: every image is an observation of its own."
     scenes = len(study.catalog) - grouped + len(study.groups)
     return (
-        f"{grouped:,} of {len(study.catalog):,} images are in {len(study.groups):,} groups that "
-        f"show the same photograph or part again: {scenes:,} independent scenes in all. Intervals "
-        "and splits must count scenes, not images."
+        f"{grouped:,} of {counted(len(study.catalog), 'image')} are in "
+        f"{counted(len(study.groups), 'group')} of one photograph or part each: "
+        f"{counted(scenes, 'independent scene')} in all. Intervals and splits must count scenes, "
+        "not images."
     )
 
 
@@ -189,12 +185,14 @@ def of_leaks(study: Study) -> str:
     if found.empty:
         return "No group stands on both sides of a split: its scores can be trusted in this."
     said = [
-        f"{n:,} images of {name} show a photograph that is also in train"
+        f"{counted(n, 'image')} of {name} {'shows' if n == 1 else 'show'} a photograph that is "
+        "also in train"
         for name, n in leaking_images(catalog).items()
     ]
     return (
-        f"{len(found):,} groups stand in several splits ({'; '.join(said)}). A score there "
-        "measures memory: train and measure again with the corrected split."
+        f"{counted(len(found), 'group')} {'stands' if len(found) == 1 else 'stand'} in several "
+        f"splits ({'; '.join(said)}). A score there measures memory: train and measure again with "
+        "the corrected split."
     )
 
 
@@ -218,7 +216,7 @@ def of_map() -> str:
     )
 
 
-def clean(label: str) -> str:
+def class_in_words(label: str) -> str:
     """A class as a person reads it, in the middle of a sentence."""
     if label == GOOD:
         return "good"

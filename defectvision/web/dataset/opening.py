@@ -9,8 +9,9 @@ import streamlit as st
 
 from defectvision.audit.study import Study, study
 from defectvision.data.catalog import CatalogError
-from defectvision.report.dataset.words import plain
 from defectvision.settings import settings
+from defectvision.web.dataset.picked import forget
+from defectvision.words import plain
 
 OWN = "Another folder or file"
 OPENED = "dataset"  # key of the open study in the session
@@ -34,8 +35,8 @@ def open_controls() -> Study | None:
         )
     if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not path.strip()):
         _open(Path(path.strip()))
-    found = st.session_state.get(OPENED)
-    return found if isinstance(found, Study) else None
+    opened = st.session_state.get(OPENED)
+    return opened if isinstance(opened, Study) else None
 
 
 def _open(path: Path) -> None:
@@ -47,7 +48,7 @@ def _open(path: Path) -> None:
         bar.progress(share, f"{step}: {done:,} of {total:,}{clock.left(step, share)}")
 
     try:
-        found = study(path, settings().cache, settings().limits.pixels, advance)
+        opened = study(path, settings().cache, settings().limits.pixels, advance)
     except CatalogError as error:
         bar.empty()
         st.error(plain(str(error)), icon=":material/error:")
@@ -57,10 +58,8 @@ def _open(path: Path) -> None:
         st.error(plain(f"{path}: {error.strerror or error}"), icon=":material/error:")
         return
     bar.empty()
-    # What was chosen in another set means nothing in this one.
-    for key in ("picked", "page", "filter-class", "filter-split"):
-        st.session_state.pop(key, None)
-    st.session_state[OPENED] = found
+    forget()
+    st.session_state[OPENED] = opened
 
 
 class _Clock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -12,64 +13,52 @@ from PIL import ImageColor
 from defectvision.audit.study import Study
 from defectvision.data.catalog import CatalogError
 from defectvision.data.masks import Masks
-from defectvision.inference.images import ImageError, decode_image
-from defectvision.report.dataset.charts import colours
+from defectvision.inference.images import decode_image
+from defectvision.inference.thumbnail import fit
+from defectvision.report.dataset.style import class_colours
 
 SMALL, LARGE = 260, 1600  # px
+QUALITY = 88
+TINT = 0.28  # how strongly a mask's inside takes its class's colour
+LEAST_COVER = 0.02  # of a shrunk px; a thin defect must not vanish with the pixels it loses
 
 
 def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -> bytes:
-    """JPEG of image number `image`, its masks outlined and tinted in the class's colour.
+    """JPEG of image number `image`, at most `longest` px on its longer side, its masks outlined
+    and tinted in the class's colour.
 
     Raises ImageError or OSError where the image cannot be read.
     """
-    return _cached(_Key(study, image), longest, masks)
+    return _drawn(_Subject(study.key, image, study), longest, masks)
 
 
-class _Key:
-    """A study and an image as one hashable thing: its content's key, not the tables."""
+@dataclass(frozen=True)
+class _Subject:
+    """An image of a study as one hashable thing: by its content's key, not by its tables."""
 
-    def __init__(self, study: Study, image: int) -> None:
-        self.study, self.image = study, image
-
-    def __hash__(self) -> int:
-        return hash((self.study.key, self.image))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and (self.study.key, self.image) == (
-            other.study.key,
-            other.image,
-        )
+    key: str
+    image: int
+    study: Study = field(compare=False)
 
 
 @lru_cache(maxsize=400)
-def _cached(key: _Key, longest: int, masks: bool) -> bytes:
-    study, image = key.study, key.image
+def _drawn(subject: _Subject, longest: int, masks: bool) -> bytes:
+    study, image = subject.study, subject.image
     catalog = study.catalog
-    path = catalog.image_path(image)
     pixels = decode_image(
-        path.read_bytes(), catalog.table["path"].iloc[image], study.image_set.limit_pixels
+        catalog.image_path(image).read_bytes(),
+        catalog.table["path"].iloc[image],
+        study.image_set.limit_pixels,
     )
-    if pixels.ndim == 2:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    size = pixels.shape[:2]
-    factor = min(1.0, longest / max(size))
-    shape = (max(1, round(size[1] * factor)), max(1, round(size[0] * factor)))
-    shown = cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
+    shown = fit(pixels, longest)
+    # A copy: what is drawn on must not be the decoded image itself.
+    shown = cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR if shown.ndim == 2 else cv2.COLOR_RGB2BGR)
     if masks:
-        hue = colours(catalog.classes)
-        for label, mask in _masks(study, image, size):
-            small = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_AREA)
-            if factor < 1:  # a thin defect must not vanish with the pixels it loses
-                reached = cv2.resize(mask.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
-                small = (reached > 0.02).astype(np.uint8)
-            _draw(shown, small, ImageColor.getrgb(hue.get(label, "#e0762f")))
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
-    )
-    if not done:
-        raise ImageError(path.name, "cannot be drawn", "Copy or export the image again.")
-    return data.tobytes()
+        hue = class_colours(catalog, study.regions["label"])
+        for label, mask in _masks(study, image, pixels.shape[:2]):
+            reached = fit(mask.astype(np.uint8) * np.uint8(255), longest) > 255 * LEAST_COVER
+            _draw(shown, reached.astype(np.uint8), ImageColor.getrgb(hue[label])[::-1])
+    return cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _masks(study: Study, image: int, size: tuple[int, int]) -> Masks:
@@ -80,11 +69,12 @@ def _masks(study: Study, image: int, size: tuple[int, int]) -> Masks:
         return []
 
 
-def _draw(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
+def _draw(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], colour: tuple[int, ...]) -> None:
+    """Tint (H, W, 3) BGR `pixels` inside `mask` (H, W) of 0 and 1, and outline it."""
     inside = mask > 0
     if not inside.any():
         return
-    tint = np.array(colour, np.float32)
-    pixels[inside] = np.rint(0.72 * pixels[inside] + 0.28 * tint).astype(np.uint8)
+    mixed = (1 - TINT) * pixels[inside] + TINT * np.array(colour, np.float32)
+    pixels[inside] = np.rint(mixed).astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(pixels, outlines, -1, colour, 1)

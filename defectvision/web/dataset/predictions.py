@@ -1,53 +1,92 @@
-"""What a bundle says about the images of a set, to colour the map by."""
+"""What a bundle says about the images of a set under the policy in force, to colour the map by."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import streamlit as st
 
 from defectvision.audit.study import Study
-from defectvision.bundle.labels import SEPARATOR
-from defectvision.bundle.reader import BundleError, find_lines
+from defectvision.bundle.labels import join_labels
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, defect_score, labels
+from defectvision.bundle.reader import BundleError, load_bundle_once
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError
-from defectvision.report.dataset.words import plain
 from defectvision.settings import settings
+from defectvision.web.choices import readable_lines
+from defectvision.web.session.store import read_policy_in_force, the_store
+from defectvision.web.session.work import current
+from defectvision.words import counted, plain
 
-KEPT = "predictions"  # session key: (study, line) -> label per image
+PREDICTED = "predicted"  # session key: (study, version of the bundle) -> scores of each image
+STEP = 16  # images between two moves of the progress bar
+
+Scores = Mapping[int, Mapping[str, float]]
 
 
 def prediction_controls(study: Study) -> dict[int, str] | None:
-    """A line to predict with; the labels it gave, once it has run over the whole set."""
-    found = find_lines(settings().weights)
-    for problem in found.problems.values():
-        st.error(plain(problem), title="A line cannot be read", icon=":material/error:")
-    lines = [line.name for line in found.readable]
-    if not lines:
-        st.info("There is no bundle to predict with. Train one first.", icon=":material/info:")
+    """A line to predict with; the label of each image under the policy in force, once its default
+    bundle has seen the whole set."""
+    notices = st.container()
+    names = [line.name for line in readable_lines(notices)]
+    if not names:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        line = st.selectbox("Line", lines, key="map-line", width=240)
-        kept = st.session_state.setdefault(KEPT, {})
-        known = kept.get((study.key, line))
-        if known is None and st.button("Predict all images", icon=":material/play_arrow:"):
-            try:
-                known = kept[study.key, line] = _predict(study, line)
-            except (BundleError, OSError) as error:
-                st.error(plain(str(error)), icon=":material/error:")
-    return known
+        name = st.selectbox("Line", names, key="map-line", width=240)
+        try:
+            loaded = load_bundle_once(settings().weights, name)
+            scores = _scores(study, loaded)
+        except (BundleError, OSError) as error:
+            notices.error(plain(str(error)), icon=":material/error:")
+            return None
+    if scores is None:
+        return None
+    store = the_store(notices)
+    in_force = (
+        current().policies.in_force(loaded)
+        if store is None
+        else read_policy_in_force(current(), store, loaded)
+    )
+    return labels_under(scores, loaded.line, in_force.policy)
 
 
-def _predict(study: Study, line: str) -> dict[int, str]:
+def labels_under(scores: Scores, line: Line, policy: Policy) -> dict[int, str]:
+    """The label, as a catalog writes it, that `policy` gives each image by its probabilities."""
+    return {
+        image: join_labels(labels(each, defect_score(each, line), policy, line))
+        for image, each in scores.items()
+    }
+
+
+def _scores(study: Study, loaded: LoadedBundle) -> Scores | None:
+    """The probabilities of each image, kept for the session: a policy only judges them."""
+    kept: dict[tuple[str, str], Scores] = st.session_state.setdefault(PREDICTED, {})
+    key = study.key, loaded.version
+    if key not in kept and st.button("Predict all images", icon=":material/play_arrow:"):
+        kept[key] = _predict(study, loaded)
+    return kept.get(key)
+
+
+def _predict(study: Study, loaded: LoadedBundle) -> Scores:
     from defectvision.inference.inspector import load_inspector
 
-    inspector = load_inspector(settings().weights, line, None, settings().limits)
-    paths = study.catalog.table["path"]
+    inspector = load_inspector(
+        settings().weights, loaded.line.name, loaded.bundle.name, settings().limits
+    )
     images = study.pictures["image"].astype(int).tolist()
     bar = st.progress(0.0, "Predicting")
-    files = ((str(i), study.catalog.image_path(i).read_bytes()) for i in images)
-    found: dict[int, str] = {}
-    for done, inspection in enumerate(inspector.inspect_many(files), 1):
+    scores = {}
+    for done, inspection in enumerate(inspector.inspect_many(_files(study, images)), 1):
         if not isinstance(inspection, ImageError):
-            found[int(inspection.name)] = SEPARATOR.join(inspection.labels(inspector.policy))
-        if done % 16 == 0:
-            bar.progress(done / len(images), f"Predicting: {done:,} of {len(paths):,}")
+            scores[int(inspection.name)] = inspection.probabilities
+        if done % STEP == 0:
+            text = f"Predicting: {done:,} of {counted(len(images), 'image')}"
+            bar.progress(done / len(images), text)
     bar.empty()
-    return found
+    return scores
+
+
+def _files(study: Study, images: list[int]) -> Iterator[tuple[str, bytes]]:
+    for image in images:
+        yield str(image), study.catalog.image_path(image).read_bytes()

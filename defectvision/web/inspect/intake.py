@@ -12,7 +12,8 @@ import streamlit as st
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.inference.sources import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
+from defectvision.data.image_names import IMAGE_SUFFIXES
+from defectvision.inference.sources import ARCHIVE_SUFFIXES
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.settings import settings
 from defectvision.web.session.images import Result

@@ -1,0 +1,77 @@
+"""Charts of the Dataset page: each opens its images when one of its marks is clicked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from defectvision.audit.study import Study
+from defectvision.report.dataset.sections import Block, map_block
+from defectvision.report.dataset.selection import tokens_of
+from defectvision.web.dataset.picked import pick
+from defectvision.words import plain
+
+NO_REGIONS = "This set has no masks, boxes or areas: sizes and places of the defects are unknown."
+NO_PICTURES = "Without images there is nothing to measure here."
+NO_SHORTCUTS = "Shortcuts need images of two classes, at least 10 of each."
+WIDE = ("position", "shortcuts")  # keys of the blocks that take the whole width
+
+Mode = Literal["points", "box", "lasso"]
+
+
+def chart_grid(study: Study, blocks: list[Block], empty_text: str = "") -> None:
+    """Charts in two columns, each with its sentence; `empty_text` where there is none."""
+    if not blocks:
+        if empty_text:
+            st.info(empty_text, icon=":material/info:")
+        return
+    small = [block for block in blocks if block.key not in WIDE]
+    for start in range(0, len(small), 2):
+        row = small[start : start + 2]
+        for column, block in zip(st.columns(2, gap="medium"), row, strict=False):
+            with column:
+                _chart(study, block)
+    for block in blocks:
+        if block.key in WIDE:
+            _chart(study, block)
+
+
+def map_panel(study: Study) -> None:
+    """The 2-D map; a lasso chooses images."""
+    if len(study.map) < 3:
+        st.info("The map needs at least three readable images.", icon=":material/info:")
+        return
+    choices = ["class", "near-copies", "prediction"]
+    if (study.catalog.table["split"] != "").any():
+        choices.insert(1, "split")
+    by = st.segmented_control("Colour", choices, default="class", required=True, key="map-colour")
+    predictions = None
+    if by == "prediction":
+        # Loaded by those who predict: nobody else on this page needs the store.
+        from defectvision.web.dataset.predictions import prediction_controls
+
+        predictions = prediction_controls(study)
+        if predictions is None:
+            return
+    _chart(study, map_block(study, by, predictions), ("points", "lasso"))
+
+
+def _chart(study: Study, block: Block, modes: tuple[Mode, ...] = ("points",)) -> None:
+    key = f"chart-{study.key[:8]}-{block.key}"
+    st.plotly_chart(
+        block.figure,
+        key=key,
+        on_select=lambda: _take(key),
+        selection_mode=modes,
+        config={"displayModeBar": len(modes) > 1, "displaylogo": False},
+        alt=block.figure.layout.title.text,
+    )
+    st.caption(plain(block.sentence))
+
+
+def _take(key: str) -> None:
+    """Keep what was clicked; a click beside the marks clears it."""
+    event = st.session_state.get(key) or {}
+    points = (event.get("selection") or {}).get("points") or []
+    pick(tokens_of(points))

@@ -1,0 +1,81 @@
+"""The script of every session: the frame around the pages.
+
+It does not stand beside `pages/`: Streamlit would take that folder for pages of their own where a
+server's first visitor comes by a link to one of them. Nor beside any package: while it runs, its
+folder comes first where modules are looked for, and `web/inspect` would hide Python's own `inspect`
+from the processes that open a labelled set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# A file: a Material icon here would be fetched from the internet.
+ICON = Path(__file__).with_name("icon.svg")
+
+
+def run() -> None:
+    """Draw the frame, and the page that is open in it."""
+    import streamlit as st
+
+    from defectvision.web.links import PAGES
+
+    st.set_page_config(
+        page_title="DefectVision",
+        page_icon=ICON.read_text(encoding="utf-8"),
+        layout="wide",
+        initial_sidebar_state=256,
+    )
+    # The one rule of CSS: Streamlit leaves 5 rem on both sides, which the picture needs more.
+    st.html(
+        "<style>[data-testid=stMainBlockContainer]"
+        "{padding-left:1.5rem;padding-right:1.5rem}</style>"
+    )
+    page = st.navigation(
+        [
+            st.Page(
+                PAGES / "inspect.py",
+                title="Inspect",
+                icon=":material/center_focus_strong:",
+                default=True,
+                help="Drop images in; see label, probability, verdict and the heatmap behind them.",
+            ),
+            st.Page(
+                PAGES / "batches.py",
+                title="Batches",
+                icon=":material/inventory_2:",
+                help="Many images at once: a lot, a shift, a folder that a camera writes to.",
+            ),
+            st.Page(
+                PAGES / "results.py",
+                title="Results",
+                icon=":material/table_view:",
+                help="A batch under the policy: filter, look, export, report.",
+            ),
+            st.Page(
+                PAGES / "review.py",
+                title="Review",
+                icon=":material/how_to_reg:",
+                help="Decide on doubtful parts, and see how far people and model agree.",
+            ),
+            st.Page(
+                PAGES / "dataset.py",
+                title="Dataset",
+                icon=":material/database:",
+                help="A labelled set: balance, defects, near-copies, leaks and shortcuts.",
+            ),
+            st.Page(
+                PAGES / "lines.py",
+                title="Lines",
+                icon=":material/view_list:",
+                help="The lines and their bundles: classes, policy, metrics and provenance.",
+            ),
+        ],
+        position="top",
+    )
+    page.run()
+
+
+# A process that is started from a session runs this file under another name, and draws nothing.
+if __name__ == "__main__":
+    run()
