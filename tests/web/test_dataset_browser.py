@@ -68,7 +68,7 @@ def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> 
     page.goto(dataset_url)
     expect(page.get_by_text("Give the folder of a labelled set")).to_be_visible()
     page.get_by_test_id("stBaseButton-primary").click()
-    expect(page.get_by_text(f"{FEW} images", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{FEW} images", exact=True)).to_be_visible(timeout=300_000)
 
     # the bar of `def` is the shorter one, the lower of two
     bars = page.locator(".js-plotly-plot").first.locator(".barlayer .point path")

@@ -71,7 +71,7 @@ def test_the_page_judges_by_the_policy_that_was_saved_for_everyone(
     monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("DEFECTVISION_STORE", str(store.folder))
     loaded = load_bundle(tmp_path / "weights", "casting")
-    page = AppTest.from_function(_map)
+    page = AppTest.from_function(_map, default_timeout=120)
     page.session_state["study"] = study
     page.session_state["predicted"] = {("k", loaded.version): probabilities()}
     page.run()

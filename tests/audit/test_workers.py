@@ -1,0 +1,45 @@
+"""Shared work: in order, never far ahead, and with its errors."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from defectvision.audit.workers import AHEAD, Workers
+
+
+def square(folder: str, number: int) -> tuple[int, int]:
+    Path(folder, str(number)).touch()
+    if number == 13:
+        raise ValueError("thirteen")
+    return os.getpid(), number**2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_results_come_in_order_and_no_work_runs_far_ahead(count: int, tmp_path: Path) -> None:
+    # a thread beside them, as a server has
+    stop = threading.Event()
+    threading.Thread(target=stop.wait, daemon=True).start()
+    calls = [(str(tmp_path), n) for n in range(100, 140)]
+    with Workers(count) as workers:
+        results = workers.map(square, calls)
+        first = next(results)
+        time.sleep(0.3)
+        begun = len(list(tmp_path.iterdir()))
+        assert begun <= max(1, AHEAD * count)
+        rest = list(results)
+    stop.set()
+    assert [value for _, value in (first, *rest)] == [n**2 for _, n in calls]
+    processes = {pid for pid, _ in (first, *rest)}
+    assert (os.getpid() in processes) == (count < 2)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_goes_wrong_in_a_piece_of_work_is_raised(count: int, tmp_path: Path) -> None:
+    with (
+        Workers(count) as workers,
+        pytest.raises(ValueError, match="thirteen"),
+    ):
+        list(workers.map(square, [(str(tmp_path), 13)]))
