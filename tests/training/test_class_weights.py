@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from defectvision.bundle.line import DefectClass, Line
+from defectvision.data import statistics
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.synthetic.samples import write_samples
 from defectvision.limits import PIXELS
 from defectvision.training.imbalance import named_weights
+from defectvision.training.loop import train
+from defectvision.training.new_line import line_for
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import RecipeError, load_recipe
+from defectvision.training.task import TrainingTask
 
 RECIPE = """architecture: multilabel_cnn
 preprocessing: {height: 32, width: 32, fit: stretch}
@@ -49,6 +53,24 @@ SETS = {
     | dict(zip(BAD, ("crack", "crack", "no"), strict=True)),
     "several labels": dict.fromkeys(GOOD, "") | dict(zip(BAD, ("a", "a|b", "a"), strict=True)),
 }
+
+
+@pytest.mark.parametrize("labels", SETS.values(), ids=SETS)
+@pytest.mark.parametrize("column", ["inverse", "effective"])
+def test_the_text_of_the_dataset_page_trains_with_its_numbers(tmp_path, labels, column):
+    images = parts(tmp_path / "parts", labels)
+    table = statistics.class_weights(statistics.trained_balance(images.catalog))
+    recipe = recipe_of(tmp_path, statistics.recipe_lines(table, column))
+    line = line_for(images.catalog, tmp_path / "line", "tiny")
+    task = TrainingTask.of(recipe, line, images)
+    assert train(task, tmp_path / "run").is_file()
+    shown = dict(zip(table["label"], table[column], strict=True))
+    assert set(shown) == set(line.class_names)
+    used = dict(zip(line.class_names, task.objective.class_weights.tolist(), strict=True))
+    mean = sum(shown.values()) / len(shown)
+    for name, weight in shown.items():
+        assert used[name] == pytest.approx(weight / mean, rel=1e-3), name
+    assert len(set(used.values())) > 1
 
 
 def line_of(*names: str, good: str = "", mode: str = "multiclass") -> Line:
