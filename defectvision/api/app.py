@@ -55,7 +55,7 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
         method
         for route in api.routes
         if isinstance(route, APIRoute) and route.path_regex.match(get_route_path(request.scope))
-        for method in route.methods
+        for method in route.methods or ()
     }
     headers = {"Allow": ", ".join(sorted(allowed))}
     return JSONResponse({"detail": "Method Not Allowed"}, 405, headers)

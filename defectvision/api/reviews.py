@@ -50,7 +50,7 @@ def _review(row: ReviewRow) -> Review:
         inspection=row.inspection_id,
         who=row.who,
         at=row.at,
-        decision=row.decision,
+        decision="accept" if row.decision == Verdict.ACCEPT else "reject",
         label=row.label,
         why=row.why,
         model_verdict=Verdict(row.model_verdict),

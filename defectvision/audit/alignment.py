@@ -41,8 +41,8 @@ def agreement(one: Features, other: Features) -> Agreement | None:
     best: tuple[int, int, NDArray[np.float64]] | None = None
     if min(len(one.points), len(other.points)) < LEAST_POINTS:
         return None
-    a = one.descriptors.astype(np.float32) / 256
-    b = other.descriptors.astype(np.float32) / 256
+    a = one.descriptors.astype(np.float32) / np.float32(256)
+    b = other.descriptors.astype(np.float32) / np.float32(256)
     for descriptors in (b, b[:, MIRROR]):
         pairs = _matches(a, descriptors)
         if len(pairs) < LEAST_POINTS or (best and len(pairs) < best[0]):

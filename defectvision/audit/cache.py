@@ -20,7 +20,8 @@ from defectvision.data.image_set import ImageSet
 VERSION = 1
 STUDIES = 24  # kept; the longest unused go
 
-Digests = dict[str, list]
+Digest = list[int | str]  # [size, time of change, digest]
+Digests = dict[str, Digest]
 
 
 def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: Path) -> str:
@@ -49,8 +50,8 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
     return total.hexdigest()[:32]
 
 
-def _digest(file: Path, known: list | None) -> list:
-    """[size, time of change, digest]; the digest is '' for a file that cannot be read."""
+def _digest(file: Path, known: Digest | None) -> Digest:
+    """The digest is '' for a file that cannot be read."""
     try:
         status = file.stat()
         if known and known[:2] == [status.st_size, status.st_mtime_ns]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ class FeatureStore:
     """Arrays of a fixed size per picture, mapped into memory; a folder that its owner deletes."""
 
     def __init__(self, folder: Path, count: int, *, create: bool = False) -> None:
-        mode = "w+" if create else "r"
+        mode: Literal["w+", "r"] = "w+" if create else "r"
 
-        def array(name: str, kind: str, *shape: int) -> np.memmap:
+        def array(name: str, kind: str, *shape: int) -> np.memmap[Any, Any]:
             return np.memmap(
                 folder / f"{name}.bin", dtype=kind, mode=mode, shape=(max(1, count), *shape)
             )

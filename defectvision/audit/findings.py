@@ -71,7 +71,7 @@ def _regions(regions: pd.DataFrame) -> dict[str, object]:
 
 
 def _spread(table: pd.DataFrame, columns: list[str]) -> dict[str, object]:
-    found = {}
+    found: dict[str, object] = {}
     for column in columns:
         if column in table and table[column].notna().any():
             values = table[column].astype(float).dropna()

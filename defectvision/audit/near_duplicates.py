@@ -163,9 +163,9 @@ def _groups(roots: list[int], copies: set[int], edges: dict[Pair, Agreement]) ->
     for i, root in enumerate(roots):
         members[root].append(i)
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
-    for (i, _), found in edges.items():
-        kinds[roots[i]][found.kind] += 1
-    found = []
+    for (i, _), edge in edges.items():
+        kinds[roots[i]][edge.kind] += 1
+    found: list[Group] = []
     for root, images in members.items():
         if len(images) > 1:
             counted = kinds[root].most_common(1)

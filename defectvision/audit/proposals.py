@@ -34,10 +34,10 @@ def embed(descriptors: Callable[[int], NDArray[np.uint8]], count: int) -> NDArra
     sample = np.concatenate(drawn) if drawn else np.zeros((0, 128), np.uint8)
     if len(sample) < 2:
         return np.zeros((count, 1), np.float32)
-    sample = np.concatenate([sample, sample[:, MIRROR]]).astype(np.float32) / 256
-    words = min(WORDS, len(sample) // 2)
+    both = np.concatenate([sample, sample[:, MIRROR]]).astype(np.float32) / 256
+    words = min(WORDS, len(both) // 2)
     vocabulary = MiniBatchKMeans(words, random_state=SEED, n_init=1, batch_size=4096, max_iter=20)
-    centres = vocabulary.fit(sample).cluster_centers_.astype(np.float32)
+    centres = vocabulary.fit(both).cluster_centers_.astype(np.float32)
     vectors = np.zeros((count, words * 128), np.float32)
     for i in range(count):
         vectors[i] = _vlad(descriptors(i), centres)

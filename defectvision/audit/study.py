@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision.audit.alignment import Agreement
 from defectvision.audit.cache import study_key, write_folder
 from defectvision.audit.feature_store import FeatureStore
 from defectvision.audit.near_duplicates import (
     CHUNK,
     ROUNDS,
-    Agreement,
     Group,
     compare_pairs,
     group_pictures,
@@ -174,7 +175,7 @@ def _read_all(image_set: ImageSet, store: FeatureStore, crew: Workers, progress:
         done += len(part)
         progress("Reading the pictures", done, len(tasks))
     found = pd.DataFrame(regions, columns=["image", *REGION_COLUMNS])
-    coverage = {label: totals[label] / shown[label] for label in totals}
+    coverage = {label: totals[label] / np.float32(shown[label]) for label in totals}
     return Study(image_set, pd.DataFrame(rows), found, coverage, failures=failures)
 
 
@@ -201,7 +202,8 @@ def _tasks(image_set: ImageSet) -> Iterator[Task]:
 def _write(found: Study, folder: Path) -> None:
     for name in ("pictures", "regions", "pairs", "map"):
         getattr(found, name).to_json(folder / f"{name}.json", orient="split", double_precision=6)
-    np.savez_compressed(folder / "coverage.npz", **dict(enumerate_names(found.coverage)))
+    arrays: dict[str, Any] = dict(enumerate_names(found.coverage))
+    np.savez_compressed(folder / "coverage.npz", **arrays)
     content = {
         "seconds": found.seconds,
         "failures": found.failures,
@@ -211,7 +213,9 @@ def _write(found: Study, folder: Path) -> None:
     (folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-def enumerate_names(arrays: dict[str, NDArray]) -> Iterator[tuple[str, NDArray]]:
+def enumerate_names(
+    arrays: dict[str, NDArray[np.float32]],
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Arrays under names that any class name fits: `c0`, `c1`, ..."""
     for i, array in enumerate(arrays.values()):
         yield f"c{i}", array

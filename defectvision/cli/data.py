@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ def report(
     raise typer.Exit(1 if found.failures else 0)
 
 
-def _print(content: dict) -> None:
+def _print(content: dict[str, Any]) -> None:
     from rich.table import Table
 
     images = counted(content["images"], "image")
