@@ -28,9 +28,10 @@ test: lint  ## check the code and run all tests
 fuzz: $(STAMP)  ## run the property tests with many examples, other ones each time
 	DEFECTVISION_TESTS=fuzz $(BIN)/python -m pytest -n 2 -m hypothesis $(ARGS)
 
-lint: $(STAMP)  ## check code and imports: ruff, import-linter
+lint: $(STAMP)  ## check code, types and imports: ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 bench: $(STAMP)  ## measure speed against the usual ways to run the same models

@@ -48,10 +48,9 @@ def report(
             )
         content = findings(found)
         if html is not None:
-            from defectvision.report.dataset.html import dataset_html
-            from defectvision.report.dataset.parts import report_parts
+            from defectvision.report.dataset.parts import study_html
 
-            atomic.write_text(html, dataset_html(**report_parts(found)))
+            atomic.write_text(html, study_html(found))
         if index is not None:
             corrected_split(found.grouped).write_index(index)
     except (CatalogError, OSError) as error:

@@ -9,14 +9,15 @@ from defectvision.audit.shortcuts import warnings
 from defectvision.audit.study import Study
 from defectvision.data.leaks import leaks
 from defectvision.report.dataset import words
+from defectvision.report.dataset.html import dataset_html
 from defectvision.report.dataset.sections import all_sections
 
 Table = tuple[str, str, list[str], list[list[object]]]
 LISTED = 100
 
 
-def report_parts(study: Study) -> dict[str, object]:
-    """The arguments of `report.dataset_report.dataset_html`."""
+def study_html(study: Study) -> str:
+    """The Dataset page of a study as one file, see `dataset_html`."""
     catalog = study.catalog
     sections = [
         (title, [(block.figure, block.sentence) for block in blocks])
@@ -27,13 +28,7 @@ def report_parts(study: Study) -> dict[str, object]:
         f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}."
     )
     said = [*catalog.warnings, *warnings(study.shortcuts)]
-    return {
-        "name": catalog.name,
-        "about": about,
-        "warnings": said,
-        "sections": sections,
-        "tables": _tables(study),
-    }
+    return dataset_html(catalog.name, about, said, sections, _tables(study))
 
 
 def _tables(study: Study) -> list[Table]:

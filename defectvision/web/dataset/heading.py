@@ -8,8 +8,7 @@ from defectvision.audit.shortcuts import warnings
 from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.data.leaks import leaks
-from defectvision.report.dataset.html import dataset_html
-from defectvision.report.dataset.parts import report_parts
+from defectvision.report.dataset.parts import study_html
 from defectvision.words import counted, plain
 
 FAILURES = 50  # named; the others are counted
@@ -40,7 +39,7 @@ def heading(study: Study) -> None:
     with actions.container(horizontal=True, horizontal_alignment="right"):
         st.download_button(
             "Report",
-            lambda: dataset_html(**report_parts(study)),
+            lambda: study_html(study),
             f"{_stem(catalog.name)}_data_report.html",
             "text/html",
             key="report",
