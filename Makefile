@@ -10,9 +10,12 @@ BIN := .venv/bin
 # installs again and a fresh checkout's file times do not matter. It is written last: an interrupted
 # installation leaves none and the next call continues.
 STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+# The documents that hold tables of figures; the model cards are written beside them.
+FIGURES := README.md docs/settings.md
+COG := $(BIN)/python -m cogapp -I .
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: run check test fuzz lint bench clean help
+.PHONY: run check test fuzz lint docs bench clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -28,11 +31,17 @@ test: lint  ## check the code and run all tests
 fuzz: $(STAMP)  ## run the property tests with many examples, other ones each time
 	DEFECTVISION_TESTS=fuzz $(BIN)/python -m pytest -n 2 -m hypothesis $(ARGS)
 
-lint: $(STAMP)  ## check code, types and imports: ruff, mypy, import-linter
+lint: $(STAMP)  ## check code, types, imports and figures: ruff, mypy, import-linter, cog
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(COG) --check $(FIGURES)
+	$(BIN)/python -m docs.figures --check
+
+docs: $(STAMP)  ## write the figures of README, docs and model cards from the bundles and the code
+	$(COG) -r $(FIGURES)
+	$(BIN)/python -m docs.figures
 
 bench: $(STAMP)  ## measure speed against the usual ways to run the same models
 	$(BIN)/python -m benchmarks.speed $(ARGS)

@@ -42,52 +42,57 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DEFECTVISION_", frozen=True)
 
     weights: Path = Field(
-        ROOT / "weights", description="Folder that holds one folder per line, with its bundles."
+        ROOT / "weights", description="folder that holds one folder per line, with its bundles"
     )
     address: str = Field(
         "127.0.0.1",
-        description="Network address the dashboard listens on; 0.0.0.0 opens it to the network.",
+        description="network address the dashboard listens on; `0.0.0.0` opens it to the network",
     )
-    port: int = Field(8501, ge=1, le=65535, description="Port the dashboard listens on.")
+    port: int = Field(8501, ge=1, le=65535, description="port the dashboard listens on")
     max_megapixels: float = Field(
-        PIXELS / 1e6, gt=0, description="Largest image that is inspected, in millions of pixels."
+        PIXELS / 1e6, gt=0, description="largest image that is decoded, in millions of pixels"
     )
     model_memory_mb: int = Field(
         MODEL_BYTES // 1_000_000,
         gt=0,
-        description="Memory for loaded models, in MB; the longest unused are let go.",
+        description="memory for loaded models, in MB; above it those that nobody asked for the "
+        "longest are let go, never the one in use",
     )
     data_sets: dict[str, Path] = Field(
-        {}, description="Labelled sets that the Dataset page offers, as JSON: name to folder."
+        {}, description="labelled sets that the Dataset page offers: name to folder"
     )
     store: Path = Field(
         default_factory=_store,
-        description="Folder for batches: the database, images, and what was found.",
+        description="folder for batches: the database, images, and what was found",
+        json_schema_extra={"shown": "`~/.local/share/defectvision`"},
     )
     database: str = Field(
         "",
-        description="SQLAlchemy URL of the database, for example postgresql://user@host/name; "
-        "SQLite in the store's folder where empty.",
+        description="SQLAlchemy URL, for example `postgresql://user@host/name`",
+        json_schema_extra={"shown": "SQLite in the store's folder"},
     )
     files: str = Field(
         "",
-        description="fsspec URL for images and maps, for example s3://bucket/folder; a folder in "
-        "the store's where empty.",
+        description="fsspec URL for images and maps, for example `s3://bucket/folder` (needs "
+        "`s3fs`)",
+        json_schema_extra={"shown": "a folder in the store's"},
     )
     source_roots: list[Path] = Field(
-        [], description="Folders on the server that batches may read from, as JSON."
+        [], description="folders on the server that batches may read from"
     )
     cache: Path = Field(
-        default_factory=_cache, description="Folder for what was found in labelled sets."
+        default_factory=_cache,
+        description="folder for what was found in labelled sets; it may be deleted",
+        json_schema_extra={"shown": "`~/.cache/defectvision`"},
     )
     api_tokens: dict[str, SecretStr] = Field(
-        {}, description="Who may use the REST API, as JSON: name to token. Nobody where empty."
+        {}, description="who may use the REST API: name to token; nobody where empty"
     )
     api_per_minute: int = Field(
-        600, gt=0, description="Requests a minute that each token of the REST API may make."
+        600, gt=0, description="requests a minute that each token of the REST API may make"
     )
     max_upload_mb: int = Field(
-        200, gt=0, description="Largest single file that can be uploaded, in MB."
+        200, gt=0, description="largest single upload, and largest body of an API request, in MB"
     )
 
     @property

@@ -1,0 +1,120 @@
+"""What the documents say in figures, from the bundles and the code.
+
+make docs                       write the tables of README.md and docs/, and all model cards
+python -m docs.figures --check  name the model cards that differ from their bundle
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from defectvision.bundle.card import write_card
+from defectvision.bundle.reader import find_lines, list_bundles
+from defectvision.bundle.schema import ABOUT_FILE, CARD_FILE, Bundle, Measure
+from defectvision.bundle.words import metric_words
+from defectvision.settings import ROOT, Settings
+from defectvision.words import counted
+
+WEIGHTS = ROOT / "weights"
+# What a reader of the README compares, in this order, as far as a bundle has it.
+HEADLINES = (
+    "auc",
+    "balanced_accuracy",
+    "macro_f1",
+    "escapes",
+    "overkills",
+    "reviews",
+    "evidence_inside",
+    "mean_iou",
+    "mean_dice",
+    "mean_dice_empty",
+)
+
+
+def measured_table() -> str:
+    """The headline figures of every shipped bundle on images that it has not learned from."""
+    rows = ["| line / bundle | held out | figure | value | 95 % interval |"]
+    rows.append("| --- | --- | --- | ---: | --- |")
+    for bundle in _bundles():
+        metrics = next(m for m in bundle.metrics if not m.seen)
+        name = f"{bundle.line} / {bundle.name}" + " (int8)" * (bundle.precision == "int8")
+        images = f"{counted(metrics.images, 'image')} of {counted(metrics.groups, 'photo group')}"
+        if "fold" in metrics.split:
+            images += f", {metrics.split.split()[0]}s"
+        for key in HEADLINES:
+            figure = metrics.values.get(key)
+            if figure is not None and figure.value is not None:
+                rows.append(
+                    f"| {name} | {images} | {metric_words(key).title} | {_figure(figure)} |"
+                )
+                name = images = ""
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    """Every setting with its default."""
+    rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        shown = extra.get("shown") if isinstance(extra, dict) else None
+        default = shown or f"`{_json(field.default)}`"
+        rows.append(f"| `DEFECTVISION_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def stale_cards() -> list[Path]:
+    """The model cards that are not what their bundle gives."""
+    stale = []
+    with tempfile.TemporaryDirectory() as place:
+        for folder, bundle in _folders():
+            write_card(Path(place), bundle)
+            if (Path(place) / CARD_FILE).read_bytes() != (folder / CARD_FILE).read_bytes():
+                stale.append(folder / CARD_FILE)
+    return stale
+
+
+def _bundles() -> Iterator[Bundle]:
+    for _, bundle in _folders():
+        yield bundle
+
+
+def _folders() -> Iterator[tuple[Path, Bundle]]:
+    for line in find_lines(WEIGHTS).readable:
+        for name in list_bundles(WEIGHTS / line.name):
+            folder = WEIGHTS / line.name / name
+            yield folder, Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
+
+
+def _figure(figure: Measure) -> str:
+    interval = "" if figure.low is None else f"{figure.low:.4f} to {figure.high:.4f}"
+    return f"{figure.value:.4f} | {interval}"
+
+
+def _json(default: object) -> str:
+    if isinstance(default, Path):
+        return default.relative_to(ROOT).as_posix()
+    if isinstance(default, float) and default.is_integer():
+        return str(int(default))
+    return default if isinstance(default, str) else json.dumps(default)
+
+
+def main() -> None:
+    """Write the model cards, or with --check say which differ; exit status 1 then."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--check", action="store_true")
+    if parser.parse_args().check:
+        stale = stale_cards()
+        for card in stale:
+            print(f"{card.relative_to(ROOT)}: differs from its bundle.json. Run: make docs")
+        sys.exit(1 if stale else 0)
+    for folder, bundle in _folders():
+        write_card(folder, bundle)
+
+
+if __name__ == "__main__":
+    main()
