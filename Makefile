@@ -11,8 +11,8 @@ BIN := .venv/bin
 # installation leaves none and the next call continues.
 STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 # The documents that hold tables of figures; the model cards are written beside them.
-FIGURES := README.md docs/settings.md
-COG := $(BIN)/python -m cogapp -I .
+FIGURES := README.md docs/architecture.md docs/settings.md docs/speed.md
+COG := $(BIN)/python -m cogapp --verbosity=1 -I .
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .PHONY: run check test fuzz lint docs bench clean help
@@ -36,7 +36,7 @@ lint: $(STAMP)  ## check code, types, imports and figures: ruff, mypy, import-li
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(COG) --check $(FIGURES)
+	$(COG) --check --check-fail-msg="Run: make docs" $(FIGURES)
 	$(BIN)/python -m docs.figures --check
 
 docs: $(STAMP)  ## write the figures of README, docs and model cards from the bundles and the code

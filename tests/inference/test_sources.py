@@ -93,6 +93,7 @@ def test_members(entries, expected):
         (packed({"a.png": b"A" * 99})[:40], "a damaged zip file"),
         (b"PK\x03\x04" + bytes(100), "a damaged zip file"),
     ],
+    ids=["empty", "no image", "cut off", "no directory"],
 )
 def test_zip_refused(data, reason):
     ((name, what),) = expanded(data)
