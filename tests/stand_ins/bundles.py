@@ -11,9 +11,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.policy import Policy
@@ -21,8 +20,9 @@ from defectvision.bundle.schema import Bundle, Preprocessing
 from defectvision.data.synthetic.samples import draw
 from defectvision.inference.inspector import foreign_distance
 from defectvision.inference.preprocessing import PART_RADIUS, prepare
-from defectvision.inference.runtime import OUTPUTS, OnnxRuntime
+from defectvision.inference.runtime import OnnxRuntime
 from tests.stand_ins.mask_bundles import BANDS, write_mask_model
+from tests.stand_ins.networks import write_network
 
 STRIP = "severstal-strip"
 SIZE, CELL = 224, 16  # px of the model's input, and of one cell of its evidence grid
@@ -167,15 +167,12 @@ def _write_model(file: Path, line: str, classes: int, gain: float) -> list[float
     else:
         head = 40.0 * (np.eye(classes, len(kernels)) - 0.2)
         bias = np.zeros(classes)
-    rough = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)[None, None]
     constants = {
         "kernels": kernels,
         "threshold": np.float32(threshold),
         "where": where[None, None],
         "head": (gain * head)[:, :, None, None].astype(np.float32),
         "bias": bias.astype(np.float32),
-        "rough": rough,
-        "places": np.array([2, 3], np.int64),
     }
     pad = kernels.shape[-1] // 2
     node = helper.make_node
@@ -185,27 +182,10 @@ def _write_model(file: Path, line: str, classes: int, gain: float) -> list[float
         node("Relu", ["above"], ["found"]),
         node("Mul", ["found", "where"], ["counted"]),
         node("AveragePool", ["counted"], ["grid"], kernel_shape=[CELL] * 2, strides=[CELL] * 2),
-        node("Conv", ["grid", "head"], ["evidence"]),
-        node("ReduceMean", ["evidence", "places"], ["sums"], keepdims=0),
-        node("Add", ["sums", "bias"], ["logits"]),
-        node("Conv", ["images", "rough"], ["edges"], pads=[1] * 4),
-        node("Abs", ["edges"], ["roughness"]),
-        node("Concat", ["roughness", "images"], ["looks"], axis=1),
-        node("ReduceMean", ["looks", "places"], ["embedding"], keepdims=0),
     ]
     cells = SIZE // CELL
     shapes = {"logits": [classes], "evidence": [classes, cells, cells], "embedding": [2]}
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        f"{line}-stand-in",
-        [info("images", TensorProto.FLOAT, ["B", 1, SIZE, SIZE])],
-        [info(name, TensorProto.FLOAT, ["B", *shapes[name]]) for name in OUTPUTS],
-        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save_model(model, str(file))
+    write_network(file, nodes, constants, (SIZE, SIZE), shapes)
     return bias.tolist()
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from defectvision.bundle.schema import Preprocessing
-from defectvision.inference.runtime import MASKS, OUTPUTS
+from defectvision.inference.runtime import MASKS
+from tests.stand_ins.networks import write_network
 
 FULL, NONE = 5.0, -8.0  # log-odds inside and outside of a band, far from its borders
 
@@ -80,8 +80,6 @@ def write_mask_model(file: Path, line: str, classes: tuple[str, ...]) -> list[fl
         "none": np.float32(NONE),
         "head": head[:, :, None, None],
         "bias": bias,
-        "rough": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)[None, None],
-        "places": np.array([2, 3], np.int64),
     }
     node = helper.make_node
     step = [bands.stride] * 2
@@ -101,13 +99,6 @@ def write_mask_model(file: Path, line: str, classes: tuple[str, ...]) -> list[fl
             kernel_shape=[c // bands.stride for c in bands.cell],
             strides=[c // bands.stride for c in bands.cell],
         ),
-        node("Conv", ["grid", "head"], ["evidence"]),
-        node("ReduceMean", ["evidence", "places"], ["sums"], keepdims=0),
-        node("Add", ["sums", "bias"], ["logits"]),
-        node("Conv", ["images", "rough"], ["edges"], pads=[1] * 4),
-        node("Abs", ["edges"], ["roughness"]),
-        node("Concat", ["roughness", "images"], ["looks"], axis=1),
-        node("ReduceMean", ["looks", "places"], ["embedding"], keepdims=0),
     ]
     height, width = bands.size
     shapes = {
@@ -116,15 +107,5 @@ def write_mask_model(file: Path, line: str, classes: tuple[str, ...]) -> list[fl
         "embedding": [2],
         MASKS: [len(names), height // bands.stride, width // bands.stride],
     }
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        f"{line}-stand-in",
-        [info("images", TensorProto.FLOAT, ["B", 1, height, width])],
-        [info(name, TensorProto.FLOAT, ["B", *shapes[name]]) for name in (*OUTPUTS, MASKS)],
-        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save_model(model, str(file))
+    write_network(file, nodes, constants, bands.size, shapes)
     return bias.tolist()
