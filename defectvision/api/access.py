@@ -33,12 +33,12 @@ def refused(status: int, detail: str, **headers: str) -> HTTPException:
 
 def caller(
     request: Request,
-    found: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    authorization: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> str:
     """The name of the token that came along; 401 without one, 429 beyond its rate. A parameter
     that does not exist is refused, too: a filter with a slip of the pen would filter nothing."""
     about = settings()
-    given = found.credentials.encode() if found else b""
+    given = authorization.credentials.encode() if authorization else b""
     names = [
         name
         for name, token in about.api_tokens.items()

@@ -86,5 +86,5 @@ def picture(_who: Who, store: Stored, number: Number) -> Response:
                              "X-Content-Type-Options": "nosniff"})  # fmt: skip
 
 
-def _judgement(found: StoredInspection, policy: Policy) -> Judgement:
-    return Judgement.model_validate({"id": found.id, **found.as_json(policy)})
+def _judgement(inspection: StoredInspection, policy: Policy) -> Judgement:
+    return Judgement.model_validate({"id": inspection.id, **inspection.as_json(policy)})

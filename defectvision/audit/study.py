@@ -199,16 +199,16 @@ def _tasks(image_set: ImageSet) -> Iterator[Task]:
         )
 
 
-def _write(found: Study, folder: Path) -> None:
+def _write(result: Study, folder: Path) -> None:
     for name in ("pictures", "regions", "pairs", "map"):
-        getattr(found, name).to_json(folder / f"{name}.json", orient="split", double_precision=6)
-    arrays: dict[str, Any] = dict(enumerate_names(found.coverage))
+        getattr(result, name).to_json(folder / f"{name}.json", orient="split", double_precision=6)
+    arrays: dict[str, Any] = dict(enumerate_names(result.coverage))
     np.savez_compressed(folder / "coverage.npz", **arrays)
     content = {
-        "seconds": found.seconds,
-        "failures": found.failures,
-        "groups": [[list(g.images), g.kind] for g in found.groups],
-        "covered": list(found.coverage),
+        "seconds": result.seconds,
+        "failures": result.failures,
+        "groups": [[list(g.images), g.kind] for g in result.groups],
+        "covered": list(result.coverage),
     }
     (folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
 

@@ -103,8 +103,8 @@ def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: object) -
     return load_bundle(weights, line, bundle)
 
 
-def check_file(folder: Path, name: str, wanted: str) -> None:
-    """Raises BundleError unless `folder/name` is a plain file in `folder` with SHA-256 `wanted`."""
+def check_file(folder: Path, name: str, digest: str) -> None:
+    """Raises BundleError unless `folder/name` is a plain file in `folder` with SHA-256 `digest`."""
     if Path(name).name != name:
         raise BundleError(f"{folder / ABOUT_FILE}: '{name}' is not a plain file name")
     path = folder / name
@@ -112,10 +112,10 @@ def check_file(folder: Path, name: str, wanted: str) -> None:
         raise BundleError(f"{path}: is missing. Copy the whole bundle folder again")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wanted:
+    if found != digest:
         raise BundleError(
             f"{path}: does not match the hash in bundle.json (has {found[:12]}, wants "
-            f"{wanted[:12]}). The file was damaged or changed; copy the whole bundle folder again"
+            f"{digest[:12]}). The file was damaged or changed; copy the whole bundle folder again"
         )
 
 

@@ -38,8 +38,8 @@ app.command()(export)
 app.command()(lines)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked_for: bool) -> None:
+    if asked_for:
         out.print(f"defectvision {__version__}")
         raise typer.Exit
 

@@ -35,36 +35,36 @@ class Placed:
 
 
 def place(
-    image: NDArray[np.uint8], how: Preprocessing, size: tuple[int, int] | None = None
+    image: NDArray[np.uint8], preprocessing: Preprocessing, size: tuple[int, int] | None = None
 ) -> Placed:
-    """Lay `image` (H, W) or (H, W, 3) RGB uint8 into the frame that `how` describes; `size` as in
-    `prepare`."""
+    """Lay `image` (H, W) or (H, W, 3) RGB uint8 into the frame that `preprocessing` describes;
+    `size` as in `prepare`."""
     reduction = 1
     if size is not None and size != image.shape[:2]:
-        reduction = allowed_reduction(size, how)
+        reduction = allowed_reduction(size, preprocessing)
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if how.channels == 1:
+    if preprocessing.channels == 1:
         image = grey
     elif image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    part = find_round_part(grey) if how.fit == "round_part" else None
+    part = find_round_part(grey) if preprocessing.fit == "round_part" else None
     if part is not None:
         cos, sin = np.cos(part.angle), np.sin(part.angle)
         turn = np.array([[cos, -sin], [sin, cos]])
-        radius = PART_RADIUS * min(how.height, how.width)
+        radius = PART_RADIUS * min(preprocessing.height, preprocessing.width)
         # Stretch along the ellipse's own axes without turning the part.
         linear = turn @ np.diag([part.semi_a, part.semi_b]) @ turn.T / radius
-        to_image = _about_centre(linear, (part.x, part.y), how)
-        distance = _distance_from_centre(how.height, how.width) / radius
+        to_image = _about_centre(linear, (part.x, part.y), preprocessing)
+        distance = _distance_from_centre(preprocessing.height, preprocessing.width) / radius
         visible, inside = distance <= MARGIN, distance <= 1.0
     else:
         height, width = (side / reduction for side in size or grey.shape)
-        scale = np.array([width / how.width, height / how.height])
-        if how.fit != "stretch":
+        scale = np.array([width / preprocessing.width, height / preprocessing.height])
+        if preprocessing.fit != "stretch":
             scale[:] = scale.max()
-        to_image = _about_centre(np.diag(scale), ((width - 1) / 2, (height - 1) / 2), how)
-        visible = inside = _covered(to_image, (height, width), how)
-    pixels = warp(image, to_image, how)
+        to_image = _about_centre(np.diag(scale), ((width - 1) / 2, (height - 1) / 2), preprocessing)
+        visible = inside = _covered(to_image, (height, width), preprocessing)
+    pixels = warp(image, to_image, preprocessing)
     if not visible.all():
         pixels[~visible] = 0
     if reduction > 1:  # pixel i shows the whole image's from reduction * i on
@@ -77,18 +77,18 @@ def standardize(
     pixels: NDArray[np.uint8] | NDArray[np.float32],
     visible: NDArray[np.bool_],
     inside: NDArray[np.bool_],
-    how: Preprocessing,
+    preprocessing: Preprocessing,
 ) -> NDArray[np.float32]:
     """Placed pixels to the model's input: (channels, H, W) float32, 0 where nothing is visible."""
     values = pixels if pixels.ndim == 3 else pixels[:, :, None]
-    if how.lighting == "image":
+    if preprocessing.lighting == "image":
         part = inside.astype(np.uint8) if inside.any() and not inside.all() else None
         means, spreads = (found[:, 0] for found in cv2.meanStdDev(values, mask=part))
         mean = means.mean()
         spread = np.sqrt((spreads**2 + means**2).mean() - mean**2)
         factor, offset = 1 / max(spread, 4.0), mean  # a blank image stays blank
     else:
-        factor, offset = 1 / (255 * np.array(how.std)), 255 * np.array(how.mean)
+        factor, offset = 1 / (255 * np.array(preprocessing.std)), 255 * np.array(preprocessing.mean)
     planes = (values - np.asarray(offset, np.float32)) * np.asarray(factor, np.float32)
     if not visible.all():
         planes *= visible[:, :, None]
@@ -96,40 +96,42 @@ def standardize(
 
 
 def read_image(
-    data: bytes, name: str, how: Preprocessing, limit_pixels: int
+    data: bytes, name: str, preprocessing: Preprocessing, limit_pixels: int
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode an image file no larger than its placing needs: its pixels, and the (height, width)
     of the whole image. Raises ImageError."""
-    return decode_reduced(data, name, partial(allowed_reduction, how=how), limit_pixels)
+    return decode_reduced(
+        data, name, partial(allowed_reduction, preprocessing=preprocessing), limit_pixels
+    )
 
 
-def allowed_reduction(image_size: tuple[int, int], how: Preprocessing) -> int:
-    """1, 2, 4 or 8: by how much the sides of an image of (height, width) may be reduced before it
-    is placed, so that placing still shrinks it by area, as it would the whole image. A part that
+def allowed_reduction(image_size: tuple[int, int], preprocessing: Preprocessing) -> int:
+    """1, 2, 4 or 8: by how much the sides of an image of (height, width) may be reduced before
+    it is placed, so that placing still shrinks it by area, as it would the whole image. A part that
     must be found first may be small in its image, which is therefore not reduced."""
-    if how.fit == "round_part":
+    if preprocessing.fit == "round_part":
         return 1
-    shrinks = image_size[0] / how.height, image_size[1] / how.width
-    shrink = min(shrinks) if how.fit == "stretch" else max(shrinks)
+    shrinks = image_size[0] / preprocessing.height, image_size[1] / preprocessing.width
+    shrink = min(shrinks) if preprocessing.fit == "stretch" else max(shrinks)
     return max((r for r in (2, 4, 8) if r * BY_AREA < shrink), default=1)
 
 
 def prepare(
-    image: NDArray[np.uint8], how: Preprocessing, size: tuple[int, int] | None = None
+    image: NDArray[np.uint8], preprocessing: Preprocessing, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.float32], Placed]:
     """The model's input (channels, H, W) float32 for `image`, and how it was placed.
 
     size: (height, width) of the whole image, where `read_image` gave a smaller one.
     """
-    placed = place(image, how, size)
-    return standardize(placed.pixels, placed.visible, placed.inside, how), placed
+    placed = place(image, preprocessing, size)
+    return standardize(placed.pixels, placed.visible, placed.inside, preprocessing), placed
 
 
 def _about_centre(
-    linear: NDArray[np.float64], image_centre: tuple[float, float], how: Preprocessing
+    linear: NDArray[np.float64], image_centre: tuple[float, float], preprocessing: Preprocessing
 ) -> NDArray[np.float64]:
     """Affine map whose linear part is `linear` and that takes the frame's centre to the image's."""
-    frame_centre = np.array([(how.width - 1) / 2, (how.height - 1) / 2])
+    frame_centre = np.array([(preprocessing.width - 1) / 2, (preprocessing.height - 1) / 2])
     return np.column_stack([linear, np.array(image_centre) - linear @ frame_centre])
 
 
@@ -140,18 +142,18 @@ def _distance_from_centre(height: int, width: int) -> NDArray[np.float64]:
 
 
 def _covered(
-    to_image: NDArray[np.float64], image_size: tuple[float, float], how: Preprocessing
+    to_image: NDArray[np.float64], image_size: tuple[float, float], preprocessing: Preprocessing
 ) -> NDArray[np.bool_]:
     """(H, W) bool: the frame's pixels that lie on the image (the maps used here do not shear)."""
-    x = to_image[0, 0] * np.arange(how.width) + to_image[0, 2]
-    y = to_image[1, 1] * np.arange(how.height) + to_image[1, 2]
+    x = to_image[0, 0] * np.arange(preprocessing.width) + to_image[0, 2]
+    y = to_image[1, 1] * np.arange(preprocessing.height) + to_image[1, 2]
     on_x = (x > -0.5 - 1e-6) & (x < image_size[1] - 0.5 + 1e-6)
     on_y = (y > -0.5 - 1e-6) & (y < image_size[0] - 0.5 + 1e-6)
     return on_y[:, None] & on_x[None, :]
 
 
 def warp(
-    image: NDArray[np.uint8], to_image: NDArray[np.float64], how: Preprocessing
+    image: NDArray[np.uint8], to_image: NDArray[np.float64], preprocessing: Preprocessing
 ) -> NDArray[np.uint8]:
     """Sample `image` on the frame by the map `to_image`; shrink by area first where bilinear
     sampling would alias."""
@@ -167,7 +169,7 @@ def warp(
     return cv2.warpAffine(
         image,
         to_image,
-        (how.width, how.height),
+        (preprocessing.width, preprocessing.height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )

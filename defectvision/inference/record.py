@@ -23,31 +23,31 @@ class RecordError(ValueError):
     """Bytes that are no record of an inspection of this line."""
 
 
-def write_record(found: Inspection) -> bytes:
+def write_record(inspection: Inspection) -> bytes:
     """The inspection without its name and line; the same inspection gives the same bytes, but
     for the time that it took."""
     about = {
-        "bundle_version": found.bundle_version,
-        "image_size": found.frame.image_size,
-        "probabilities": found.probabilities,
-        "defect_score": found.defect_score,
-        "foreign_score": found.foreign_score,
-        "input_size": found.frame.input_size,
-        "inside_size": found.inside.shape,
-        "part_found": found.part_found,
-        "milliseconds": asdict(found.milliseconds),
-        "mask_classes": found.mask_classes,
+        "bundle_version": inspection.bundle_version,
+        "image_size": inspection.frame.image_size,
+        "probabilities": inspection.probabilities,
+        "defect_score": inspection.defect_score,
+        "foreign_score": inspection.foreign_score,
+        "input_size": inspection.frame.input_size,
+        "inside_size": inspection.inside.shape,
+        "part_found": inspection.part_found,
+        "milliseconds": asdict(inspection.milliseconds),
+        "mask_classes": inspection.mask_classes,
     }
     arrays: dict[str, Any] = {
         "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
-        "logits": found.logits,
-        "evidence": found.evidence,
-        "evidence_bias": found.evidence_bias,
-        "inside": np.packbits(found.inside),
-        "to_image": found.frame.to_image,
+        "logits": inspection.logits,
+        "evidence": inspection.evidence,
+        "evidence_bias": inspection.evidence_bias,
+        "inside": np.packbits(inspection.inside),
+        "to_image": inspection.frame.to_image,
     }
-    if found.masks is not None:
-        arrays["masks"] = found.masks
+    if inspection.masks is not None:
+        arrays["masks"] = inspection.masks
     file = io.BytesIO()
     np.savez(file, **arrays)
     return zlib.compress(file.getvalue(), LEVEL)

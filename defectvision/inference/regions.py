@@ -88,16 +88,16 @@ def rectangle_sides(areas: Areas) -> NDArray[np.float64]:
     return sides
 
 
-def measure(found: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
+def measure(cut: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
     """One region for each area, in the areas' order."""
-    areas = found.areas
+    areas = cut.areas
     on = areas.marks > 0
-    sums = np.bincount(areas.marks[on], found.probability[on], len(areas) + 1)[1:]
+    sums = np.bincount(areas.marks[on], cut.probability[on], len(areas) + 1)[1:]
     means = sums / areas.area_px / 255
     sides = rectangle_sides(areas)
     return [
         Region(
-            found.class_name,
+            cut.class_name,
             int(areas.area_px[i]),
             float(sides[i, 0]),
             float(sides[i, 1]),

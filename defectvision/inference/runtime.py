@@ -108,11 +108,11 @@ class _Requests:
             self._idle.put(request)
 
 
-def _named(found: Any) -> list[tuple[str, NDArray[np.float32]]]:
+def _named(answers: Any) -> list[tuple[str, NDArray[np.float32]]]:
     """The outputs that are the bundle's, by name."""
     return [
         (name, values)
-        for output, values in found.items()
+        for output, values in answers.items()
         for name in output.names
         if name in (*OUTPUTS, MASKS)
     ]

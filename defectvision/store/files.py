@@ -101,8 +101,8 @@ class Files:
         return f"{self._root}/{digest[:2]}/{digest}"
 
 
-def _written(about: dict[str, Any]) -> float:
+def _written(entry: dict[str, Any]) -> float:
     """When a file was written, in s since 1970; each file system has its own word for it."""
     words = ("mtime", "LastModified", "created")
-    found = next((about[word] for word in words if about.get(word) is not None), 0.0)
+    found = next((entry[word] for word in words if entry.get(word) is not None), 0.0)
     return found.timestamp() if isinstance(found, datetime) else float(found)

@@ -35,7 +35,7 @@ document.querySelectorAll('.plotly-graph-div').forEach(d=>Plotly.relayout(d,
 
 def dataset_html(
     name: str,
-    about: str,
+    subtitle: str,
     warnings: Iterable[str],
     sections: Sequence[tuple[str, Sequence[tuple[go.Figure, str]]]],
     tables: Sequence[tuple[str, str, Sequence[str], Sequence[Sequence[object]]]] = (),
@@ -76,6 +76,6 @@ def dataset_html(
         '<meta name=viewport content="width=device-width">'
         f"<title>{escape(name)}: data report</title><style>{STYLE}</style>"
         f"<script>{get_plotlyjs()}</script>"
-        f"<h1>{escape(name)}: data report</h1><p class=about>{escape(about)}</p>{said}"
+        f"<h1>{escape(name)}: data report</h1><p class=about>{escape(subtitle)}</p>{said}"
         f"{''.join(parts)}<script>{THEME}</script></html>"
     )
