@@ -41,7 +41,7 @@ def histogram_chart(
     values = table[column].astype(float)
     table = table[np.isfinite(values) & ((values > 0) | (not log))]
     values = table[column].astype(float).to_numpy()
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 2.0)
     if high <= low:
         low, high = (low * 0.9, low * 1.1) if log else (low - 0.5, high + 0.5)
     edges = np.geomspace(low, high, bins + 1) if log else np.linspace(low, high, bins + 1)
