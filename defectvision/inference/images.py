@@ -1,14 +1,16 @@
 """Uploaded bytes to pixels: hostile until decoded within limits."""
 
+from __future__ import annotations
+
 import io
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
-    BmpImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
@@ -17,11 +19,17 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from defectvision.inference.depth import sample_bits
+from defectvision.inference.image_error import ImageError, Refusal
+from defectvision.inference.jpeg import check_jpeg
+from defectvision.inference.kinds import COPY_AGAIN, reader_of
+from defectvision.inference.png import significant_bits, without_texts
+from defectvision.inference.tiff import check_tiff
 from defectvision.limits import PIXELS
 
+__all__ = ["ImageError", "decode_image", "decode_reduced"]
+
 MIN_SIDE = 16
-_COPY_AGAIN = "Copy or export the image again."
-FORMATS = "BMP, JPEG, PNG, TIFF or WebP"
 # Every pass over a progressive JPEG costs the whole image again; real ones have about ten.
 LIMIT_JPEG_SCANS = 100
 
@@ -33,41 +41,39 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePl
 Image.MAX_IMAGE_PIXELS = None
 
 
-class ImageError(ValueError):
-    """An image that cannot be inspected: which, why, and what to do about it."""
+class Depth(NamedTuple):
+    """The bits of a sample, where they are known: what the file and what the line states."""
 
-    def __init__(self, name: str, reason: str, remedy: str) -> None:
-        super().__init__(f"{name}: {reason}. {remedy}")
-        self.name, self.reason, self.remedy = name, reason, remedy
-
-    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
-        return ImageError, (self.name, self.reason, self.remedy)
-
-
-class _RefusedError(Exception):
-    """Reason and remedy, raised where the image's name is not at hand."""
+    tagged: int | None
+    stated: int | None
 
 
 def decode_image(
-    data: bytes, name: str, limit_pixels: int = PIXELS, min_side: int = MIN_SIDE
+    data: bytes,
+    name: str,
+    limit_pixels: int = PIXELS,
+    min_side: int = MIN_SIDE,
+    bits: int | None = None,
 ) -> NDArray[np.uint8]:
     """Decode one BMP, JPEG, PNG, TIFF or WebP file to (H, W) uint8 grey or (H, W, 3) uint8 RGB.
 
-    Format and size are read and checked before any pixel is decoded. EXIF orientation is applied.
-    What is converted, and how:
+    Only `data` is looked at; `name` is for messages. Format and size are read and checked before
+    any pixel is decoded. EXIF orientation is applied. What is converted, and how:
 
-    - 16-bit grey: 0..65535 to 0..255; where no value exceeds 4095, 0..4095 is (12-bit cameras).
-      16-bit colour keeps the upper 8 bits, and is refused where only the lower 12 are used.
+    - 16 bits a channel, grey or colour: the whole range of the camera to 0..255. The range is what
+      the file states (PNG sBIT, TIFF MaxSampleValue), else `bits`, which the line states; see
+      `depth.sample_bits`.
     - alpha: blended over white; dropped where it is the same everywhere (all 255, or the all 0
       that careless writers leave).
     - 1-bit and grey palettes become grey, colour palettes RGB, CMYK RGB (in a JPEG: Adobe's
       inverted CMYK). Colour profiles and gamma are not applied.
 
     Raises ImageError for everything else: other formats, damaged or truncated files, more than
-    `limit_pixels` px, a side under `min_side` px, several pages or frames (a TIFF whose second
-    page is a reduced copy is read), 32-bit integer and float grey.
+    `limit_pixels` px, a side under `min_side` px, several pages, views or frames, files whose
+    first picture is a preview, samples that are packed, signed, floating or of 32 bits, and 16-bit
+    samples of unknown range. docs/image-files.md lists what is read and what is refused.
     """
-    return decode_reduced(data, name, lambda _size: 1, limit_pixels, min_side)[0]
+    return decode_reduced(data, name, lambda _size: 1, limit_pixels, min_side, bits)[0]
 
 
 def decode_reduced(
@@ -76,6 +82,7 @@ def decode_reduced(
     reduction: Callable[[tuple[int, int]], int],
     limit_pixels: int,
     min_side: int = MIN_SIDE,
+    bits: int | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """As `decode_image`, but an ordinary upright JPEG at 1/2, 1/4 or 1/8 of its sides where
     `reduction` of its (height, width) says 2, 4 or 8; that takes a fraction of the time. Returns
@@ -84,78 +91,44 @@ def decode_reduced(
     Pixel i of a side shows the whole image's pixels r * i to r * i + r - 1, with r the reduction.
     """
     try:
-        plugin = _plugin(data)
-        if plugin is WebPImagePlugin.WebPImageFile:
+        reader = reader_of(data)
+        tagged = None
+        if reader is WebPImagePlugin.WebPImageFile:
             # Pillow's WebP reader lays out the canvas as soon as it opens
             _check_size(*_webp_size(data), limit_pixels, min_side)
-        # The plugin itself instead of Image.open: that has one limit for the whole process
-        with plugin(io.BytesIO(data), name) as image:
+        elif reader is JpegImagePlugin.JpegImageFile:
+            check_jpeg(data)
+        elif reader is PngImagePlugin.PngImageFile:
+            tagged, data = significant_bits(data), without_texts(data)
+        elif reader is TiffImagePlugin.TiffImageFile:
+            tagged = check_tiff(data)
+        # The reader itself instead of Image.open, and without the file's name: given one, Pillow
+        # maps the file of that name into memory instead of the bytes that it was given.
+        with reader(io.BytesIO(data)) as image:
             _check_size(*image.size, limit_pixels, min_side)
             _check_frames(image, limit_pixels)
-            return _pixels(image, data, reduction)
-    except _RefusedError as refused:
-        raise ImageError(name, *refused.args) from None
+            return _pixels(image, data, reduction, Depth(tagged, bits))
+    except Refusal as refused:
+        raise ImageError(name, refused.reason, refused.remedy) from None
     except SyntaxError as error:  # Pillow's word for a header it cannot read
         raise ImageError(
-            name, "damaged or cut off (its header cannot be read)", _COPY_AGAIN
+            name, "damaged or cut off (its header cannot be read)", COPY_AGAIN
         ) from error
     # Decoders meet hostile bytes with errors of every kind (struct, zlib, SyntaxError, ...).
     except Exception as error:
         reason = f"damaged or cut off ({str(error) or type(error).__name__})"
-        raise ImageError(name, reason, _COPY_AGAIN) from error
-
-
-_SIGNATURES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
-    (b"II*\0", TiffImagePlugin.TiffImageFile),
-    (b"MM\0*", TiffImagePlugin.TiffImageFile),
-    (b"II+\0", TiffImagePlugin.TiffImageFile),
-    (b"MM\0+", TiffImagePlugin.TiffImageFile),
-    (b"BM", BmpImagePlugin.BmpImageFile),
-)
-_FOREIGN = (
-    (b"GIF8", "a GIF"),
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive or an office document"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-)
-
-
-def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
-    """Pillow's reader by the first bytes; the name's suffix says nothing."""
-    if not data:
-        raise _RefusedError("an empty file", _COPY_AGAIN)
-    for signature, plugin in _SIGNATURES:
-        if data.startswith(signature):
-            return plugin
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile
-    remedy = f"Save it as {FORMATS}."
-    for signature, what in _FOREIGN:
-        if data.startswith(signature):
-            raise _RefusedError(what, remedy)
-    if data[4:8] == b"ftyp":
-        brand = data[8:12].decode("ascii", "replace").strip()
-        raise _RefusedError(f"a HEIC, AVIF or video file ({brand!r})", remedy)
-    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise _RefusedError(
-            "a web page or other text with tags", "Download the image itself, not its page."
-        )
-    raise _RefusedError("not an image of a known format", remedy)
+        raise ImageError(name, reason, COPY_AGAIN) from error
 
 
 def _check_size(width: int, height: int, limit_pixels: int, min_side: int) -> None:
     if width * height > limit_pixels:
-        raise _RefusedError(
+        raise Refusal(
             f"{width} x {height} px are {width * height / 1e6:.1f} megapixels, more than "
             f"{limit_pixels / 1e6:.1f}",
             "Crop the image to the part, or scale it down.",
         )
     if min(width, height) < min_side:
-        raise _RefusedError(
+        raise Refusal(
             f"{width} x {height} px are too small to show a part",
             f"Each side needs at least {min_side} px.",
         )
@@ -164,7 +137,7 @@ def _check_size(width: int, height: int, limit_pixels: int, min_side: int) -> No
 def _webp_size(data: bytes) -> tuple[int, int]:
     """Canvas (width, height) of a WebP file, from its first chunk (RFC 9649)."""
     if len(data) < 30:
-        raise _RefusedError("damaged or cut off (WebP header)", _COPY_AGAIN)
+        raise Refusal("damaged or cut off (WebP header)", COPY_AGAIN)
     kind = data[12:16]
     if kind == b"VP8X":
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
@@ -176,28 +149,23 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _check_frames(image: ImageFile.ImageFile, limit_pixels: int) -> None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # its pages: see check_tiff
         tile = image.tag_v2.get(TiffImagePlugin.TILEWIDTH, 1), image.tag_v2.get(323, 1)
         if tile[0] * tile[1] > 4 * limit_pixels:
-            raise _RefusedError(f"tiles of {tile[0]} x {tile[1]} px", "Save it without tiles.")
-        try:
-            image.seek(1)
-        except EOFError:
-            return
-        reduced = int(image.tag_v2.get(254, 0)) & 1  # NewSubfileType: a smaller copy of page one
-        image.seek(0)
-        if not reduced:
-            raise _RefusedError("a TIFF of several pages", "Save each page as an image of its own.")
+            raise Refusal(f"tiles of {tile[0]} x {tile[1]} px", "Save it without tiles.")
     elif getattr(image, "n_frames", 1) > 1:
-        raise _RefusedError("an animation", "Save the frame to inspect as an image.")
+        raise Refusal("an animation", "Save the frame to inspect as an image.")
 
 
 def _pixels(
-    image: ImageFile.ImageFile, data: bytes, reduction: Callable[[tuple[int, int]], int]
+    image: ImageFile.ImageFile,
+    data: bytes,
+    reduction: Callable[[tuple[int, int]], int],
+    depth: Depth,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         if data.count(b"\xff\xda") > LIMIT_JPEG_SCANS:
-            raise _RefusedError("a JPEG of too many scans", "Save it as an ordinary JPEG or PNG.")
+            raise Refusal("a JPEG of too many scans", "Save it as an ordinary JPEG or PNG.")
         orientation, stored = _orientation(image), image.size[::-1]
         if orientation == 1 and (by := reduction(stored)) > 1:
             pixels = _decoded_by_opencv(image, data, by)
@@ -207,22 +175,58 @@ def _pixels(
         if pixels is not None:
             pixels = _upright(pixels, orientation)
             return pixels, pixels.shape[:2]
-    wide = any(";16" in str(tile.args) for tile in image.tile)
+    if any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I"):
+        # Read before Pillow loads the pixels: it turns a TIFF upright and forgets the tag.
+        orientation = _orientation(image)
+        pixels = np.asarray(_grey_or_rgb(_wide_colour(image, data, depth)))
+        return _turned(pixels, orientation)
     image.load()
     if image.mode.startswith("I;16"):
         white_is_zero = isinstance(image, TiffImagePlugin.TiffImageFile) and (
             image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
         )
-        pixels = _from_16_bit(np.asarray(image), white_is_zero)
+        pixels = _from_16_bit(np.asarray(image), white_is_zero, depth)
     else:
         pixels = np.asarray(_grey_or_rgb(image))
-        if wide and pixels.size and pixels.max() < 16:
-            raise _RefusedError(
-                "16-bit colour that uses only the lower 12 bits", "Export it with 8 bits a channel."
-            )
     # Pillow turns a TIFF upright by itself, and forgets the tag
-    pixels = _upright(pixels, _orientation(image))
+    return _turned(pixels, _orientation(image))
+
+
+def _turned(
+    pixels: NDArray[np.uint8], orientation: int
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    pixels = _upright(pixels, orientation)
     return pixels, pixels.shape[:2]
+
+
+def _wide_colour(image: ImageFile.ImageFile, data: bytes, depth: Depth) -> Image.Image:
+    """An image of 16 bits a channel with colour or alpha, at 8 bits: Pillow would take the upper
+    half of each sample, whatever the camera's range."""
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if values is None:
+        raise ValueError("its samples cannot be read")
+    if values.dtype != np.uint16 or values.shape[1::-1] != image.size or values.ndim != 3:
+        raise Refusal(
+            f"{image.mode} of 16 bits a channel, laid out in an unusual way",
+            "Export it with 8 bits a channel.",
+        )
+    order = cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    values = cv2.cvtColor(values, order)
+    bits = sample_bits(values[:, :, :3], depth.tagged, depth.stated)
+    narrow = (values >> 8).astype(np.uint8)
+    if bits < 16:
+        narrow[:, :, :3] = cv2.convertScaleAbs(
+            np.ascontiguousarray(values[:, :, :3]), alpha=255 / ((1 << bits) - 1)
+        )
+        if values.shape[2] == 4 and not values[:, :, 3].max() >> bits:
+            narrow[:, :, 3] = cv2.convertScaleAbs(
+                np.ascontiguousarray(values[:, :, 3]), alpha=255 / ((1 << bits) - 1)
+            )
+    wide = Image.fromarray(narrow)
+    if image.mode in ("L", "LA"):
+        return wide.convert("LA" if values.shape[2] == 4 else "L")
+    return wide
 
 
 def _decoded_by_opencv(
@@ -259,9 +263,11 @@ _OPENCV_FLAGS = {
 }
 
 
-def _from_16_bit(values: NDArray[np.uint16], white_is_zero: bool) -> NDArray[np.uint8]:
-    top = 4095 if values.max() < 4096 else 65535
+def _from_16_bit(
+    values: NDArray[np.uint16], white_is_zero: bool, depth: Depth
+) -> NDArray[np.uint8]:
     values = np.ascontiguousarray(values, np.uint16)
+    top = (1 << sample_bits(values, depth.tagged, depth.stated)) - 1
     if white_is_zero:
         values = top - values
     return cv2.convertScaleAbs(values, alpha=255 / top)
@@ -271,7 +277,7 @@ def _grey_or_rgb(image: Image.Image) -> Image.Image:
     """Mode L or RGB from any mode a reader gives, alpha blended over white."""
     if image.mode in ("F", "I", "LAB"):
         what = {"F": "32-bit float grey", "I": "32-bit integer grey", "LAB": "L*a*b* colour"}
-        raise _RefusedError(
+        raise Refusal(
             f"{what[image.mode]}, whose range of values is not known",
             "Export it with 8 or 16 bits a channel.",
         )

@@ -84,8 +84,6 @@ HALF = np.where(COLUMNS < 20, 255, 0)
         ),
         pytest.param(Image.fromarray(SIXTEEN), "PNG", GREY, 0, id="16 bit PNG"),
         pytest.param(Image.fromarray(SIXTEEN), "TIFF", GREY, 0, id="16 bit TIFF"),
-        pytest.param(Image.fromarray(TWELVE), "PNG", GREY, 0, id="12 in 16 bit PNG"),
-        pytest.param(Image.fromarray(TWELVE), "TIFF", GREY, 0, id="12 in 16 bit TIFF"),
         pytest.param(alpha_image("LA", HALF), "PNG", np.where(HALF, GREY, 255), 0, id="LA"),
         pytest.param(
             alpha_image("RGBA", HALF), "PNG", np.where(HALF[..., None], RGB, 255), 0, id="RGBA"
