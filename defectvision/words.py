@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
 
@@ -23,3 +24,14 @@ def duration(seconds: float) -> str:
 def plain(text: str) -> str:
     """`text` for a place that reads Markdown, so that it shows exactly as it is."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def visible(text: str) -> str:
+    """`text` for a terminal: what would move its cursor, turn the direction of the text or show
+    nothing stands as an escape such as `\\x1b`, so that a hostile name is shown and not obeyed."""
+    return "".join(
+        c.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn"}
+        else c
+        for c in text
+    )

@@ -15,7 +15,7 @@ from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyCh
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, print_failure
 from defectvision.settings import settings
-from defectvision.words import counted
+from defectvision.words import counted, visible
 
 if TYPE_CHECKING:
     from defectvision.inference.inspection import Inspection
@@ -101,5 +101,5 @@ def _in_a_line(inspection: Inspection, policy: Policy) -> str:
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
     return (
         f"{inspection.verdict(policy).value:<7} {labels:<16} "
-        f"{name} {probability:.1%}{score}{regions}  {inspection.name}"
+        f"{name} {probability:.1%}{score}{regions}  {visible(inspection.name)}"
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+
+from defectvision.words import visible
 
 if TYPE_CHECKING:
     from defectvision.inference.images import ImageError
@@ -23,7 +26,8 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+        text = re.sub(r"[ \t]*\n\s*", " ", str(error))  # parsers say where in several lines
+        err.print(f"error: {visible(text)}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error
 
 
@@ -32,4 +36,4 @@ def print_failure(error: ImageError, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps({"path": error.name, "error": f"{error.reason}. {error.remedy}"}))
     else:
-        err.print(f"failed  {error}", style="red", markup=False, highlight=False)
+        err.print(f"failed  {visible(str(error))}", style="red", markup=False, highlight=False)

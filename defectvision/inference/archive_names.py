@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from itertools import pairwise
 
 UTF8_FLAG = 0x800
 UNICODE_PATH = 0x7075  # Info-ZIP's extra field with the name in UTF-8 (APPNOTE 4.6.9)
@@ -60,7 +61,7 @@ def _latin(raw: bytes) -> str:
     """The name in a Western code page, where each byte above ASCII stands alone, as accented
     letters mostly do; empty where two stand together or one of them is no letter."""
     high = [byte > 0x7F for byte in raw]
-    if any(one and other for one, other in zip(high, high[1:], strict=False)):
+    if any(one and other for one, other in pairwise(high)):
         return ""
     for encoding in ("cp437", "cp1252"):
         text = raw.decode(encoding, "replace")

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
@@ -179,8 +180,7 @@ def _unzip(name: str, file: BinaryIO, limits: Limits) -> Iterator[Upload]:
         unpacker = _Unpacker(archive, limits)
         found = False
         for entry in entries:
-            # zipfile cuts a name at NUL; orig_filename is what was there
-            inner = entry.orig_filename.replace("\\", "/")
+            inner = entry_name(entry).replace("\\", "/")
             path = PurePosixPath(inner)
             wanted = path.suffix.lower() in IMAGE_SUFFIXES | ARCHIVE_SUFFIXES
             if not wanted or (not _is_visible(path) and ".." not in path.parts):
@@ -217,7 +217,8 @@ class _Unpacker:
 
     def unpack(self, entry: zipfile.ZipInfo, name: str, path: PurePosixPath) -> Upload:
         absolute = path.is_absolute() or PureWindowsPath(path).drive
-        if absolute or ".." in path.parts or not str(path).isprintable():
+        # For where it leads, not for its letters: nothing is opened by this name.
+        if absolute or ".." in path.parts:
             return _failed(name, "a name that leads out of the zip file", "Pack it again.")
         if path.suffix.lower() in ARCHIVE_SUFFIXES:
             return _failed(name, "an archive inside the zip file", "Unpack it first.")
