@@ -30,7 +30,7 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
     memory = folder / "digests" / f"{_short(str(catalog.root.resolve()))}.json"
     known = _load(memory)
     total = hashlib.sha256(
-        f"{VERSION}\n{image_set.has_images}\n{image_set.limit_pixels}\n".encode()
+        f"{VERSION}\n{image_set.has_images}\n{image_set.limit_pixels}\n{image_set.bits}\n".encode()
     )
     now: Digests = {}
     if image_set.has_images:

@@ -25,6 +25,7 @@ class Task:
     root: str
     path: str
     limit_pixels: int
+    bits: int | None
     label: str = ""
     mask: str = ""
     classes: dict[int, str] = field(default_factory=dict)
@@ -48,7 +49,7 @@ def read(task: Task) -> Reading:
     found = Reading(task.image)
     try:
         data = (Path(task.root) / task.path).read_bytes()
-        pixels = decode_image(data, task.path, task.limit_pixels)
+        pixels = decode_image(data, task.path, task.limit_pixels, bits=task.bits)
     except ImageError as error:
         found.errors.append(str(error))
         return found

@@ -195,7 +195,15 @@ def _tasks(image_set: ImageSet) -> Iterator[Task]:
     columns = (catalog.table[name] for name in ("path", "label", "mask"))
     for i, (path, label, mask) in enumerate(zip(*columns, strict=True)):
         yield Task(
-            i, str(catalog.root), path, image_set.limit_pixels, label, mask, classes, notes.get(i)
+            i,
+            str(catalog.root),
+            path,
+            image_set.limit_pixels,
+            image_set.bits,
+            label,
+            mask,
+            classes,
+            notes.get(i),
         )
 
 

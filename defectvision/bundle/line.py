@@ -29,13 +29,17 @@ class DefectClass(Frozen):
 
 class Line(Frozen):
     """One inspected product, from `weights/<line>/line.json`. Its policy is the bundle's: each
-    model has an operating point of its own."""
+    model has an operating point of its own.
+
+    bits: of the camera's samples, where its files hold more than 8 and do not say how many.
+    """
 
     name: str
     title: str
     classes: tuple[DefectClass, ...] = Field(min_length=1)
     label_mode: Literal["multiclass", "multilabel"] = "multiclass"
     default_bundle: str
+    bits: int | None = Field(None, ge=9, le=16)
 
     @field_validator("name", "default_bundle")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from defectvision import atomic
+from defectvision.cli.options import Bits
 from defectvision.cli.terminal import err, out
 from defectvision.words import counted
 
@@ -32,20 +33,22 @@ def report(
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes; all cores if left out")
     ] = None,
+    bits: Bits = None,
 ) -> None:
     """Class balance, defect sizes, near-copies, leaks across splits and shortcuts of a set."""
     from defectvision.audit.findings import findings
     from defectvision.audit.study import study
     from defectvision.cli.labelled import steps
     from defectvision.data.catalog import CatalogError
+    from defectvision.data.image_set import open_set
     from defectvision.data.leaks import corrected_split
     from defectvision.settings import settings
 
     try:
         with steps() as advance:
-            found = study(
-                data, cache or settings().cache, settings().limits.pixels, advance, workers
-            )
+            images = open_set(data, settings().limits.pixels, bits)
+            place = cache or settings().cache
+            found = study(data, place, images.limit_pixels, advance, workers, images)
         content = findings(found)
         if html is not None:
             from defectvision.report.dataset.parts import study_html

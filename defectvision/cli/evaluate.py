@@ -41,7 +41,7 @@ def evaluate(
 
         inspector = open_inspector(weights, line, bundle, flips)
         chosen = choose_policy(inspector.loaded, policy)
-        images = open_grouped(data)
+        images = open_grouped(data, inspector.line.bits)
         if split:
             images = images.subset(split)
         seen = evaluation.seen_rows(images.catalog, inspector.loaded.folder)

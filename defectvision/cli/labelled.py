@@ -11,15 +11,17 @@ from rich.progress import Progress, TaskID
 
 from defectvision.audit.study import study
 from defectvision.cli.terminal import err
-from defectvision.data.image_set import ImageSet
+from defectvision.data.image_set import ImageSet, open_set
 from defectvision.settings import settings
 
 
-def open_grouped(data: Path) -> ImageSet:
-    """The image set `data`; its photo groups are those it names, joined with the near-copies that
-    its pictures show. An index can miss some, and a folder of classes names none."""
+def open_grouped(data: Path, bits: int | None) -> ImageSet:
+    """The image set `data`, its samples of `bits` bits where its files do not say how many; its
+    photo groups are those it names, joined with the near-copies that its pictures show. An index
+    can miss some, and a folder of classes names none."""
     with steps() as advance:
-        found = study(data, settings().cache, settings().limits.pixels, advance)
+        images = open_set(data, settings().limits.pixels, bits)
+        found = study(data, settings().cache, images.limit_pixels, advance, image_set=images)
         return replace(found.image_set, catalog=found.grouped)
 
 

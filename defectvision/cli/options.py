@@ -18,6 +18,15 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
 Flips = Annotated[
     bool, typer.Option("--flips", help="the mean of four mirror images; four times the time")
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        "--bits",
+        min=9,
+        max=16,
+        help="bits of a sample in 16-bit files that do not say their range",
+    ),
+]
 PolicyChoice = Annotated[
     str,
     typer.Option(

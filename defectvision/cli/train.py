@@ -13,10 +13,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.table import Table
 
-from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.reader import load_bundle, read_line
+from defectvision.bundle.schema import LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
-from defectvision.cli.options import BundleName, Json, LineName, Weights
+from defectvision.cli.options import Bits, BundleName, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, out, print_failure
 from defectvision.inference.images import ImageError
 from defectvision.settings import ROOT, settings
@@ -36,6 +37,7 @@ def train(
     run: Annotated[
         Path | None, typer.Option(help="folder for checkpoints; the same one resumes")
     ] = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Train a bundle from labelled images, measure it on images held out, and install it. Images
@@ -54,13 +56,16 @@ def train(
         file = find_recipe(recipe, ROOT / "recipes")
         chosen = load_recipe(file)
         name = bundle or chosen.architecture
+        folder = weights or settings().weights
+        if bits is None and (folder / line / LINE_FILE).is_file():
+            bits = read_line(folder / line).bits
         result = train_line(
-            open_grouped(data),
+            open_grouped(data, bits),
             chosen,
             file.read_text(encoding="utf-8"),
             line,
             name,
-            weights or settings().weights,
+            folder,
             run or Path("runs") / line / name,
         )
         print_metrics(line, name, result.metrics, as_json)
@@ -87,8 +92,9 @@ def export(
         from defectvision.cli.labelled import open_grouped
 
         folder = weights or settings().weights
-        name = load_bundle(folder, line, bundle).bundle.name
-        cost, damaged = quantize_bundle(folder, line, name, open_grouped(data), allowed)
+        loaded = load_bundle(folder, line, bundle)
+        name, images = loaded.bundle.name, open_grouped(data, loaded.line.bits)
+        cost, damaged = quantize_bundle(folder, line, name, images, allowed)
     if as_json:
         print(json.dumps(asdict(cost) | {"kept": cost.kept}))
         _end(damaged)

@@ -42,6 +42,7 @@ class ImageSet:
     annotations: pd.DataFrame = field(default_factory=no_annotations)
     has_images: bool = True
     limit_pixels: int = PIXELS
+    bits: int | None = None
 
     @cached_property
     def _class_numbers(self) -> dict[int, str]:
@@ -103,13 +104,13 @@ class ImageSet:
         return drawn
 
 
-def open_set(path: Path, limit_pixels: int) -> ImageSet:
+def open_set(path: Path, limit_pixels: int, bits: int | None = None) -> ImageSet:
     """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables; its images are
     decoded up to `limit_pixels` px.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
-    return replace(_open(Path(path).expanduser()), limit_pixels=limit_pixels)
+    return replace(_open(Path(path).expanduser()), limit_pixels=limit_pixels, bits=bits)
 
 
 def _open(path: Path) -> ImageSet:

@@ -114,7 +114,7 @@ class Inspector:
     def _inspect(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:
         how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
-        image, size = read_image(data, name, how, self.limit_pixels)
+        image, size = read_image(data, name, how, self.limit_pixels, self.line.bits)
         decoded = time.perf_counter()
         tensor, placed = prepare(image, how, size)
         ready = time.perf_counter()

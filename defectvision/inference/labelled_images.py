@@ -31,7 +31,9 @@ def read_file(images: ImageSet, row: int) -> bytes:
 def read_pixels(images: ImageSet, row: int) -> NDArray[np.uint8]:
     """Image number `row` as (H, W) or (H, W, 3) uint8; raises ImageError where it cannot be read
     or decoded, and where it is larger than the set's limit."""
-    return decode_image(read_file(images, row), image_name(images, row), images.limit_pixels)
+    return decode_image(
+        read_file(images, row), image_name(images, row), images.limit_pixels, bits=images.bits
+    )
 
 
 def read_masks(

@@ -96,13 +96,12 @@ def standardize(
 
 
 def read_image(
-    data: bytes, name: str, preprocessing: Preprocessing, limit_pixels: int
+    data: bytes, name: str, preprocessing: Preprocessing, limit_pixels: int, bits: int | None
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode an image file no larger than its placing needs: its pixels, and the (height, width)
-    of the whole image. Raises ImageError."""
-    return decode_reduced(
-        data, name, partial(allowed_reduction, preprocessing=preprocessing), limit_pixels
-    )
+    of the whole image. bits: see `Line`. Raises ImageError."""
+    reduction = partial(allowed_reduction, preprocessing=preprocessing)
+    return decode_reduced(data, name, reduction, limit_pixels, bits=bits)
 
 
 def allowed_reduction(image_size: tuple[int, int], preprocessing: Preprocessing) -> int:

@@ -117,7 +117,7 @@ class Leaving:
         whole = stored.inspection
         name = whole.main_class(self.policy)
         heatmap = evidence_heatmap(whole, name, self.temperature)
-        image = decode_image(data, stored.name, self.limit_pixels)
+        image = decode_image(data, stored.name, self.limit_pixels, bits=self.results.line.bits)
         return overlaid(image, whole, whole.cut(self.policy), heatmap)
 
     def formats(self) -> list[Format]:

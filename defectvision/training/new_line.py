@@ -15,11 +15,12 @@ GOOD_COLOUR = "#4C9A6A"
 DEFECT_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C8C8C")
 
 
-def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
+def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:
     """The line in `folder`, or a new one with the catalog's classes, the good ones first.
 
     A set in which an image has several labels makes a multilabel line: its classes are the
-    defects, and an image without one is good.
+    defects, and an image without one is good. bits: of the camera's samples, see `Line`. Raises
+    CatalogError where the line in `folder` is of other classes or bits.
     """
     if (folder / LINE_FILE).is_file():
         line = read_line(folder)
@@ -31,6 +32,12 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
                 f"{catalog.root}: has classes {', '.join(catalog.classes)}, but line "
                 f"'{line.name}' has {', '.join(line.class_names)}. Choose another line name with "
                 "--line"
+            )
+        if bits is not None and bits != line.bits:
+            raise CatalogError(
+                f"{folder / 'line.json'}: line '{line.name}' says "
+                f"{'nothing of its bits' if line.bits is None else f'{line.bits} bits'}, and the "
+                f"images were opened with {bits}. Correct `bits` there, or leave --bits out"
             )
         return line
     multilabel = catalog.table["label"].str.contains(SEPARATOR, regex=False).any()
@@ -58,6 +65,7 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str) -> Line:
         ),
         label_mode="multilabel" if multilabel else "multiclass",
         default_bundle=bundle_name,
+        bits=bits,
     )
 
 

@@ -38,7 +38,7 @@ def train_line(
     `TrainingTask.of` does before anything is written.
     """
     images, damaged = readable(images, masks=recipe.masks is not None)
-    line = line_for(images.catalog, weights / line_name, bundle_name)
+    line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
     _claim(run, recipe, recipe_text)
     task.images.catalog.write_index(run / "index.csv")

@@ -143,7 +143,7 @@ def _inputs(loaded: LoadedBundle, images: ImageSet, number: int) -> list[dict[st
     inputs = []
     for row in np.linspace(0, count - 1, min(number, count)).astype(int).tolist():
         data, name = read_file(images, row), image_name(images, row)
-        image, size = read_image(data, name, shape, images.limit_pixels)
+        image, size = read_image(data, name, shape, images.limit_pixels, images.bits)
         inputs.append({"images": prepare(image, shape, size)[0][None]})
     return inputs
 

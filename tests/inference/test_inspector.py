@@ -159,7 +159,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_measured_in_its_own_px(weights, sid
         for kind, quality in ((".jpg", [cv2.IMWRITE_JPEG_QUALITY, 100]), (".png", []))
     )
     data = cv2.imencode(".jpg", image)[1].tobytes()
-    pixels, size = read_image(data, "strip", model.loaded.bundle.preprocessing, PIXELS)
+    pixels, size = read_image(data, "strip", model.loaded.bundle.preprocessing, PIXELS, None)
     assert (pixels.shape[0], size) == (-(-side // reduction), (side, side))
     assert jpeg.image_size == png.image_size == (side, side)
     names = model.line.class_names

@@ -22,7 +22,7 @@ def stored_image(work: Work, stored: StoredInspection, policy: Policy) -> OpenIm
         inspection, data = stored.inspection, stored.picture()
         picture = None
         if data is not None:
-            picture = work.pictures.of(digest, data, settings().limits.pixels)
+            picture = work.pictures.of(digest, data, settings().limits.pixels, stored.line.bits)
     except (StoreError, ImageError) as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None

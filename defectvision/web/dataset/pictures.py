@@ -49,6 +49,7 @@ def _drawn(subject: _Subject, longest: int, masks: bool) -> bytes:
         catalog.image_path(image).read_bytes(),
         catalog.table["path"].iloc[image],
         study.image_set.limit_pixels,
+        bits=study.image_set.bits,
     )
     shown = fit(pixels, longest)
     # A copy: what is drawn on must not be the decoded image itself.

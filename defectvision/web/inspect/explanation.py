@@ -107,7 +107,9 @@ def _gradients(
     key = (image.digest, loaded.version, class_name, method)
     if key not in work.heatmaps:
         how = loaded.bundle.preprocessing
-        pixels, size = read_image(data, image.inspection.name, how, settings().limits.pixels)
+        pixels, size = read_image(
+            data, image.inspection.name, how, settings().limits.pixels, loaded.line.bits
+        )
         tensor, _ = prepare(pixels, how, size)
         index = loaded.line.class_names.index(class_name)
         work.heatmaps[key] = _explainer(loaded.version, loaded).explain(tensor, index, method)

@@ -27,7 +27,9 @@ def of_image(
         return result_json(inspection, policy, loaded, synthetic)
 
     def as_picture() -> bytes:
-        pixels = decode_image(data, inspection.name, settings().limits.pixels)
+        pixels = decode_image(
+            data, inspection.name, settings().limits.pixels, bits=inspection.line.bits
+        )
         return annotated_png(pixels, inspection, policy, loaded, heatmap, synthetic=synthetic)
 
     formats = (

@@ -25,7 +25,9 @@ def dropped_image(work: Work, result: Result | None, policy: Policy) -> OpenImag
         return None
     digest = result.entry.digest
     # It decoded when it was inspected.
-    picture = work.pictures.of(digest, work.images.content[digest], settings().limits.pixels)
+    picture = work.pictures.of(
+        digest, work.images.content[digest], settings().limits.pixels, result.inspection.line.bits
+    )
     cut = work.cuts.whole(digest, result.inspection, policy)
     return OpenImage(digest, result.inspection, cut, picture, result.entry.synthetic)
 

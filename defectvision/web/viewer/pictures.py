@@ -23,10 +23,10 @@ class Pictures:
 
     urls: dict[str, str] = field(default_factory=dict)
 
-    def of(self, digest: str, data: bytes, limit_pixels: int) -> str:
+    def of(self, digest: str, data: bytes, limit_pixels: int, bits: int | None) -> str:
         """The picture of an image file, decoded where it is not kept; raises ImageError."""
         if digest not in self.urls:
-            self.keep(digest, decode_image(data, "image", limit_pixels))
+            self.keep(digest, decode_image(data, "image", limit_pixels, bits=bits))
         return self.urls[digest]
 
     def keep(self, digest: str, pixels: NDArray[np.uint8]) -> None:
