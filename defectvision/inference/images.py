@@ -125,7 +125,7 @@ def _check_size(width: int, height: int, limit_pixels: int, min_side: int) -> No
         raise Refusal(
             f"{width} x {height} px are {width * height / 1e6:.1f} megapixels, more than "
             f"{limit_pixels / 1e6:.1f}",
-            "Crop the image to the part, or scale it down.",
+            "Crop the image to the part, scale it down, or raise DEFECTVISION_MAX_MEGAPIXELS.",
         )
     if min(width, height) < min_side:
         raise Refusal(
