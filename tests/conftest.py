@@ -8,6 +8,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from defectvision.settings import settings
+from tests.stand_ins.postgres import postgres as postgres
 
 # Property tests try the same examples every time, so that `make test` always answers the same;
 # `make fuzz` tries others each time, and many more. A slow machine is no failure of either.

@@ -2,7 +2,8 @@
 
 An image's answer and its state are written in one transaction, a few images at a time, after all
 files that the row names. So whatever ends the program, the next one finds every image either
-waiting or done, and no row without its files.
+waiting or done, and no row without its files. Each of these transactions is the claim's: a worker
+that lost the batch to another writes nothing more.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import time
 from pathlib import Path
 from threading import Event
 
-from filelock import FileLock, Timeout
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from defectvision.batch.claim import Claim, Rivals, claimed
 from defectvision.batch.sources import SourceError, list_images, read_image
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict, verdict
@@ -34,7 +35,7 @@ from defectvision.store.batches import (
     images_in,
 )
 from defectvision.store.database import Store
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.policies import in_force
 from defectvision.store.retention import DEFECTS, NONE
@@ -54,46 +55,43 @@ def work_on(
     number: int,
     stop: Event,
     seconds: float = math.inf,
+    rivals: Rivals | None = None,
 ) -> bool:
     """List and inspect a batch until it is done, paused, cancelled or `stop` is set, or `seconds`
     are over; of a watched folder, until nothing new is there. Returns whether anything was done:
     not where another process is at the batch.
 
     A folder that is gone or a full disk pause the batch with the reason; it can be resumed.
+    rivals: what the caller saw of others at earlier calls; without, a silent one is never replaced.
     """
-    lock = FileLock(store.folder / f"batch-{number}.lock")
-    try:
-        with lock.acquire(timeout=0):
-            return _Sitting(store, weights, limits, number, stop, seconds).work()
-    except Timeout:
-        return False
+    with claimed(store, number, rivals or Rivals()) as claim:
+        if claim is None:
+            return False
+        try:
+            return _Sitting(claim, weights, limits, stop, seconds).work()
+        except ClaimLostError as error:
+            log.warning("%s", error)
+            return False
 
 
 class _Sitting:
     """One worker at one batch."""
 
-    def __init__(
-        self,
-        store: Store,
-        weights: Path,
-        limits: Limits,
-        number: int,
-        stop: Event,
-        seconds: float,
-    ):
-        self.store, self.weights, self.number, self.stop = store, weights, number, stop
-        self.limits = limits
+    def __init__(self, claim: Claim, weights: Path, limits: Limits, stop: Event, seconds: float):
+        self.claim, self.store, self.number = claim, claim.store, claim.number
+        self.weights, self.stop, self.limits = weights, stop, limits
         self.until = time.monotonic() + seconds
-        with store.reading() as session:
-            self.batch = get_batch(session, number)
+        with self.store.reading() as session:
+            self.batch = get_batch(session, self.number)
 
     def work(self) -> bool:
-        if State(self.batch.state) not in ACTIVE:
-            return False
+        """As `work_on`; raises ClaimLostError."""
         try:
             done = self._list() + self._inspect()
+        except ClaimLostError:  # what became of the batch is for the other one to say
+            raise
         except BundleError as error:
-            with self.store.session() as session:
+            with self.claim.session() as session:
                 finish(session, self.number, State.FAILED, str(error))
             return True
         except (StoreError, SourceError, OSError) as error:
@@ -104,7 +102,7 @@ class _Sitting:
             self._pause(f"an unexpected error: {type(error).__name__}: {error}")
             return True
         if not self.stop.is_set() and not isinstance(self.batch.source, WatchedFolder):
-            with self.store.session() as session:
+            with self.claim.session() as session:
                 if not images_in(session, self.number, ImageState.WAITING, 1):
                     finish(session, self.number, State.DONE)
         return bool(done)
@@ -124,14 +122,16 @@ class _Sitting:
                     return added
         added += self._add(images)
         if not isinstance(self.batch.source, WatchedFolder):
-            with self.store.session() as session:
+            with self.claim.session() as session:
                 session.execute(
                     update(BatchRow).where(BatchRow.id == self.number).values(listed=True)
                 )
         return added
 
     def _add(self, images: list[ListedImage]) -> int:
-        with self.store.session() as session:
+        if not images:
+            return 0
+        with self.claim.session() as session:
             return add_images(session, self.number, images)
 
     def _inspect(self) -> int:
@@ -144,7 +144,7 @@ class _Sitting:
             if not rows:
                 break
             answers = self._answer(rows, self._inspector())
-            with self.store.session() as session:
+            with self.claim.session() as session:
                 _write(session, answers)
                 session.execute(
                     update(BatchRow)
@@ -214,14 +214,14 @@ class _Sitting:
         }
 
     def _is_wanted(self) -> bool:
-        """Whether nobody stopped, paused or cancelled meanwhile."""
-        if self.stop.is_set():
+        """Whether nobody stopped, paused, cancelled or took over meanwhile."""
+        if self.stop.is_set() or self.claim.lost.is_set():
             return False
         with self.store.reading() as session:
             return State(get_batch(session, self.number).state) in ACTIVE
 
     def _pause(self, message: str) -> None:
-        with self.store.session() as session:
+        with self.claim.session() as session:
             session.execute(
                 update(BatchRow)
                 .where(BatchRow.id == self.number, BatchRow.state.in_(ACTIVE))

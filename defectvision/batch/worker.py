@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+from defectvision.batch.claim import Rivals
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
-from defectvision.store.batches import active_batches
+from defectvision.store.batches import ACTIVE, active_batches, get_batch
 from defectvision.store.database import Store
 from defectvision.store.retention import expire, sweep
 
@@ -27,6 +28,7 @@ def work_forever(
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
     crash left. The store is opened each time, and tried again where it cannot be reached."""
     tidied = -TIDY_SECONDS
+    rivals = Rivals()
     while not stop.is_set():
         try:
             store = open_the_store()
@@ -38,7 +40,8 @@ def work_forever(
             with store.reading() as session:
                 numbers = active_batches(session)
             worked = [
-                work_on(store, weights, limits, number, stop, TURN_SECONDS) for number in numbers
+                work_on(store, weights, limits, number, stop, TURN_SECONDS, rivals)
+                for number in numbers
             ]
         except Exception:  # a database that is away for a while must not end the work for good
             log.exception("the store did not answer; trying again")
@@ -46,3 +49,16 @@ def work_forever(
         else:
             if not any(worked):
                 stop.wait(IDLE_SECONDS)
+
+
+def work_until_ended(store: Store, weights: Path, limits: Limits, number: int, stop: Event) -> None:
+    """Return when a batch is not active any more or `stop` is set. Whoever claims it first works
+    on it; this worker does where another one is gone. Raises StoreError where it was deleted."""
+    rivals = Rivals()
+    while not stop.is_set():
+        worked = work_on(store, weights, limits, number, stop, rivals=rivals)
+        with store.reading() as session:
+            if get_batch(session, number).state not in ACTIVE:
+                return
+        if not worked:
+            stop.wait(IDLE_SECONDS)

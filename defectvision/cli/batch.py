@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,21 +88,20 @@ def batch(
 
 
 def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
-    """Work on the batch, with progress; returns what became of it, and why it stopped early."""
+    """Wait for the end of the batch, with progress, and work on it unless a server does; returns
+    what became of it, and why it stopped early."""
     from rich.progress import Progress
 
-    from defectvision.batch.runner import work_on
+    from defectvision.batch.worker import work_until_ended
     from defectvision.store.batches import State, count_images, get_batch, images_in
     from defectvision.store.tables import ImageState
 
     stop = Event()
-    worker = Thread(target=work_on, args=(store, weights, settings().limits, number, stop))
-    worker.start()
-    try:
-        with Progress(console=err, transient=True) as bar:
-            task = bar.add_task("listing", total=None)
-            while worker.is_alive():
-                worker.join(LOOK_SECONDS)
+    with ThreadPoolExecutor(1) as pool, Progress(console=err, transient=True) as bar:
+        task = bar.add_task("listing", total=None)
+        work = pool.submit(work_until_ended, store, weights, settings().limits, number, stop)
+        try:
+            while not wait([work], LOOK_SECONDS).done:
                 with store.reading() as session:
                     counts = count_images(session, number)
                 bar.update(
@@ -110,10 +110,9 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
                     total=counts.total or None,
                     completed=counts.done + counts.failed,
                 )
-    except BaseException:
-        stop.set()
-        worker.join()
-        raise
+            work.result()
+        finally:
+            stop.set()
     with store.reading() as session:
         counts, state = count_images(session, number), get_batch(session, number)
         for row in images_in(session, number, ImageState.FAILED):

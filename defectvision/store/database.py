@@ -26,6 +26,7 @@ from defectvision.store.tables import BatchRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one
+MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
     address = database or f"sqlite:///{folder / DATABASE}"
     with _in_words(address):
         engine = _connect(address)
-        # Two processes that start at once must not both build the tables.
+        # Two processes that start at once must not both build the tables; `migrate` sees to it for
+        # servers that share no folder.
         with FileLock(folder / "migration.lock"):
             migrate(engine)
     return Store(engine, Files(files or str((folder / FILES).resolve())), folder)
@@ -103,6 +105,8 @@ def migrate(engine: Engine, version: str = "head") -> None:
     settings = Config()
     settings.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, version)
 

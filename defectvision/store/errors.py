@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class StoreError(RuntimeError):
     """The store cannot be used; the message names what, the reason and the remedy."""
+
+
+class ClaimLostError(StoreError):
+    """Another worker has taken the batch over; see store/claims.py."""

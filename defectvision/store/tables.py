@@ -76,6 +76,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
         dict[str, float]: JSON(),
+        dict[str, int]: JSON(),
     }
 
 
@@ -109,7 +110,9 @@ class BatchRow(Base):
 
     mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
     `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
-    seconds: time spent inspecting, in all sittings.
+    seconds: time spent inspecting, in all sittings. holder, held_since, beats: who works on it, see
+    store/claims.py. passed_over: files of the source that are no images, by kind, see
+    inference/passed_over.py.
     """
 
     __tablename__ = "batches"
@@ -130,6 +133,10 @@ class BatchRow(Base):
     ended: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
     message: Mapped[str] = mapped_column(Text, default="")
+    holder: Mapped[str | None] = mapped_column(String(200))
+    held_since: Mapped[datetime | None]
+    beats: Mapped[int] = mapped_column(default=0)
+    passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
 
 
 class InspectionRow(Base):

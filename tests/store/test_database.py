@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,6 +46,29 @@ def test_both_databases_give_the_same_rows(kind, tmp_path, request) -> None:
             found.append([{c: getattr(row, c) for c in columns} for row in rows])
             assert all(row.at.tzinfo is not None for row in rows)
     assert found[0] == found[1] and len(found[0]) == 50
+
+
+def test_servers_that_open_an_empty_database_at_once_build_it_once(tmp_path, postgres) -> None:
+    """Each from a folder of its own, so that no file keeps them apart."""
+    script = "import sys; from pathlib import Path; "
+    script += "from defectvision.store.database import open_store; "
+    script += "sys.stdin.readline(); open_store(Path(sys.argv[1]), sys.argv[2])"
+    address = postgres()
+    servers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path / name, address],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in "abcd"
+    ]
+    for server in servers:
+        server.stdin.write("\n")
+        server.stdin.flush()
+    ends = [(server.communicate(timeout=60)[1], server.returncode) for server in servers]
+    assert [status for _, status in ends] == [0] * 4, ends
+    fill(open_store(tmp_path / "a", address), LINES["casting"], 1)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path) -> None:

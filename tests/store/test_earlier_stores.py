@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.inference.regions import Region
 from defectvision.store import batches, policies, reviews
 from defectvision.store.batches import Counts, State
+from defectvision.store.claims import take_claim
 from defectvision.store.database import Store, migrate, open_store
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
@@ -129,6 +130,40 @@ def test_its_batches_are_listed_with_their_sources_and_counts(store) -> None:
         assert {row.made for row in rows} == {datetime.fromisoformat(MOMENT).replace(tzinfo=UTC)}
 
 
+def test_its_batches_are_nobodys_and_can_be_claimed(store) -> None:
+    with store.session() as session:
+        for number, claimed in ((1, False), (2, False), (3, True)):
+            row = batches.get_batch(session, number)
+            assert (row.holder, row.held_since, row.beats, row.passed_over) == (None, None, 0, {})
+            assert take_claim(session, number, "ada's server") == claimed
+
+
+def test_a_postgresql_database_of_the_first_version_keeps_its_rows(tmp_path, postgres) -> None:
+    address = postgres()
+    engine = create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    migrate(engine, "0001")
+    batch = {
+        "id": 7, "title": "Lot 7", "line": TILES.name, "bundle": "joint", "bundle_version": "6f",
+        "mask_classes": "[]", "bundle_policy": json.dumps(OWN), "source": json.dumps(SOURCES[1]),
+        "state": "running", "listed": True, "keep": "all", "who": "ada", "made": MOMENT,
+        "seconds": 5.25, "message": "",
+    }  # fmt: skip
+    places = ", ".join(f":{name}" for name in batch)
+    with engine.begin() as connection:
+        line = {"name": TILES.name, "content": TILES.model_dump_json()}
+        connection.execute(text("insert into lines values (:name, :content)"), line)
+        connection.execute(
+            text(f"insert into batches ({', '.join(batch)}) values ({places})"), batch
+        )
+    engine.dispose()
+    store = open_store(tmp_path, address)
+    with store.session() as session:
+        row = batches.get_batch(session, 7)
+        assert (row.title, row.source, row.seconds) == ("Lot 7", Folder(path="/lots/7"), 5.25)
+        assert (row.holder, row.held_since, row.beats, row.passed_over) == (None, None, 0, {})
+        assert take_claim(session, 7, "ada's server")
+
+
 def test_its_results_are_judged_by_the_policy_in_force(store) -> None:
     results = Results.open(store, 1)
     in_force = results.policy_in_force()
@@ -181,5 +216,7 @@ def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None
             row.source = row.source.model_copy()
             session.flush()
     with sqlite3.connect(tmp_path / "defectvision.sqlite3") as database:
-        texts = [text for (text,) in database.execute("select source from batches order by id")]
+        texts = [
+            content for (content,) in database.execute("select source from batches order by id")
+        ]
     assert texts == [json.dumps(source) for source in SOURCES]

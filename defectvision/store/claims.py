@@ -1,0 +1,76 @@
+"""Who works on a batch: one worker at a time, of whatever process on whatever server.
+
+A claim stands in the batch's row: the name of its holder, since when, and a count that the holder
+raises every few seconds. Whether a holder still lives is seen by that count alone and never by
+comparing moments, so that clocks may differ, jump or be set back (as the leases of Kubernetes'
+leader election, which each observer times by its own clock).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Update, select, update
+from sqlalchemy.orm import Session
+
+from defectvision.store.batches import ACTIVE
+from defectvision.store.errors import ClaimLostError
+from defectvision.store.tables import BatchRow, now
+
+
+class Beat(NamedTuple):
+    """A holder of a batch, and how often it said that it lives."""
+
+    holder: str
+    beats: int
+
+
+def last_beat(session: Session, number: int) -> Beat | None:
+    """Of the holder of a batch; None where nobody holds it."""
+    row = session.execute(
+        select(BatchRow.holder, BatchRow.beats).where(
+            BatchRow.id == number, BatchRow.holder.is_not(None)
+        )
+    ).one_or_none()
+    return None if row is None else Beat(*row)
+
+
+def take_claim(session: Session, number: int, holder: str, over: Beat | None = None) -> bool:
+    """Claim a batch that is active and that nobody holds. over: the last beat of a holder that is
+    gone; the claim is taken from it unless it beat again. Returns whether `holder` holds it now."""
+    free: ColumnElement[bool] = BatchRow.holder.is_(None)
+    if over is not None:
+        free = (BatchRow.holder == over.holder) & (BatchRow.beats == over.beats)
+    return _changed(
+        session,
+        update(BatchRow)
+        .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE), free)
+        .values(holder=holder, held_since=now(), beats=BatchRow.beats + 1),
+    )
+
+
+def beat(session: Session, number: int, holder: str) -> None:
+    """Say that the holder lives; raises ClaimLostError where the claim is not its own any more.
+
+    What else the transaction writes is written by the holder: until it ends, nobody can take the
+    claim.
+    """
+    held = (BatchRow.id == number) & (BatchRow.holder == holder)
+    if not _changed(session, update(BatchRow).where(held).values(beats=BatchRow.beats + 1)):
+        raise ClaimLostError(
+            f"batch {number} was taken over by another worker, or deleted, as this one did not "
+            "answer for a while. Nothing is to be done: what it had not written is inspected there"
+        )
+
+
+def release_claim(session: Session, number: int, holder: str) -> None:
+    """Give up a claim, where it is still held."""
+    session.execute(
+        update(BatchRow)
+        .where(BatchRow.id == number, BatchRow.holder == holder)
+        .values(holder=None, held_since=None)
+    )
+
+
+def _changed(session: Session, statement: Update) -> bool:
+    return cast(CursorResult[Any], session.execute(statement)).rowcount == 1
