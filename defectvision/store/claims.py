@@ -27,12 +27,9 @@ class Beat(NamedTuple):
 
 def last_beat(session: Session, number: int) -> Beat | None:
     """Of the holder of a batch; None where nobody holds it."""
-    row = session.execute(
-        select(BatchRow.holder, BatchRow.beats).where(
-            BatchRow.id == number, BatchRow.holder.is_not(None)
-        )
-    ).one_or_none()
-    return None if row is None else Beat(*row)
+    columns = select(BatchRow.holder, BatchRow.beats).where(BatchRow.id == number)
+    row = session.execute(columns).one_or_none()
+    return None if row is None or row[0] is None else Beat(row[0], row[1])
 
 
 def take_claim(session: Session, number: int, holder: str, over: Beat | None = None) -> bool:

@@ -467,6 +467,7 @@ class Server:
         return self.process.returncode, [int(line.split()[1]) for line in out.splitlines()], log
 
 
+@pytest.mark.slow
 @DATABASES
 def test_servers_that_start_at_once_inspect_each_image_once(database, weights, tmp_path) -> None:
     place = Place(tmp_path, database)
@@ -487,6 +488,7 @@ def test_servers_that_start_at_once_inspect_each_image_once(database, weights, t
     assert (row.state, row.holder) == (State.DONE, None)
 
 
+@pytest.mark.slow
 @DATABASES
 def test_a_killed_server_is_replaced_at_once_on_its_machine(database, weights, tmp_path) -> None:
     place = Place(tmp_path, database)
@@ -504,6 +506,7 @@ def test_a_killed_server_is_replaced_at_once_on_its_machine(database, weights, t
     server.process.wait()
 
 
+@pytest.mark.slow
 @DATABASES
 def test_a_killed_server_of_another_machine_is_replaced_when_it_is_silent(
     database, weights, tmp_path
@@ -520,6 +523,7 @@ def test_a_killed_server_of_another_machine_is_replaced_when_it_is_silent(
     assert (status, inspected) == (0, [5]) and "taken over" in log
 
 
+@pytest.mark.slow
 @DATABASES
 def test_a_server_that_was_stopped_notices_that_it_lost_the_batch(
     database, weights, tmp_path
