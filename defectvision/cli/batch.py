@@ -134,7 +134,7 @@ def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
     drawn = results.synthetic()
     suffix = file.suffix.lower()
     if suffix == ".csv":
-        content = results_csv(found, policy, origin, errors, drawn).encode()
+        content = results_csv(found, policy, origin, errors, drawn)
     elif suffix == ".json":
         content = json.dumps([one.as_json(policy) for one in found], ensure_ascii=False).encode()
     else:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from defectvision import atomic
 from defectvision.bundle.labels import SEPARATOR, label_names
+from defectvision.csv_file import ENCODING
 
 COLUMNS = ("path", "label", "mask", "photo_group", "split")
 REQUIRED_COLUMNS = ("path", "label")
@@ -139,16 +140,18 @@ class Catalog:
         differing = labels.groupby(known["photo_group"]).transform("nunique") > 1
         return known[differing].sort_values(["photo_group", "path"])
 
-    def index_csv(self) -> str:
-        """The table as the text of an index; optional columns without any value are left out.
+    def index_csv(self) -> bytes:
+        """The table as the content of an index, see csv_file.py; optional columns without any
+        value are left out.
 
-        Paths stay relative to `root`, so the text describes the images only beside them.
+        Paths stay relative to `root`, so it describes the images only beside them.
         """
         filled = [
             name for name in COLUMNS if name in REQUIRED_COLUMNS or (self.table[name] != "").any()
         ]
-        return str(self.table[filled].to_csv(index=False, lineterminator="\n"))
+        text = self.table[filled].to_csv(index=False, lineterminator="\n")
+        return str(text).encode(ENCODING)
 
     def write_index(self, path: Path) -> None:
         """Write `index_csv` to `path`; raises OSError."""
-        atomic.write_text(path, self.index_csv())
+        atomic.write_bytes(path, self.index_csv())

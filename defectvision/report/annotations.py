@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -14,6 +13,7 @@ import numpy as np
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Origin
+from defectvision.csv_file import csv_bytes
 from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
@@ -64,13 +64,7 @@ def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin)
             place = own_path("masks", found.name, taken, ".png")
             add(archive, place, cv2.imencode(".png", values)[1].tobytes())
             index.append((found.name, SEPARATOR.join(found.labels(policy)), place))
-        add(archive, "images.csv", _table(index))
+        add(archive, "images.csv", csv_bytes(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
-        add(archive, "classes.csv", _table(names))
+        add(archive, "classes.csv", csv_bytes(names))
     return out.getvalue()
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> bytes:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
-    return out.getvalue().encode()

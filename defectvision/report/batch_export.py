@@ -54,11 +54,11 @@ class Leaving:
 
     def csv(self) -> bytes:
         origin, drawn = self.results.origin, self.results.synthetic()
-        return export.results_csv(self.rows(), self.policy, origin, self.failed, drawn).encode()
+        return export.results_csv(self.rows(), self.policy, origin, self.failed, drawn)
 
     def regions_csv(self) -> bytes:
         origin, drawn = self.results.origin, self.results.synthetic()
-        return export.regions_csv(self.rows(), self.policy, origin, drawn).encode()
+        return export.regions_csv(self.rows(), self.policy, origin, drawn)
 
     def excel(self) -> bytes:
         from defectvision.report.tables import workbook

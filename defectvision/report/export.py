@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle, Origin
+from defectvision.csv_file import csv_bytes
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
@@ -128,13 +128,9 @@ def region_rows(
             ]
 
 
-def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """A table as CSV (RFC 4180); no cell is taken for a formula."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\r\n")
-    table.writerow(columns)
-    table.writerows([_text(value) for value in row] for row in rows)
-    return out.getvalue()
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """A table as a CSV file, see csv_file.py; no cell is taken for a formula."""
+    return csv_bytes(chain([columns], ([_text(value) for value in row] for row in rows)))
 
 
 def results_csv(
@@ -143,8 +139,8 @@ def results_csv(
     origin: Origin,
     errors: Iterable[ImageError] = (),
     synthetic: Collection[str] = (),
-) -> str:
-    """`result_rows` as CSV."""
+) -> bytes:
+    """`result_rows` as a CSV file."""
     rows = result_rows(inspections, policy, origin, errors, synthetic)
     return as_csv(result_columns(origin, policy), rows)
 
@@ -154,8 +150,8 @@ def regions_csv(
     policy: Policy,
     origin: Origin,
     synthetic: Collection[str] = (),
-) -> str:
-    """`region_rows` as CSV."""
+) -> bytes:
+    """`region_rows` as a CSV file."""
     rows = region_rows(inspections, policy, origin, synthetic)
     return as_csv(region_columns(origin, policy), rows)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
 
 from defectvision.bundle.policy import Verdict
+from defectvision.csv_file import csv_bytes
 from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
 from defectvision.store.results import Results
@@ -34,14 +34,12 @@ def labelled_zip(images: Iterable[tuple[str, bytes, str]]) -> bytes:
     Labels are class names, `|` between several, empty for good.
     """
     out = io.BytesIO()
-    index = io.StringIO()
-    table = csv.writer(index, lineterminator="\r\n")
-    table.writerow(["path", "label"])
+    index = [("path", "label")]
     taken: set[str] = set()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, data, label in images:
             path = own_path("images", name, taken)
             add(archive, path, data)
-            table.writerow([path, label])
-        add(archive, "index.csv", index.getvalue())
+            index.append((path, label))
+        add(archive, "index.csv", csv_bytes(index))
     return out.getvalue()

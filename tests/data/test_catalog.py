@@ -116,7 +116,7 @@ def test_catalog_refuses_another_table():
 def test_write_index_leaves_out_empty_columns_and_keeps_every_text(tmp_path):
     catalog = make_catalog([("Öl, heiß.png", "NA", "", "007"), ('"q".png', "", "", "7")])
     catalog.write_index(tmp_path / "new" / "index.csv")
-    with (tmp_path / "new" / "index.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "new" / "index.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
         ["path", "label", "photo_group"],

@@ -44,6 +44,6 @@ def test_corrected_split_keeps_groups_whole_and_proportions() -> None:
     assert_no_leak(found)
     shares = found.table["split"].value_counts(normalize=True)
     assert abs(shares["train"] - 0.7) <= 0.04 and abs(shares["test"] - 0.2) <= 0.04
-    table = pd.read_csv(io.StringIO(found.index_csv()), dtype=str)
+    table = pd.read_csv(io.BytesIO(found.index_csv()), dtype=str)
     assert table.columns.tolist() == ["path", "label", "photo_group", "split"]
     assert table.groupby("photo_group")["split"].nunique().max() == 1

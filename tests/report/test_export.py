@@ -58,8 +58,8 @@ def found(inspectors: dict[str, Inspector]) -> list[Inspection]:
     ]
 
 
-def read(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+def read(table: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
 
 
 def test_verdicts_of_the_table_follow_the_policy(inspectors, found) -> None:

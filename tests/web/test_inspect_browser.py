@@ -44,7 +44,7 @@ def inspected(dashboard: Dashboard) -> Dashboard:
 
 
 def rows_of(text: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text.decode("utf-8"))))
+    return list(csv.DictReader(io.StringIO(text.decode("utf-8-sig"))))
 
 
 def test_a_broken_file_gives_one_error_and_the_others_their_results(inspected: Dashboard) -> None:

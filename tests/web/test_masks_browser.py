@@ -149,7 +149,7 @@ def test_a_scale_is_set_and_read_in_millimetres(strip: Dashboard, tmp_path: Path
     found = json.loads(strip.download("JSON", tmp_path))
     assert found["policy"]["mm_per_px"] == 0.2
     assert found["regions"][0]["area_mm2"] == 160
-    table = strip.download("Regions as CSV", tmp_path).decode("utf-8")
+    table = strip.download("Regions as CSV", tmp_path).decode("utf-8-sig")
     first, *others = csv.DictReader(io.StringIO(table))
     assert (first["class"], first["area_px"], first["area_mm2"]) == ("3", "4000", "160")
     assert len(others) == 2

@@ -33,13 +33,13 @@ def near_copies(study: Study) -> None:
 
 def _split_download(grouped: Catalog) -> None:
     try:
-        text = corrected_split(grouped).index_csv()
+        index = corrected_split(grouped).index_csv()
     except CatalogError as error:
         st.info(plain(str(error)), icon=":material/info:")
         return
     st.download_button(
         "Corrected split",
-        text,
+        index,
         "index.csv",
         "text/csv",
         key="split",

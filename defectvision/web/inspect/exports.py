@@ -46,10 +46,10 @@ def of_all(results: Sequence[Result], policy: Policy, loaded: LoadedBundle) -> G
     drawn = {r.entry.name for r in results if r.entry.synthetic}
     origin = Origin.of(loaded)
 
-    def as_csv() -> str:
+    def as_csv() -> bytes:
         return results_csv(inspections, policy, origin, errors, drawn)
 
-    def regions_as_csv() -> str:
+    def regions_as_csv() -> bytes:
         return regions_csv(inspections, policy, origin, drawn)
 
     formats = [Format("Results as CSV", ".csv", "text/csv", as_csv)]
