@@ -35,7 +35,7 @@ def check_tiff(data: bytes) -> int | None:
     from tifffile import TiffFile  # asked for by TIFF files alone
 
     with TiffFile(io.BytesIO(data), _multifile=False) as file:
-        first = file.pages[0]
+        first = file.pages.first
         _check_raw(data, first)
         _check_place(file, first)
         _check_samples(first)
@@ -95,13 +95,13 @@ def _pages(file: TiffFile) -> Iterator[TiffPage]:
     for number, page in enumerate(file.pages):
         if number >= MOST_PAGES:
             raise Refusal("a TIFF of several pages", "Save each page as an image of its own.")
-        yield page
+        yield page.aspage()
 
 
 def _inner(page: TiffPage) -> Iterator[TiffPage]:
     """The pictures below a page (SubIFDs)."""
     if page.subifds:
-        yield from page.pages or ()
+        yield from (inner.aspage() for inner in page.pages or ())
 
 
 def _is_copy(page: TiffPage) -> bool:

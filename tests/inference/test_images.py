@@ -17,7 +17,6 @@ from tests.stand_ins.image_files import (
     GREY,
     RGB,
     SIXTEEN,
-    TWELVE,
     grey,
     palette_image,
     rgb,

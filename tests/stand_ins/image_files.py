@@ -14,7 +14,6 @@ GREY = (20 + 5 * ROWS + 2 * COLUMNS).astype(np.uint8)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2 + 40], axis=-1)
 BINARY = GREY > 100
 SIXTEEN = GREY.astype(np.uint16) * 257
-TWELVE = np.rint(GREY * (4095 / 255)).astype(np.uint16)
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
