@@ -124,7 +124,12 @@ def study(
 def _study(image_set: ImageSet, progress: Progress, workers: int) -> Study:
     if not image_set.has_images:
         regions = image_set.annotations[["image", "label", "area_px"]]
-        return Study(image_set, pd.DataFrame(), regions.reindex(columns=["image", *REGION_COLUMNS]))
+        return Study(
+            image_set,
+            pd.DataFrame(),
+            regions.reindex(columns=["image", *REGION_COLUMNS]),
+            failures=list(image_set.unreadable),
+        )
     count = len(image_set.catalog)
     with tempfile.TemporaryDirectory(prefix="defectvision-") as name:
         folder = Path(name)

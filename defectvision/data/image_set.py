@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from defectvision.bundle.labels import label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
-from defectvision.data.masks import Masks, masks_of_image
+from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.folders import open_catalog
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
@@ -32,10 +32,11 @@ class ImageSet:
     """A catalog and what else its layout says about where the defects are.
 
     `annotations` has a row per annotation: `image` (row number of the catalog), `label`, `kind`
-    (`rle`, `polygon`, `box` or `area`), `shape` (the run-length text, a list of polygons
-    [[x, y, x, y, ...], ...] in px, or [left, top, width, height] in px) and `area_px` (NaN where
-    only the shape tells). Masks in files stand in the catalog. `has_images` is False where only
-    labels are there.
+    (`rle`, `polygon`, `box`, `area` or UNREADABLE), `shape` (the run-length text, a list of
+    polygons [[x, y, x, y, ...], ...] in px, [left, top, width, height] in px, or what is wrong),
+    `area_px` (NaN where only the shape tells) and, where the file tells it, `size` ((height,
+    width) that the shape is made for). Masks in files stand in the catalog. `has_images` is False
+    where only labels are there.
     """
 
     catalog: Catalog
@@ -53,6 +54,12 @@ class ImageSet:
         """Annotations that show a place, by image; an area alone shows none."""
         placed = self.annotations[self.annotations["kind"] != "area"]
         return dict(iter(placed.groupby("image")))
+
+    @property
+    def unreadable(self) -> list[str]:
+        """What is wrong with annotations whose place cannot be told."""
+        rows = self.annotations
+        return rows.loc[rows["kind"] == UNREADABLE, "shape"].tolist()
 
     @property
     def has_masks(self) -> bool:

@@ -1,21 +1,24 @@
-"""Defect masks of a labelled set, from files beside its images or from its annotations."""
+"""Defect masks of a labelled set, from files beside its images or from its annotations.
+
+Nothing that is marked is read as good: a mask or an annotation that yields no pixel is an error.
+"""
 
 from __future__ import annotations
 
-import io
-from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision.bundle.labels import is_good_name, label_names
 from defectvision.data.catalog import CatalogError
-from defectvision.data.image_head import image_size
+from defectvision.data.mask_files import class_pixels, mask_pixels
+from defectvision.data.outlines import draw_box, draw_polygons
 from defectvision.data.rle.severstal import decode_rle
 
 Masks = list[tuple[str, NDArray[np.bool_]]]
+UNREADABLE = "unreadable"  # kind of an annotation whose `shape` is what is wrong with it
 
 
 def masks_of_image(
@@ -29,64 +32,76 @@ def masks_of_image(
     """The (label, (H, W) bool) masks of one image of `size` (height, width), of its mask file and
     of its annotation rows. A class may stand more than once.
 
-    Raises CatalogError where a mask cannot be read or has another size than the image.
+    Raises CatalogError where a mask cannot be read or has another size than the image, holds
+    values that nobody explained, marks nothing although the image is said to show a defect, or
+    marks something on an image that is said to be good.
     """
     masks: Masks = []
     if file is not None:
-        masks += masks_of_file(file, label or "defect", classes or {}, size)
+        masks += masks_of_file(file, label, classes or {}, size)
     if annotations is not None:
         masks += masks_of_annotations(annotations, *size)
     return masks
 
 
 def masks_of_file(file: Path, label: str, names: dict[int, str], size: tuple[int, int]) -> Masks:
-    """The (label, (H, W) bool) masks of a PNG: 255 is `label`, else the numbers of `names`.
+    """The (label, (H, W) bool) masks of a file of an image with `label`; see `mask_files`.
 
-    Published masks are sometimes smeared by compression: above 127 counts as 255 where no class
-    numbers are named. Raises CatalogError where the file cannot be read, and, before a pixel of it
-    is decoded, where it is not of `size` (height, width) px: the image was decoded within the
-    limit, so its mask is within it too. Raises OSError where there is no file.
+    Raises CatalogError as `masks_of_image` says, OSError where there is no file.
     """
-    data = file.read_bytes()
-    stored = image_size(io.BytesIO(data))
-    # A mask may lie on its side in the file, as its EXIF tells.
-    if stored is not None and sorted(stored) != sorted(size):
-        raise _wrong_size(stored, size)
-    values = None
-    if stored is not None:
-        with suppress(cv2.error):  # a size beyond its own limit
-            values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if values is None:
-        raise CatalogError(f"{file.name}: the mask cannot be read. Export it as PNG again.")
-    if values.shape != size:
-        raise _wrong_size(values.shape, size)
+    shown = [name for name in label_names(label) if not is_good_name(name)]
     if names:
-        return [(name, values == number) for number, name in names.items() if number]
-    return [(label, values > 127)]
-
-
-def _wrong_size(mask: tuple[int, ...], image: tuple[int, int]) -> CatalogError:
-    return CatalogError(
-        f"the mask is {mask[1]} x {mask[0]} px, the image {image[1]} x {image[0]} px. Export the "
-        "mask at the image's size."
-    )
-
-
-def masks_of_annotations(rows: pd.DataFrame, height: int, width: int) -> Masks:
-    """The masks of the annotation rows of one image; rows that only tell an area give none."""
-    found: Masks = []
-    for row in rows.itertuples():
-        if row.kind == "rle":
-            found.append((row.label, decode_rle(row.shape, height, width)))
-        elif row.kind in ("polygon", "box"):
-            mask = np.zeros((height, width), np.uint8)
-            parts = row.shape if row.kind == "polygon" else [_corners(row.shape)]
-            outlines = [np.rint(np.array(p, float).reshape(-1, 2)).astype(np.int32) for p in parts]
-            cv2.fillPoly(mask, [o for o in outlines if len(o) > 2], 1)
-            found.append((row.label, mask.astype(bool)))
+        found = [(name, mask) for name, mask in class_pixels(file, names, size).items()]
+    elif len(shown) > 1:
+        raise CatalogError(
+            f"{file.name}: one mask for {' and '.join(shown)}. Number the classes in the masks "
+            "and name the numbers in classes.csv beside the images."
+        )
+    else:
+        found = [(label or "defect", mask_pixels(file, size))]
+    drawn = {name for name, mask in found if mask.any() and not is_good_name(name)}
+    if not names and found[0][1].any() and not shown:
+        drawn = {"a defect"}
+    if drawn and not shown:
+        raise CatalogError(
+            f"{file.name}: marks {', '.join(sorted(drawn))} on an image that is labelled good. "
+            "Correct the label or the mask."
+        )
+    if empty := [name for name in shown if name not in drawn]:
+        raise CatalogError(
+            f"{file.name}: marks no pixel of {', '.join(empty)}, which the image is said to show. "
+            "Draw it, or leave the mask out where nobody has drawn one."
+        )
     return found
 
 
-def _corners(box: list[float]) -> list[float]:
-    left, top, width, height = box
-    return [left, top, left + width, top, left + width, top + height, left, top + height]
+def masks_of_annotations(rows: pd.DataFrame, height: int, width: int) -> Masks:
+    """The masks of the annotation rows of one image; rows that only tell an area give none.
+
+    Raises CatalogError for one that cannot be read, or that marks no pixel of the image.
+    """
+    masks: Masks = []
+    for row in rows.itertuples():
+        if row.kind == UNREADABLE:
+            raise CatalogError(str(row.shape))
+        made_for = getattr(row, "size", None)
+        if isinstance(made_for, tuple) and made_for != (height, width):
+            raise CatalogError(
+                f"an annotation of {row.label} is made for {made_for[1]} x {made_for[0]} px, the "
+                f"image has {width} x {height} px. Export it for the image as it stands upright."
+            )
+        if row.kind == "rle":
+            mask = decode_rle(row.shape, height, width)
+        elif row.kind == "polygon":
+            mask = draw_polygons(row.shape, height, width)
+        elif row.kind == "box":
+            mask = draw_box(row.shape, height, width)
+        else:
+            continue
+        if not mask.any():
+            raise CatalogError(
+                f"an annotation of {row.label} marks no pixel of the image. Draw it again, or "
+                "take it out."
+            )
+        masks.append((row.label, mask))
+    return masks

@@ -1,6 +1,10 @@
 """Reader of COCO instance annotations: one JSON file beside or above its images."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,10 +12,13 @@ import pandas as pd
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
-from defectvision.data.rle.coco import read_segmentation
+from defectvision.data.masks import UNREADABLE
+from defectvision.data.readers.coco_shapes import NAN, Shape, is_number, read_shape
+from defectvision.data.readers.found_images import FoundImages, relative_parts
 
-IMAGE_FOLDERS = ("", "images", "train", "val", "test", "train2017", "val2017")
 LARGEST_JSON = 512 * 1024 * 1024
+LISTS = ("images", "categories", "annotations")
+ROWS = ("image", "label", "kind", "shape", "area_px", "size")
 
 
 def find_coco(folder: Path) -> Path | None:
@@ -30,107 +37,195 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     """The catalog, its annotations, and whether any image is there.
 
     Segmentations are polygons or run lengths, compressed or not; an annotation with neither is
-    its box. An image without annotation is good. Annotations marked `iscrowd` are left out and
-    named. Raises CatalogError for a file that is not COCO, that points outside its folder, or
-    whose masks do not fit their images.
+    its box. An image without annotation is good. An annotation whose shape cannot be read stands
+    in the table as UNREADABLE: its image shows the class, and has no mask. Raises CatalogError for
+    a file that is not COCO, that points outside its folder, and for a name that fits two images.
     """
-    try:
-        if file.stat().st_size > LARGEST_JSON:
-            raise CatalogError(f"{file}: larger than {LARGEST_JSON >> 20} MB. Split it.")
-        content = json.loads(file.read_text(encoding="utf-8"))
-        images = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
-        names = {entry["id"]: str(entry["name"]).strip() for entry in content["categories"]}
-        annotations = content.get("annotations", [])
-        sizes = {e["id"]: (e["height"], e["width"]) for e in content["images"] if "height" in e}
-        missing = [a for a in annotations if a["image_id"] not in images]
-        unnamed = [a for a in annotations if a["category_id"] not in names]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CatalogError(f"{file}: cannot be read as JSON ({error}).") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CatalogError(
-            f"{file}: not COCO annotations (no {error}). They have images, categories and "
-            "annotations; or put an index.csv beside the images."
-        ) from error
-    if missing or unnamed:
-        raise CatalogError(
-            f"{file}: {len(missing)} annotations of unknown images and {len(unnamed)} of unknown "
-            "categories. Export it again."
-        )
-    if not images:
-        raise CatalogError(f"{file}: names no image.")
-    if bad := [n for n in names.values() if not n or SEPARATOR in n]:
-        raise CatalogError(
-            f"{file}: the category {bad[0]!r} is empty or contains '{SEPARATOR}'. Rename it."
-        )
-    return _catalog(file, images, names, annotations, sizes)
-
-
-def _catalog(
-    file: Path,
-    images: dict[int, str],
-    names: dict[int, str],
-    annotations: list[dict[str, Any]],
-    sizes: dict[int, tuple[int, int]],
-) -> tuple[Catalog, pd.DataFrame, bool]:
+    content = _content(file)
+    images = _images(file, content["images"])
+    names = _categories(file, content["categories"])
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    for name in images.values():
-        posix = PurePosixPath(name.replace("\\", "/"))
-        if posix.is_absolute() or ".." in posix.parts or not name:
-            raise CatalogError(f"{file}: {name!r} is not a file inside the folder.")
-    first = [name.replace("\\", "/") for name in images.values()]
-    prefix, most = "", -1
-    for folder in IMAGE_FOLDERS:
-        here = sum((root / folder / name).is_file() for name in first[:200])
-        if here > most:
-            prefix, most = folder, here
-    number = {key: i for i, key in enumerate(images)}
-    crowds = sum(bool(a.get("iscrowd")) for a in annotations)
-    rows = []
-    for position, entry in enumerate(annotations, 1):
-        if entry.get("iscrowd"):
-            continue
-        image = entry["image_id"]
-        where = f"{file}, annotation {entry.get('id', position)} ({images[image]})"
-        kind, shape, area = _shape(entry, sizes.get(image), where)
-        rows.append(
-            {
-                "image": number[image],
-                "label": names[entry["category_id"]],
-                "kind": kind,
-                "shape": shape,
-                "area_px": area,
-            }
+    paths, missing = _paths(file, root, images)
+    labels, rows = _annotations(file, content["annotations"], images, names)
+    if twice := _first_repeat(paths):
+        one, other = (image.name for image, path in zip(images.values(), paths, strict=True)
+                      if path == twice)  # fmt: skip
+        raise CatalogError(
+            f"{file}: two images have the same file name: {one!r} and {other!r} are both {twice}."
         )
-    found = pd.DataFrame(rows, columns=["image", "label", "kind", "shape", "area_px"])
-    labels = found.groupby("image")["label"].agg(lambda x: SEPARATOR.join(sorted(set(x))))
-    warnings = [f"{crowds} crowd annotations are left out."] if crowds else []
-    if most <= 0:
-        warnings.append("none of the images is there: charts that need pixels are left out.")
-    paths = [str(PurePosixPath(prefix) / name) for name in first]
-    if len(set(paths)) != len(paths):
-        raise CatalogError(f"{file}: two images have the same file name.")
+    warnings = []
+    if len(missing) == len(images):
+        warnings.append(
+            "none of the images is there: charts that need pixels are left out. Looked for "
+            f"{missing[0]!r} in {root} and all folders below."
+        )
     catalog = Catalog(
         root,
-        catalog_table({"path": paths, "label": [labels.get(i, "") for i in range(len(paths))]}),
+        catalog_table(
+            {"path": paths, "label": [SEPARATOR.join(sorted(labels[key])) for key in images]}
+        ),
         root.resolve().name,
         tuple(warnings),
         "coco",
     )
-    return catalog, found, most > 0
+    return catalog, rows, len(missing) < len(images)
 
 
-def _shape(
-    entry: dict[str, Any], size: tuple[int, int] | None, where: str
-) -> tuple[str, object, float]:
-    """Kind, shape and area in px of one annotation, as an ImageSet keeps them."""
-    shape = entry.get("segmentation")
-    area = float(entry.get("area", float("nan")))
-    if isinstance(shape, dict):
-        text, counted = read_segmentation(shape, size, where)
-        return "rle", text, float(counted)
-    if isinstance(shape, list) and shape and isinstance(shape[0], list):
-        return "polygon", shape, area
-    return "box", entry.get("bbox") or [0, 0, 0, 0], area
+@dataclass(frozen=True)
+class _Image:
+    number: int
+    name: str
+    size: tuple[int, int] | None
+
+
+def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        if file.stat().st_size > LARGEST_JSON:
+            raise CatalogError(f"{file}: larger than {LARGEST_JSON >> 20} MB. Split it.")
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, CatalogError):
+            raise
+        raise CatalogError(f"{file}: cannot be read as JSON ({error}).") from error
+    lists = {}
+    for name in LISTS:
+        entries = content.get(name, [] if name == "annotations" else None) if isinstance(
+            content, dict
+        ) else None  # fmt: skip
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise CatalogError(
+                f"{file}: not COCO annotations (no list {name!r} of objects). They have images, "
+                "categories and annotations; or put an index.csv beside the images."
+            )
+        lists[name] = entries
+    return lists
+
+
+def _key(file: Path, what: str, entry: dict[str, Any], name: str = "id") -> Hashable:
+    key = entry.get(name)
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise CatalogError(f"{file}: {what} has {name} {key!r}, which is no number and no text.")
+    return key
+
+
+def _text(file: Path, what: str, entry: dict[str, Any], name: str) -> str:
+    text = entry.get(name)
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
+    if not isinstance(text, str) or not text.strip():
+        raise CatalogError(f"{file}: {what} has no {name}. Export it again.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CatalogError(f"{file}: the {name} of {what} is no text ({text!r}).") from error
+    return text.strip()
+
+
+def _images(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, _Image]:
+    images: dict[Hashable, _Image] = {}
+    for number, entry in enumerate(entries):
+        what = f"image {number + 1}"
+        key, name = _key(file, what, entry), _text(file, what, entry, "file_name")
+        if key in images:
+            raise CatalogError(
+                f"{file}: the images {images[key].name!r} and {name!r} have the same id {key!r}, "
+                "so which one an annotation means is not known. Export it again."
+            )
+        images[key] = _Image(number, name, _size(entry))
+    if not images:
+        raise CatalogError(f"{file}: names no image.")
+    return images
+
+
+def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    """(height, width) in px as the file tells, None where it does not."""
+    sides = entry.get("height"), entry.get("width")
+    if not all(is_number(side) and side >= 1 for side in sides):
+        return None
+    return int(sides[0]), int(sides[1])  # type: ignore[arg-type]
+
+
+def _categories(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, str]:
+    names: dict[Hashable, str] = {}
+    for number, entry in enumerate(entries):
+        what = f"category {number + 1}"
+        key, name = _key(file, what, entry), _text(file, what, entry, "name")
+        if SEPARATOR in name:
+            raise CatalogError(f"{file}: the category {name!r} contains '{SEPARATOR}'. Rename it.")
+        if names.get(key, name) != name:
+            raise CatalogError(
+                f"{file}: the categories {names[key]!r} and {name!r} have the same id {key!r}. "
+                "Export it again."
+            )
+        names[key] = name
+    return names
+
+
+def _paths(file: Path, root: Path, images: dict[Hashable, _Image]) -> tuple[list[str], list[str]]:
+    """Where each image is below `root`, and the names of those that are not there."""
+    found = FoundImages(root, file.parent)
+    paths, missing = [], []
+    for image in images.values():
+        _check_inside(file, root, image.name)
+        path = found.find(image.name)
+        if path is None:
+            missing.append(image.name)
+            path = str(PurePosixPath(*(p for p in relative_parts(image.name) if p != "..")))
+        paths.append(path)
+    return paths, missing
+
+
+def _check_inside(file: Path, root: Path, name: str) -> None:
+    depth = len(file.parent.relative_to(root).parts)
+    for part in relative_parts(name):
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            raise CatalogError(f"{file}: {name!r} is not a file inside the folder.")
+    if relative_parts(name)[-1:] in ((), ("..",)) or "\0" in name:
+        raise CatalogError(f"{file}: {name!r} is not a file inside the folder.")
+
+
+def _annotations(
+    file: Path,
+    entries: list[dict[str, Any]],
+    images: dict[Hashable, _Image],
+    names: dict[Hashable, str],
+) -> tuple[dict[Hashable, set[str]], pd.DataFrame]:
+    """The classes of each image, and a row an annotation."""
+    labels: dict[Hashable, set[str]] = {key: set() for key in images}
+    rows = []
+    for position, entry in enumerate(entries, 1):
+        what = f"annotation {entry.get('id', position)!r}"
+        image, category = (
+            _key(file, what, entry, "image_id"),
+            _key(file, what, entry, "category_id"),
+        )
+        if image not in images or category not in names:
+            unknown = "images" if image not in images else "categories"
+            raise CatalogError(
+                f"{file}: annotations of unknown {unknown}; the first is {what}, of image "
+                f"{image!r} and category {category!r}. Export it again."
+            )
+        where = f"{file}, {what} ({images[image].name})"
+        try:
+            shape = read_shape(entry, images[image].size, where)
+        except CatalogError as error:
+            shape = Shape(UNREADABLE, str(error), NAN, None)
+        labels[image].add(names[category])
+        rows.append(
+            (images[image].number, names[category], shape.kind, shape.shape, shape.area_px,
+             shape.size)
+        )  # fmt: skip
+    return labels, pd.DataFrame(rows, columns=list(ROWS))
+
+
+def _first_repeat(paths: list[str]) -> str | None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            return path
+        seen.add(path)
+    return None
 
 
 def _looks_like_coco(file: Path) -> bool:

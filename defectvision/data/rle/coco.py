@@ -82,7 +82,7 @@ def read_segmentation(
         height, width = (int(side) for side in segmentation["size"])
         counts = segmentation["counts"]
         counts = expand(counts) if isinstance(counts, str) else [int(c) for c in counts]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CatalogError(f"{where}: its run lengths cannot be read ({error}).") from error
     if size is not None and (height, width) != size:
         raise CatalogError(

@@ -131,8 +131,10 @@ def test_every_kind_of_segmentation_is_read(tmp_path, segmentation, kind, runs):
     ],
 )
 def test_a_wrong_mask_is_named_with_file_annotation_and_image(tmp_path, segmentation, said):
+    found = open_set(annotated(tmp_path, segmentation), PIXELS)
+    assert found.catalog.table["label"].tolist() == ["pit"]
     with pytest.raises(CatalogError, match=rf"instances\.json, annotation 9 \(a\.png\).*{said}"):
-        open_set(annotated(tmp_path, segmentation), PIXELS)
+        found.masks(0, (3, 4))
 
 
 @pytest.mark.parametrize(

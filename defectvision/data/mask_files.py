@@ -1,0 +1,193 @@
+"""The values of a mask file as whoever wrote it meant them: grey levels or numbers of any depth,
+a palette, colours, alpha.
+
+A mask whose values are not understood is refused; none is ever taken as empty for it.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_head import READERS, image_size
+
+# Compression smears an edge over a few px and leaves noise around it: what it makes of 0 and 255
+# stays near them or is thin, and is nowhere flat. Values that mean something fill areas.
+DARK, BRIGHT, NEARLY_WHITE = 31, 224, 247
+THIN = np.ones((5, 5), np.uint8)
+FEW = 8  # values; a picture of as few has not been compressed, and small areas mean something too
+LISTED = 6
+
+Values = NDArray[np.integer]
+
+
+def class_pixels(
+    file: Path, names: dict[int, str], size: tuple[int, int]
+) -> dict[str, NDArray[np.bool_]]:
+    """The (H, W) bool pixels of each class of a mask file, whose numbers `names` explains.
+
+    Raises what `mask_pixels` does, and CatalogError for a number that nobody named.
+    """
+    image = _opened(file, size)
+    values = _numbers(image) if image.mode in ("P", "PA") else _levels(image, file.name)
+    present = set(_present(values))
+    if unknown := present - {0} - set(names):
+        raise CatalogError(
+            f"{file.name}: the mask holds {_listed(unknown)}, which classes.csv does not name. "
+            "Name every number of the masks there; 0 is background."
+        )
+    return {name: values == number for number, name in names.items() if number}
+
+
+def mask_pixels(file: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The (H, W) bool pixels that a mask file marks, where one thing is marked in it.
+
+    Of two values the lower is background, of a picture of one value 0 is. Published masks are
+    sometimes smeared by compression: above 127 counts as 255 there. Of colours black is
+    background; where transparency alone tells, it is. Raises CatalogError where the file cannot
+    be read, where its values could mean something else, and, before a pixel of it is decoded,
+    where it is not of `size` (height, width) px: the image was decoded within the limit, so its
+    mask is within it too. Raises OSError where there is no file.
+    """
+    return _marked(_levels(_opened(file, size), file.name), file.name)
+
+
+def _opened(file: Path, size: tuple[int, int]) -> Image.Image:
+    data = file.read_bytes()
+    stored = image_size(io.BytesIO(data))
+    # A mask may lie on its side in the file, as its EXIF tells.
+    if stored is not None and sorted(stored) != sorted(size):
+        raise _wrong_size(file.name, stored, size)
+    for reader in READERS if stored is not None else ():
+        try:
+            image: Image.Image = reader(io.BytesIO(data))
+        except Exception:  # readers meet foreign bytes with errors of every kind
+            continue
+        try:
+            image.load()
+            image = ImageOps.exif_transpose(image)
+        except Exception:  # cut off, or damaged
+            break
+        if (image.height, image.width) != size:
+            raise _wrong_size(file.name, (image.height, image.width), size)
+        return image
+    raise CatalogError(f"{file.name}: the mask cannot be read. Export it as PNG again.")
+
+
+def _numbers(image: Image.Image) -> Values:
+    """The indices of a palette picture."""
+    return np.asarray(image.getchannel(0) if image.mode == "PA" else image)
+
+
+def _present(values: Values) -> list[int]:
+    """The values that occur, ascending."""
+    if values.dtype in (np.uint8, np.uint16):
+        return np.flatnonzero(np.bincount(values.ravel())).tolist()
+    return np.unique(values).tolist()
+
+
+def _levels(image: Image.Image, name: str) -> Values:
+    """One number a pixel: grey levels as they are stored, or 255 where a colour or alpha marks."""
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8) * np.uint8(255)
+    if image.mode in ("P", "PA"):
+        return _palette_levels(image, name)
+    if image.mode in ("L", "I") or image.mode.startswith("I;16"):
+        grey = _numbers(image)
+        if "transparency" in image.info and image.mode == "L":
+            return _with_alpha(grey[..., None], np.asarray(image.convert("LA"))[..., 1], name)
+        return grey
+    if image.mode == "F":
+        raise CatalogError(f"{name}: a mask of floating values. Export it as 8-bit PNG.")
+    bands = np.asarray(image if image.mode == "LA" else image.convert("RGBA")).astype(np.int64)
+    return _with_alpha(bands[..., :-1], bands[..., -1], name)
+
+
+def _palette_levels(image: Image.Image, name: str) -> Values:
+    """A palette by its colours, unless it gives two indices that occur the same colour."""
+    numbers = _numbers(image)
+    bands = np.asarray(image.convert("RGBA")).astype(np.int64)
+    used = _present(numbers)
+    codes = bands @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
+    if len(np.unique(codes)) < len(used):
+        return numbers
+    return _with_alpha(bands[..., :3], bands[..., 3], name)
+
+
+def _with_alpha(bands: Values, alpha: NDArray[np.integer], name: str) -> Values:
+    """Grey levels of `bands` (H, W, 1 or 3) under `alpha` (H, W)."""
+    levels = _one_level(bands, name)
+    if alpha.min() == alpha.max():
+        return levels
+    opaque = alpha > 127
+    seen = np.where(opaque, levels, 0)
+    if seen.max() == 0 or len(np.unique(levels[opaque])) == 1:
+        return opaque * np.int64(255)  # drawn with one pen on nothing
+    if ((seen > 0) & opaque).sum() not in (opaque.sum(), (levels > 0).sum()):
+        raise CatalogError(
+            f"{name}: the mask's colours and its transparency mark different places. Export it "
+            "without transparency."
+        )
+    return seen
+
+
+def _one_level(bands: Values, name: str) -> Values:
+    if bands.shape[-1] == 1 or (bands == bands[..., :1]).all():
+        return bands[..., 0]
+    codes = (bands[..., 0] << 16) | (bands[..., 1] << 8) | bands[..., 2]
+    colours = np.unique(codes)
+    drawn = colours[colours > 0]
+    if len(drawn) > 1:
+        shown = ", ".join(f"#{code:06x}" for code in drawn[:LISTED].tolist())
+        raise CatalogError(
+            f"{name}: the mask holds {len(drawn)} colours ({shown}), and which of them marks the "
+            "defect is not known. Export one class a mask in black and white, or numbers that "
+            "classes.csv names."
+        )
+    return np.where(codes > 0, np.int64(255), np.int64(0))
+
+
+def _marked(values: Values, name: str) -> NDArray[np.bool_]:
+    present = _present(values)
+    if len(present) == 1:
+        return np.full(values.shape, bool(present[0]))
+    if len(present) == 2 and present[0] == 0:
+        return values > 0
+    deepest = 65535 if present[-1] > 255 else 255
+    grey = (values.astype(np.int64) * 255 // deepest).clip(0, 255).astype(np.uint8)
+    if present[0] < 0 or not _is_smeared(grey):
+        raise CatalogError(
+            f"{name}: the mask holds the values {_listed(present)}, and what they mean "
+            "is not known. Export 0 and 255, or name the numbers in classes.csv beside the images."
+        )
+    return grey > 127
+
+
+def _is_smeared(grey: NDArray[np.uint8]) -> bool:
+    """Whether (H, W) grey levels are what compression makes of black and white."""
+    if grey.min() > DARK or grey.max() <= 127:
+        return False
+    between = ((grey > DARK) & (grey < BRIGHT)).astype(np.uint8)
+    around = np.ones((3, 3) if len(_present(grey)) <= FEW else (5, 5), np.uint8)
+    flat = cv2.erode(grey, around) == cv2.dilate(grey, around)
+    odd = flat & (grey > 0) & (grey < NEARLY_WHITE)
+    return not odd.any() and not cv2.erode(between, THIN).any()
+
+
+def _listed(values: set[int] | list[int]) -> str:
+    """The first few numbers, for a message."""
+    ordered = sorted(values)
+    return ", ".join(map(str, ordered[:LISTED])) + (", ..." if len(ordered) > LISTED else "")
+
+
+def _wrong_size(name: str, mask: tuple[int, int], image: tuple[int, int]) -> CatalogError:
+    return CatalogError(
+        f"{name}: the mask is {mask[1]} x {mask[0]} px, the image {image[1]} x {image[0]} px. "
+        "Export the mask at the image's size."
+    )

@@ -1,0 +1,109 @@
+"""Where the images are that an export names.
+
+Tools write the names of their own machine: with folders in front, absolute, with backslashes,
+percent signs, in another case or another Unicode form. A name is matched with the files that are
+there by as many of its last parts as agree; no file outside the opened folder is ever named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_names import is_image_name
+
+# Where exports keep their images, as they are named in the messages.
+IMAGE_FOLDERS = ("", "images", "data", "train", "valid", "val", "test", "train2017", "val2017")
+
+
+def listed_images(root: Path) -> list[str]:
+    """The image files in `root` and below, as posix paths relative to it, sorted."""
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for here, folders, files in os.walk(root, followlinks=True):
+        status = Path(here).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link that points upwards
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+        folder = PurePosixPath(Path(here).relative_to(root).as_posix())
+        found += [str(folder / name) for name in files if is_image_name(name)]
+    return sorted(found)
+
+
+def relative_parts(name: str) -> tuple[str, ...]:
+    """The parts of a foreign name, without drive, scheme, query and root."""
+    text = name.replace("\\", "/")
+    if query := re.search(r"[?&]d=([^&]+)$", text):  # Label Studio's local files
+        text = query[1]
+    text = re.sub(r"^[a-z][a-z0-9+.-]+://[^/]*", "", text, flags=re.IGNORECASE)
+    text = text[len(PureWindowsPath(text).drive) :] if PureWindowsPath(text).drive else text
+    return tuple(part for part in PurePosixPath(text).parts if part not in ("/", "//", "."))
+
+
+class FoundImages:
+    """The images below a folder, by the names that others gave them.
+
+    near: the folder that names are relative to, where it is another one inside `root`.
+    """
+
+    def __init__(self, root: Path, near: Path | None = None, files: Sequence[str] | None = None):
+        self.root = root
+        self.near = near.relative_to(root).as_posix() if near is not None else "."
+        self.files = list(files) if files is not None else listed_images(root)
+        self._exact = set(self.files)
+        self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for file in self.files:
+            plain = tuple(_plain(part) for part in PurePosixPath(file).parts)
+            self._by_name.setdefault(plain[-1], []).append((file, plain))
+
+    def find(self, name: str) -> str | None:
+        """The path below `root` of the image that an export calls `name`, None where it is not
+        there. Raises CatalogError where several files fit as well, naming two."""
+        parts = relative_parts(name)
+        if not parts:
+            return None
+        here = [
+            str(path)
+            for folder in dict.fromkeys((self.near, *IMAGE_FOLDERS))
+            if str(path := PurePosixPath(folder, *parts)) in self._exact
+        ]
+        if len(set(here)) == 1:
+            return here[0]
+        readings = dict.fromkeys((parts, relative_parts(unquote(name))))
+        fits = {file: length for reading in readings for file, length in self._fits(reading)}
+        if not fits:
+            return None
+        most = max(fits.values())
+        best = here or sorted(file for file, length in fits.items() if length == most)
+        if len(best) > 1:
+            spelled = [f for f in best if PurePosixPath(f).name == parts[-1]]
+            best = spelled if not here and len(spelled) == 1 else best
+        if len(best) > 1:
+            raise CatalogError(
+                f"{self.root}: {name!r} may be {best[0]} or {best[1]}. Write the folder into the "
+                "name, or move one of the two away."
+            )
+        return best[0]
+
+    def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
+        """Files with the same last part, and how many of the last parts agree."""
+        wanted = tuple(_plain(part) for part in parts)
+        if not wanted:
+            return []
+        found = []
+        for file, plain in self._by_name.get(wanted[-1], []):
+            pairs = zip(reversed(plain), reversed(wanted), strict=False)
+            same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+            found.append((file, min(len(plain), len(wanted)) if same is None else same))
+        return found
+
+
+def _plain(part: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())

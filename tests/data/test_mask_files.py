@@ -1,0 +1,123 @@
+"""A mask is read as it was meant, or refused by name; none is empty for not being understood."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.masks import masks_of_file
+
+SIZE = (24, 32)
+MARKED = np.zeros(SIZE, bool)
+MARKED[4:14, 6:26] = True
+
+
+def grey(high, low=0, kind=np.uint8):
+    return Image.fromarray(np.where(MARKED, high, low).astype(kind))
+
+
+def palette(colours, high=1):
+    image = Image.fromarray(np.where(MARKED, high, 0).astype(np.uint8), "P")
+    image.putpalette([value for colour in colours for value in colour])
+    return image
+
+
+def rgb(colour, ground=(0, 0, 0)):
+    return Image.fromarray(np.where(MARKED[..., None], colour, ground).astype(np.uint8))
+
+
+def alpha(inside, outside, colour=(255, 255, 255)):
+    bands = np.full((*SIZE, 4), (*colour, 0), np.uint8)
+    bands[..., 3] = np.where(MARKED, inside, outside)
+    return Image.fromarray(bands)
+
+
+READ = {
+    "0 and 1": (grey(1), "png"),
+    "0 and 255": (grey(255), "png"),
+    "0 and 38": (grey(38), "png"),
+    "0 and 127": (grey(127), "png"),
+    "one bit": (grey(255).convert("1"), "png"),
+    "one bit BMP": (grey(255).convert("1"), "bmp"),
+    "BMP of 0 and 1": (grey(1), "bmp"),
+    "TIFF of 0 and 1": (grey(1), "tif"),
+    "16 bits, 1": (grey(1, kind=np.uint16), "png"),
+    "16 bits, 65535": (grey(65535, kind=np.uint16), "png"),
+    "16 bits, 256": (grey(256, kind=np.uint16), "tif"),
+    "32 bits, 1": (grey(1, kind=np.int32), "tif"),
+    "palette, red": (palette([(0, 0, 0), (255, 0, 0)]), "png"),
+    "palette, dark blue": (palette([(0, 0, 0), (0, 0, 64)]), "png"),
+    "palette of black alone": (palette([(0, 0, 0), (0, 0, 0)]), "png"),
+    "palette, white": (palette([(0, 0, 0), (255, 255, 255)]), "png"),
+    "palette BMP, red": (palette([(0, 0, 0), (255, 0, 0)]), "bmp"),
+    "red on black": (rgb((255, 0, 0)), "png"),
+    "nearly black blue": (rgb((0, 0, 9)), "png"),
+    "1 in three channels": (rgb((1, 1, 1)), "png"),
+    "opaque white": (alpha(255, 255, (255, 255, 255)), None),
+    "white on nothing": (alpha(255, 0), "png"),
+    "black on nothing": (alpha(255, 0, (0, 0, 0)), "png"),
+    "red on nothing": (alpha(255, 0, (255, 0, 0)), "png"),
+    "white and an even alpha": (rgb((255, 255, 255)).convert("RGBA"), "png"),
+    "smeared by JPEG": (grey(255), "jpg"),
+}
+
+
+def saved(folder, image, kind):
+    file = folder / f"m.{kind}"
+    image.save(file)
+    return file
+
+
+@pytest.mark.parametrize("name", [name for name, (_, kind) in READ.items() if kind])
+def test_a_mask_of_any_kind_marks_its_pixels(tmp_path, name):
+    image, kind = READ[name]
+    ((label, mask),) = masks_of_file(saved(tmp_path, image, kind), "crack", {}, SIZE)
+    assert label == "crack"
+    assert (mask == MARKED).all()
+
+
+def several(*values):
+    pixels = np.zeros(SIZE, np.uint8)
+    for i, value in enumerate(values):
+        pixels[2:9, 2 + 9 * i : 9 + 9 * i] = value
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "names", "said"),
+    [
+        (several(0), "crack", {}, "marks no pixel of crack"),
+        (several(1, 2), "crack", {}, "values 0, 1, 2"),
+        (several(1, 255), "crack", {}, "values 0, 1, 255"),
+        (several(128, 255), "crack", {}, "values 0, 128, 255"),
+        (several(85, 170, 255), "crack", {}, "not known"),
+        (several(1, 3), "crack", {1: "crack"}, "holds 3"),
+        (several(255), "crack", {1: "crack"}, "holds 255"),
+        (several(2), "crack", {1: "crack", 2: "pit"}, "marks no pixel of crack"),
+        (several(255), "", {}, "labelled good"),
+        (several(255), "good", {}, "labelled good"),
+        (several(1), "", {1: "crack"}, "marks crack .* labelled good"),
+        (several(255), "crack|pit", {}, "crack and pit"),
+        (Image.fromarray(np.stack([np.array(several(255, 0)), np.array(several(0, 255)),
+                                   np.array(several(0))], -1)), "crack", {}, "2 colours"),
+        (Image.fromarray(np.zeros((9, 9), np.uint8)), "crack", {}, "the mask is 9 x 9 px"),
+        (Image.fromarray(np.zeros(SIZE, np.float32)), "crack", {}, "floating"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_refused_by_name(tmp_path, image, label, names, said):
+    file = saved(tmp_path, image, "tif" if image.mode == "F" else "png")
+    with pytest.raises(CatalogError, match=rf"^m\.\w+: .*{said}"):
+        masks_of_file(file, label, names, SIZE)
+
+
+def test_an_empty_mask_of_a_good_image_is_empty(tmp_path):
+    for label in ("", "good", "free"):
+        ((_, mask),) = masks_of_file(saved(tmp_path, several(0), "png"), label, {}, SIZE)
+        assert not mask.any()
+
+
+def test_numbers_are_the_classes_that_are_named(tmp_path):
+    image = palette([(0, 0, 0), (9, 9, 9), (255, 0, 0)], high=2)
+    found = dict(masks_of_file(saved(tmp_path, image, "png"), "pit", {1: "crack", 2: "pit"}, SIZE))
+    assert (found["pit"] == MARKED).all()
+    assert not found["crack"].any()
