@@ -8,7 +8,12 @@ from defectvision.web.export_menu import export_menu
 from defectvision.web.inspect import exports
 from defectvision.web.inspect.empty_state import empty_state
 from defectvision.web.inspect.explanation import explanation
-from defectvision.web.inspect.intake import inspect_pending, intake, upload_errors
+from defectvision.web.inspect.intake import (
+    files_passed_over,
+    inspect_pending,
+    intake,
+    upload_errors,
+)
 from defectvision.web.inspect.overview import dropped_image, results_table, scores, steps, tiles
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import policy_controls
@@ -36,6 +41,7 @@ if inspect_pending(work, loaded):
 results = work.images.results(line.name, loaded.version)
 with errors_slot:
     upload_errors(results)
+    files_passed_over(work, line.name)
 opened = work.images.open_result(line.name, results)
 if opened is None:
     empty_state(line, loaded, failed=bool(results))

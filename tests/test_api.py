@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -81,6 +83,18 @@ def test_one_image_is_judged_and_not_kept(client) -> None:
     assert answer.status_code == 200 and said["id"] is None
     assert said["verdict"] == "reject" and said["label"] == "def"
     assert said["defect_score"] > said["policy"]["reject_above"]
+
+
+def test_a_batch_says_what_was_passed_over(client, about) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("a.png", "a.xml", "notes.txt", ".hidden.txt"):
+            archive.writestr(name, GOOD)
+    batch = upload(client, ("lot.zip", packed.getvalue()))
+    assert batch["passed_over"] == {}
+    work(about, batch["id"])
+    now = client.get(f"/api/v1/batches/{batch['id']}", headers=TOKEN).json()
+    assert (now["done"], now["passed_over"]) == (1, {".xml": 1, ".txt": 1})
 
 
 def test_a_batch_from_start_to_review(client, about) -> None:

@@ -113,5 +113,6 @@ def _batch(row: BatchRow, counts: Counts) -> Batch:
         done=counts.done,
         failed=counts.failed,
         repeated=counts.repeated,
+        passed_over=row.passed_over,
         seconds=row.seconds,
     )

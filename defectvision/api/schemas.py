@@ -85,6 +85,7 @@ class Batch(BaseModel):
     done: int
     failed: int
     repeated: int
+    passed_over: dict[str, int]
     seconds: float
 
 

@@ -25,6 +25,7 @@ from defectvision.bundle.reader import BundleError
 from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector, load_inspector
+from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
 from defectvision.store.batches import (
     ACTIVE,
@@ -112,8 +113,9 @@ class _Sitting:
         if self.batch.listed:
             return 0
         added = 0
+        passed_over = PassedOver()
         images: list[ListedImage] = []
-        for image in list_images(self.batch.source, self.store.files):
+        for image in list_images(self.batch.source, self.store.files, passed_over):
             images.append(image)
             if len(images) == LISTED:
                 added += self._add(images)
@@ -121,10 +123,13 @@ class _Sitting:
                 if not self._is_wanted():
                     return added
         added += self._add(images)
-        if not isinstance(self.batch.source, WatchedFolder):
+        complete = not isinstance(self.batch.source, WatchedFolder)
+        if complete or passed_over != self.batch.passed_over:
             with self.claim.session() as session:
                 session.execute(
-                    update(BatchRow).where(BatchRow.id == self.number).values(listed=True)
+                    update(BatchRow)
+                    .where(BatchRow.id == self.number)
+                    .values(listed=complete, passed_over=dict(passed_over))
                 )
         return added
 

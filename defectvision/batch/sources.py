@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from defectvision.inference.images import ImageError
+from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
     Upload,
     clean_name,
@@ -68,26 +69,28 @@ def folder_source(
     return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
 
 
-def list_images(source: Source, store: Files) -> Iterator[ListedImage]:
+def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterator[ListedImage]:
     """The images of a source, and what of it is none. What is packed in a zip file is unpacked
-    into the store. Raises SourceError where there is nothing to list."""
+    into the store; files that are no images are counted in `passed_over`. Raises SourceError where
+    there is nothing to list."""
     taken: set[str] = set()
     if isinstance(source, Uploads):
         for upload in source.files:
-            yield from _unpacked(upload, store, taken)
+            yield from _unpacked(upload, store, taken, passed_over)
         return
     path = Path(source.path)
     if path.is_dir():
-        files = images_below(path)
+        files = images_below(path, passed_over)
         if isinstance(source, WatchedFolder):
             files = [file for file in files if _is_settled(file)]
         for file in files:
             name = own_name(clean_name(file.relative_to(path).as_posix()), taken)
             yield ListedImage(name, path=str(file))
         if not files and isinstance(source, Folder):
-            raise SourceError(f"{path}: a folder without an image. Give another one")
+            there = f" ({passed_over.words})" if passed_over else ""
+            raise SourceError(f"{path}: a folder without an image{there}. Give another one")
     elif path.suffix.lower() == ".zip":
-        for packed in read_paths([path]):
+        for packed in read_paths([path], passed_over=passed_over):
             yield _kept(packed, store, taken)
     elif path.is_file():
         yield ListedImage(clean_name(path.name), path=str(path))
@@ -108,13 +111,15 @@ def read_image(row: InspectionRow, store: Files) -> bytes:
     return upload.data or b""
 
 
-def _unpacked(file: UploadedFile, store: Files, taken: set[str]) -> Iterator[ListedImage]:
+def _unpacked(
+    file: UploadedFile, store: Files, taken: set[str], passed_over: PassedOver
+) -> Iterator[ListedImage]:
     try:
         data = store.get(file.digest)
     except StoreError as error:
         yield _kept(Upload(file.name, error=_lost(file.name, error)), store, taken)
         return
-    for upload in expand_uploads([(file.name, data)]):
+    for upload in expand_uploads([(file.name, data)], passed_over=passed_over):
         if upload.data is data:
             yield ListedImage(own_name(clean_name(file.name), taken), digest=file.digest)
         else:

@@ -14,7 +14,7 @@ import typer
 
 from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
-from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.cli.terminal import clear_errors, err, out, print_note
 from defectvision.settings import settings
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
     from rich.progress import Progress
 
     from defectvision.batch.worker import work_until_ended
+    from defectvision.inference.passed_over import PassedOver
     from defectvision.store.batches import State, count_images, get_batch, images_in
     from defectvision.store.tables import ImageState
 
@@ -115,6 +116,7 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
             stop.set()
     with store.reading() as session:
         counts, state = count_images(session, number), get_batch(session, number)
+        print_note(PassedOver(state.passed_over).words)
         for row in images_in(session, number, ImageState.FAILED):
             err.print(
                 f"failed  {row.name}: {row.reason}. {row.remedy}",

@@ -10,7 +10,7 @@ import typer
 
 from defectvision import atomic
 from defectvision.cli.options import Bits
-from defectvision.cli.terminal import err, out
+from defectvision.cli.terminal import err, out, print_note
 from defectvision.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
@@ -95,4 +95,4 @@ def _print(content: dict[str, Any]) -> None:
     leaking = content["leaks"]
     out.print(f"groups in several splits: {len(leaking['groups'])}")
     for warning in content["warnings"]:
-        err.print(f"note: {warning}", style="yellow", markup=False, highlight=False)
+        print_note(warning)

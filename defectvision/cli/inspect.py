@@ -13,7 +13,7 @@ import typer
 from defectvision.bundle.policy import Policy
 from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
-from defectvision.cli.terminal import clear_errors, print_failure
+from defectvision.cli.terminal import clear_errors, print_failure, print_note
 from defectvision.settings import settings
 from defectvision.words import counted, visible
 
@@ -38,13 +38,14 @@ def inspect(
 ) -> None:
     """Inspect images: verdict, label and probabilities of each."""
     from defectvision.inference.images import ImageError
+    from defectvision.inference.passed_over import PassedOver
     from defectvision.inference.sources import read_paths
 
-    failed = False
+    failed, passed_over = False, PassedOver()
 
     def readable_files() -> Iterator[tuple[str, bytes]]:
         nonlocal failed
-        for upload in read_paths(paths):
+        for upload in read_paths(paths, passed_over=passed_over):
             if upload.error is None:
                 yield upload.name, upload.data or b""
             else:
@@ -73,6 +74,7 @@ def inspect(
                 print(json.dumps(answer.as_json(chosen)), flush=True)
             else:
                 print(_in_a_line(answer, chosen))
+    print_note(passed_over.words)
     raise typer.Exit(1 if failed else 0)
 
 

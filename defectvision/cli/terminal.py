@@ -37,3 +37,9 @@ def print_failure(error: ImageError, as_json: bool = False) -> None:
         print(json.dumps({"path": error.name, "error": f"{error.reason}. {error.remedy}"}))
     else:
         err.print(f"failed  {visible(str(error))}", style="red", markup=False, highlight=False)
+
+
+def print_note(text: str) -> None:
+    """What is worth knowing and no failure, beside the results; nothing where there is nothing."""
+    if text:
+        err.print(f"note: {visible(text)}", style="yellow", markup=False, highlight=False)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
+from defectvision.inference.passed_over import PassedOver
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 CHUNK = 1 << 20
@@ -47,34 +48,42 @@ class Upload:
 
 
 def expand_uploads(
-    files: Iterable[tuple[str, bytes]], limits: Limits = DEFAULT_LIMITS
+    files: Iterable[tuple[str, bytes]],
+    limits: Limits = DEFAULT_LIMITS,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[Upload]:
     """Each (name, data) as it is, and each zip file as the images in it.
 
     Lazy: one image is unpacked at a time. Names inside a zip keep their folders and stand below
     the zip's own name (`lot7.zip/left/a.png`). Hidden files, `__MACOSX` and files without an
-    image suffix are passed over. What cannot be used gives an Upload with an error and never
+    image suffix are passed over; those that are not hidden are counted in `passed_over`. What
+    cannot be used gives an Upload with an error and never
     ends the others: nested archives, encrypted entries, names that leave the archive, entries
     over the limits, damaged entries, a zip without an image.
     """
     for name, data in files:
         if data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
-            yield from _unzip(name, io.BytesIO(data), limits)
+            yield from _unzip(name, io.BytesIO(data), limits, passed_over)
         else:
             yield Upload(name, data)
 
 
-def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterator[Upload]:
+def read_paths(
+    paths: Iterable[Path],
+    limits: Limits = DEFAULT_LIMITS,
+    passed_over: PassedOver | None = None,
+) -> Iterator[Upload]:
     """Image files, folders (with all below, sorted) and zip files, named by their path.
 
-    A file that is named is read whatever its suffix; in a folder, images and no others. A path
+    A file that is named is read whatever its suffix; in a folder, images and no others, which
+    `passed_over` counts unless they are hidden. A path
     that is missing, unreadable or a folder without an image gives an Upload with an error.
     """
     for path in map(Path, paths):
         name = path.as_posix()
         if path.is_dir():
             found = False
-            for file in images_below(path):
+            for file in images_below(path, passed_over):
                 found = True
                 yield _read(file, limits)
             if not found:
@@ -83,7 +92,7 @@ def read_paths(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterat
             try:
                 # Opened, not read: an archive may be larger than the memory
                 with path.open("rb") as archive:
-                    yield from _unzip(name, archive, limits)
+                    yield from _unzip(name, archive, limits, passed_over)
             except OSError as error:
                 yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
         else:
@@ -124,21 +133,23 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
     return Upload(name, error=ImageError(name, reason, remedy))
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The image files of a folder and of all below, sorted, without hidden ones."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if _is_image(PurePosixPath(file.relative_to(folder).as_posix())) and file.is_file()
-    )
+def images_below(folder: Path, passed_over: PassedOver | None = None) -> list[Path]:
+    """The image files of a folder and of all below, sorted, without hidden ones; `passed_over`
+    counts the others."""
+    images = []
+    for file in folder.rglob("*"):
+        path = PurePosixPath(file.relative_to(folder).as_posix())
+        if not _is_visible(path) or not file.is_file():
+            continue
+        if is_image_name(path.name):
+            images.append(file)
+        elif passed_over is not None:
+            passed_over.add(path)
+    return sorted(images)
 
 
 def _is_visible(path: PurePosixPath) -> bool:
     return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
-def _is_image(path: PurePosixPath) -> bool:
-    return _is_visible(path) and is_image_name(path.name)
 
 
 def _read(path: Path, limits: Limits) -> Upload:
@@ -160,7 +171,9 @@ def _too_large(name: str, limits: Limits) -> Upload:
     return _failed(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
 
 
-def _unzip(name: str, file: BinaryIO, limits: Limits) -> Iterator[Upload]:
+def _unzip(
+    name: str, file: BinaryIO, limits: Limits, passed_over: PassedOver | None
+) -> Iterator[Upload]:
     # A hostile directory breaks zipfile in ways that it does not document.
     try:
         size = _directory_bytes(file)
@@ -183,7 +196,11 @@ def _unzip(name: str, file: BinaryIO, limits: Limits) -> Iterator[Upload]:
             inner = entry_name(entry).replace("\\", "/")
             path = PurePosixPath(inner)
             wanted = path.suffix.lower() in IMAGE_SUFFIXES | ARCHIVE_SUFFIXES
-            if not wanted or (not _is_visible(path) and ".." not in path.parts):
+            if not _is_visible(path) and (not wanted or ".." not in path.parts):
+                continue
+            if not wanted:
+                if passed_over is not None:
+                    passed_over.add(path)
                 continue
             found = True
             yield unpacker.unpack(entry, f"{name}/{inner}", path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from defectvision.inference.passed_over import PassedOver
 from defectvision.store import batches
 from defectvision.store.batches import ACTIVE, ENDED, Counts, State
 from defectvision.store.database import Store
@@ -44,6 +45,8 @@ def _progress(store: Store, number: int, who: str) -> None:
         st.markdown(f":{colour}[{icon} **{state.capitalize()}**] · {_said(batch, counts)}")
         if counts.total and state != State.WATCHING:
             st.progress((counts.done + counts.failed) / counts.total)
+        if batch.passed_over:
+            st.caption(plain(PassedOver(batch.passed_over).words))
         if batch.message:
             st.warning(plain(batch.message), icon=":material/info:")
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):

@@ -111,6 +111,13 @@ def upload_errors(results: Sequence[Result]) -> None:
             st.caption(f"{said}; see the table.")
 
 
+def files_passed_over(work: Work, line: str) -> None:
+    """How many files of the archives that were dropped in are no images."""
+    passed_over = work.images.passed_over.get(line)
+    if passed_over:
+        st.caption(plain(passed_over.words))
+
+
 def _take_files(work: Work, line: str, key: str) -> None:
     files = st.session_state.get(key) or []
     work.images.queue(line, [(file.name, file.getvalue()) for file in files])

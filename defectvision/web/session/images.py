@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.inference.images import ImageError
+from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import clean_name, own_name
 from defectvision.web.viewer.pictures import Pictures
 
@@ -50,7 +51,8 @@ class Images:
     to an image's content and a bundle's version, so that nothing is inferred twice.
 
     content: files by digest; inspections: by digest and bundle version; opened: by line the number
-    of the entry in the viewer; arrived: by line the first entry that came last, until it is opened.
+    of the entry in the viewer; arrived: by line the first entry that came last, until it is opened;
+    passed_over: by line the files of archives that are no images.
     """
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Images:
     inspections: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     arrived: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, PassedOver] = field(default_factory=dict)
     numbers: int = 0
 
     def queue(self, line: str, files: Iterable[tuple[str, bytes]]) -> None:
@@ -86,9 +89,9 @@ class Images:
             self.opening.pop(line, None)
             if not waiting:
                 return
-            self.opening[line] = iter(
-                expand_uploads([waiting.pop(0)], Limits(MOST_ENTRIES, total_bytes=MOST_BYTES))
-            )
+            limits = Limits(MOST_ENTRIES, total_bytes=MOST_BYTES)
+            passed_over = self.passed_over.setdefault(line, PassedOver())
+            self.opening[line] = iter(expand_uploads([waiting.pop(0)], limits, passed_over))
 
     def _entry(self, line: str, upload: Upload) -> Entry:
         from defectvision.data.synthetic.samples import is_synthetic
@@ -106,6 +109,7 @@ class Images:
     def clear(self, line: str) -> None:
         """Forget the images of a line and all that was found in them."""
         self.entries.pop(line, None)
+        self.passed_over.pop(line, None)
         for of_lines in (self.waiting, self.opening, self.opened, self.arrived, self.names):
             of_lines.pop(line, None)
         digests = {e.digest for entries in self.entries.values() for e in entries}
