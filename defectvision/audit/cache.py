@@ -46,6 +46,7 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
         if now != known:
             atomic.write_text(memory, json.dumps(now))
     total.update(catalog.table.to_csv(index=False).encode())
+    total.update("\n".join(map(str, catalog.left_out)).encode())
     total.update(image_set.annotations.to_csv(index=False).encode())
     return total.hexdigest()[:32]
 

@@ -54,7 +54,8 @@ def findings(study: Study) -> dict[str, object]:
             {k: _plain(v) for k, v in row.items() if k not in ("reason", "title")}
             for row in table.to_dict("records")
         ],
-        "warnings": [*catalog.warnings, *warnings(table)],
+        "warnings": [*catalog.warnings, *filter(None, [statistics.lacks_good(catalog)]),
+                     *warnings(table)],
         "failures": study.failures,
         "seconds": round(study.seconds, 3),
         "from_cache": study.from_cache,

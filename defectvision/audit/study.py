@@ -128,7 +128,7 @@ def _study(image_set: ImageSet, progress: Progress, workers: int) -> Study:
             image_set,
             pd.DataFrame(),
             regions.reindex(columns=["image", *REGION_COLUMNS]),
-            failures=list(image_set.unreadable),
+            failures=[*map(str, image_set.catalog.left_out), *image_set.unreadable],
         )
     count = len(image_set.catalog)
     with tempfile.TemporaryDirectory(prefix="defectvision-") as name:
@@ -164,7 +164,8 @@ def _read_all(image_set: ImageSet, store: FeatureStore, crew: Workers, progress:
     catalog = image_set.catalog
     tasks = list(_tasks(image_set))
     parts = [tasks[i : i + READ_CHUNK] for i in range(0, len(tasks), READ_CHUNK)]
-    rows, regions, failures, done = [], [], [], 0
+    rows, regions, done = [], [], 0
+    failures = [str(left_out) for left_out in catalog.left_out]
     totals: dict[str, NDArray[np.float32]] = {}
     shown: dict[str, int] = {}
     for part in crew.map(read_many, [(p,) for p in parts]):

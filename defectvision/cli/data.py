@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from defectvision import atomic
-from defectvision.cli.options import Bits
+from defectvision.cli.options import Bits, Good
 from defectvision.cli.terminal import err, out, print_note
 from defectvision.words import counted
 
@@ -34,6 +34,7 @@ def report(
         int | None, typer.Option(min=1, help="processes; all cores if left out")
     ] = None,
     bits: Bits = None,
+    good: Good = None,
 ) -> None:
     """Class balance, defect sizes, near-copies, leaks across splits and shortcuts of a set."""
     from defectvision.audit.findings import findings
@@ -46,7 +47,7 @@ def report(
 
     try:
         with steps() as advance:
-            images = open_set(data, settings().limits.pixels, bits)
+            images = open_set(data, settings().limits.pixels, bits, good or ())
             place = cache or settings().cache
             found = study(data, place, images.limit_pixels, advance, workers, images)
         content = findings(found)

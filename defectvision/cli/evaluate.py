@@ -9,7 +9,7 @@ import typer
 
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.inspect import open_inspector
-from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyChoice, Weights
+from defectvision.cli.options import BundleName, Flips, Good, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, print_failure
 
@@ -25,6 +25,7 @@ def evaluate(
         bool, typer.Option("--include-seen", help="also images that the bundle learned from")
     ] = False,
     flips: Flips = False,
+    good: Good = None,
     record: Annotated[
         str, typer.Option(help="add the figures to the bundle under this description")
     ] = "",
@@ -41,7 +42,7 @@ def evaluate(
 
         inspector = open_inspector(weights, line, bundle, flips)
         chosen = choose_policy(inspector.loaded, policy)
-        images = open_grouped(data, inspector.line.bits)
+        images = open_grouped(data, inspector.line.bits, good or ())
         if split:
             images = images.subset(split)
         seen = evaluation.seen_rows(images.catalog, inspector.loaded.folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,12 @@ from defectvision.data.image_set import ImageSet, open_set
 from defectvision.settings import settings
 
 
-def open_grouped(data: Path, bits: int | None) -> ImageSet:
+def open_grouped(data: Path, bits: int | None, good: Sequence[str] = ()) -> ImageSet:
     """The image set `data`, its samples of `bits` bits where its files do not say how many; its
     photo groups are those it names, joined with the near-copies that its pictures show. An index
-    can miss some, and a folder of classes names none."""
+    can miss some, and a folder of classes names none. good: see `open_set`."""
     with steps() as advance:
-        images = open_set(data, settings().limits.pixels, bits)
+        images = open_set(data, settings().limits.pixels, bits, good)
         found = study(data, settings().cache, images.limit_pixels, advance, image_set=images)
         return replace(found.image_set, catalog=found.grouped)
 

@@ -27,6 +27,10 @@ Bits = Annotated[
         help="bits of a sample in 16-bit files that do not say their range",
     ),
 ]
+Good = Annotated[
+    list[str] | None,
+    typer.Option("--good", help="a class that means a good part; may be given several times"),
+]
 PolicyChoice = Annotated[
     str,
     typer.Option(

@@ -17,8 +17,8 @@ from defectvision.bundle.reader import load_bundle, read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
-from defectvision.cli.options import Bits, BundleName, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, out, print_failure
+from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights
+from defectvision.cli.terminal import clear_errors, out, print_failure, print_note
 from defectvision.inference.images import ImageError
 from defectvision.settings import ROOT, settings
 from defectvision.words import counted
@@ -38,6 +38,7 @@ def train(
         Path | None, typer.Option(help="folder for checkpoints; the same one resumes")
     ] = None,
     bits: Bits = None,
+    good: Good = None,
     as_json: Json = False,
 ) -> None:
     """Train a bundle from labelled images, measure it on images held out, and install it. Images
@@ -51,6 +52,7 @@ def train(
                 "(requirements-serve.txt only inspects)"
             ) from error
         from defectvision.cli.labelled import open_grouped
+        from defectvision.data.statistics import lacks_good
         from defectvision.training.recipe import find_recipe, load_recipe
 
         file = find_recipe(recipe, ROOT / "recipes")
@@ -59,8 +61,11 @@ def train(
         folder = weights or settings().weights
         if bits is None and (folder / line / LINE_FILE).is_file():
             bits = read_line(folder / line).bits
+        images = open_grouped(data, bits, good or ())
+        if warning := lacks_good(images.catalog):
+            print_note(warning)
         result = train_line(
-            open_grouped(data, bits),
+            images,
             chosen,
             file.read_text(encoding="utf-8"),
             line,
@@ -77,6 +82,7 @@ def export(
     line: LineName,
     bundle: BundleName = None,
     weights: Weights = None,
+    good: Good = None,
     allowed: Annotated[
         float, typer.Option(min=0, help="most that AUC, macro F1 or mean IoU may fall by")
     ] = 0.002,
@@ -93,7 +99,7 @@ def export(
 
         folder = weights or settings().weights
         loaded = load_bundle(folder, line, bundle)
-        name, images = loaded.bundle.name, open_grouped(data, loaded.line.bits)
+        name, images = loaded.bundle.name, open_grouped(data, loaded.line.bits, good or ())
         cost, damaged = quantize_bundle(folder, line, name, images, allowed)
     if as_json:
         print(json.dumps(asdict(cost) | {"kept": cost.kept}))

@@ -51,13 +51,28 @@ def catalog_table(columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     return table
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What a set names or holds and its catalog does not: a row without its image, a mask without
+    its photograph. The name, the reason, the remedy."""
+
+    name: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}. {self.remedy}"
+
+
 @dataclass(frozen=True, eq=False)
 class Catalog:
     """A labelled image set.
 
     `table` has exactly the `str` columns `path` (posix, relative to `root`), `label`
     (`|`-separated, '' = good), `mask`, `photo_group`, `split` ('' where unknown), with the row
-    numbers 0..n-1 as its index. Raises CatalogError where the table has another shape.
+    numbers 0..n-1 as its index; `left_out` is what it should hold besides; `groups_differ` tells
+    that images of one group may rightly differ in label, as those of several sides of a part do.
+    Raises CatalogError where the table has another shape.
     """
 
     root: Path
@@ -65,6 +80,8 @@ class Catalog:
     name: str
     warnings: tuple[str, ...] = ()
     layout: str = INDEX_NAME
+    left_out: tuple[LeftOut, ...] = ()
+    groups_differ: bool = False
 
     def __post_init__(self) -> None:
         if tuple(self.table.columns) != COLUMNS:
@@ -95,6 +112,19 @@ class Catalog:
         names = self.table["label"].map(label_names).explode().dropna()
         counts = names.value_counts().reindex(list(self.classes), fill_value=0)
         return counts.astype("int64").rename("images")
+
+    def with_good(self, names: Sequence[str]) -> "Catalog":
+        """The catalog in which images of the classes `names` are good; raises CatalogError for a
+        name that no image has."""
+        if unknown := [name for name in names if name not in self.classes]:
+            raise CatalogError(
+                f"catalog {self.name!r}: no class {unknown[0]!r} to call good. Its classes: "
+                f"{', '.join(self.classes) or '(none)'}."
+            )
+        labels = self.table["label"].map(
+            lambda label: SEPARATOR.join(n for n in label_names(label) if n not in names)
+        )
+        return replace(self, table=self.table.assign(label=labels))
 
     def subset(self, split: str) -> "Catalog":
         """The images of one split, in their order.
@@ -135,6 +165,8 @@ class Catalog:
     def contradictions(self) -> pd.DataFrame:
         """Rows of photo groups whose images carry different labels, ordered by group."""
         known = self.table[self.table["photo_group"] != ""]
+        if self.groups_differ:
+            return known[:0]
         # a|b and b|a say the same
         labels = known["label"].map(lambda label: SEPARATOR.join(sorted(label_names(label))))
         differing = labels.groupby(known["photo_group"]).transform("nunique") > 1

@@ -111,13 +111,18 @@ class ImageSet:
         return drawn
 
 
-def open_set(path: Path, limit_pixels: int, bits: int | None = None) -> ImageSet:
+def open_set(
+    path: Path, limit_pixels: int, bits: int | None = None, good: Sequence[str] = ()
+) -> ImageSet:
     """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables; its images are
-    decoded up to `limit_pixels` px.
+    decoded up to `limit_pixels` px. good: classes that mean a good part, besides those whose names
+    say so.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
-    return replace(_open(Path(path).expanduser()), limit_pixels=limit_pixels, bits=bits)
+    images = _open(Path(path).expanduser())
+    catalog = images.catalog.with_good(good) if good else images.catalog
+    return replace(images, catalog=catalog, limit_pixels=limit_pixels, bits=bits)
 
 
 def _open(path: Path) -> ImageSet:

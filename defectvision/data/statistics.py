@@ -18,6 +18,17 @@ def good_classes(catalog: Catalog) -> set[str]:
     return {name for name in catalog.classes if is_good_name(name)}
 
 
+def lacks_good(catalog: Catalog) -> str:
+    """What to say of a set in which no image is known to be good, '' where one is."""
+    if catalog.good_count or good_classes(catalog) or not len(catalog):
+        return ""
+    return (
+        f"no good class among {', '.join(catalog.classes)}: a line of it would reject every part. "
+        "If one of them means good, name it with --good NAME, or call it by a "
+        "name that is known (ok, good, free, normal, clean, ...)."
+    )
+
+
 def label_sets(catalog: Catalog) -> pd.Series:
     """Per image the tuple of its classes; a good image without label has `(GOOD,)`."""
     return catalog.table["label"].map(labels_of)

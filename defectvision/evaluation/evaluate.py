@@ -22,6 +22,7 @@ from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
+from defectvision.inference.labelled_images import left_out
 
 DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
 
@@ -108,7 +109,8 @@ def evaluate(
     default). `split` says in words what the images are; `advance` is called for each image.
     """
     answers = ask(inspector, images, policy=policy, advance=advance)
-    return measured([answers], split=split, seen=seen)
+    evaluation = measured([answers], split=split, seen=seen)
+    return replace(evaluation, failures=(*left_out(images), *evaluation.failures))
 
 
 def ask(

@@ -57,6 +57,11 @@ def image_name(images: ImageSet, row: int) -> str:
     return str(images.catalog.table["path"].iloc[row])
 
 
+def left_out(images: ImageSet) -> list[ImageError]:
+    """What the set names or holds and its catalog does not, as failures of a run."""
+    return [ImageError(x.name, x.reason, x.remedy) for x in images.catalog.left_out]
+
+
 def readable(images: ImageSet, *, masks: bool) -> tuple[ImageSet, tuple[ImageError, ...]]:
     """The set without the images that cannot be read, and what is wrong with each of those, which
     is logged too.
@@ -70,8 +75,11 @@ def readable(images: ImageSet, *, masks: bool) -> tuple[ImageSet, tuple[ImageErr
         delayed(_error_of)(images, row, masks) for row in range(count)
     )
     damaged = tuple(error for error in errors if error is not None)
+    unmatched = left_out(images)
+    for error in unmatched:
+        log.warning("left out  %s", error)
     if not damaged:
-        return images, ()
+        return images, tuple(unmatched)
     if len(damaged) == count:
         raise CatalogError(
             f"{images.catalog.root}: none of its {count} images can be read. The first: "
@@ -86,7 +94,7 @@ def readable(images: ImageSet, *, masks: bool) -> tuple[ImageSet, tuple[ImageErr
             f"{images.catalog.root}: none of its images in split '{min(emptied)}' can be read. The "
             f"first of all: {damaged[0]}"
         )
-    return left, damaged
+    return left, (*unmatched, *damaged)
 
 
 def _error_of(images: ImageSet, row: int, masks: bool) -> ImageError | None:

@@ -66,8 +66,10 @@ def fold_splits(images: ImageSet, split: Split) -> Iterator[ImageSet]:
 
 def without_contradictions(images: ImageSet) -> ImageSet:
     """The set less the images to learn from (split `train`) whose label is outvoted within their
-    own photo group."""
+    own photo group; the whole set where images of one group may rightly differ."""
     catalog = images.catalog
+    if catalog.groups_differ:
+        return images
     table = catalog.table.assign(group=catalog.groups())
     training = table["split"] == "train"
     votes = table[training].groupby(["group", "label"])["path"].transform("size")

@@ -3,13 +3,16 @@
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError
+from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError, LeftOut
+from defectvision.data.image_head import image_size
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.mask_files import mask_pixels
 from defectvision.data.readers.index import checked_catalog, examples, read_index
+from defectvision.data.readers.mask_layout import MaskLayout, split_masks
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -41,7 +44,13 @@ CASTING_SPLIT_WARNING = (
     "715 test images show a photograph of its training split): a score on it measures memory. "
     "Find the photo groups with `defectvision data report` and split by group."
 )
-INDEX_REMEDY = f"Put an {INDEX_NAME} with the columns path,label beside the images"
+INDEX_REMEDY = (
+    f"Put an {INDEX_NAME} with the columns path,label (and mask, where masks are there) beside the "
+    "images"
+)
+# A folder a part, as KolektorSDD has them: what is good, the masks tell.
+PART_FOLDER = re.compile(r"kos\d+", re.IGNORECASE)
+MARKED = "defect"
 
 
 def open_catalog(path: Path) -> Catalog:
@@ -98,7 +107,7 @@ class _Tree:
         return folder
 
 
-def _scan(root: Path) -> _Tree:
+def _scan(root: Path) -> dict[PurePosixPath, list[str]]:
     def refuse(error: OSError) -> None:
         raise CatalogError(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
@@ -116,7 +125,7 @@ def _scan(root: Path) -> _Tree:
                 raise CatalogError(f"{here}: the name {name!r} is not UTF-8. Rename it.")
         folder = PurePosixPath(Path(here).relative_to(root).as_posix())
         images[folder] = sorted(name for name in files if is_image_name(name))
-    return _Tree(images)
+    return images
 
 
 def _is_text(name: str) -> bool:
@@ -145,6 +154,9 @@ class _Rows:
     split: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     neu: bool = False
+    masks: dict[str, str] = field(default_factory=dict)
+    group: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def add(self, folder: PurePosixPath, names: list[str], labels: list[str], split: str) -> None:
         self.path += [str(folder / name) for name in names]
@@ -153,19 +165,31 @@ class _Rows:
 
     def catalog(self, root: Path, layout: str) -> Catalog:
         columns = {"path": self.path, "label": self.label, "split": self.split}
-        return checked_catalog(root, columns, layout, self.warnings)
+        columns["mask"] = [self.masks.get(path, "") for path in self.path]
+        if self.group:
+            columns["photo_group"] = self.group
+        catalog = checked_catalog(root, columns, layout, self.warnings, bool(self.group))
+        return replace(catalog, left_out=tuple(self.left_out))
 
 
 def _read_folders(root: Path) -> Catalog:
-    tree = _scan(root)
+    layout = split_masks(root, _scan(root))
+    tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
-    rows = _Rows()
+    rows = _Rows(masks=layout.masks)
+    rows.left_out += [
+        LeftOut(name, "a mask of no photograph that is there", "Put the photograph there.")
+        for name in layout.strays
+    ]
     if not tree.has_images(top):
         raise CatalogError(
             f"{root}: no image in it (looked for {', '.join(sorted(IMAGE_SUFFIXES))}). "
             "Give the folder that holds the class folders."
         )
     filled = {folder: names for folder, names in tree.images.items() if names}
+    if _told_by_masks(layout, filled):
+        _add_marked(root, filled, rows)
+        return rows.catalog(root, "masks beside")
     if all(folder.name.lower() in CASTING_FOLDERS for folder in filled):
         for folder, names in sorted(filled.items()):
             split = folder.parent.name.lower()
@@ -193,6 +217,39 @@ def _read_folders(root: Path) -> Catalog:
         return rows.catalog(root, "neu" if rows.neu else "split folders")
     _add_classes(root, tree, top, "", rows)
     return rows.catalog(root, "neu" if rows.neu else "class folders")
+
+
+def _told_by_masks(layout: MaskLayout, filled: dict[PurePosixPath, list[str]]) -> bool:
+    """Whether masks tell alone what is good: each photograph has one beside it, and its folder is
+    a part or a split and no class."""
+    every = all(str(folder / name) in layout.masks for folder in filled for name in filled[folder])
+    names = [folder.name for folder in filled]
+    parts = all(PART_FOLDER.fullmatch(name) for name in names)
+    return (
+        layout.beside
+        and every
+        and (parts or all(name.lower() in ("", *SPLIT_FOLDERS) for name in names))
+    )
+
+
+def _add_marked(root: Path, filled: dict[PurePosixPath, list[str]], rows: _Rows) -> None:
+    """Add photographs whose masks beside them tell whether they show a defect."""
+    for folder, names in sorted(filled.items()):
+        labels, kept = [], []
+        for name in names:
+            mask = root / rows.masks[str(folder / name)]
+            size = image_size(mask)
+            try:
+                marked = bool(mask_pixels(mask, size or (0, 0)).any())
+            except (CatalogError, OSError) as error:
+                reason = f"its mask tells not whether it is good ({error})"
+                rows.left_out.append(LeftOut(str(folder / name), reason, "Export the mask again."))
+                continue
+            kept.append(name)
+            labels.append(MARKED if marked else "")
+        rows.add(folder, kept, labels, SPLIT_FOLDERS.get(folder.name.lower(), ""))
+        if PART_FOLDER.fullmatch(folder.name):
+            rows.group += [str(folder)] * len(kept)
 
 
 def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: _Rows) -> None:

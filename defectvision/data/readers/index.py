@@ -1,7 +1,9 @@
 """Reader of index.csv, the project's own layout."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from defectvision.bundle.labels import SEPARATOR
@@ -13,6 +15,7 @@ from defectvision.data.catalog import (
     CatalogError,
     catalog_table,
 )
+from defectvision.data.readers.found_images import FoundImages
 
 
 def read_index(index: Path) -> Catalog:
@@ -25,12 +28,13 @@ def read_index(index: Path) -> Catalog:
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     first_line: dict[str, int] = {}
     missing: list[str] = []
+    there = _There(root)
     for line, row in _index_rows(index):
         where = f"{index}, line {line}"
-        row["path"] = _relative_path(row["path"], where, "path")
+        row["path"] = there.find(_relative_path(row["path"], where, "path"))
         row["label"] = _checked_label(row["label"], where)
         if row["mask"]:
-            row["mask"] = _relative_path(row["mask"], where, "mask")
+            row["mask"] = there.find(_relative_path(row["mask"], where, "mask"))
         if row["split"] not in ("", *SPLITS):
             raise CatalogError(
                 f"{where}: unknown split {row['split']!r}. Use {', '.join(SPLITS)} or leave it "
@@ -57,6 +61,21 @@ def read_index(index: Path) -> Catalog:
     if not first_line:
         raise CatalogError(f"{index}: no rows. Name at least one image.")
     return checked_catalog(root, columns, index.name, ())
+
+
+class _There:
+    """The files of a set by the names of its index; the folder is only listed where one differs."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._listed: FoundImages | None = None
+
+    def find(self, name: str) -> str:
+        """The path of the file that `name` means, `name` where there is none."""
+        if (self.root / name).is_file():
+            return name
+        self._listed = self._listed or FoundImages(self.root)
+        return self._listed.find(name) or name
 
 
 def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -95,11 +114,16 @@ def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise CatalogError(f"{index}: cannot be read ({error.strerror}).") from error
 
 
+def _has_control(text: str) -> bool:
+    """Whether a terminal would obey a character of it; spaces of any script are letters here."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
 def _relative_path(text: str, where: str, column: str) -> str:
     """`text` in posix spelling; CatalogError where it is empty or leaves the folder."""
     posix = PurePosixPath(text.replace("\\", "/"))  # indexes written on Windows
     absolute = posix.is_absolute() or PureWindowsPath(text).drive
-    if absolute or ".." in posix.parts or not posix.parts or not text.isprintable():
+    if absolute or ".." in posix.parts or not posix.parts or _has_control(text):
         raise CatalogError(
             f"{where}: {column} {text!r} is not a file inside the folder. "
             "Give paths relative to the index, without '..'."
@@ -118,10 +142,20 @@ def _checked_label(label: str, where: str) -> str:
 
 
 def checked_catalog(
-    root: Path, columns: dict[str, list[str]], layout: str, warnings: Iterable[str]
+    root: Path,
+    columns: dict[str, list[str]],
+    layout: str,
+    warnings: Iterable[str],
+    groups_differ: bool = False,
 ) -> Catalog:
     """A catalog with a warning for what can be used but misleads."""
-    catalog = Catalog(root, catalog_table(columns), root.resolve().name, layout=layout)
+    catalog = Catalog(
+        root,
+        catalog_table(columns),
+        root.resolve().name,
+        layout=layout,
+        groups_differ=groups_differ,
+    )
     found = list(warnings)
     if clashing := catalog.contradictions()["photo_group"].nunique():
         found.append(
@@ -138,7 +172,7 @@ def checked_catalog(
     for names in by_case.values():
         if len(names) > 1:
             found.append(f"classes {', '.join(names)} differ only in case and count as different.")
-    return Catalog(root, catalog.table, catalog.name, tuple(found), layout)
+    return replace(catalog, warnings=tuple(found))
 
 
 def examples(items: list[str], shown: int = 3) -> str:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from defectvision.data.catalog import Catalog
+from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.data.image_names import is_image_name
 from defectvision.data.readers.index import checked_catalog
 
-GOOD = "free"
+MASK_SUFFIX = ".png"
 
 
 def is_magnetic_tile(root: Path) -> bool:
@@ -20,17 +21,24 @@ def read_magnetic_tile(root: Path) -> Catalog:
     warnings: list[str] = []
     for folder in sorted(root.glob("MT_*/Imgs")):
         label = folder.parent.name.removeprefix("MT_").lower()
-        photographs = sorted(folder.glob("*.jpg"))
+        files = sorted(file for file in folder.iterdir() if is_image_name(file.name))
+        masks = {file.stem: file for file in files if file.suffix.lower() == MASK_SUFFIX}
+        photographs = [file for file in files if file.suffix.lower() != MASK_SUFFIX]
         if not photographs:
             warnings.append(f"{folder.relative_to(root)} holds no image and adds no class.")
         for file in photographs:
             path = file.relative_to(root).as_posix()
-            mask = file.with_suffix(".png")
+            mask = masks.get(file.stem)
             columns["path"].append(path)
             columns["label"].append(label)
-            columns["mask"].append(mask.relative_to(root).as_posix() if mask.is_file() else "")
-            if not mask.is_file():
+            columns["mask"].append(mask.relative_to(root).as_posix() if mask else "")
+            if mask is None:
                 bare.append(path)
+    if not columns["path"]:
+        raise CatalogError(
+            f"{root}: no photograph in its folders MT_*/Imgs. The photographs are JPEG, TIFF or "
+            "BMP files, and the PNG of the same name is the mask."
+        )
     if bare:
         warnings.append(f"{len(bare)} images have no mask beside them, {bare[0]} for example.")
     return checked_catalog(root, columns, "magnetic tile", warnings)

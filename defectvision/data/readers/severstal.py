@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.data.catalog import Catalog, CatalogError, catalog_table
+from defectvision.data.catalog import Catalog, CatalogError, LeftOut, catalog_table
 from defectvision.data.image_head import image_size
+from defectvision.data.image_names import is_image_name
+from defectvision.data.readers.found_images import FoundImages
 from defectvision.data.rle.severstal import read_runs, runs_within
 
 TRAIN_TABLE, TRAIN_IMAGES = "train.csv", "train_images"
@@ -91,15 +93,21 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     folder = table.parent / TRAIN_IMAGES
     has_images = folder.is_dir()
     warnings: list[str] = []
+    left_out: list[LeftOut] = []
     if has_images:
-        images, prefix = sorted(file.name for file in folder.glob("*.jpg")), f"{TRAIN_IMAGES}/"
+        images = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
+        prefix = f"{TRAIN_IMAGES}/"
+        there = FoundImages(folder, files=images)
+        names = {name: there.find(name) or name for name in rows["ImageId"].unique()}
+        rows = _once(rows.assign(ImageId=rows["ImageId"].map(names)), table)
         missing = rows[~rows["ImageId"].isin(images)]
         if len(missing):
             first = missing.iloc[0]
-            warnings.append(
+            reason = (
                 f"{missing['ImageId'].nunique()} images that {table.name} names are not in "
-                f"{folder}; the first is {first['ImageId']!r}, row {first['row']}."
+                f"{folder}; the first is {first['ImageId']!r}, row {first['row']}"
             )
+            left_out.append(LeftOut(str(table), reason, "Put them there, or take the rows out."))
     else:
         images, prefix = sorted(set(rows["ImageId"])), ""
         unknown = "" if (rows["EncodedPixels"] == "").any() else ": clean strips are unknown"
@@ -121,6 +129,7 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         table.parent.resolve().name,
         tuple(warnings),
         "severstal",
+        tuple(left_out),
     )
     found = pd.DataFrame(
         {
@@ -151,6 +160,11 @@ def _train_rows(table: Path) -> pd.DataFrame:
             f"{table}, row {first['row']}: the image {first['ImageId']!r} with the class "
             f"{first['ClassId']!r}. A row names an image and the number of a class."
         )
+    return _once(rows, table)
+
+
+def _once(rows: pd.DataFrame, table: Path) -> pd.DataFrame:
+    """`rows`, refused where one image has a class twice."""
     twice = rows[rows.duplicated(["ImageId", "ClassId"])]
     if len(twice):
         first = twice.iloc[0]

@@ -82,8 +82,9 @@ def test_a_wrong_row_of_the_joined_form_is_named(tmp_path):
 def test_a_missing_image_is_named_with_its_row_and_the_others_are_read(tmp_path):
     found = open_set(folder(tmp_path, SPLIT, images=("a.jpg",)), PIXELS)
     assert found.catalog.table["path"].tolist() == ["train_images/a.jpg"]
-    assert "1 images" in found.catalog.warnings[0]
-    assert "'b.jpg', row 4" in found.catalog.warnings[0]
+    (left_out,) = map(str, found.catalog.left_out)
+    assert "1 images" in left_out
+    assert "'b.jpg', row 4" in left_out
 
 
 def test_the_published_set_opens(shared_data):

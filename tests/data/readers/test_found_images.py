@@ -1,0 +1,140 @@
+"""Images are found by the names that other tools and machines gave them, or nothing is guessed."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import open_set
+from defectvision.data.readers.found_images import FoundImages, relative_parts
+from defectvision.limits import PIXELS
+
+
+def put(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(root / name)
+    return root
+
+
+FILES = {
+    "beside": ("p1.png", "p1.png"),
+    "images": ("images/p1.png", "p1.png"),
+    "FiftyOne's data": ("data/p1.png", "p1.png"),
+    "Label Studio, backslash": ("images/p1.png", "images\\1/p1.png"),
+    "Label Studio, local files": ("lot/p1.png", "/data/local-files/?d=lot/p1.png"),
+    "another machine, Windows": ("images/p1.png", "C:\\lot7\\p1.png"),
+    "another machine, share": ("images/p1.png", "\\\\server\\share\\lot\\p1.png"),
+    "another machine, Unix": ("images/p1.png", "/home/x/lot/p1.png"),
+    "an address": ("images/p1.png", "https://example.org/a/p1.png"),
+    "a file's address": ("images/p1.png", "file:///C:/lot/p1.png"),
+    "CVAT's subset": ("images/default/p1.png", "default/p1.png"),
+    "Roboflow": ("train/p1_png.rf.0a1b.jpg", "p1_png.rf.0a1b.jpg"),
+    "percent": ("images/teil a.png", "teil%20a.png"),
+    "a file with a percent": ("images/teil%20a.png", "teil%20a.png"),
+    "case": ("images/P1.PNG", "p1.png"),
+    "decomposed": ("images/Gru\u0308n.png", "Gr\u00fcn.png"),
+    "composed": ("images/Gr\u00fcn.png", "Gru\u0308n.png"),
+    "macOS screenshot": ("images/Bild 4.42\u202fPM.png", "Bild 4.42\u202fPM.png"),
+    "ideographic space": ("検査\u3000部品.png", "検査\u3000部品.png"),
+    "a dot in front": ("images/p1.png", "./images/p1.png"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_image_is_found_by_the_name_of_an_export(tmp_path, name):
+    file, called = FILES[name]
+    put(tmp_path, file, "other/q.png")
+    content = {
+        "images": [{"id": 1, "file_name": called}],
+        "categories": [{"id": 1, "name": "pit"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [2, 2, 5, 5]}],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    found = open_set(tmp_path, PIXELS)
+    assert found.has_images
+    assert found.catalog.table["path"].tolist() == [file]
+
+
+@pytest.mark.parametrize(
+    ("called", "file"),
+    [
+        ("a/p1.png", "lot7/a/p1.png"),
+        ("x/b/p1.png", "lot7/b/p1.png"),
+        ("b\\P1.png", "lot7/b/p1.png"),
+        ("A/q.png", None),
+        ("", None),
+        ("/", None),
+    ],
+)
+def test_the_folders_in_front_decide(tmp_path, called, file):
+    assert FoundImages(put(tmp_path, "lot7/a/p1.png", "lot7/b/p1.png")).find(called) == file
+
+
+@pytest.mark.parametrize("called", ["p1.png", "c/p1.png", "C:\\p1.png", "P1.PNG"])
+def test_what_fits_two_images_names_both(tmp_path, called):
+    there = FoundImages(put(tmp_path, "a/p1.png", "b/p1.png"))
+    with pytest.raises(CatalogError, match=r"a/p1\.png or b/p1\.png"):
+        there.find(called)
+
+
+def test_nothing_outside_the_folder_is_found(tmp_path):
+    put(tmp_path, "secret.png", "set/p1.png")
+    there = FoundImages(tmp_path / "set")
+    for called in (str(tmp_path / "secret.png"), "../secret.png", "a/../../secret.png"):
+        assert there.find(called) is None
+    assert relative_parts("C:\\a\\b.png") == ("a", "b.png")
+
+
+def test_where_images_are_missing_the_place_is_named(tmp_path):
+    content = {"images": [{"id": 1, "file_name": "C:\\lot\\p1.png"}], "categories": []}
+    (tmp_path / "x.json").write_text(json.dumps({**content, "annotations": []}))
+    (warning,) = open_set(tmp_path / "x.json", PIXELS).catalog.warnings
+    assert "p1.png" in warning and str(tmp_path) in warning
+
+
+@pytest.mark.parametrize(
+    ("file", "called"),
+    [
+        ("Bild 4.42\u202fPM.png", "Bild 4.42\u202fPM.png"),
+        ("検査\u3000部品.png", "検査\u3000部品.png"),
+        ("a\u00a0b.png", "a\u00a0b.png"),
+        ("a b.png", "a%20b.png"),
+        ("sub/P.PNG", "sub/p.png"),
+        ("images/p.png", "lot7/p.png"),
+        ("Gru\u0308n.png", "Gr\u00fcn.png"),
+    ],
+)
+def test_an_index_finds_its_images_too(tmp_path, file, called):
+    put(tmp_path, file, "q.png")
+    (tmp_path / "index.csv").write_text(f"path,label\n{called},pit\nq.png,\n", encoding="utf-8")
+    assert open_set(tmp_path, PIXELS).catalog.table["path"].tolist() == [file, "q.png"]
+
+
+@pytest.mark.parametrize(
+    "suffix", ["jpg", "JPG", "jpeg", "png", "PNG", "bmp", "tif", "TIFF", "webp"]
+)
+@pytest.mark.parametrize("front", ["", "train_images/", "C:\\lot\\"])
+def test_strips_of_any_suffix_are_found(tmp_path, suffix, front):
+    put(tmp_path, f"train_images/a.{suffix}", f"train_images/b.{suffix}")
+    rows = f"ImageId,ClassId,EncodedPixels\n{front}a.{suffix.lower()},3,1 5\n"
+    (tmp_path / "train.csv").write_text(rows)
+    catalog = open_set(tmp_path, PIXELS).catalog
+    assert catalog.table["label"].tolist() == ["3", ""]
+    assert not catalog.left_out
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPG", "jpeg", "JPEG", "bmp", "tif", "TIFF"])
+def test_magnetic_tiles_of_any_suffix_keep_their_masks(tmp_path, suffix):
+    put(tmp_path, f"MT_Crack/Imgs/a.{suffix}", "MT_Crack/Imgs/a.PNG", f"MT_Free/Imgs/b.{suffix}")
+    table = open_set(tmp_path, PIXELS).catalog.table
+    assert table["label"].tolist() == ["crack", "free"]
+    assert table["mask"].tolist() == ["MT_Crack/Imgs/a.PNG", ""]
+
+
+def test_magnetic_tiles_without_a_photograph_end_in_words(tmp_path):
+    put(tmp_path, "MT_Crack/Imgs/a.png")
+    with pytest.raises(CatalogError, match="no photograph"):
+        open_set(tmp_path, PIXELS)
