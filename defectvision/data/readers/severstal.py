@@ -46,7 +46,7 @@ def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         if set(_header(table)) >= LABEL_COLUMNS:
             return _labels_alone(table)
         return _train(table)
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CatalogError(f"{table}: not a table ({error}).") from error
 
 
@@ -58,10 +58,21 @@ def _header(path: Path) -> list[str]:
         return []
 
 
+def _rows(table: Path) -> pd.DataFrame:
+    """All cells as text; a row that lacks some has '' there."""
+    rows = pd.read_csv(
+        table, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+    )
+    rows.columns = rows.columns.str.strip()
+    return rows.fillna("").astype("str")
+
+
 def _labels_alone(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    rows = _rows(table)
     labels = rows["class_ids"].str.split().map(lambda ids: SEPARATOR.join(sorted(ids)))
     _refuse_repeats(rows["image_id"], table)
+    if rows.empty:
+        raise CatalogError(f"{table}: no image. Name at least one.")
     catalog = Catalog(
         table.parent,
         catalog_table({"path": rows["image_id"].tolist(), "label": labels.tolist()}),
@@ -146,10 +157,13 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
 def _train_rows(table: Path) -> pd.DataFrame:
     """Columns ImageId, ClassId, EncodedPixels of either published form, and `row`, the line of
     the file as a spreadsheet counts it."""
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    rows = _rows(table)
     if not set(rows.columns) >= TRAIN_COLUMNS:
-        parts = rows["ImageId_ClassId"].str.rpartition("_")
-        rows = rows.assign(ImageId=parts[0], ClassId=parts[2])
+        parts = [text.rpartition("_") for text in rows["ImageId_ClassId"]]
+        rows = rows.assign(
+            ImageId=pd.Series([part[0] for part in parts], dtype="str"),
+            ClassId=pd.Series([part[2] for part in parts], dtype="str"),
+        )
     rows = pd.DataFrame(
         {name: rows[name].str.strip() for name in ("ImageId", "ClassId", "EncodedPixels")}
     ).assign(row=range(2, len(rows) + 2))

@@ -1,0 +1,126 @@
+"""Whatever an annotation file holds, it is read or refused in words: no other error escapes."""
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import open_set
+from defectvision.limits import PIXELS
+
+QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+SIZE = (20, 24)
+LEAF = (
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=6)
+)
+JUNK = st.recursive(
+    LEAF,
+    lambda x: st.lists(x, max_size=5) | st.dictionaries(st.text(max_size=5), x, max_size=3),
+    max_leaves=8,
+)
+NUMBERS = st.lists(st.integers(-5, 30) | st.floats(width=32), max_size=8)
+RUNS = st.fixed_dictionaries(
+    {}, optional={"size": JUNK | st.just(list(SIZE)), "counts": JUNK | NUMBERS | st.text()}
+)
+
+
+def often(right):
+    return st.one_of(right, right, right, JUNK)
+
+
+def entry(**fields):
+    return st.fixed_dictionaries({}, optional={k: often(v) for k, v in fields.items()})
+
+
+COCO = st.fixed_dictionaries(
+    {
+        "images": often(st.lists(entry(
+            id=st.integers(0, 2), file_name=st.sampled_from(["a.png", "b.png", "C:\\x\\a.png"]),
+            height=st.just(SIZE[0]), width=st.just(SIZE[1])), max_size=3)),
+        "categories": often(st.lists(entry(id=st.integers(0, 2), name=st.sampled_from("pq")),
+                                     max_size=3)),
+        "annotations": often(st.lists(entry(
+            id=st.integers(), image_id=st.integers(0, 2), category_id=st.integers(0, 2),
+            iscrowd=st.integers(0, 1), area=st.floats(), bbox=NUMBERS,
+            segmentation=st.lists(NUMBERS, max_size=3) | NUMBERS | RUNS), max_size=3)),
+    }
+)  # fmt: skip
+
+
+def opened(name, data):
+    """Open a file beside two images and read all masks; CatalogError is an answer."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        images = folder / "train_images" if name == "train.csv" else folder
+        images.mkdir(exist_ok=True)
+        for image in ("a.png", "b.png"):
+            Image.fromarray(np.zeros(SIZE, np.uint8)).save(images / image)
+        (folder / name).write_bytes(data)
+        try:
+            found = open_set(folder / name, PIXELS)
+        except CatalogError:
+            return
+        for row in range(len(found.catalog)):
+            try:
+                found.class_masks(row, SIZE, found.catalog.classes)
+            except (CatalogError, OSError):
+                continue
+
+
+@QUICK
+@given(COCO | JUNK)
+def test_coco_of_any_content(content):
+    opened("x.json", json.dumps(content).encode(errors="surrogatepass"))
+
+
+@QUICK
+@given(st.binary(max_size=60))
+def test_any_bytes(data):
+    for name in ("x.json", "index.csv", "train.csv"):
+        opened(name, data)
+
+
+def table(header, rows):
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue().encode(errors="replace")
+
+
+CELL = st.text(max_size=8) | st.sampled_from(["a.png", "b.png", "train", "../a.png", "1 5", "3"])
+
+
+@QUICK
+@given(st.lists(st.lists(CELL, min_size=1, max_size=6), max_size=4))
+def test_an_index_of_any_content(rows):
+    opened("index.csv", table(["path", "label", "mask", "split"], rows))
+
+
+@QUICK
+@given(
+    st.sampled_from([["ImageId", "ClassId", "EncodedPixels"], ["ImageId_ClassId", "EncodedPixels"],
+                     ["image_id", "class_ids", "area_class_1"]]),
+    st.lists(st.lists(CELL, min_size=1, max_size=4), max_size=4),
+)  # fmt: skip
+def test_a_table_of_any_content(header, rows):
+    opened("train.csv", table(header, rows))
+
+
+@QUICK
+@given(st.text(max_size=30), st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=3))
+def test_class_numbers_of_any_content(text, rows):
+    from defectvision.data.class_names import read_class_numbers
+
+    with tempfile.TemporaryDirectory() as place:
+        for data in (text.encode(errors="replace"), table(["number", "name"], rows)):
+            (Path(place) / "classes.csv").write_bytes(data)
+            try:
+                read_class_numbers(Path(place))
+            except CatalogError:
+                continue
