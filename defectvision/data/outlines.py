@@ -46,7 +46,7 @@ def _check_inside(points: Sequence[float], height: int, width: int) -> None:
     sides = np.array([width, height], np.float64)
     margin = MARGIN_PX + MARGIN * sides
     if not ((corners >= -margin) & (corners <= sides + margin)).all():
-        left, top, right, bottom = *corners.min(0), *corners.max(0)
+        (left, top), (right, bottom) = corners.min(0), corners.max(0)
         raise CatalogError(
             f"an outline from {left:g}, {top:g} to {right:g}, {bottom:g} leaves the image of "
             f"{width} x {height} px: it was made for another size or another turn. Export it again."

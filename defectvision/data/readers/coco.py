@@ -139,10 +139,10 @@ def _images(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, _Image]
 
 def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     """(height, width) in px as the file tells, None where it does not."""
-    sides = entry.get("height"), entry.get("width")
-    if not all(is_number(side) and side >= 1 for side in sides):
-        return None
-    return int(sides[0]), int(sides[1])  # type: ignore[arg-type]
+    height, width = entry.get("height"), entry.get("width")
+    if is_number(height) and is_number(width) and height >= 1 and width >= 1:
+        return int(height), int(width)
+    return None
 
 
 def _categories(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.rle.coco import read_segmentation
@@ -44,7 +44,7 @@ def read_shape(entry: dict[str, Any], size: tuple[int, int] | None, where: str) 
     return Shape("box", _box(entry.get("bbox"), where), area, size)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite number, and no truth value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
