@@ -12,8 +12,11 @@ from defectvision.bundle.labels import GOOD_NAMES, is_good_name
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.cli.data import app
 from defectvision.data import statistics
+from defectvision.data.image_set import open_set
 from defectvision.data.readers.folders import open_catalog
+from defectvision.data.statistics import lacks_good
 from defectvision.evaluation.evaluate import labelled
+from defectvision.limits import PIXELS
 from defectvision.training.new_line import line_for
 
 GOOD = (
@@ -84,3 +87,30 @@ def test_a_folder_that_only_sounds_good_is_a_defect(name: str, folder, tmp_path:
 def test_names_are_listed_as_they_are_compared() -> None:
     assert all(is_good_name(name) for name in GOOD_NAMES)
     assert not is_good_name("")
+
+
+@pytest.mark.parametrize(
+    ("folders", "good", "told"),
+    [
+        (("Negative", "Positive"), (), True),
+        (("Negative", "Positive"), ("Negative",), False),
+        (("0", "1"), (), True),
+        (("0", "1"), ("0",), False),
+        (("pass", "fail", "rework"), ("pass", "rework"), False),
+        (("clean", "dirty"), (), False),
+        (("Normal", "Anomaly"), (), False),
+    ],
+)
+def test_a_set_without_a_good_class_is_told_and_one_can_be_named(tmp_path, folders, good, told):
+    for name in folders:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    catalog = open_set(tmp_path, PIXELS, good=good).catalog
+    warning = lacks_good(catalog)
+    assert bool(warning) == told
+    if told:
+        assert "no good class" in warning and "--good" in warning
+        return
+    line = line_for(catalog, tmp_path / "line", "b")
+    assert line.good_names
+    assert not set(good) & set(line.class_names)
