@@ -10,8 +10,7 @@ from threading import Event, Thread
 
 import pandas as pd
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from defectvision.batch import claim, worker
 from defectvision.cli.main import app
