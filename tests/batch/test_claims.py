@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -21,94 +18,25 @@ from defectvision.batch import claim as claiming
 from defectvision.batch.claim import Claim, Rivals, claimed
 from defectvision.batch.holder import has_ended, new_holder
 from defectvision.batch.runner import work_on
-from defectvision.batch.sources import folder_source
 from defectvision.batch.worker import work_until_ended
-from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import Limits
 from defectvision.store import batches, claims
 from defectvision.store.batches import Counts, State
-from defectvision.store.database import Store, open_store
 from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.retention import delete_batch
 from defectvision.store.tables import BatchRow, InspectionRow, now
-from tests.stand_ins.bundles import write_bundle
-from tests.stand_ins.castings import casting
-
-IMAGES = 40  # more than is written together
-PATIENCE = 90  # s
-ELSEWHERE = "plant-9:17:4711:0123456789ab:fedcba987654"  # a process of another machine
-DATABASES = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where servers find their one store; with PostgreSQL each has a folder of its own."""
-
-    folder: Path
-    database: str
-
-    def open(self, server: str = "a") -> Store:
-        own = self.folder / (server if self.database else "store")
-        return open_store(own, self.database, str(self.folder / "files"))
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest) -> str:
-    return request.getfixturevalue("postgres")() if request.param == "postgresql" else ""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Place(tmp_path, "").open()
-
-
-def new_batch(store: Store, weights: Path, folder: Path, images: int = IMAGES) -> int:
-    (folder / "lot").mkdir(exist_ok=True)
-    for i in range(images):  # a PNG may be followed by anything: other content, same picture
-        data = casting("def" if i % 3 else "ok", 3) + i.to_bytes(2)
-        (folder / "lot" / f"{i:04d}.png").write_bytes(data)
-    with store.session() as session:
-        source = folder_source(folder / "lot", None)
-        loaded = load_bundle(weights, "casting")
-        return batches.add_batch(session, loaded, source, "lot 7", "ada").id
-
-
-def batch_row(store: Store, number: int) -> BatchRow:
-    with store.reading() as session:
-        return batches.get_batch(session, number)
-
-
-def counts(store: Store, number: int) -> Counts:
-    with store.reading() as session:
-        return batches.count_images(session, number)
-
-
-def steal(store: Store, number: int) -> None:
-    """What a worker elsewhere does that believes the holder to be gone."""
-    with store.session() as session:
-        last = claims.last_beat(session, number)
-        assert claims.take_claim(session, number, ELSEWHERE, last)
-
-
-def give_back(store: Store, number: int) -> None:
-    with store.session() as session:
-        claims.release_claim(session, number, ELSEWHERE)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that observers go by, in s; a test moves it."""
-    moment = [1000.0]
-    monkeypatch.setattr(claiming.time, "monotonic", lambda: moment[0])
-    return moment
+from tests.stand_ins.claimed_batches import (
+    DATABASES,
+    ELSEWHERE,
+    PATIENCE,
+    Place,
+    batch_row,
+    counts,
+    give_back,
+    new_batch,
+    steal,
+)
 
 
 @DATABASES
@@ -406,150 +334,3 @@ def test_no_two_workers_have_one_name() -> None:
 
 
 # A server of its own: works until the batch has ended, and says what it inspected.
-SERVER = """
-import sys, time
-from pathlib import Path
-from threading import Event
-from defectvision.batch import claim
-from defectvision.batch.worker import work_until_ended
-from defectvision.inference.inspector import Inspector
-from defectvision.limits import Limits
-from defectvision.store.database import open_store
-
-folder, database, files, weights, number, silent, slow = sys.argv[1:]
-claim.BEAT_SECONDS, claim.SILENT_SECONDS = 0.1, float(silent)
-inspect_many = Inspector.inspect_many
-
-def counted(self, given, **more):
-    given = list(given)
-    print("inspecting", len(given), flush=True)
-    time.sleep(float(slow))
-    return inspect_many(self, given, **more)
-
-Inspector.inspect_many = counted
-store = open_store(Path(folder), database, files)
-print("ready", flush=True)
-sys.stdin.readline()
-work_until_ended(store, Path(weights), Limits(), int(number), Event())
-"""
-
-
-class Server:
-    """A real process; it begins when it is told to."""
-
-    def __init__(
-        self, place: Place, weights: Path, number: int, name: str, silent: float, slow: float = 0
-    ) -> None:
-        folder = place.folder / (name if place.database else "store")
-        what = (folder, place.database, place.folder / "files", weights, number, silent, slow)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, *map(str, what)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def begin(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def until_it_inspects(self) -> int:
-        assert self.process.stdout is not None
-        return int(self.process.stdout.readline().split()[1])
-
-    def end(self) -> tuple[int, list[int], str]:
-        """Its exit status, how many images it inspected each time, and its log."""
-        out, log = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, [int(line.split()[1]) for line in out.splitlines()], log
-
-
-@pytest.mark.slow
-@DATABASES
-def test_servers_that_start_at_once_inspect_each_image_once(database, weights, tmp_path) -> None:
-    place = Place(tmp_path, database)
-    store = place.open()
-    number = new_batch(store, weights, tmp_path)
-    with ExitStack() as running:
-        servers = [Server(place, weights, number, name, 30, 0.2) for name in "abc"]
-        for server in servers:
-            running.callback(server.process.kill)
-        for server in servers:
-            server.begin()
-        ends = [server.end() for server in servers]
-    assert [status for status, _, _ in ends] == [0, 0, 0], ends
-    assert sum(sum(inspected) for _, inspected, _ in ends) == IMAGES
-    assert sum(bool(inspected) for _, inspected, _ in ends) == 1, "one had it from first to last"
-    assert counts(store, number) == Counts(done=IMAGES)
-    row = batch_row(store, number)
-    assert (row.state, row.holder) == (State.DONE, None)
-
-
-@pytest.mark.slow
-@DATABASES
-def test_a_killed_server_is_replaced_at_once_on_its_machine(database, weights, tmp_path) -> None:
-    place = Place(tmp_path, database)
-    store = place.open()
-    number = new_batch(store, weights, tmp_path)
-    server = Server(place, weights, number, "a", 3600)
-    server.begin()
-    server.until_it_inspects()
-    server.process.kill()  # and not waited for: a process that has ended and is still listed
-    other = Server(place, weights, number, "b", 3600)
-    other.begin()
-    status, _, log = other.end()
-    assert status == 0 and "taken over" in log
-    assert counts(store, number) == Counts(done=IMAGES)
-    server.process.wait()
-
-
-@pytest.mark.slow
-@DATABASES
-def test_a_killed_server_of_another_machine_is_replaced_when_it_is_silent(
-    database, weights, tmp_path
-) -> None:
-    place = Place(tmp_path, database)
-    store = place.open()
-    number = new_batch(store, weights, tmp_path, 5)
-    steal(store, number)
-    server = Server(place, weights, number, "b", 1.0)
-    started = time.monotonic()
-    server.begin()
-    status, inspected, log = server.end()
-    assert time.monotonic() - started >= 1.0
-    assert (status, inspected) == (0, [5]) and "taken over" in log
-
-
-@pytest.mark.slow
-@DATABASES
-def test_a_server_that_was_stopped_notices_that_it_lost_the_batch(
-    database, weights, tmp_path
-) -> None:
-    place = Place(tmp_path, database)
-    store = place.open()
-    number = new_batch(store, weights, tmp_path, 40)
-    sleeper = Server(place, weights, number, "a", 1.0, slow=0.5)
-    sleeper.begin()
-    assert sleeper.until_it_inspects() == 32
-    sleeper.process.send_signal(signal.SIGSTOP)
-    other = Server(place, weights, number, "b", 1.0)
-    other.begin()
-    status, inspected, _ = other.end()
-    assert (status, sum(inspected)) == (0, 40)
-    before = {row.id: row.at for row in done_rows(store, number)}
-    sleeper.process.send_signal(signal.SIGCONT)
-    status, inspected, log = sleeper.end()
-    assert (status, inspected) == (0, []) and "taken over" in log
-    assert {row.id: row.at for row in done_rows(store, number)} == before
-    assert batch_row(store, number).state == State.DONE
-
-
-def done_rows(store: Store, number: int) -> list[InspectionRow]:
-    with store.reading() as session:
-        of_batch = InspectionRow.batch_id == number, InspectionRow.state == "done"
-        rows = list(session.scalars(select(InspectionRow).where(*of_batch)))
-    assert len(rows) == counts(store, number).total
-    return rows
