@@ -1,6 +1,8 @@
 """What several tests need."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,23 @@ def shared_data() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"no real images at {folder}")
     return folder
+
+
+def _forget_accelerator() -> None:
+    """The first training of a process decides on its precision; tests run many in one."""
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def first_training_of_a_module() -> None:
+    _forget_accelerator()
+
+
+@pytest.fixture(autouse=True)
+def last_training_of_a_test() -> Iterator[None]:
+    yield
+    _forget_accelerator()
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def test_it_is_small(python: Path) -> None:
 def test_it_inspects_without_torch(python: Path, tmp_path: Path) -> None:
     image = draw("casting", "def", np.random.default_rng(1), 300)
     (tmp_path / "part.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    command = [python, "-m", "defectvision.cli.main", "inspect", tmp_path / "part.png"]
+    command = [python, "-m", "defectvision.cli", "inspect", tmp_path / "part.png"]
     done = subprocess.run(
         [*command, "--line", "casting", "--json"],
         capture_output=True, text=True, cwd=ROOT, env={"PATH": os.environ["PATH"]},

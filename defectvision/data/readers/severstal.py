@@ -1,6 +1,7 @@
 """Readers of Severstal's tables: `train.csv` with its strips, or the labels of all images alone."""
 
 import csv
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -46,7 +47,12 @@ def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         if set(_header(table)) >= LABEL_COLUMNS:
             return _labels_alone(table)
         return _train(table)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+    ) as error:
         raise CatalogError(f"{table}: not a table ({error}).") from error
 
 
@@ -60,9 +66,12 @@ def _header(path: Path) -> list[str]:
 
 def _rows(table: Path) -> pd.DataFrame:
     """All cells as text; a row that lacks some has '' there."""
-    rows = pd.read_csv(
-        table, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-    )
+    with warnings.catch_warnings():
+        # Of a row with more cells than there are columns, some would be lost.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        rows = pd.read_csv(
+            table, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+        )
     rows.columns = rows.columns.str.strip()
     return rows.fillna("").astype("str")
 
@@ -103,7 +112,7 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     rows = _train_rows(table)
     folder = table.parent / TRAIN_IMAGES
     has_images = folder.is_dir()
-    warnings: list[str] = []
+    notes: list[str] = []
     left_out: list[LeftOut] = []
     if has_images:
         images = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
@@ -122,7 +131,7 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     else:
         images, prefix = sorted(set(rows["ImageId"])), ""
         unknown = "" if (rows["EncodedPixels"] == "").any() else ": clean strips are unknown"
-        warnings.append(f"no folder {TRAIN_IMAGES} beside {table.name}{unknown}.")
+        notes.append(f"no folder {TRAIN_IMAGES} beside {table.name}{unknown}.")
     if not images:
         raise CatalogError(f"{table}: no image. Put the strips into {folder}.")
     rows = rows[(rows["EncodedPixels"] != "") & rows["ImageId"].isin(images)]
@@ -138,7 +147,7 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
             }
         ),
         table.parent.resolve().name,
-        tuple(warnings),
+        tuple(notes),
         "severstal",
         tuple(left_out),
     )

@@ -83,7 +83,7 @@ def test_an_image_that_the_model_wants_reduced_is_shown_whole(
     (result,) = work.images.results("neu-surface", model.loaded.version)
     image = dropped_image(work, result, Policy())
     assert image is not None
-    assert image.picture == work.pictures.of("again", large, PIXELS)
+    assert image.picture == work.pictures.of("again", large, PIXELS, None)
 
 
 @pytest.fixture
