@@ -1,0 +1,301 @@
+"""A general network from a small pretrained one, without labels: `python -m` this module.
+
+The student learns to answer strong crops of few pictures as the teacher does (Asano and Saeed
+2023, https://arxiv.org/abs/2112.00725). A kill costs what was learned since the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from timm.utils import ModelEmaV3
+from torch import nn
+
+from defectvision.training.precision import choose_precision
+from defectvision.training.pretrained import load_pretrained
+from defectvision.training.probe import ProbeSet, probe, read_probe_set
+from defectvision.training.recipe import Source
+from defectvision.training.teaching import STRIDES, Network, Student, losses, write_backbone
+from defectvision.training.unlabelled import Crops, Pool, crop_batch, open_pool
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 300
+REPORT_SAMPLES = 5_000
+PROBE_SIZE = 224  # px
+RECIPE = Path(__file__).parents[2] / "recipes" / "distillation" / "resnet50-general.yaml"
+
+
+class Stage(BaseModel):
+    """So many samples of crops of `size` px."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int = Field(ge=1)
+    size: int = Field(ge=32, multiple_of=32)
+
+
+class Distillation(BaseModel):
+    """All that decides a distillation. `warmup` and `probe_every` are counted in samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...] = ()
+    teacher: str = "tf_efficientnet_lite0"
+    student: str = "resnet50"
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    crops: Crops = Crops()
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(0.001, gt=0)
+    warmup: int = Field(0, ge=0, description="samples in which the rate rises")
+    cooldown: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="last share of the samples, in which the rate falls to 0; before, it "
+        "stays, so that a run can be lengthened",
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(0.0, ge=0, description="largest norm; 0 does not clip")
+    temperature: float = Field(2.0, gt=0)
+    feature_weight: float = Field(1.0, ge=0, description="of each stride, against the answers")
+    ema: float = Field(0.999, gt=0, lt=1)
+    probe_every: int = Field(100_000, ge=1)
+    precision: str = "auto"
+    seed: int = 0
+
+    @property
+    def samples(self) -> int:
+        return sum(stage.samples for stage in self.stages)
+
+    def size_at(self, sample: int) -> int:
+        """Side in px of the crops from this sample on."""
+        for stage in self.stages:
+            if sample < stage.samples:
+                return stage.size
+            sample -= stage.samples
+        return self.stages[-1].size
+
+    def rate_at(self, sample: int) -> float:
+        """The learning rate of a step that begins at this sample."""
+        rise = min(1.0, (sample + self.batch_size) / self.warmup) if self.warmup else 1.0
+        left = (self.samples - sample) / max(1.0, self.cooldown * self.samples)
+        return self.learning_rate * max(0.0, min(rise, left, 1.0))
+
+
+@dataclass
+class Position:
+    """Where a distillation stands; saved with each checkpoint."""
+
+    samples: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+class Run:
+    """The state of a distillation in its folder."""
+
+    def __init__(self, recipe: Distillation, folder: Path):
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder = recipe, folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.teacher = Network(recipe.teacher)
+        log.info("teacher: %s", load_pretrained(self.teacher, "auto"))
+        self.teacher = self._placed(self.teacher).eval().requires_grad_(False)
+        self.student = self._placed(Student(recipe.student, self.teacher.channels)).train()
+        self.averaged = ModelEmaV3(self.student.network, decay=recipe.ema, use_warmup=True)
+        kernels = [p for p in self.student.parameters() if p.ndim > 1]
+        others = [p for p in self.student.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": others}],
+            lr=recipe.learning_rate,
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.autocast = choose_precision(recipe.precision) != "no"
+        self.position = Position()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+
+    def _placed(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def step(self, images: np.ndarray) -> dict[str, float]:
+        """Learn from (B, H, W, 3) uint8; returns each loss."""
+        recipe = self.recipe
+        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.rate_at(self.position.samples)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.no_grad():
+                wanted = self.teacher(batch)
+            answer = self.student(batch)
+        terms = losses(answer, wanted, recipe.temperature)
+        features = sum(terms[f"stride{stride}"] for stride in STRIDES)
+        (terms["answers"] + recipe.feature_weight * features).backward()
+        if recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(self.student.parameters(), recipe.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.averaged.update(self.student.network, step=self.position.steps)
+        self.position.samples += len(images)
+        self.position.steps += 1
+        return {name: term.item() for name, term in terms.items()}
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            "student": self.student,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer,
+        }
+
+    def save(self) -> None:
+        """Replace the checkpoint and the weights, so that a kill leaves the older ones whole."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        fresh = self.folder / "checkpoint.new"
+        with fresh.open("wb") as file:
+            torch.save({**state, "position": asdict(self.position)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.folder / "checkpoint.pt")
+        write_backbone(self.averaged.module.backbone, self.folder / "weights.safetensors")
+
+    def _resume(self) -> None:
+        file = self.folder / "checkpoint.pt"
+        if not file.is_file():
+            return
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.position = Position(**state["position"])
+        for curve in ("losses.jsonl", "probe.jsonl"):
+            self._drop_later(self.folder / curve)
+        log.info("resumed at %d samples", self.position.samples)
+
+    def _drop_later(self, curve: Path) -> None:
+        """Rows past the checkpoint are written again."""
+        if curve.is_file():
+            lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [x for x in lines if json.loads(x)["samples"] <= self.position.samples]
+            curve.write_text("".join(kept), encoding="utf-8")
+
+    def note(self, curve: str, row: dict) -> None:
+        with (self.folder / curve).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        log.info("%s", row)
+
+    def is_teacher_probed(self) -> bool:
+        curve = self.folder / "probe.jsonl"
+        return curve.is_file() and '"teacher"' in curve.read_text(encoding="utf-8")
+
+    def probe(self, name: str, network: Network, probes: Sequence[ProbeSet]) -> None:
+        """Note what frozen features are worth, those of both strides pooled."""
+        was_training = network.training
+        network.eval()
+
+        @torch.inference_mode()
+        def features(images: np.ndarray) -> np.ndarray:
+            grey = torch.from_numpy(images)[:, None].expand(-1, 3, -1, -1).to(self.device)
+            # Back to the scale of a picture from 0 to 1, as both networks take it.
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                answer = network(
+                    (grey * 0.226 + 0.449).contiguous(memory_format=torch.channels_last)
+                )
+            return torch.cat([x.float().mean((2, 3)) for x in answer.features], 1).cpu().numpy()
+
+        learned = self.position.samples if network is not self.teacher else 0
+        row = {"samples": learned, "network": name}
+        for images in probes:
+            row[images.name] = probe(features, images)
+        network.train(was_training)
+        self.note("probe.jsonl", row)
+
+
+def distil(
+    recipe: Distillation,
+    pool: Pool,
+    folder: Path,
+    probes: Sequence[ProbeSet] = (),
+    stopping: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Train, or go on where `folder` stands, until the recipe's samples are learned from or
+    `stopping` says so; returns the weights.
+
+    Writes `weights.safetensors` (the averaged backbone), `checkpoint.pt`, `losses.jsonl` and,
+    every `probe_every` samples, `probe.jsonl`.
+    """
+    run = Run(recipe, folder)
+    position = run.position
+    if probes and not run.is_teacher_probed():
+        run.probe("teacher", run.teacher, probes)
+    started, before = time.monotonic(), position.seconds
+    saved, seen = started, []
+    reported = (started, position.samples)
+    while position.samples < recipe.samples and not stopping():
+        count = min(recipe.batch_size, recipe.samples - position.samples)
+        size = recipe.size_at(position.samples)
+        images = crop_batch(pool, position.samples, count, size, recipe.crops, recipe.seed)
+        seen.append(run.step(images))
+        now = time.monotonic()
+        position.seconds = before + now - started
+        passed = position.samples - reported[1]
+        if passed >= REPORT_SAMPLES or position.samples >= recipe.samples:
+            row = {"samples": position.samples, "size": size}
+            row |= {name: round(float(np.mean([x[name] for x in seen])), 4) for name in seen[0]}
+            row["samples_per_second"] = round(passed / (now - reported[0]), 1)
+            run.note("losses.jsonl", row)
+            reported, seen = (now, position.samples), []
+        if probes and position.samples // recipe.probe_every > (
+            (position.samples - count) // recipe.probe_every
+        ):
+            run.probe("student", run.averaged.module, probes)
+            saved = 0.0
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            run.save()
+            saved = time.monotonic()
+    run.save()
+    return folder / "weights.safetensors"
+
+
+def main(
+    run: Annotated[Path, typer.Option(help="folder of this training; a second call goes on")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="folders of images; none: those of the run")
+    ] = None,
+    labelled: Annotated[
+        list[Path] | None, typer.Option("--probe", help="sets that the features are probed with")
+    ] = None,
+    recipe: Annotated[Path, typer.Option(help="a YAML file")] = RECIPE,
+) -> None:
+    """Teach a general network what a small pretrained one knows, from images without labels."""
+    from defectvision.audit.study import study
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    settings = Distillation.model_validate(yaml.safe_load(recipe.read_text(encoding="utf-8")))
+    pool = open_pool(data or (), run / "pool")
+    probes = []
+    for folder in labelled or ():
+        # The near-copies that the set's own photo groups miss are joined with them.
+        catalog = study(folder, run / "audit").grouped
+        probes.append(read_probe_set(catalog, PROBE_SIZE, run / "probe"))
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: stopped.append(number))
+    log.info("%s", distil(settings, pool, run, probes, lambda: bool(stopped)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
