@@ -6,8 +6,10 @@ The student learns to answer strong crops of few pictures as the teacher does (A
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -262,7 +264,7 @@ def distil(
             (position.samples - count) // recipe.probe_every
         ):
             run.probe("student", run.averaged.module, probes)
-            saved = 0.0
+            saved = -math.inf
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             run.save()
             saved = time.monotonic()
@@ -285,6 +287,13 @@ def main(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = Distillation.model_validate(yaml.safe_load(recipe.read_text(encoding="utf-8")))
+    run.mkdir(parents=True, exist_ok=True)
+    lock = (run / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.error("%s: another process trains here. Wait for it, or end it first", run)
+        raise typer.Exit(2) from None
     pool = open_pool(data or (), run / "pool")
     probes = []
     for folder in labelled or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import typer
 import yaml
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -226,6 +228,14 @@ def test_a_run_stops_when_asked_and_goes_on(pool, tmp_path):
     asked = iter([False, False, True])
     distil(recipe(), pool, tmp_path / "run", stopping=lambda: next(asked))
     assert Run(recipe(), tmp_path / "run").position.samples == 8
+
+
+def test_two_processes_do_not_train_in_one_folder(source, tmp_path, caplog):
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(typer.Exit):
+            distillation.main(run=tmp_path, data=[source])
+    assert "another process trains here" in caplog.text
 
 
 @pytest.mark.parametrize(
