@@ -230,6 +230,17 @@ def test_a_run_stops_when_asked_and_goes_on(pool, tmp_path):
     assert Run(recipe(), tmp_path / "run").position.samples == 8
 
 
+@pytest.mark.parametrize(
+    ("now", "load", "threads"), [(4, 4.0, 4), (1, 1.2, 4), (4, 6.1, 2), (4, 30.0, 1), (1, 0.0, 4)]
+)
+def test_threads_are_those_that_other_work_leaves(monkeypatch, now, load, threads):
+    chosen = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    distillation.fit_threads(4, load)
+    assert chosen == [threads]
+
+
 def test_two_processes_do_not_train_in_one_folder(source, tmp_path, caplog):
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
