@@ -276,7 +276,7 @@ def fit_threads(most: int, load: float) -> None:
     """Compute with the cores that other work leaves, of `most`, at least one.
 
     load: processes that want to run, this one's threads among them. Threads that wait for each
-    other come to less than one where the cores are taken: a third of the samples per second, on
+    other come to less than one where the cores are taken: a quarter of the samples per second, on
     two cores with ten other processes.
     """
     others = max(0.0, load - torch.get_num_threads())
