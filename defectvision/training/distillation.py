@@ -51,7 +51,7 @@ class Stage(BaseModel):
 
 
 class Distillation(BaseModel):
-    """All that decides a distillation. `warmup` and `probe_every` are counted in samples."""
+    """All that decides a distillation. Warm-up and probes are counted in samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +76,7 @@ class Distillation(BaseModel):
     feature_weight: float = Field(1.0, ge=0, description="of each stride, against the answers")
     ema: float = Field(0.999, gt=0, lt=1)
     probe_every: int = Field(100_000, ge=1)
+    probe_first: int = Field(10_000, ge=1, description="and once after so many samples")
     precision: str = "auto"
     seed: int = 0
 
@@ -90,6 +91,11 @@ class Distillation(BaseModel):
                 return stage.size
             sample -= stage.samples
         return self.stages[-1].size
+
+    def is_probe_due(self, before: int, after: int) -> bool:
+        """Whether a probe lies between two numbers of samples."""
+        first = before < self.probe_first <= after
+        return first or before // self.probe_every < after // self.probe_every
 
     def rate_at(self, sample: int) -> float:
         """The learning rate of a step that begins at this sample."""
@@ -260,9 +266,7 @@ def distil(
             row["samples_per_second"] = round(passed / (now - reported[0]), 1)
             run.note("losses.jsonl", row)
             reported, seen = (now, position.samples), []
-        if probes and position.samples // recipe.probe_every > (
-            (position.samples - count) // recipe.probe_every
-        ):
+        if probes and recipe.is_probe_due(position.samples - count, position.samples):
             run.probe("student", run.averaged.module, probes)
             saved = -math.inf
         if time.monotonic() - saved > CHECKPOINT_SECONDS:

@@ -287,10 +287,10 @@ def test_the_curve_begins_with_the_teacher(pool, tmp_path):
     images[labels == "b", ::2] += 2
     images[labels == "c", :, ::2] += 2
     probes = [ProbeSet("stripes", images, labels, np.arange(60).astype(str))]
-    settings = recipe(stages=[{"samples": 16, "size": 32}], probe_every=8)
+    settings = recipe(stages=[{"samples": 16, "size": 32}], probe_every=8, probe_first=4)
     distil(settings, pool, tmp_path / "run", probes)
     rows = [json.loads(line) for line in (tmp_path / "run" / "probe.jsonl").open()]
     assert [(r["network"], r["samples"]) for r in rows] == [
-        *(("teacher", 0), ("student", 8), ("student", 16))
+        *(("teacher", 0), ("student", 4), ("student", 8), ("student", 16))
     ]
     assert rows[0]["stripes"]["linear"] > 0.9
