@@ -1,4 +1,4 @@
-"""The command line: inspect, batch, train, evaluate, export, data, lines, serve.
+"""The command line: inspect, batch, train, distil, evaluate, export, data, lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -16,6 +16,7 @@ import typer
 from defectvision import __version__
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
+from defectvision.cli.distil import distil
 from defectvision.cli.evaluate import evaluate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
@@ -33,6 +34,7 @@ app.add_typer(data_app, name="data")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)
+app.command()(distil)
 app.command()(evaluate)
 app.command()(export)
 app.command()(lines)

@@ -1,4 +1,4 @@
-"""A general network from a small pretrained one, without labels: `python -m` this module.
+"""A general network from a small pretrained one, without labels.
 
 The student learns to answer strong crops of few pictures as the teacher does (Asano and Saeed
 2023, https://arxiv.org/abs/2112.00725). A kill costs what was learned since the last checkpoint.
@@ -6,39 +6,38 @@ The student learns to answer strong crops of few pictures as the teacher does (A
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
-import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
-from timm.utils import ModelEmaV3
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
+from defectvision import atomic
+from defectvision.training.checkpoint import WEIGHTS
 from defectvision.training.precision import choose_precision
 from defectvision.training.pretrained import load_pretrained
-from defectvision.training.probe import ProbeSet, probe, read_probe_set
-from defectvision.training.recipe import Source
-from defectvision.training.teaching import STRIDES, Network, Student, losses, write_backbone
-from defectvision.training.unlabelled import Crops, Pool, crop_batch, open_pool
+from defectvision.training.probe import ProbeSet, probe
+from defectvision.training.recipe import RecipeError, Source
+from defectvision.training.teaching import STRIDES, Student, WholeNetwork, losses, write_backbone
+from defectvision.training.unlabelled import Crops, Pool, crop_batch
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 300
 REPORT_SAMPLES = 5_000
-PROBE_SIZE = 224  # px
-RECIPE = Path(__file__).parents[2] / "recipes" / "distillation" / "resnet50-general.yaml"
+
+Placed = TypeVar("Placed", bound=nn.Module)
 
 
 class Stage(BaseModel):
@@ -104,6 +103,14 @@ class Distillation(BaseModel):
         return self.learning_rate * max(0.0, min(rise, left, 1.0))
 
 
+def load_distillation(path: Path) -> Distillation:
+    """Read a recipe; raises RecipeError that names the file and what is wrong."""
+    try:
+        return Distillation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise RecipeError(f"{path}: is no recipe of a distillation ({error})") from error
+
+
 @dataclass
 class Position:
     """Where a distillation stands; saved with each checkpoint."""
@@ -120,26 +127,24 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder = recipe, folder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.teacher = Network(recipe.teacher)
-        log.info("teacher: %s", load_pretrained(self.teacher, "auto"))
-        self.teacher = self._placed(self.teacher).eval().requires_grad_(False)
+        teacher = WholeNetwork(recipe.teacher)
+        log.info("teacher: %s", load_pretrained(teacher, "auto"))
+        self.teacher = self._placed(teacher).eval().requires_grad_(False)
         self.student = self._placed(Student(recipe.student, self.teacher.channels)).train()
         self.averaged = ModelEmaV3(self.student.network, decay=recipe.ema, use_warmup=True)
-        kernels = [p for p in self.student.parameters() if p.ndim > 1]
-        others = [p for p in self.student.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": others}],
-            lr=recipe.learning_rate,
-            weight_decay=0.0,
-            fused=True,
-        )
+        parameters = list(self.student.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         self.autocast = choose_precision(recipe.precision) != "no"
         self.position = Position()
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
 
-    def _placed(self, network: nn.Module) -> nn.Module:
-        return network.to(self.device, memory_format=torch.channels_last)
+    def _placed(self, network: Placed) -> Placed:
+        return network.to(self.device).to(memory_format=torch.channels_last)
 
     def step(self, images: np.ndarray) -> dict[str, float]:
         """Learn from (B, H, W, 3) uint8; returns each loss."""
@@ -152,8 +157,8 @@ class Run:
                 wanted = self.teacher(batch)
             answer = self.student(batch)
         terms = losses(answer, wanted, recipe.temperature)
-        features = sum(terms[f"stride{stride}"] for stride in STRIDES)
-        (terms["answers"] + recipe.feature_weight * features).backward()
+        features = torch.stack([terms[f"stride{stride}"] for stride in STRIDES]).sum()
+        torch.autograd.backward(terms["answers"] + recipe.feature_weight * features)
         if recipe.gradient_clip:
             nn.utils.clip_grad_norm_(self.student.parameters(), recipe.gradient_clip)
         self.optimizer.step()
@@ -173,16 +178,12 @@ class Run:
     def save(self) -> None:
         """Replace the checkpoint and the weights, so that a kill leaves the older ones whole."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        fresh = self.folder / "checkpoint.new"
-        with fresh.open("wb") as file:
-            torch.save({**state, "position": asdict(self.position)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.folder / "checkpoint.pt")
-        write_backbone(self.averaged.module.backbone, self.folder / "weights.safetensors")
+        with atomic.replacing(self.folder / CHECKPOINT) as fresh:
+            torch.save({**state, "position": asdict(self.position)}, fresh)
+        write_backbone(self.averaged.module, self.folder / WEIGHTS)
 
     def _resume(self) -> None:
-        file = self.folder / "checkpoint.pt"
+        file = self.folder / CHECKPOINT
         if not file.is_file():
             return
         state = torch.load(file, map_location=self.device, weights_only=True)
@@ -198,9 +199,9 @@ class Run:
         if curve.is_file():
             lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [x for x in lines if json.loads(x)["samples"] <= self.position.samples]
-            curve.write_text("".join(kept), encoding="utf-8")
+            atomic.write_text(curve, "".join(kept))
 
-    def note(self, curve: str, row: dict) -> None:
+    def note(self, curve: str, row: dict[str, Any]) -> None:
         with (self.folder / curve).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         log.info("%s", row)
@@ -209,7 +210,7 @@ class Run:
         curve = self.folder / "probe.jsonl"
         return curve.is_file() and '"teacher"' in curve.read_text(encoding="utf-8")
 
-    def probe(self, name: str, network: Network, probes: Sequence[ProbeSet]) -> None:
+    def probe(self, name: str, network: WholeNetwork, probes: Sequence[ProbeSet]) -> None:
         """Note what frozen features are worth, those of both strides pooled."""
         was_training = network.training
         network.eval()
@@ -261,8 +262,9 @@ def distil(
         position.seconds = before + now - started
         passed = position.samples - reported[1]
         if passed >= REPORT_SAMPLES or position.samples >= recipe.samples:
-            row = {"samples": position.samples, "size": size}
-            row |= {name: round(float(np.mean([x[name] for x in seen])), 4) for name in seen[0]}
+            row: dict[str, float] = {"samples": position.samples, "size": size}
+            for name in seen[0]:
+                row[name] = round(float(np.mean([terms[name] for terms in seen])), 4)
             row["samples_per_second"] = round(passed / (now - reported[0]), 1)
             run.note("losses.jsonl", row)
             reported, seen = (now, position.samples), []
@@ -273,7 +275,7 @@ def distil(
             run.save()
             saved = time.monotonic()
     run.save()
-    return folder / "weights.safetensors"
+    return folder / WEIGHTS
 
 
 def fit_threads(most: int, load: float) -> None:
@@ -285,47 +287,3 @@ def fit_threads(most: int, load: float) -> None:
     """
     others = max(0.0, load - torch.get_num_threads())
     torch.set_num_threads(max(1, min(most, round(most - others))))
-
-
-def main(
-    run: Annotated[Path, typer.Option(help="folder of this training; a second call goes on")],
-    data: Annotated[
-        list[Path] | None, typer.Option(help="folders of images; none: those of the run")
-    ] = None,
-    labelled: Annotated[
-        list[Path] | None, typer.Option("--probe", help="sets that the features are probed with")
-    ] = None,
-    recipe: Annotated[Path, typer.Option(help="a YAML file")] = RECIPE,
-) -> None:
-    """Teach a general network what a small pretrained one knows, from images without labels."""
-    from defectvision.audit.study import study
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    settings = Distillation.model_validate(yaml.safe_load(recipe.read_text(encoding="utf-8")))
-    run.mkdir(parents=True, exist_ok=True)
-    lock = (run / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.error("%s: another process trains here. Wait for it, or end it first", run)
-        raise typer.Exit(2) from None
-    pool = open_pool(data or (), run / "pool")
-    probes = []
-    for folder in labelled or ():
-        # The near-copies that the set's own photo groups miss are joined with them.
-        catalog = study(folder, run / "audit").grouped
-        probes.append(read_probe_set(catalog, PROBE_SIZE, run / "probe"))
-    stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stopped.append(number))
-    most = torch.get_num_threads()
-
-    def stopping() -> bool:
-        fit_threads(most, os.getloadavg()[0])
-        return bool(stopped)
-
-    log.info("%s", distil(settings, pool, run, probes, stopping))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -22,6 +22,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from defectvision import atomic
 from defectvision.data.catalog import Catalog
 from defectvision.inference.images import decode_image
 
@@ -56,11 +57,9 @@ def read_probe_set(catalog: Catalog, size: int, cache: Path) -> ProbeSet:
     key = hashlib.sha256(f"{size}\n{content}".encode()).hexdigest()[:16]
     file = cache / f"{catalog.root.name}-{key}.npy"
     if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
         images = np.stack([_shown(catalog.image_path(int(i)), size) for i in rows])
-        with file.with_suffix(".new").open("wb") as stream:
-            np.save(stream, images)
-        file.with_suffix(".new").replace(file)
+        with atomic.replacing(file) as fresh:
+            np.save(fresh, images)
     return ProbeSet(catalog.root.name, np.load(file, mmap_mode="r"), labels[rows], groups[rows])
 
 

@@ -6,15 +6,18 @@ Romero et al. 2014 (https://arxiv.org/abs/1412.6550).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from defectvision import atomic
+from defectvision.models.prediction import Network
 
 STRIDES = (16, 32)
 
@@ -26,28 +29,37 @@ class Answer(NamedTuple):
     logits: Tensor
 
 
-class Network(nn.Module):
-    """A whole network of timm that also gives its features at STRIDES."""
+class WholeNetwork(Network):
+    """A network of timm with its classifier, that also gives its features at STRIDES."""
 
     def __init__(self, name: str):
         super().__init__()
         self.backbone_name = name
-        self.backbone = timm.create_model(name, pretrained=False)
-        info = {row["reduction"]: row["num_chs"] for row in self.backbone.feature_info}
-        self.channels = tuple(info[stride] for stride in STRIDES)
-        order = [row["reduction"] for row in self.backbone.feature_info]
+        self.whole = timm.create_model(name, pretrained=False)
+        channels: dict[int, int] = {}
+        order: list[int] = []
+        for row in cast("list[dict[str, int]]", self.whole.feature_info):
+            channels[row["reduction"]] = row["num_chs"]
+            order.append(row["reduction"])
+        self.channels = tuple(channels[stride] for stride in STRIDES)
         self._at = [order.index(stride) for stride in STRIDES]
-        expected = self.backbone.pretrained_cfg
+        expected = cast("dict[str, Sequence[float]]", self.whole.pretrained_cfg)
+        self.mean: Tensor
+        self.std: Tensor
         for key in ("mean", "std"):
             values = torch.tensor(expected[key])[:, None, None]
-            self.register_buffer(f"_{key}", values, persistent=False)
+            self.register_buffer(key, values, persistent=False)
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.whole
 
     def forward(self, image: Tensor) -> Answer:
         """image: (B, 3, H, W) from 0 to 1."""
-        last, features = self.backbone.forward_intermediates(
-            (image - self._mean) / self._std, indices=self._at
-        )
-        return Answer(features, self.backbone.forward_head(last))
+        through = cast(Callable[..., tuple[Tensor, list[Tensor]]], self.whole.forward_intermediates)
+        classify = cast(Callable[[Tensor], Tensor], self.whole.forward_head)
+        last, features = through((image - self.mean) / self.std, indices=self._at)
+        return Answer(features, classify(last))
 
 
 class Student(nn.Module):
@@ -56,7 +68,7 @@ class Student(nn.Module):
 
     def __init__(self, name: str, teacher_channels: Sequence[int]):
         super().__init__()
-        self.network = Network(name)
+        self.network = WholeNetwork(name)
         self.projections = nn.ModuleList(
             nn.Conv2d(own, wanted, 1)
             for own, wanted in zip(self.network.channels, teacher_channels, strict=True)
@@ -83,17 +95,15 @@ def losses(student: Answer, teacher: Answer, temperature: float) -> dict[str, Te
     return terms
 
 
-def write_backbone(network: nn.Module, file: Path) -> None:
+def write_backbone(network: WholeNetwork, file: Path) -> None:
     """Weights in timm's naming, kernels as fp16, statistics as they are, without the classifier."""
-    state = network.state_dict()
-    classifier = network.get_classifier()
-    heads = {id(p) for p in classifier.parameters()}
-    dropped = {name for name, p in network.named_parameters() if id(p) in heads}
+    classifier = cast(Callable[[], nn.Module], network.whole.get_classifier)()
+    own = {id(parameter) for parameter in classifier.parameters()}
+    dropped = {name for name, p in network.whole.named_parameters() if id(p) in own}
     kept = {
         name: (x.half() if x.ndim > 1 else x).detach().cpu().contiguous()
-        for name, x in state.items()
+        for name, x in network.whole.state_dict().items()
         if name not in dropped
     }
-    fresh = file.with_suffix(".new")
-    save_file(kept, fresh)
-    fresh.replace(file)
+    with atomic.replacing(file) as fresh:
+        save_file(kept, fresh)

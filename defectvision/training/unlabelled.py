@@ -13,12 +13,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from defectvision import atomic
 from defectvision.inference.images import ImageError, decode_image
 
 log = logging.getLogger(__name__)
@@ -138,11 +140,9 @@ def open_pool(sources: Sequence[Path], folder: Path) -> Pool:
         log.info("%s: made of other folders, so it is made anew", folder)
     if not names:
         raise PoolError(f"{folder}: no pool is here yet. Name folders with images")
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures: list[dict] = []
+    pictures: list[dict[str, Any]] = []
     left_out: list[str] = []
-    fresh = folder / "pool.u8.new"
-    with fresh.open("wb") as file:
+    with atomic.replacing(folder / "pool.u8") as fresh, fresh.open("wb") as file:
         for source, path in ((s, p) for s in sources for p in image_files(s)):
             try:
                 pixels = _decoded(path)
@@ -153,15 +153,13 @@ def open_pool(sources: Sequence[Path], folder: Path) -> Pool:
             levels = []
             for level in _pyramid(pixels):
                 levels.append((file.tell(), *level.shape[:2]))
-                file.write(np.ascontiguousarray(level))
+                file.write(level.tobytes())
             picture = {"name": path.name, "source": source.name, "channels": pixels.shape[2]}
             pictures.append({**picture, "levels": levels})
-    if not pictures:
-        raise PoolError(f"none of {len(left_out)} images could be read; first: {left_out[0]}")
-    fresh.replace(folder / "pool.u8")
+        if not pictures:
+            raise PoolError(f"none of {len(left_out)} images could be read; first: {left_out[0]}")
     description = {"sources": names, "left_out": left_out, "pictures": pictures}
-    (folder / "pool.json.new").write_text(json.dumps(description), encoding="utf-8")
-    (folder / "pool.json.new").replace(folder / "pool.json")
+    atomic.write_text(folder / "pool.json", json.dumps(description))
     log.info("%d pictures decoded, %d left out", len(pictures), len(left_out))
     return Pool(folder)
 
@@ -213,7 +211,7 @@ def _cut(
         rng.uniform(across / 2, width - across / 2),
         rng.uniform(along / 2, height - along / 2),
     )
-    angle = rng.integers(4) * np.pi / 2
+    angle = int(rng.integers(4)) * np.pi / 2
     if rng.random() < how.turned:
         angle = rng.uniform(0, 2 * np.pi)
     mirror = rng.choice((-1, 1))

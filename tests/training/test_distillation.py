@@ -11,19 +11,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import typer
-import yaml
 from safetensors.torch import load_file
 from torch.nn import functional
+from typer.testing import CliRunner
 
+from defectvision.cli.main import app
 from defectvision.models import create_model
 from defectvision.training import distillation, unlabelled
-from defectvision.training.distillation import RECIPE, Distillation, Run, distil
+from defectvision.training.distillation import Distillation, Run, distil, load_distillation
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.probe import ProbeSet, probe
 from defectvision.training.teaching import Answer, losses
 from defectvision.training.unlabelled import Crops, PoolError, crop, crop_batch, open_pool
 
+RECIPE = Path(__file__).parents[2] / "recipes" / "distillation" / "resnet50-general.yaml"
 UNCHANGED = {
     **{"smallest": 1.0, "stretch": 1.0, "turned": 0, "grey": 0, "even": 0, "contrast": 0},
     **{"brightness": 0, "gamma": 1, "tint": 0, "inverted": 0, "blurred": 0, "noisy": 0},
@@ -178,7 +179,7 @@ def test_size_and_rate_follow_the_samples(sample, size, rate):
 
 
 def test_the_shipped_recipe_is_valid():
-    settings = Distillation.model_validate(yaml.safe_load(RECIPE.read_text()))
+    settings = load_distillation(RECIPE)
     assert settings.student == "resnet50"
     assert settings.samples >= 1_000_000
     assert [stage.size for stage in settings.stages] == [128, 160]
@@ -205,7 +206,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(pool, tmp_path, monkeypatch)
     monkeypatch.setattr(distillation, "crop_batch", killed)
     with pytest.raises(KeyboardInterrupt):
         distil(recipe(), pool, tmp_path / "killed")
-    (tmp_path / "killed" / "checkpoint.new").write_bytes(b"half written")
+    (tmp_path / "killed" / ".checkpoint.pt.0.pt").write_bytes(b"half written")
     with (tmp_path / "killed" / "losses.jsonl").open("a") as file:
         file.write(json.dumps({"samples": 16}) + "\n")  # noted, but not in the checkpoint
     firsts = []
@@ -241,12 +242,12 @@ def test_threads_are_those_that_other_work_leaves(monkeypatch, now, load, thread
     assert chosen == [threads]
 
 
-def test_two_processes_do_not_train_in_one_folder(source, tmp_path, caplog):
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(typer.Exit):
-            distillation.main(run=tmp_path, data=[source])
-    assert "another process trains here" in caplog.text
+        refused = CliRunner().invoke(app, ["distil", "--run", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "another process trains" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize(
