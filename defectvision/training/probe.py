@@ -99,7 +99,7 @@ def probe(features: Features, images: ProbeSet, batch: int = 32) -> dict[str, fl
     ]
     X, y = np.concatenate(parts), images.labels
     readers = {
-        "linear": LogisticRegression(C=0.01, max_iter=300),
+        "linear": LogisticRegression(C=0.01, max_iter=2000),
         "neighbours": KNeighborsClassifier(NEIGHBOURS, metric="cosine", weights="distance"),
     }
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
