@@ -46,7 +46,7 @@ def distil(
         chosen = load_distillation(find_recipe(recipe, ROOT / "recipes" / "distillation"))
         pool = open_pool(data or (), run / "pool")
         probes = [
-            read_probe_set(open_grouped(folder).catalog, PROBE_SIZE, run / "probe")
+            read_probe_set(open_grouped(folder, None).catalog, PROBE_SIZE, run / "probe")
             for folder in labelled or ()
         ]
         stopped: list[int] = []
