@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from defectvision.cli.labelled import open_grouped
 from defectvision.cli.terminal import clear_errors, out
 from defectvision.settings import ROOT
 
+log = logging.getLogger(__name__)
 PROBE_SIZE = 224  # px
 
 
@@ -50,8 +53,13 @@ def distil(
             for folder in labelled or ()
         ]
         stopped: list[int] = []
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            log.info("asked to stop (%s): saving", signal.Signals(number).name)
+            stopped.append(number)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: stopped.append(number))
+            signal.signal(number, stop)
         most = torch.get_num_threads()
 
         def stopping() -> bool:
