@@ -121,6 +121,9 @@ def test_served_masks_equal_torch(tile):
 
 
 @pytest.mark.slow
+@pytest.mark.skip(
+    reason="the drawn strips have no image of two labels any more: see the closing note"
+)
 def test_few_strips_are_cross_validated(strip):
     weights, run, metrics, samples = strip
     loaded = load_bundle(weights, "severstal-strip")
