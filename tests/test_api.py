@@ -237,6 +237,7 @@ schema = schemathesis.openapi.from_asgi(
 )
 
 
+@pytest.mark.slow
 @schema.parametrize()
 def test_the_answers_are_those_described(case, client) -> None:
     # Only an image file is inspected, which a description cannot say of bytes.

@@ -50,6 +50,7 @@ def test_a_picture_gets_the_scores_of_its_8_bit_twin(tmp_path: Path, bits: int) 
     assert stated.defect_score == pytest.approx(twin.defect_score, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_data_report_sees_the_brightness_of_the_8_bit_twin(tmp_path: Path) -> None:
     catalog = write_samples("casting", tmp_path / "eight", per_class=2, seed=1)
     for path in catalog.table["path"]:

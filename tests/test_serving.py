@@ -12,6 +12,8 @@ import pytest
 
 from defectvision.data.synthetic.samples import draw
 
+pytestmark = pytest.mark.slow  # builds an environment
+
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 1.2e9  # bytes
 UNREACHABLE = ("NewConnectionError", "Temporary failure in name resolution", "ConnectTimeout")

@@ -179,6 +179,7 @@ def test_streamlit_knows_every_setting() -> None:
     assert set(written) - config.get_config_options().keys() == set()
 
 
+@pytest.mark.slow
 def test_requirements_cover_every_import() -> None:
     tests = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
     assert uncovered([*source_files().values(), *sorted(tests)], "requirements.txt") == []
@@ -200,6 +201,7 @@ def test_serving_requirements_cover_what_serving_imports() -> None:
 BELOW_WEB = ("bundle", "data", "inference", "audit", "evaluation", "store", "batch", "report")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("packages", "libraries"), [(BELOW_WEB, {"torch", "streamlit"}), (("web", "api"), {"torch"})]
 )

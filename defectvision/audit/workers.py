@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from joblib.externals.loky import ProcessPoolExecutor
 
 T = TypeVar("T")
 AHEAD = 3  # pieces of work a process that are begun before their turn
@@ -20,9 +21,9 @@ class Workers:
     """
 
     def __init__(self, count: int) -> None:
-        # spawned, because the server that calls this has threads, which a fork would copy halfway
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, context) if count > 1 else None
+        # Processes of their own, because the server that calls this has threads, which a fork would
+        # copy halfway. Those of multiprocessing run the main module first: a whole page each.
+        self._pool = ProcessPoolExecutor(count) if count > 1 else None
         self._ahead = AHEAD * count
 
     def __enter__(self) -> Workers:
@@ -30,7 +31,7 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown()
 
     def map(self, work: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """`work(*call)` for each call, in their order; raises what it raises."""
@@ -38,9 +39,13 @@ class Workers:
             yield from (work(*call) for call in calls)
             return
         running: deque[Future[T]] = deque()
-        for call in calls:
-            running.append(self._pool.submit(work, *call))
-            if len(running) >= self._ahead:
+        try:
+            for call in calls:
+                running.append(self._pool.submit(work, *call))
+                if len(running) >= self._ahead:
+                    yield running.popleft().result()
+            while running:
                 yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+        finally:
+            for piece in running:
+                piece.cancel()

@@ -63,6 +63,7 @@ def test_flat_pictures_agree_with_nothing() -> None:
     assert agreement(flat, flat) is None
 
 
+@pytest.mark.slow
 def test_groups_of_a_small_set() -> None:
     hows = ("rotated", "mirrored", "re-lit")
     pictures = [

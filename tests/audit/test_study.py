@@ -37,6 +37,7 @@ def odd_folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_each_oddity_has_its_message_and_the_rest_is_shown(
     odd_folder: Path, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_each_oddity_has_its_message_and_the_rest_is_shown(
     json.dumps(content)
 
 
+@pytest.mark.slow
 def test_second_opening_comes_from_the_cache_also_after_a_move(
     odd_folder: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_masks_of_another_size_are_named_and_left_out(tmp_path: Path) -> None:
     assert found.coverage["x"].max() == 1
 
 
+@pytest.mark.slow
 def test_leaks_and_the_corrected_index(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for i in range(6):

@@ -1,9 +1,11 @@
 """Shared work: in order, never far ahead, and with its errors."""
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,6 +19,7 @@ def square(folder: str, number: int) -> tuple[int, int]:
     return os.getpid(), number**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_results_come_in_order_and_no_work_runs_far_ahead(count: int, tmp_path: Path) -> None:
     # a thread beside them, as a server has
@@ -43,3 +46,15 @@ def test_what_goes_wrong_in_a_piece_of_work_is_raised(count: int, tmp_path: Path
         pytest.raises(ValueError, match="thirteen"),
     ):
         list(workers.map(square, [(str(tmp_path), 13)]))
+
+
+def test_no_worker_runs_the_page_that_asked(tmp_path: Path, monkeypatch) -> None:
+    """Streamlit makes the script of a page the main module while it runs."""
+    page, ran = tmp_path / "page.py", tmp_path / "ran"
+    page.write_text(f"open({str(ran)!r}, 'w')")
+    main = ModuleType("__main__")
+    main.__file__ = str(page)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with Workers(2) as workers:
+        assert [value for _, value in workers.map(square, [(str(tmp_path), 2)])] == [4]
+    assert not ran.exists()

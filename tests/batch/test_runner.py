@@ -197,6 +197,7 @@ def test_a_folder_that_is_gone_pauses_and_goes_on(store, weights, tmp_path) -> N
     assert run(store, weights, number).done == 4
 
 
+@pytest.mark.slow
 def test_a_replaced_bundle_ends_the_batch(store, tmp_path) -> None:
     weights = tmp_path / "weights"
     write_bundle(weights, "casting", "resnet50")
@@ -364,6 +365,7 @@ def check_whole(store: Store, number: int) -> None:
                 store.files.get(digest)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_and_repeats_nothing(store, weights, tmp_path) -> None:
     parts = {}
     for i in range(IMAGES):  # a PNG may be followed by anything: other content, same picture

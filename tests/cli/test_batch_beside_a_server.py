@@ -67,6 +67,7 @@ def run(weights: Path, source: Path) -> tuple[Result, dict[str, int], pd.DataFra
     return done, counts, pd.read_csv(out, keep_default_na=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_every_run_counts_and_writes_all_images(weights, tmp_path) -> None:
     for i in range(6):
@@ -77,6 +78,7 @@ def test_every_run_counts_and_writes_all_images(weights, tmp_path) -> None:
         assert set(rows["error"]) == {""}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("bad", [1, 5, IMAGES])
 def test_images_that_a_server_could_not_inspect_are_named(weights, tmp_path, bad) -> None:
@@ -104,6 +106,7 @@ def held(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "add_batch", add_held)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("held")
 def test_a_server_that_is_gone_is_replaced(weights, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(claim, "SILENT_SECONDS", 0.7)
@@ -112,6 +115,7 @@ def test_a_server_that_is_gone_is_replaced(weights, tmp_path, monkeypatch) -> No
     assert counts["done"] == len(rows) == IMAGES
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize(
     ("ends", "words"),

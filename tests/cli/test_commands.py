@@ -80,6 +80,7 @@ def test_thresholds_decide_the_verdict(weights, tmp_path):
     assert accepted["defect_score"] == rejected["defect_score"]
 
 
+@pytest.mark.slow
 def test_inspect_takes_the_bundles_policy_and_gives_regions(tmp_path):
     policy = Policy(accept_below=0.2, reject_above=0.6, smallest_region_px=500, mm_per_px=0.5)
     write_bundle(tmp_path, "severstal-strip", "unet", policy=policy)
@@ -94,6 +95,7 @@ def test_inspect_takes_the_bundles_policy_and_gives_regions(tmp_path):
     assert "no defect" in _run(*common, "--accept-below", 1, "--reject-above", 1).stdout
 
 
+@pytest.mark.slow
 def test_a_submission_holds_each_image_and_class_as_the_competition_wants_them(tmp_path):
     write_bundle(tmp_path, "severstal-strip", "unet", policy=Policy(smallest_region_px=50))
     image, file = tmp_path / "strip.png", tmp_path / "submission.csv"
@@ -155,6 +157,7 @@ def test_lines_lists_and_names_the_damaged(weights, tmp_path):
     assert "model.onnx" in json.loads(done.stdout)[0]["error"]
 
 
+@pytest.mark.slow
 def test_evaluate_gives_every_metric_with_its_interval(weights, labelled):
     done = _run("evaluate", "--data", labelled, "--line", "casting", "--weights", weights, "--json")
     assert done.exit_code == 0, done.stderr
@@ -167,6 +170,7 @@ def test_evaluate_gives_every_metric_with_its_interval(weights, labelled):
     assert sum(sum(row.values()) for row in found["metrics"]["confusion"].values()) == 12
 
 
+@pytest.mark.slow
 def test_evaluate_leaves_out_what_the_bundle_learned_from(labelled, tmp_path):
     folder = write_bundle(tmp_path, "casting", "resnet50")
     images = sorted(labelled.rglob("*.png"))

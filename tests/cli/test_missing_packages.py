@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.synthetic.samples import write_samples
 from tests.stand_ins.bundles import write_bundle
@@ -36,6 +38,7 @@ def run(code: str, *missing: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_figures_are_recorded_without_torch(tmp_path):
     write_bundle(tmp_path / "weights", "casting", "resnet50")
     write_samples("casting", tmp_path / "parts", per_class=3, seed=2)
@@ -59,6 +62,7 @@ app({arguments!r})
     assert "### parts of another plant" in card
 
 
+@pytest.mark.slow
 def test_a_bundle_is_exported_without_the_grad_cam_package():
     code = """
 from defectvision.training.quantize import quantize_bundle

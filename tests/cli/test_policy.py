@@ -126,6 +126,7 @@ def test_a_kept_batch_takes_no_policy_of_its_own(place: Path) -> None:
     assert done.exit_code == 2 and "in force" in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_measures_under_the_policy_saved_for_everyone(place: Path, weights: Path) -> None:
     save_for_everyone(place, weights)
     write_samples("casting", place / "labelled", per_class=3, seed=2)

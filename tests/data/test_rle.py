@@ -70,6 +70,7 @@ def published(shared_data):
     return {f.name: pd.read_csv(f, dtype=str, keep_default_na=False) for f in files}
 
 
+@pytest.mark.slow
 def test_every_published_row_comes_back(published):
     for name, rows in published.items():
         assert len(rows) > 40
@@ -87,6 +88,7 @@ def test_areas_agree_with_the_label_table(published, shared_data):
             assert area == areas[row.ImageId, row.ClassId], (name, row.ImageId)
 
 
+@pytest.mark.slow
 def test_a_thousand_masks_a_second(published):
     """Of processor time, on the best of three rounds: other programs run beside the tests."""
     texts = published["rle_3701_images.csv.gz"]["EncodedPixels"].tolist()[:500]

@@ -22,6 +22,7 @@ def make_catalog(rows: list[tuple[str, str]], splits: list[str] | None = None) -
     return Catalog(Path(), catalog_table(columns), "lot")
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["", "a", "b", "a|b"]), st.sampled_from(["", *"123456789"])),
@@ -37,6 +38,7 @@ def test_never_separates_a_group(rows, seed):
     assert list(split.table["path"]) == [f"{i}.png" for i in range(len(rows))]
 
 
+@pytest.mark.slow
 @given(sizes=st.lists(st.integers(1, 30), min_size=3, max_size=12), seed=st.integers(0, 1000))
 def test_every_class_is_in_every_split_where_it_has_enough_groups(sizes, seed):
     rows = [(label, f"{label}{g}") for label in "ab" for g, n in enumerate(sizes) for _ in range(n)]

@@ -45,6 +45,7 @@ MASKED = [
 ] + [("severstal-strip", label) for label in ("", "1", "2", "3", "4")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "label"), MASKED)
 @pytest.mark.parametrize("size", [32, 256])
 def test_masks_lie_on_what_was_drawn(line, label, size):

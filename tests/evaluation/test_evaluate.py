@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_folder_called_clean_is_good_in_training_and_in_evaluation(folder, inspector):
     images = open_set(folder, LIMIT)
     own = line_for(images.catalog, folder / "line", "b")
@@ -55,6 +56,7 @@ def test_a_folder_called_clean_is_good_in_training_and_in_evaluation(folder, ins
     }
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_named_and_count_in_no_metric(
     folder, inspector, monkeypatch
 ):

@@ -50,6 +50,7 @@ def answers_of(mode: str):
     return answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
 def test_every_metric_of_an_evaluation_is_in_the_vocabulary(mode):
     from defectvision.training.quantize import GUARDED

@@ -38,6 +38,7 @@ def _binary(scores):
     return np.stack([1 - scores, scores], axis=1)
 
 
+@pytest.mark.slow
 def test_known_answers_on_a_line_with_a_good_class():
     scores = [0.1, 0.2, 0.45, 0.9, 0.8, 0.95, 0.6, 0.05]
     truth = ["ok"] * 4 + ["def"] * 4
@@ -66,6 +67,7 @@ def test_foreign_parts_are_never_accepted():
     assert judged["verdict"].tolist() == ["accept", "review"]
 
 
+@pytest.mark.slow
 def test_against_scikit_learn_on_several_classes():
     rng = np.random.default_rng(3)
     logits = rng.normal(size=(200, 3))
@@ -87,6 +89,7 @@ def test_against_scikit_learn_on_several_classes():
     assert found["overkills"] is None
 
 
+@pytest.mark.slow
 def test_interval_is_as_wide_as_the_groups_are_few():
     """200 images of 4 photographs say no more than 4 photographs."""
     rng = np.random.default_rng(0)
@@ -131,6 +134,7 @@ def test_clean_scores_need_no_review_band():
     assert policy == Policy(accept_below=0.5, reject_above=0.5)
 
 
+@pytest.mark.slow
 def test_known_answers_on_a_multilabel_line():
     probabilities = np.array(
         [[0.9, 0.8, 0.1], [0.9, 0.1, 0.1], [0.1, 0.1, 0.1], [0.2, 0.1, 0.8], [0.4, 0.1, 0.1]]

@@ -111,6 +111,7 @@ def test_both_runtimes_give_the_same_answers(weights):
     assert np.abs(a.evidence - b.evidence).max() < 1e-2
 
 
+@pytest.mark.slow
 def test_many_threads_share_one_inspector(inspector):
     files = [(f"{i}.png", _png("def" if i % 2 else "ok", i)) for i in range(12)]
     wanted = [inspector.inspect(data, name).logits for name, data in files]
@@ -120,6 +121,7 @@ def test_many_threads_share_one_inspector(inspector):
             assert all(np.array_equal(a, b) for a, b in zip(wanted, found, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
 def test_side_by_side_and_alone_give_the_same_answers(weights, runtime):
     """Whether all cores work on an image or one, at most rounding tells."""

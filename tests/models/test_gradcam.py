@@ -73,6 +73,7 @@ def exact(model, tensor: np.ndarray, index: int) -> np.ndarray:
     return cv2.resize(np.maximum(evidence, 0), tensor.shape[:0:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_grad_cam_equals_the_positive_evidence(explainer, model, tensors, index: int) -> None:
     for tensor in tensors:

@@ -30,6 +30,7 @@ def model(request):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [ODD, USUAL])
 def test_evidence_adds_up_to_the_logits_at_any_size(model, size):
     with torch.inference_mode():
@@ -45,12 +46,14 @@ def test_evidence_adds_up_to_the_logits_at_any_size(model, size):
         assert answer.masks.shape == (2, 3, *(-(-side // stride) for side in size))
 
 
+@pytest.mark.slow
 def test_grid_at_224_is_at_least_14(model):
     with torch.inference_mode():
         answer = model.eval()(torch.zeros(1, 1, 224, 224))
     assert min(answer.evidence.shape[2:]) >= 14
 
 
+@pytest.mark.slow
 def test_every_weight_learns(model):
     model.zero_grad()
     answer = model.train()(torch.randn(4, 1, *USUAL))
@@ -64,6 +67,7 @@ def test_every_weight_learns(model):
     assert not wild, f"infinite gradients at {wild[:5]}"
 
 
+@pytest.mark.slow
 def test_exported_and_copied_models_answer_the_same(model):
     """What is served is an export for any batch, what is averaged is a deep copy."""
     model.eval()
@@ -78,6 +82,7 @@ def test_exported_and_copied_models_answer_the_same(model):
                 torch.testing.assert_close(getattr(answer, name), own, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("joint_efficientnet_lite0", USUAL), ("fcn", ODD)])
 def test_onnx_runtime_answers_the_same(name, size):
     """One network of each kind; at an odd size the padding is part of the graph."""
@@ -106,6 +111,7 @@ def test_onnx_runtime_answers_the_same(name, size):
         np.testing.assert_allclose(found, own.numpy(), atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_explained_module_is_asked(model):
     """Its output decides the answer: a gradient of every logit reaches it."""
     seen = []

@@ -87,6 +87,7 @@ def test_a_line_without_a_good_class_leaves_its_defect_score_empty(inspectors) -
     assert {f"probability_{n}" for n in model.line.class_names} <= row.keys()
 
 
+@pytest.mark.slow
 def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     write_bundle(tmp_path, "severstal-strip", "unet")
     model = Inspector(load_bundle(tmp_path, "severstal-strip"), PIXELS)
@@ -115,6 +116,7 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     assert all(r.items() >= cut.items() and r["source"] for r in regions)
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_masks_in_their_colours(tmp_path) -> None:
     write_bundle(tmp_path, "severstal-strip", "unet")
     model = Inspector(load_bundle(tmp_path, "severstal-strip"), PIXELS)

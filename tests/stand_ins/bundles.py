@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,17 +111,11 @@ def write_bundle(
     folder = weights / line / name
     folder.mkdir(parents=True)
     _write_json(weights / line / "line.json", about.model_dump(mode="json"))
-    if line in BANDS:
-        how = BANDS[line].preprocessing
-        bias = write_mask_model(folder / "model.onnx", line, about.class_names)
-    else:
-        how = Preprocessing(
-            height=SIZE, width=SIZE, fit="round_part" if line == "casting" else "stretch"
-        )
-        bias = _write_model(folder / "model.onnx", line, len(about.classes), gain)
-    limit = _write_foreign(folder, about, how)
+    how = _preprocessing(line)
+    files, bias, limit = _network(line, gain)
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
     (folder / "README.md").write_text(CARD.format(line=line, name=name), encoding="utf-8")
-    files = ("model.onnx", "foreign.npz")
     policy = policy or POLICIES.get(line, Policy())
     content = {
         "line": line,
@@ -135,10 +131,34 @@ def write_bundle(
         "precision": "fp32",
         "provenance": _provenance(about),
         "metrics": _metrics(about, policy),
-        "files": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
+        "files": {file: hashlib.sha256(data).hexdigest() for file, data in files.items()},
     }
     _write_json(folder / "bundle.json", Bundle.model_validate(content).model_dump(mode="json"))
     return folder
+
+
+def _preprocessing(line: str) -> Preprocessing:
+    if line in BANDS:
+        return BANDS[line].preprocessing
+    return Preprocessing(
+        height=SIZE, width=SIZE, fit="round_part" if line == "casting" else "stretch"
+    )
+
+
+@cache
+def _network(line: str, gain: float) -> tuple[dict[str, bytes], list[float], float]:
+    """The files, the evidence's bias and the foreign limit, which many modules ask for."""
+    about = LINES[line]
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        model = folder / "model.onnx"
+        if line in BANDS:
+            bias = write_mask_model(model, line, about.class_names)
+        else:
+            bias = _write_model(model, line, len(about.classes), gain)
+        limit = _write_foreign(folder, about, _preprocessing(line))
+        files = {name: (folder / name).read_bytes() for name in ("model.onnx", "foreign.npz")}
+    return files, bias, limit
 
 
 def _filters(line: str) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:

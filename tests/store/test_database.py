@@ -48,6 +48,7 @@ def test_both_databases_give_the_same_rows(kind, tmp_path, request) -> None:
     assert found[0] == found[1] and len(found[0]) == 50
 
 
+@pytest.mark.slow
 def test_servers_that_open_an_empty_database_at_once_build_it_once(tmp_path, postgres) -> None:
     """Each from a folder of its own, so that no file keeps them apart."""
     script = "import sys; from pathlib import Path; "

@@ -75,6 +75,7 @@ def passes(row: InspectionRow, chosen: Filter, policy: Policy, line) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", LINE_NAMES)
 def test_counts_and_filters_are_those_of_the_policy(stores, name: str, policy: Policy) -> None:

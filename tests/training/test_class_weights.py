@@ -55,6 +55,7 @@ SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", SETS.values(), ids=SETS)
 @pytest.mark.parametrize("column", ["inverse", "effective"])
 def test_the_text_of_the_dataset_page_trains_with_its_numbers(tmp_path, labels, column):
@@ -119,6 +120,7 @@ def test_what_is_no_weight_is_refused_with_its_field(tmp_path, lines, reason):
         recipe_of(tmp_path, lines)
 
 
+@pytest.mark.slow
 def test_a_wrong_class_is_named_before_anything_is_written(tmp_path):
     images = parts(tmp_path / "parts", SETS["a folder of good parts"])
     recipe = recipe_of(tmp_path, "imbalance: {class_weights: {crack: 1, clean: 2, scratch: 3}}")

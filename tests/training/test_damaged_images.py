@@ -86,6 +86,7 @@ def damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_rest_is_trained_on_and_each_damaged_image_is_named(
     samples, tmp_path, monkeypatch, caplog
 ):
@@ -192,6 +193,7 @@ def test_the_commands_name_it_and_exit_with_1(samples, tmp_path, monkeypatch):
     assert json.loads(done.stdout)["images"] == 15
 
 
+@pytest.mark.slow
 def test_what_a_bundle_learned_from_does_not_hold_the_damaged(samples, tmp_path):
     first = sorted((samples / "ok").glob("*"))[0]
     cut_off(first)

@@ -185,6 +185,7 @@ def test_the_shipped_recipe_is_valid():
     assert [stage.size for stage in settings.stages] == [128, 160]
 
 
+@pytest.mark.slow
 def test_the_losses_fall(pool, tmp_path):
     run = Run(recipe(stages=[{"samples": 1000, "size": 64}]), tmp_path / "run")
     images = crop_batch(pool, 0, 8, 32, Crops(cutmix=0, mixup=0), seed=0)
@@ -193,6 +194,7 @@ def test_the_losses_fall(pool, tmp_path):
         assert history[-1][name] < 0.8 * first, name
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(pool, tmp_path, monkeypatch):
     monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", -1)
     monkeypatch.setattr(distillation, "REPORT_SAMPLES", 4)
@@ -225,6 +227,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(pool, tmp_path, monkeypatch)
     assert firsts == []
 
 
+@pytest.mark.slow
 def test_a_run_stops_when_asked_and_goes_on(pool, tmp_path):
     asked = iter([False, False, True])
     distil(recipe(), pool, tmp_path / "run", stopping=lambda: next(asked))
@@ -250,6 +253,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     assert "another process trains" in " ".join(refused.output.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("student", "architecture"), [("resnet18", "unet_resnet18"), ("resnet50", "resnet50")]
 )
@@ -281,6 +285,7 @@ def test_a_probe_reads_labels_and_not_groups():
     assert max(groupwise.values()) < 0.75
 
 
+@pytest.mark.slow
 def test_the_curve_begins_with_the_teacher(pool, tmp_path):
     rng = np.random.default_rng(0)
     labels = np.tile(["a", "b", "c"], 20)

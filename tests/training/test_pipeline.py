@@ -25,6 +25,8 @@ from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import load_recipe
 from defectvision.training.task import TrainingTask
 
+pytestmark = pytest.mark.slow  # each needs a trained line; the fixture is made once
+
 # The smallest network: what is tested here does not depend on which one it is.
 RECIPE = """
 architecture: multilabel_cnn
@@ -89,7 +91,6 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [r["epoch"] for r in rows] == [1, 2, 3]
 
 
-@pytest.mark.slow
 def test_it_learned_something(samples, tmp_path):
     """Synthetic defects are plain: a model that trains at all ranks them."""
     metrics = _train(samples, tmp_path / "weights", tmp_path / "run", recipe=PRETRAINED)

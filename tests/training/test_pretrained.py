@@ -37,6 +37,7 @@ def test_a_segmenting_model_takes_the_package_and_a_classifiers_run(tmp_path, ar
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture", ["xception", "joint_efficientnet_lite0", "unet_resnet18", "efficientnet_lite0"]
 )

@@ -74,9 +74,17 @@ class Dashboard:
             assert time.monotonic() < deadline, "the page does not come to rest"
 
     def glided(self) -> None:
-        """Wait until the picture has glided to where it was sent."""
+        """Wait until the picture has glided to where it was sent.
+
+        The viewer moves it in the next animation frame, so a move has begun in the one after that.
+        """
         self.page.locator(".layer").evaluate(
-            "layer => Promise.all(layer.getAnimations().map((move) => move.finished))"
+            """async (layer) => {
+                const frame = () => new Promise(requestAnimationFrame);
+                await frame();
+                await frame();
+                await Promise.all(layer.getAnimations().map((move) => move.finished));
+            }"""
         )
 
     def upload(self, *files: tuple[str, bytes]) -> None:

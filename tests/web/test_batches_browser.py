@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,11 @@ from tests.web.dashboard import Dashboard
 
 pytestmark = pytest.mark.browser
 
-# As many of each; scores under the stand-in bundle differ from seed to seed.
-FILES = [(f"{n}_{i}.png", casting(n, i)) for n in ("ok", "def") for i in range(100, 115)]
+
+@cache
+def files() -> tuple[tuple[str, bytes], ...]:
+    """As many of each; scores under the stand-in bundle differ from seed to seed."""
+    return tuple((f"{n}_{i}.png", casting(n, i)) for n in ("ok", "def") for i in range(100, 115))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def plant(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     folder = tmp_path_factory.mktemp("plant")
     camera = folder / "camera"
     camera.mkdir()
-    (camera / "one.png").write_bytes(FILES[0][1])
+    (camera / "one.png").write_bytes(files()[0][1])
     with serving(weights, folder / "log.txt", DEFECTVISION_SOURCE_ROOTS=f'["{camera}"]') as server:
         yield server
 
@@ -76,7 +80,7 @@ def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None
     board.open()
     go(board, "Batches")
     expect(board.page.get_by_text("Nothing was inspected as a batch yet")).to_be_visible()
-    start(board, "Lot 7", *FILES, ("broken.png", b"no image"))
+    start(board, "Lot 7", *files(), ("broken.png", b"no image"))
     # The tab is reloaded while the batch runs, or just after: it goes on without it.
     board.page.reload()
     card = board.page.locator(".st-key-batch-progress")
@@ -128,7 +132,7 @@ def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None
 def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> None:
     board.open()
     go(board, "Batches")
-    start(board, "Lot 8", *FILES[10:20])
+    start(board, "Lot 8", *files()[10:20])
     expect(board.page.locator(".st-key-batch-progress")).to_contain_text("Done", timeout=60_000)
     go(board, "Review")
     expect(board.page.get_by_text("Give your name on the left")).to_be_visible()
@@ -166,7 +170,7 @@ def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> Non
 def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> None:
     board.open()
     go(board, "Batches")
-    start(board, "Lot 9", *FILES[:4])
+    start(board, "Lot 9", *files()[:4])
     go(board, "Results")
     board.set_threshold("Reject from", "0.77")
     name = board.page.get_by_role("textbox", name="Your name")
@@ -201,7 +205,7 @@ def test_a_folder_of_the_server_is_watched_until_it_is_finished(
     expect(card).to_contain_text("Watching")
     expect(card).to_contain_text("1 of 1 image", timeout=30_000)
     camera = next(plant.weights.parent.glob("plant*/camera"))
-    (camera / "two.png").write_bytes(FILES[16][1])
+    (camera / "two.png").write_bytes(files()[16][1])
     expect(card).to_contain_text("2 of 2 images", timeout=30_000)
     board.page.get_by_role("button", name="Finish").click()
     expect(card).to_contain_text("Done")

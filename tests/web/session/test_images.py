@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 
+import pytest
+
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.inference.inspector import AHEAD, Inspector
 from defectvision.web.session.images import count_verdicts
@@ -65,6 +67,7 @@ def test_images_larger_than_the_limit_are_refused(inspector: Inspector) -> None:
     assert "megapixels" in result.error.reason
 
 
+@pytest.mark.slow
 def test_broken_off_work_goes_on_where_it_stopped(counting: Inspector) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
