@@ -1,4 +1,4 @@
-"""A batch under the policy: filter, look, export, report."""
+"""A batch under the policy: filter, look, decide, export, report."""
 
 import streamlit as st
 
@@ -14,20 +14,24 @@ from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.export_menu import Group, export_menu, file_stem
 from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.controls import policy_controls, save_policy
+from defectvision.web.policy.what_if import what_if
+from defectvision.web.review.decide import decide_here
 from defectvision.web.session.store import who
 from defectvision.web.session.work import current
-from defectvision.web.verdict_card import verdict_card
+from defectvision.web.verdict_card import decision_card, verdict_card
 from defectvision.words import counted, plain
 
 work = current()
 results, loaded = open_batch(work, "Results", ":material/table_view:")
 with st.sidebar:
+    name = who()
     policy = policy_controls(work, loaded)
-    save_policy(work, results.store, loaded, policy, who())
+    save_policy(work, results.store, loaded, policy, name)
     st.subheader("Filter")
     view = filters(results, policy)
 
-found = results.summary(view.selection)
+what_if(work, loaded, policy)
+lot, found = results.summary(results.selection(policy)), results.summary(view.selection)
 with results.store.reading() as session:
     counts = count_images(session, results.batch.id)
 in_force = work.policies.in_force(loaded)
@@ -39,7 +43,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     title = f"{counted(found.images, 'image')} under the filter and the policy shown"
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu([Group(title, stem, leaving.formats())] if found.images else [])
-browser.tiles(results, found, counts.failed)
+browser.tiles(results, lot, counts.failed)
 
 opened = browser.opened_image(results, view)
 image = stored_image(work, opened[0], policy) if opened else None
@@ -47,13 +51,17 @@ places = Places.for_image(image)
 with places.panel:
     if opened is not None:
         browser.steps(results, view, *opened, found.images)
-    if image is not None:
+        decision_card(opened[0], results.line)
+    if opened is not None and image is not None:
         verdict_card(image, policy, loaded)
+        decide_here(results, opened[0], policy, name)
         heatmap = main_heatmap(image.inspection, policy, loaded)
         st.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 if image is not None:
     show_picture(places, image, heatmap)
 with places.panel:
+    if found.images < lot.images:
+        st.caption(f"{found.images:,} of {lot.images:,} shown")
     defect_charts(found, policy, results.line)
 with places.side:
     if found.images:

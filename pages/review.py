@@ -1,4 +1,4 @@
-"""Decide on doubtful parts, and see how far people and model agree."""
+"""Decide on what waits for a person, and see how far people and model agree."""
 
 import streamlit as st
 
@@ -8,22 +8,20 @@ from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
 from defectvision.web.export_menu import export_menu
 from defectvision.web.open_image import Places, main_heatmap, show_picture
+from defectvision.web.policy.what_if import what_if
 from defectvision.web.review import panel as review_panel
+from defectvision.web.review.decide import decision_buttons
 from defectvision.web.session.store import who
 from defectvision.web.session.work import current
-from defectvision.web.verdict_card import verdict_card
+from defectvision.web.verdict_card import decision_card, verdict_card
 
 work = current()
 results, loaded = open_batch(work, "Review", ":material/how_to_reg:")
 policy = work.policies.of(loaded)
+review_panel.asked_for()
 with st.sidebar:
     name = who()
-    second = st.toggle(
-        "Second opinion",
-        key="second-opinion",
-        persist_state="session",
-        help="Images that somebody else has decided on, and you have not.",
-    )
+    part = review_panel.choose_part()
     blind = st.toggle(
         "Hide what the model says",
         key="blind",
@@ -32,17 +30,16 @@ with st.sidebar:
     )
     export_menu([review_panel.labelled_set(results)])
 
+what_if(work, loaded, policy)
 if not name:
     st.subheader("Review", icon=":material/how_to_reg:")
     st.info("Give your name on the left: decisions are kept under it.", icon=":material/badge:")
     st.stop()
-found, waiting = review_panel.next_image(results, policy, name, second)
+found, waiting = review_panel.next_image(results, policy, name, part)
 if found is None:
     st.subheader("Review", icon=":material/how_to_reg:")
     st.success(
-        "Nothing waits for a second opinion of yours."
-        if second
-        else "Every image of this batch is decided on.",
+        f"{review_panel.DONE[part]} {review_panel.progress_words(results, policy)}.",
         icon=":material/task_alt:",
     )
     review_panel.undo_button(results, name)
@@ -50,16 +47,18 @@ if found is None:
     st.stop()
 
 image = stored_image(work, found, policy)
-if image is None:
-    st.stop()
 places = Places.for_image(image)
 with places.panel:
+    decision_buttons(results, found, policy, name)
+    review_panel.skip_and_undo(results, found, name)
     more = "+" if waiting == MOST else ""
-    waits = "waits" if waiting == 1 else "wait"
-    st.html(heading(found.name, f"{waiting:,}{more} {waits}, the most doubtful first"))
-    review_panel.decision_buttons(results, found, policy, name)
+    st.html(heading(found.name, f"{waiting:,}{more} here, the most doubtful first"))
+    st.caption(review_panel.progress_words(results, policy))
     if not blind:
-        verdict_card(image, policy, loaded)
-show_picture(places, image, main_heatmap(image.inspection, policy, loaded), blind)
+        decision_card(found, results.line)
+        if image is not None:
+            verdict_card(image, policy, loaded)
+if image is not None:
+    show_picture(places, image, main_heatmap(image.inspection, policy, loaded), blind)
 with places.side:
     review_panel.agreement_table(results, policy)

@@ -10,7 +10,6 @@ from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.schemas import Decision, Review
 from defectvision.api.stored import Number, Stored, find_inspection
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.bundle.policy import Verdict
 from defectvision.store import reviews
 from defectvision.store.tables import ReviewRow
 
@@ -45,13 +44,15 @@ def decide(who: Who, store: Stored, number: Number, decision: Decision) -> Revie
 
 
 def _review(row: ReviewRow) -> Review:
-    return Review(
-        id=row.id,
-        inspection=row.inspection_id,
-        who=row.who,
-        at=row.at,
-        decision="accept" if row.decision == Verdict.ACCEPT else "reject",
-        label=row.label,
-        why=row.why,
-        model_verdict=Verdict(row.model_verdict),
+    return Review.model_validate(
+        {
+            "id": row.id,
+            "inspection": row.inspection_id,
+            "who": row.who,
+            "at": row.at,
+            "decision": row.decision,
+            "label": row.label,
+            "why": row.why,
+            "model_verdict": row.model_verdict,
+        }
     )

@@ -51,6 +51,11 @@ class Judgement(BaseModel):
     policy: Policy
     verdict: Verdict
     label: str
+    final_verdict: Verdict = Field(description="a person's decision where there is one")
+    final_label: str
+    decided_by: str
+    decided_at: datetime | None
+    note: str
     defect_score: float | None
     labels: list[Label]
     regions: list[Region]
@@ -103,7 +108,7 @@ class Page(BaseModel):
 
 
 class Decision(BaseModel):
-    decision: Literal["accept", "reject"]
+    decision: Literal["accept", "reject", "unusable"]
     label: str = Field("", max_length=500)
     why: str = Field("", max_length=2000)
 

@@ -19,9 +19,13 @@ NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a g
 
 
 class Verdict(StrEnum):
+    """What becomes of a part. Only a person says that a picture is unusable: that it shows no part,
+    or shows it too badly to be judged by anybody."""
+
     ACCEPT = "accept"
     REVIEW = "review"
     REJECT = "reject"
+    UNUSABLE = "unusable"
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]

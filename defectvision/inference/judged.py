@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from defectvision.bundle import policy as rules
@@ -10,13 +11,37 @@ from defectvision.bundle.policy import Policy, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from defectvision.bundle.line import Line
     from defectvision.inference.regions import Region
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What people decided on a part, as one answer.
+
+    verdict: REVIEW where they disagree and nobody has settled it; labels: the classes that they
+    gave, none on a good part; who: their names, as text; at: of the last of them; note: theirs.
+    """
+
+    verdict: Verdict
+    labels: tuple[str, ...]
+    who: str
+    at: datetime
+    note: str
+
+    @property
+    def disputed(self) -> bool:
+        return self.verdict == Verdict.REVIEW
+
+
 class Judged:
-    """Scores of one image, and verdict, labels and regions under a policy."""
+    """Scores of one image, and verdict, labels and regions under a policy.
+
+    `verdict` and `labels` are the model's; `final_verdict` and `final_labels` those that count: a
+    person's decision where there is one.
+    """
 
     name: str
     line: Line
@@ -25,6 +50,7 @@ class Judged:
     defect_score: float | None
     foreign_score: float
     mask_classes: tuple[str, ...]
+    decision: Decision | None = None
 
     @property
     def times(self) -> Mapping[str, float]:
@@ -42,6 +68,16 @@ class Judged:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
         return rules.labels(self.probabilities, self.defect_score, policy, self.line)
 
+    def final_verdict(self, policy: Policy) -> Verdict:
+        """What becomes of the part."""
+        return self.decision.verdict if self.decision else self.verdict(policy)
+
+    def final_labels(self, policy: Policy) -> tuple[str, ...]:
+        """The classes that the part belongs to; the model's while people disagree."""
+        if self.decision is None or self.decision.disputed:
+            return self.labels(policy)
+        return self.decision.labels
+
     def main_class(self, policy: Policy) -> str:
         """The class to explain first: the first label, else the most probable class."""
         return next(iter(self.labels(policy)), self.ranking()[0][0])
@@ -53,7 +89,7 @@ class Judged:
     def as_json(self, policy: Policy) -> dict[str, Any]:
         """The object that the command line, the page and the API hand out for one image: `labels`
         are all classes with their probabilities, `label` those named by the policy, as one text."""
-        named = self.labels(policy)
+        named, decision = self.labels(policy), self.decision
         return {
             "path": self.name,
             "line": self.line.name,
@@ -61,6 +97,11 @@ class Judged:
             "policy": policy.model_dump(),
             "verdict": self.verdict(policy).value,
             "label": join_labels(named),
+            "final_verdict": self.final_verdict(policy).value,
+            "final_label": join_labels(self.final_labels(policy)),
+            "decided_by": decision.who if decision else "",
+            "decided_at": decision.at.isoformat() if decision else None,
+            "note": decision.note if decision else "",
             "defect_score": self.defect_score,
             "labels": [
                 {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()

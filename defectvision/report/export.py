@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle, Origin
 from defectvision.csv_file import csv_bytes
@@ -30,7 +30,7 @@ class Format(NamedTuple):
 
 
 REGION_COLUMNS = (
-    "name", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
+    "name", "final_verdict", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
     "left_px", "top_px", "box_width_px", "box_height_px", "probability",
     "area_mm2", "length_mm", "width_mm",
 )  # fmt: skip
@@ -39,7 +39,8 @@ REGION_COLUMNS = (
 def result_columns(origin: Origin, policy: Policy) -> list[str]:
     """The columns of `result_rows`."""
     return [
-        *("name", "verdict", "label", "probability", "defect_score", "foreign_score"),
+        *("name", "final_verdict", "final_label", "decided_by", "decided_at", "note"),
+        *("verdict", "label", "probability", "defect_score", "foreign_score"),
         *(f"probability_{name}" for name in origin.line.class_names),
         *(("regions", "largest_area_px", "largest_area_mm2") if origin.mask_classes else ()),
         *("line", "bundle", "bundle_version", *_policy_columns(policy, origin)),
@@ -56,6 +57,8 @@ def result_rows(
 ) -> Iterator[list[Cell]]:
     """One row per image, then one per file that could not be inspected; see `result_columns`.
 
+    `final_verdict` is what counts: the decision of people where there is one, then with who, when
+    (UTC) and why, else `verdict`, which stays the model's.
     `synthetic` names the images that the program drew. Several labels of one image are separated
     by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; the time is
     the model's and its preprocessing's, in ms. Where the model segments, the number of regions and
@@ -77,8 +80,9 @@ def result_rows(
             ]
         yield [
             found.name,
+            *_final(found, policy),
             found.verdict(policy).value,
-            SEPARATOR.join(labels),
+            join_labels(labels),
             found.probabilities[labels[0]] if labels else None,
             found.defect_score,
             found.foreign_score,
@@ -89,9 +93,21 @@ def result_rows(
             SYNTHETIC if found.name in synthetic else "",
             "",
         ]
-    empty: list[Cell] = [None] * (5 + len(names) + 3 * bool(origin.mask_classes))
+    empty: list[Cell] = [None] * (10 + len(names) + 3 * bool(origin.mask_classes))
     for error in errors:
         yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
+
+
+def _final(found: Judged, policy: Policy) -> list[Cell]:
+    """What counts of a part, and who decided it."""
+    decision = found.decision
+    return [
+        found.final_verdict(policy).value,
+        join_labels(found.final_labels(policy)),
+        decision.who if decision else "",
+        decision.at.isoformat(timespec="seconds") if decision else "",
+        decision.note if decision else "",
+    ]
 
 
 def region_columns(origin: Origin, policy: Policy) -> list[str]:
@@ -114,12 +130,12 @@ def region_rows(
     numbers = _policy_columns(policy, origin).values()
     made_by: list[Cell] = [origin.line.name, origin.bundle, origin.version, *numbers]
     for found in inspections:
-        verdict = found.verdict(policy).value
+        verdicts = (found.final_verdict(policy).value, found.verdict(policy).value)
         source = SYNTHETIC if found.name in synthetic else ""
         for region in found.regions(policy):
             sizes = (region.length_px, region.width_px, region.x_px, region.y_px)
             yield [
-                *(found.name, verdict, region.class_name, region.area_px),
+                *(found.name, *verdicts, region.class_name, region.area_px),
                 *(round(value, 2) for value in sizes),
                 *(region.left_px, region.top_px, region.box_width_px, region.box_height_px),
                 *(region.probability, region.area_mm2, region.length_mm, region.width_mm),

@@ -6,26 +6,35 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 
+from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Verdict
 from defectvision.csv_file import csv_bytes
 from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
 from defectvision.store.results import Results
 
+LEARNED = (Verdict.ACCEPT, Verdict.REJECT)
+
 
 def reviewed_images(results: Results) -> Iterator[tuple[str, bytes, str]]:
-    """Name, picture and label of each image of a batch on which all who decided agree, and whose
-    picture was kept."""
+    """Name, picture and label of each image of a batch on which all who decided agree, or a third
+    settled it, and whose picture was kept. A rejected part whose class nobody named has no label
+    to learn, and is left out."""
     good = next((c.name for c in results.line.classes if c.kind == "ok"), "")
     with results.store.reading() as session:
-        decided = reviews.decided(session, results.batch.id)
-    for number, votes in decided.items():
-        said = {good if r.decision == Verdict.ACCEPT else r.label for r in votes}
-        agreed = len({r.decision for r in votes}) == len(said) == 1
+        reviewed = reviews.decided_in(session, results.batch.id)
+    for number, votes in reviewed.items():
         found = results.one(number)
-        picture = found.picture() if found else None
-        if agreed and found is not None and picture is not None:
-            yield found.name, picture, said.pop()
+        decision = found.decision if found else None
+        if found is None or decision is None or decision.verdict not in LEARNED:
+            continue
+        label = good if decision.verdict == Verdict.ACCEPT else join_labels(decision.labels)
+        settled = any(review.settles for review in votes)
+        agreed = len({(review.decision, review.label) for review in votes}) == 1
+        if decision.verdict == Verdict.REJECT and (not label or not (settled or agreed)):
+            continue
+        if (picture := found.picture()) is not None:
+            yield found.name, picture, label
 
 
 def labelled_zip(images: Iterable[tuple[str, bytes, str]]) -> bytes:

@@ -41,14 +41,19 @@ LOOKS = {
     Verdict.ACCEPT: Look("Accept", ":material/check_circle:", "✓", "green", "#17734a"),
     Verdict.REVIEW: Look("Review", ":material/help:", "?", "orange", "#b04a00"),
     Verdict.REJECT: Look("Reject", ":material/cancel:", "✕", "red", "#b3261e"),
+    Verdict.UNUSABLE: Look("Unusable", ":material/hide_image:", "⊘", "gray", SOFT),
 }
 NOT_INSPECTED = Look("Not inspected", ":material/broken_image:", "–", "gray", SOFT)
 IMAGES = Look("Images", ":material/image:", "", "gray", SOFT)
 
 
 def verdicts_of(line: Line) -> tuple[Verdict, ...]:
-    """The verdicts that a line can come to, the good one first."""
-    return tuple(v for v in Verdict if line.can_accept or v != Verdict.ACCEPT)
+    """The verdicts that a line's model can come to, the good one first."""
+    return tuple(
+        verdict
+        for verdict in Verdict
+        if verdict != Verdict.UNUSABLE and (line.can_accept or verdict != Verdict.ACCEPT)
+    )
 
 
 def remarks(synthetic: bool, foreign: bool, others: Iterable[str] = ()) -> str:

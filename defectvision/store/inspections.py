@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
-    and_,
-    exists,
     func,
     literal,
     literal_column,
     or_,
     select,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
+from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import Verdict
+from defectvision.store.decisions import DISPUTED
 from defectvision.store.selection import AS_LISTED, Order, Selection, Sorting
-from defectvision.store.tables import BINS, ImageState, InspectionRow, ReviewRow
+from defectvision.store.tables import BINS, ImageState, InspectionRow
 from defectvision.store.verdicts import (
+    decided,
     defect_score,
-    is_named,
+    final_of,
+    is_final,
     label_of,
     reached_bits,
-    verdict_of,
     zone_of,
 )
 
@@ -38,15 +39,19 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Summary:
-    """What a filter leaves under a policy.
+    """What a filter leaves under a policy, by the verdicts and labels that count: those of people
+    where they have decided, else the model's.
 
     verdicts: images of each; classes: images on which each class is named, the most frequent
-    first; scores: (BINS,) int, images per bin of the defect score.
+    first; rejected: the same of the rejected ones alone; decided: images that people decided on;
+    scores: (BINS,) int, images per bin of the defect score.
     """
 
     images: int
     verdicts: dict[Verdict, int]
     classes: dict[str, int]
+    rejected: dict[str, int]
+    decided: int
     scores: NDArray[np.int64]
 
     @property
@@ -54,12 +59,6 @@ class Summary:
         """Accepted parts of those that have a verdict of accept or reject."""
         decided = self.verdicts[Verdict.ACCEPT] + self.verdicts[Verdict.REJECT]
         return self.verdicts[Verdict.ACCEPT] / decided if decided else None
-
-
-def standing() -> ColumnElement[bool]:
-    """Whether a review is a decision that was not undone."""
-    undoing = aliased(ReviewRow)
-    return and_(ReviewRow.undoes.is_(None), ~exists().where(undoing.undoes == ReviewRow.id))
 
 
 def matching(selection: Selection) -> list[ColumnElement[bool]]:
@@ -70,9 +69,9 @@ def matching(selection: Selection) -> list[ColumnElement[bool]]:
         InspectionRow.state == ImageState.DONE,
     ]
     if chosen.verdicts:
-        conditions.append(verdict_of(policy).in_(sorted(chosen.verdicts)))
+        conditions.append(final_of(policy).in_(sorted(chosen.verdicts)))
     if chosen.classes:
-        named = (is_named(name, policy, line) for name in sorted(chosen.classes))
+        named = (is_final(name, policy, line) for name in sorted(chosen.classes))
         conditions.append(or_(*named))
     if chosen.low > 0:
         conditions.append(defect_score >= chosen.low)
@@ -81,8 +80,7 @@ def matching(selection: Selection) -> list[ColumnElement[bool]]:
     if chosen.text:
         conditions.append(InspectionRow.name.icontains(chosen.text, autoescape=True))
     if chosen.reviewed is not None:
-        seen = exists().where(ReviewRow.inspection_id == InspectionRow.id, standing())
-        conditions.append(seen if chosen.reviewed else ~seen)
+        conditions.append(decided if chosen.reviewed else ~decided)
     return conditions
 
 
@@ -97,25 +95,50 @@ def summarize(session: Session, selection: Selection) -> Summary:
         names = list(line.defect_names)
         named = (InspectionRow.top_defect, zone_of(policy), reached_bits(names, policy, line))
     rows = session.execute(
-        select(verdict_of(policy), InspectionRow.score_bin, *named, func.count())
+        select(
+            final_of(policy),
+            InspectionRow.score_bin,
+            InspectionRow.decision,
+            InspectionRow.decided_label,
+            *named,
+            func.count(),
+        )
         .where(*matching(selection))
-        .group_by(*(literal_column(str(i)) for i in range(1, 6)))
+        .group_by(*(literal_column(str(i)) for i in range(1, 8)))
     )
     verdicts = dict.fromkeys(Verdict, 0)
-    classes = dict.fromkeys(names, 0)
-    scores = np.zeros(BINS, np.int64)
-    for verdict, place, top, zone, reached, count in rows:
+    classes, rejected = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    scores, decided_on = np.zeros(BINS, np.int64), 0
+    for verdict, place, decision, given, top, zone, reached, count in rows:
         verdicts[Verdict(verdict)] += count
+        decided_on += count if decision else 0
         if place is not None:
             scores[place] += count
-        if line.label_mode == "multiclass":
-            classes[top] += count
-        elif zone in (Verdict.REVIEW, Verdict.REJECT):  # as `policy.labels` does
-            bits = reached or (1 << names.index(top) if zone == Verdict.REJECT else 0)
-            for i, name in enumerate(names):
-                classes[name] += count if bits >> i & 1 else 0
-    ranked = sorted(classes.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Summary(sum(verdicts.values()), verdicts, dict(ranked), scores)
+        if decision and decision != DISPUTED:
+            labels = label_names(given)
+        elif line.label_mode == "multiclass":
+            labels = (top,)
+        else:
+            labels = _reached(names, top, zone, reached)
+        for name in labels:
+            classes[name] = classes.get(name, 0) + count
+            if verdict == Verdict.REJECT:
+                rejected[name] = rejected.get(name, 0) + count
+    images = sum(verdicts.values())
+    return Summary(images, verdicts, _ranked(classes), _ranked(rejected), decided_on, scores)
+
+
+def _reached(names: list[str], top: str, zone: str | None, reached: int) -> tuple[str, ...]:
+    """`policy.labels` of rows of a multilabel line, by what the database says of them."""
+    if zone not in (Verdict.REVIEW, Verdict.REJECT):
+        return ()
+    bits = reached or (1 << names.index(top) if zone == Verdict.REJECT else 0)
+    return tuple(name for i, name in enumerate(names) if bits >> i & 1)
+
+
+def _ranked(counts: dict[str, int]) -> dict[str, int]:
+    """The largest first."""
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def page(
@@ -165,7 +188,7 @@ def _keys(selection: Selection, sorting: Sorting) -> tuple[SQLColumnExpression[A
     keys: dict[Order, SQLColumnExpression[Any]] = {
         "listed": InspectionRow.id,
         "name": InspectionRow.name,
-        "verdict": verdict_of(selection.policy),
+        "verdict": final_of(selection.policy),
         "label": label_of(selection.policy) if one_label else InspectionRow.top_defect,
         "defect_score": defect_score,
         "foreign_score": InspectionRow.foreign_score,

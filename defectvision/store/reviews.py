@@ -6,21 +6,25 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.decisions import DISPUTED, last_words, settle, standing
 from defectvision.store.errors import StoreError
-from defectvision.store.inspections import matching, standing
+from defectvision.store.inspections import matching
 from defectvision.store.selection import Selection
 from defectvision.store.tables import ImageState, InspectionRow, ReviewRow
-from defectvision.store.verdicts import defect_score, verdict_of
+from defectvision.store.verdicts import decided, defect_score, final_of, verdict_of
 
-# A decision is accept or reject; undoing one is a row of its own.
-DECISIONS = (Verdict.ACCEPT.value, Verdict.REJECT.value)
+# What a person can decide; undoing a decision is a row of its own.
+DECISIONS = (Verdict.ACCEPT.value, Verdict.REJECT.value, Verdict.UNUSABLE.value)
+APPRAISED = DECISIONS[:2]  # those that say what a part is worth
 UNDO = "undo"
 MOST = 200  # of a queue
+Part = Literal["waiting", "disputed", "second", "rest"]
 
 
 def decide(
@@ -32,7 +36,8 @@ def decide(
     label: str = "",
     why: str = "",
 ) -> ReviewRow:
-    """Add a decision; raises StoreError where it is none or the inspection is missing."""
+    """Add a decision; it counts at once. Raises StoreError where it is none or the inspection is
+    missing. The decision of a third on a part that others dispute settles it."""
     if decision not in DECISIONS:
         raise StoreError(f"'{decision}' is no decision; give {' or '.join(DECISIONS)}")
     if not who.strip():
@@ -41,17 +46,21 @@ def decide(
     if row is None or row.state != ImageState.DONE:
         raise StoreError(f"inspection {inspection} is not there to be decided on")
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
+    name = who.strip()[:200]
+    others = last_words(reviews_of(session, [inspection]).get(inspection, []))
     review = ReviewRow(
         inspection_id=inspection,
-        who=who.strip()[:200],
+        who=name,
         decision=decision,
         label=label,
         why=why,
         policy=policy.model_dump(mode="json"),
         model_verdict=verdict,
+        settles=row.decision == DISPUTED and name not in others,
     )
     session.add(review)
     session.flush()
+    settle(session, inspection)
     return review
 
 
@@ -71,6 +80,7 @@ def undo(session: Session, review: int, who: str, why: str = "") -> ReviewRow:
     )
     session.add(row)
     session.flush()
+    settle(session, found.inspection_id)
     return row
 
 
@@ -101,29 +111,51 @@ def trail(session: Session, inspection: int) -> list[ReviewRow]:
 
 
 def queue(
-    session: Session, selection: Selection, who: str, second: bool = False, most: int = MOST
+    session: Session, selection: Selection, who: str, part: Part = "waiting", most: int = MOST
 ) -> list[InspectionRow]:
-    """Images of the selection that wait for a decision of `who`: those to review first, the most
-    doubtful (nearest the middle between the thresholds) first of all.
+    """Images of the selection for `who` to decide on, the most doubtful (nearest the middle between
+    the thresholds) first; those that the model sends to review before all others.
 
-    second: those that another has decided on and `who` has not, for a second opinion; else those
-    that nobody has decided on.
+    part: "waiting" for a person, by the model or as others dispute it; "disputed", those that
+    `who` disputes too; "second", what others decided on and `who` has not; "rest", what the model
+    is sure of and nobody has decided on.
     """
+    policy = selection.policy
     mine = select(ReviewRow.inspection_id).where(ReviewRow.who == who, standing())
     others = select(ReviewRow.inspection_id).where(ReviewRow.who != who, standing())
-    policy = selection.policy
+    waits = final_of(policy) == Verdict.REVIEW.value
+    parts: dict[Part, list[ColumnElement[bool]]] = {
+        "waiting": [waits, InspectionRow.id.not_in(mine)],
+        "disputed": [InspectionRow.decision == DISPUTED],
+        "second": [InspectionRow.id.in_(others), InspectionRow.id.not_in(mine)],
+        "rest": [~waits, ~decided],
+    }
     middle = (policy.accept_below + policy.reject_above) / 2
-    waiting = select(InspectionRow).where(
-        *matching(selection),
-        InspectionRow.id.not_in(mine),
-        InspectionRow.id.in_(others) if second else InspectionRow.id.not_in(others),
-    )
     order = (
         verdict_of(policy) != Verdict.REVIEW.value,
         func.abs(func.coalesce(defect_score, middle) - middle),
         InspectionRow.id,
     )
+    waiting = select(InspectionRow).where(*matching(selection), *parts[part])
     return list(session.scalars(waiting.order_by(*order).limit(most)))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Parts that wait for a person, those of them that are disputed, and those decided on."""
+
+    waiting: int
+    disputed: int
+    decided: int
+
+
+def progress(session: Session, selection: Selection) -> Progress:
+    """How far people are with a selection."""
+    waits = final_of(selection.policy) == Verdict.REVIEW.value
+    disputed = InspectionRow.decision == DISPUTED
+    counts = [func.sum(case((what, 1), else_=0)) for what in (waits, disputed, decided & ~disputed)]
+    row = session.execute(select(*counts).where(*matching(selection))).one()
+    return Progress(*(count or 0 for count in row))
 
 
 def last_of(session: Session, batch: int, who: str) -> ReviewRow | None:
@@ -137,7 +169,7 @@ def last_of(session: Session, batch: int, who: str) -> ReviewRow | None:
     )
 
 
-def decided(session: Session, batch: int) -> dict[int, list[ReviewRow]]:
+def decided_in(session: Session, batch: int) -> dict[int, list[ReviewRow]]:
     """Decisions that stand in a batch, by inspection as listed."""
     rows = session.scalars(
         select(ReviewRow)
@@ -196,10 +228,12 @@ def agreements(session: Session, selection: Selection) -> list[Agreement]:
     parts: dict[int, dict[str, str]] = {}
     people: dict[str, None] = {}
     for inspection, who, decision, verdict in rows:
+        if decision not in APPRAISED:
+            continue
         votes = parts.setdefault(inspection, {})
         votes[who] = decision
         people.setdefault(who)
-        if verdict in DECISIONS and selection.line.can_accept:
+        if verdict in APPRAISED and selection.line.can_accept:
             votes[MODEL] = verdict
     pairs = []
     for first, second in combinations([*people, MODEL], 2):

@@ -11,6 +11,7 @@ from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
 from defectvision.inference.record import RecordError, read_record
 from defectvision.inference.regions import Region
+from defectvision.store.decisions import decision_of
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.rows import cut_of, regions_of
@@ -27,6 +28,7 @@ class StoredInspection(Judged):
         self.probabilities = row.probabilities or {}
         self.defect_score, self.foreign_score = row.defect_score, row.foreign_score or 0.0
         self.mask_classes = tuple(batch.mask_classes)
+        self.decision = decision_of(row)
 
     @property
     def times(self) -> Mapping[str, float]:

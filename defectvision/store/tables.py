@@ -148,7 +148,9 @@ class InspectionRow(Base):
     names. p0 to p7: probabilities of a multilabel line's first classes, see `rows.first_of`.
     score_bin: of the histogram, see `rows.bin_of`. regions: as measured under `cut`. record: the
     raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
-    inspection whose answer this one repeats, as the file is the same.
+    inspection whose answer this one repeats, as the file is the same. decision, decided_label,
+    decided_by, decided_at, decided_note: what its reviews come to, see store/decisions.py, kept
+    with the row so that the database counts by it; empty where nobody has decided.
     """
 
     __tablename__ = "inspections"
@@ -158,7 +160,7 @@ class InspectionRow(Base):
         Index(
             "ix_inspections_verdict",
             *("batch_id", "state", "defect_score", "foreign_score"),
-            *("score_bin", "top", "top_ok", "top_defect", *FIRST),
+            *("score_bin", "top", "top_ok", "top_defect", *FIRST, "decision", "decided_label"),
         ),
         Index("ix_inspections_content", "digest", "bundle_version"),
     )
@@ -200,11 +202,17 @@ class InspectionRow(Base):
     record: Mapped[str | None] = mapped_column(String(64))
     thumbnail: Mapped[str | None] = mapped_column(String(64))
 
+    decision: Mapped[str] = mapped_column(String(16), default="")
+    decided_label: Mapped[str] = mapped_column(Text, default="")
+    decided_by: Mapped[str] = mapped_column(Text, default="")
+    decided_at: Mapped[datetime | None]
+    decided_note: Mapped[str] = mapped_column(Text, default="")
+
 
 class ReviewRow(Base):
     """A person's decision on an inspection. Rows are only ever added: undoing one adds a row that
     says so in `undoes`. label: the class it belongs to, `|` between several, empty where none was
-    given."""
+    given. settles: whether it ended a dispute of others."""
 
     __tablename__ = "reviews"
 
@@ -220,6 +228,7 @@ class ReviewRow(Base):
     policy: Mapped[dict[str, Any]]
     model_verdict: Mapped[str] = mapped_column(String(16))
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+    settles: Mapped[bool] = mapped_column(default=False)
 
 
 class AuditRow(Base):

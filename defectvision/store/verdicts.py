@@ -9,11 +9,15 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, String, and_, case, literal, or_
 from sqlalchemy import cast as sql_cast
 
+from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.store.decisions import DISPUTED
 from defectvision.store.tables import FIRST, InspectionRow
 
 defect_score = InspectionRow.defect_score
+decided = InspectionRow.decision != ""
+labelled = InspectionRow.decision.not_in(["", DISPUTED])  # by people, be it with no label
 
 
 def accepted(policy: Policy) -> ColumnElement[bool]:
@@ -47,6 +51,11 @@ def verdict_of(policy: Policy) -> ColumnElement[str]:
     )
 
 
+def final_of(policy: Policy) -> ColumnElement[str]:
+    """`Judged.final_verdict` of a row: the decision of people where there is one."""
+    return case((decided, InspectionRow.decision), else_=verdict_of(policy))
+
+
 def label_of(policy: Policy) -> ColumnElement[str]:
     """`policy.label` of a row of a multiclass line."""
     return sql_cast(
@@ -57,6 +66,13 @@ def label_of(policy: Policy) -> ColumnElement[str]:
         ),
         String,
     )
+
+
+def is_final(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
+    """Whether class `name` is one of a row's `Judged.final_labels`."""
+    given = literal(SEPARATOR) + InspectionRow.decided_label + SEPARATOR
+    said = given.contains(f"{SEPARATOR}{name}{SEPARATOR}", autoescape=True)
+    return or_(and_(labelled, said), and_(~labelled, is_named(name, policy, line)))
 
 
 def is_named(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:

@@ -41,10 +41,10 @@ class Row:
 def cells(row: Row, policy: Policy) -> dict[str, object]:
     """The row as the table shows it, by column."""
     judged = row.judged
-    labels = judged.labels(policy) if judged else ()
-    look = LOOKS[judged.verdict(policy)] if judged else NOT_INSPECTED
+    labels = judged.final_labels(policy) if judged else ()
+    look = LOOKS[judged.final_verdict(policy)] if judged else NOT_INSPECTED
     foreign = judged is not None and judged.foreign_score > FOREIGN
-    note = remarks(row.synthetic, foreign, row.others)
+    note = remarks(row.synthetic, foreign, (*row.others, *_decided(judged, policy)))
     if row.error is not None:
         note = f"{row.error.reason}. {row.error.remedy}"
     return {
@@ -52,13 +52,23 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "name": row.name,
         "verdict": [look.signed],
         "label": judged.line.titles(labels) if judged else "",
-        "probability": judged.probabilities[labels[0]] if judged and labels else None,
+        "probability": judged.probabilities.get(labels[0]) if judged and labels else None,
         "score": judged.defect_score if judged else None,
         "regions": len(row.regions) if judged else None,
         "largest": largest_area(row.regions),
         "reviews": row.reviews,
         "note": note,
     }
+
+
+def _decided(judged: Judged | None, policy: Policy) -> tuple[str, ...]:
+    """What the model said, where people decided otherwise, and their note."""
+    if judged is None or judged.decision is None:
+        return ()
+    model = judged.verdict(policy)
+    other = model != judged.final_verdict(policy)
+    words = (f"the model said {LOOKS[model].word.lower()}" if other else "", judged.decision.note)
+    return tuple(filter(None, words))
 
 
 def largest_area(regions: Sequence[Region]) -> float | None:

@@ -14,6 +14,16 @@ def batches_link() -> None:
     st.page_link(PAGES / "batches.py", label="Batches", icon=":material/inventory_2:")
 
 
+def review_link(batch: int, image: int) -> None:
+    """To the decision on one part."""
+    st.page_link(
+        PAGES / "review.py",
+        label="Open in Review",
+        icon=":material/how_to_reg:",
+        query_params={"batch": str(batch), "image": str(image)},
+    )
+
+
 def results_link(batch: int) -> None:
     """To what was found in a batch."""
     st.page_link(

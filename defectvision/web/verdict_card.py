@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from defectvision.bundle.line import Line
 from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, Verdict, threshold_text
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.judged import Judged
@@ -15,7 +16,12 @@ from defectvision.web.cards import probability_bars
 from defectvision.web.open_image import OpenImage
 from defectvision.words import counted, plain
 
-BOXES = {Verdict.ACCEPT: st.success, Verdict.REVIEW: st.warning, Verdict.REJECT: st.error}
+BOXES = {
+    Verdict.ACCEPT: st.success,
+    Verdict.REVIEW: st.warning,
+    Verdict.REJECT: st.error,
+    Verdict.UNUSABLE: st.info,
+}
 
 
 def verdict_card(image: OpenImage, policy: Policy, loaded: LoadedBundle) -> None:
@@ -34,6 +40,24 @@ def verdict_card(image: OpenImage, policy: Policy, loaded: LoadedBundle) -> None
             icon=":material/center_focus_weak:",
         )
     st.html(probability_bars(inspection))
+
+
+def decision_card(judged: Judged, line: Line) -> None:
+    """What people decided on the part, who, when and why; nothing where nobody has."""
+    decision = judged.decision
+    if decision is None:
+        return
+    look = LOOKS[decision.verdict]
+    words = [f"By {plain(decision.who)}, {decision.at:%Y-%m-%d %H:%M} UTC."]
+    if decision.disputed:
+        words.insert(0, "They disagree: the part waits for one of them, or for a third.")
+    elif decision.labels:
+        words.insert(0, f"**{plain(line.titles(decision.labels))}**.")
+    if decision.note:
+        words.append(f"Note: {plain(decision.note)}")
+    title = "Disputed" if decision.disputed else f"Decided: {look.word}"
+    with st.container(key="decision"):
+        BOXES[decision.verdict](" ".join(words), title=title, icon=look.icon)
 
 
 def labels_in_words(judged: Judged, policy: Policy) -> str:

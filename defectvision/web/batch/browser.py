@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_of
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
@@ -21,15 +21,20 @@ from defectvision.web.steps import step_control
 ROWS = 25  # of a page of the table
 
 
-def tiles(results: Results, summary: Summary, failed: int) -> None:
-    """Counts under filter and policy."""
-    shown = [(IMAGES.word, f"{summary.images:,}")]
-    for verdict in verdicts_of(results.line):
-        shown.append((LOOKS[verdict].markdown, f"{summary.verdicts[verdict]:,}"))
+def tiles(results: Results, lot: Summary, failed: int) -> None:
+    """Counts of the whole lot, whatever the filter leaves of it."""
+    shown = [(IMAGES.word, f"{lot.images:,}")]
+    verdicts = list(verdicts_of(results.line))
+    if lot.verdicts[Verdict.UNUSABLE]:
+        verdicts.append(Verdict.UNUSABLE)
+    for verdict in verdicts:
+        shown.append((LOOKS[verdict].markdown, f"{lot.verdicts[verdict]:,}"))
     if results.line.can_accept:
-        share = summary.yield_share
+        share = lot.yield_share
         shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
     shown.append((NOT_INSPECTED.word, f"{failed:,}"))
+    if lot.decided:
+        shown.append(("Decided by people", f"{lot.decided:,}"))
     with st.container(key="batch-tiles"), st.grid(len(shown), gap="small", min_column_width=110):
         for label, value in shown:
             st.metric(label, value, border=True)

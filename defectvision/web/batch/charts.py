@@ -23,7 +23,7 @@ MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 def defect_charts(summary: Summary, policy: Policy, line: Line) -> None:
     """Both charts, each under its title; the scores only where a line has them."""
-    st.caption("Defects by class")
+    st.caption("Defects by class, rejected parts")
     st.plotly_chart(pareto_chart(summary, line), key="pareto", config={"displayModeBar": False})
     if line.can_accept:
         st.caption("Defect scores, with the policy's zones")
@@ -35,7 +35,7 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
     """Defects by class, the most frequent first, with the running share of all."""
     import plotly.graph_objects as go
 
-    ranked = [(n, count) for n, count in summary.classes.items() if n in line.defect_names]
+    ranked = [(n, count) for n, count in summary.rejected.items() if n in line.defect_names]
     titles = [line.title_of(name) for name, _ in ranked]
     counts = np.array([count for _, count in ranked])
     running = counts.cumsum() / max(1, counts.sum())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import streamlit as st
 
-from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.report.export import Format
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
-from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
@@ -17,88 +17,86 @@ from defectvision.store.tables import ReviewRow
 from defectvision.web.export_menu import Group
 from defectvision.words import plain
 
+ASKED_FOR = "asked-for"  # the image to decide on next, by its number
+PARTS: dict[reviews.Part, str] = {
+    "waiting": "Waiting",
+    "disputed": "Disputed",
+    "second": "Second opinion",
+    "rest": "The rest",
+}
+assert set(PARTS) == set(get_args(reviews.Part))
+DONE: dict[reviews.Part, str] = {
+    "waiting": "No part of this batch waits for you any more.",
+    "disputed": "No part of this batch is disputed.",
+    "second": "Nothing waits for a second opinion of yours.",
+    "rest": "Every part that the model is sure of is decided on as well.",
+}
 ACCEPT, REJECT = Verdict.ACCEPT.value, Verdict.REJECT.value
-MOST_KEYS = 9  # classes that have a digit as their key
+
+
+def choose_part() -> reviews.Part:
+    """Which of the parts to decide on."""
+    part: reviews.Part = st.segmented_control(
+        "Parts",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        default="waiting",
+        required=True,
+        key="review-part",
+        persist_state="session",
+        help="Waiting: those that the model leaves to a person, and those that others dispute. "
+        "The rest: those that the model is sure of.",
+    )
+    return part
+
+
+def asked_for() -> None:
+    """Open the image of the page's address first."""
+    number = st.query_params.get("image", "")
+    if number.isdigit():
+        st.session_state[ASKED_FOR] = int(number)
+        del st.query_params["image"]
+
+
+def progress_words(results: Results, policy: Policy) -> str:
+    """How far people are: "12 wait, 2 of them disputed, 3 done"."""
+    with results.store.reading() as session:
+        found = reviews.progress(session, results.selection(policy))
+    waiting = f"{found.waiting:,} {'waits' if found.waiting == 1 else 'wait'} for a person"
+    disputed = f", {found.disputed:,} of them disputed" if found.disputed else ""
+    return f"{waiting}{disputed}, {found.decided:,} decided"
 
 
 def next_image(
-    results: Results, policy: Policy, who: str, second: bool
+    results: Results, policy: Policy, who: str, part: reviews.Part
 ) -> tuple[StoredInspection | None, int]:
-    """The image to decide on, and how many wait with it, at most `reviews.MOST`; what was skipped
-    comes again when nothing else is left."""
+    """The image to decide on, and how many wait with it, at most `reviews.MOST`: the one that was
+    asked for by the page's address or taken back, else the first; what was skipped comes again
+    when nothing else is left."""
     number = results.batch.id
     skipped: list[int] = st.session_state.setdefault(f"skipped-{number}", [])
     with results.store.reading() as session:
-        waiting = [r.id for r in reviews.queue(session, results.selection(policy), who, second)]
+        waiting = [row.id for row in reviews.queue(session, results.selection(policy), who, part)]
+    if (back := st.session_state.get(ASKED_FOR)) and (found := results.one(back)):
+        return found, len(waiting)
     if not waiting:
         return None, 0
-    back = st.session_state.pop("taken-back", None)
     left = [i for i in waiting if i not in skipped]
     if not left:
         skipped.clear()
         left = waiting
-    chosen = back if back in waiting else left[0]
-    return results.one(chosen), len(waiting)
+    return results.one(left[0]), len(waiting)
 
 
-def decision_buttons(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
-    """Accept (A), reject (X) or a defect by its digit, skip (S), undo (U), and a note."""
-    line, store = results.line, results.store
-    note = f"note-{stored.id}"
-
-    def decide(decision: str, label: str) -> None:
-        why = st.session_state.get(note, "")
-        try:
-            with store.session() as session:
-                reviews.decide(session, stored.id, who, decision, policy, label, why)
-        except StoreError as error:
-            st.toast(plain(str(error)), icon=":material/error:")
+def skip_and_undo(results: Results, stored: StoredInspection, who: str) -> None:
+    """Skip (S), which comes to the image again after the others, and undo (U)."""
 
     def skip() -> None:
         st.session_state[f"skipped-{results.batch.id}"].append(stored.id)
+        st.session_state.pop(ASKED_FOR, None)
 
-    defects = [c for c in line.classes if c.kind == "defect"]
-    good = next((c.name for c in line.classes if c.kind == "ok"), "")
-    named = [n for n in stored.labels(policy) if n in {c.name for c in defects}]
-    guess = SEPARATOR.join(named) or max(
-        (c.name for c in defects), key=lambda n: stored.probabilities[n]
-    )
-    left, right = st.columns(2, gap="small")
-    if line.can_accept:
-        look = LOOKS[Verdict.ACCEPT]
-        left.button(
-            look.word,
-            icon=look.icon,
-            shortcut="A",
-            width="stretch",
-            on_click=decide,
-            args=(ACCEPT, good),
-        )
-    look = LOOKS[Verdict.REJECT]
-    right.button(
-        look.word,
-        icon=look.icon,
-        shortcut="X",
-        width="stretch",
-        on_click=decide,
-        args=(REJECT, guess),
-        help="With the model's label; press a class below for another one.",
-    )
-    if len(defects) > 1:
-        st.caption("Reject as")
-        with st.container(horizontal=True, gap="small"):
-            for place, about in enumerate(defects, 1):
-                st.button(
-                    about.title,
-                    key=f"reject-{about.name}",
-                    shortcut=str(place) if place <= MOST_KEYS else None,
-                    on_click=decide,
-                    args=(REJECT, about.name),
-                )
-    st.text_input("Note", key=note, max_chars=500, placeholder="kept with the decision")
-    left, right = st.columns(2, gap="small")
-    left.button("Skip", icon=":material/skip_next:", shortcut="S", width="stretch", on_click=skip)
-    with right:
+    with st.grid(2, gap="small"):
+        st.button("Skip", icon=":material/skip_next:", shortcut="S", width="stretch", on_click=skip)
         undo_button(results, who)
 
 
@@ -113,7 +111,7 @@ def undo_button(results: Results, who: str) -> None:
                 reviews.undo(session, review.id, who)
         except StoreError as error:
             st.toast(plain(str(error)), icon=":material/info:")
-        st.session_state["taken-back"] = review.inspection_id
+        st.session_state[ASKED_FOR] = review.inspection_id
 
     st.button(
         "Undo",
