@@ -9,6 +9,7 @@ from defectvision.web.batch import browser
 from defectvision.web.batch.charts import defect_charts
 from defectvision.web.batch.filters import filters
 from defectvision.web.batch.opening import open_batch
+from defectvision.web.batch.release import release_panel, released_groups
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.export_menu import Group, export_menu, file_stem
@@ -35,14 +36,17 @@ lot, found = results.summary(results.selection(policy)), results.summary(view.se
 with results.store.reading() as session:
     counts = count_images(session, results.batch.id)
 in_force = work.policies.in_force(loaded)
-which = in_force.words + ("" if policy == in_force.policy else ", changed and not saved")
+followed = policy == in_force.policy
+which = in_force.words + ("" if followed else ", changed and not saved")
 limit = settings().limits.pixels
-leaving = Leaving(results, view.selection, which, loaded.bundle.temperature, limit)
+leaving = Leaving(results, view.selection, which, loaded, limit, followed)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
     title = f"{counted(found.images, 'image')} under the filter and the policy shown"
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
-    export_menu([Group(title, stem, leaving.formats())] if found.images else [])
+    offered = [Group(title, stem, leaving.formats())] if found.images else []
+    export_menu(released_groups(results, stem) + offered)
+    release_panel(work, results, loaded, lot, policy, name)
 browser.tiles(results, lot, counts.failed)
 
 opened = browser.opened_image(results, view)

@@ -119,7 +119,8 @@ class PolicyInForce:
     """The policy that everyone's verdicts follow, and where it comes from.
 
     number, who, why, at: of the version that was saved for everyone; None and empty where the
-    bundle's own policy is in force.
+    bundle's own policy is in force. frozen: what a released lot says of the policy that it was
+    judged by; empty of any other.
     """
 
     policy: Policy
@@ -127,10 +128,13 @@ class PolicyInForce:
     who: str = ""
     why: str = ""
     at: datetime | None = None
+    frozen: str = ""
 
     @property
     def words(self) -> str:
         """Which policy it is, as people say it."""
+        if self.frozen:
+            return self.frozen
         if self.number is None:
             return "the bundle's own policy"
         return f"policy {self.number} of {self.who}, saved for everyone"

@@ -129,6 +129,7 @@ def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
     from defectvision.report.export import result_columns, result_rows, results_csv
     from defectvision.report.tables import workbook
     from defectvision.store.results import Results
+    from defectvision.store.tables import now
 
     results = Results.open(store, number)
     origin = results.origin
@@ -146,5 +147,5 @@ def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
 
             pd.DataFrame(list(table[1]), columns=list(table[0])).to_parquet(file)
             return
-        content = workbook({"Results": table})
+        content = workbook({"Results": table}, now())
     file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The command line: inspect, batch, train, distil, evaluate, export, data, lines, serve.
+"""The command line: inspect, batch, train, distil, evaluate, export, data, report, lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -20,6 +20,7 @@ from defectvision.cli.distil import distil
 from defectvision.cli.evaluate import evaluate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
+from defectvision.cli.report import app as report_app
 from defectvision.cli.terminal import out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(report_app, name="report")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.bundle.policy import Policy
+from defectvision import __version__
+from defectvision.bundle.policy import Policy, in_words
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.inspection import Inspection
 from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.export import Format
+from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
+from defectvision.report.lot_words import measured_escapes, plain_markdown, zone_of
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
 from defectvision.store.results import Results
+from defectvision.store.reviews import reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 
@@ -29,13 +35,26 @@ EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @dataclass(frozen=True)
 class Leaving:
-    """The inspections of one batch that are exported, with the policy that judges them."""
+    """The inspections of one batch that are exported, with the policy that judges them.
+
+    policy_words: which policy it is; in_force: whether it is the one in force, or the frozen one
+    of a release; released: by whom, when and why, as text, of a released version; printed: the
+    moment of making, with its time zone.
+    """
 
     results: Results
     selection: Selection
-    policy_version: str
-    temperature: float
+    policy_words: str
+    loaded: LoadedBundle
     limit_pixels: int
+    in_force: bool = True
+    released: str = ""
+    printed: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+    @property
+    def extract(self) -> bool:
+        """Whether it says less than the lot's report does, so that nobody can sign it."""
+        return self.selection.filter != EVERYTHING or not self.in_force
 
     @property
     def policy(self) -> Policy:
@@ -75,7 +94,7 @@ class Leaving:
                 export.region_columns(origin, self.policy),
                 export.region_rows(self.rows(), self.policy, origin, drawn),
             )
-        return workbook(sheets)
+        return workbook(sheets, self.printed)
 
     def json(self) -> bytes:
         rows = [row.as_json(self.policy) for row in self.rows()]
@@ -95,20 +114,52 @@ class Leaving:
                     add(found)
             return file.read_bytes()
 
+    def record(self) -> bytes:
+        """What the report's SHA-256 is made from."""
+        return record(self.results, self.selection, self.rows())
+
     def pdf(self) -> bytes:
         from defectvision.report.pdf import Subject, report_pdf
 
-        batch = self.results.batch
-        about = Subject(
-            batch=batch.title,
-            made=f"{batch.made:%Y-%m-%d %H:%M} UTC, batch {batch.id}",
-            selection=self.selection.words,
-            policy_version=self.policy_version,
-            failed=len(self.results.errors()),
-            synthetic=self.results.synthetic(),
+        results, batch = self.results, self.results.batch
+        lot = results.summary(results.selection(self.policy))
+        digest = digest_of_record(self.record())
+        subject = Subject(
+            lot=f"{batch.title} (lot {batch.id})",
+            counts=lot,
+            extract=self.extract,
+            facts=self._facts(digest),
+            failed=results.errors(),
+            caution=plain_markdown(self.loaded.bundle.caution),
+            synthetic=results.synthetic(),
+            printed=self.printed,
+            digest=digest,
         )
         rows = list(self.rows())
-        return report_pdf(rows, self.policy, self.results.origin, about, self._picture)
+        return report_pdf(rows, self.policy, results.origin, subject, self._picture)
+
+    def _facts(self, digest: str) -> list[tuple[str, str]]:
+        """What must stand on the report beside the counts."""
+        batch, origin = self.results.batch, self.results.origin
+        judged_by = in_words(self.policy, origin.line, origin.mask_classes)
+        with self.results.store.reading() as session:
+            reviewers = reviewers_of(session, batch.id)
+        facts = [
+            ("Selection", self.selection.words),
+            ("Line", f"{origin.line.title} ({origin.line.name})"),
+            ("Started", f"by {batch.who or 'unnamed'}, {batch.made:%Y-%m-%d %H:%M} UTC"),
+            ("Decided", f"by {', '.join(reviewers)}" if reviewers else "by nobody"),
+            ("Released", self.released or "not released"),
+            ("Policy", f"{self.policy_words}: {judged_by}"),
+            ("Bundle", f"{origin.bundle}, version {origin.version}"),
+            ("Escapes, measured", measured_escapes(self.loaded.bundle)),
+            ("Program", f"DefectVision {__version__}"),
+            ("Printed", f"{self.printed:%Y-%m-%d %H:%M:%S} {zone_of(self.printed)}"),
+            ("Record SHA-256", f"{digest}, made from {MADE_FROM}"),
+        ]
+        if self.released:
+            facts.append(("Check", "defectvision report verify FILE"))
+        return facts
 
     def _picture(self, stored: StoredInspection) -> NDArray[np.uint8] | None:
         data = stored.picture()
@@ -116,7 +167,7 @@ class Leaving:
             return None
         whole = stored.inspection
         name = whole.main_class(self.policy)
-        heatmap = evidence_heatmap(whole, name, self.temperature)
+        heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature)
         image = decode_image(data, stored.name, self.limit_pixels, bits=self.results.line.bits)
         return overlaid(image, whole, whole.cut(self.policy), heatmap)
 
@@ -127,6 +178,7 @@ class Leaving:
             Format("CSV", ".csv", "text/csv", self.csv),
             Format("Excel", ".xlsx", EXCEL, self.excel),
             Format("JSON", ".json", "application/json", self.json),
+            Format("Record", "_record.json", "application/json", self.record),
         ]
         if self.results.batch.mask_classes:
             found += [

@@ -23,7 +23,7 @@ class Look:
     word: str
     icon: str
     sign: str
-    colour: Literal["green", "orange", "red", "gray"]
+    colour: Literal["green", "orange", "red", "gray", "violet"]
     hex: str
 
     @property
@@ -41,7 +41,7 @@ LOOKS = {
     Verdict.ACCEPT: Look("Accept", ":material/check_circle:", "✓", "green", "#17734a"),
     Verdict.REVIEW: Look("Review", ":material/help:", "?", "orange", "#b04a00"),
     Verdict.REJECT: Look("Reject", ":material/cancel:", "✕", "red", "#b3261e"),
-    Verdict.UNUSABLE: Look("Unusable", ":material/hide_image:", "⊘", "gray", SOFT),
+    Verdict.UNUSABLE: Look("Unusable", ":material/hide_image:", "⊘", "violet", "#6a4bbf"),
 }
 NOT_INSPECTED = Look("Not inspected", ":material/broken_image:", "–", "gray", SOFT)
 IMAGES = Look("Images", ":material/image:", "", "gray", SOFT)

@@ -1,35 +1,30 @@
-"""The report that someone signs: counts, Pareto, table and pictures of the rejected as a PDF.
+"""The report that someone signs: counts, Pareto, what people decided, pictures, as a PDF.
 
-The same inspections under the same policy give the same bytes: no moment of writing is in it.
+Counts and yield are always those of the whole lot. The same lot printed at the same moment gives
+the same bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
-from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 from reportlab.graphics.shapes import Drawing, Rect, String
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfbase.pdfdoc import TimeStamp
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
     Flowable,
     Frame,
-    Image,
     KeepTogether,
     PageBreak,
     PageTemplate,
@@ -39,27 +34,36 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from defectvision.bundle.policy import Policy, Verdict, in_words
+from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import Origin
+from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
 from defectvision.report import looks
 from defectvision.report.looks import SYNTHETIC
+from defectvision.report.pdf_parts import listed, not_inspected, pictures
+from defectvision.report.pdf_style import (
+    BODY,
+    BOLD,
+    CELL,
+    COLOURS,
+    FONT,
+    HEAD,
+    INK,
+    INNER,
+    MARGIN,
+    RULE,
+    SMALL,
+    SOFT,
+    TITLE,
+    covered,
+    register_fonts,
+    shown,
+)
+from defectvision.store.inspections import Summary
 from defectvision.words import counted
 
-MOST_ROWS = 500
-MOST_PICTURES = 24
-WIDE = 1.6  # width over height from which a picture takes the whole width
-MARGIN = 18 * mm
-INNER = A4[0] - 2 * MARGIN
-INK, SOFT, RULE = HexColor(looks.INK), HexColor(looks.SOFT), HexColor(looks.RULE)
-COLOURS = {verdict: HexColor(look.hex) for verdict, look in looks.LOOKS.items()}
-# reportlab's own copy of Bitstream Vera is embedded, so that any reader shows the same page.
-FONT, BOLD = "Vera", "VeraBd"
-BODY = ParagraphStyle("body", fontName=FONT, fontSize=8.5, leading=11.5, textColor=INK)
-CELL = ParagraphStyle("cell", BODY, fontSize=7, leading=8.8, wordWrap="CJK")
-SMALL = ParagraphStyle("small", BODY, fontSize=7, leading=9, textColor=SOFT)
-HEAD = ParagraphStyle("head", BODY, fontName=BOLD, fontSize=11, leading=15, spaceAfter=4)
-TITLE = ParagraphStyle("title", BODY, fontName=BOLD, fontSize=18, leading=23, spaceAfter=2)
+EXTRACT = "Extract: not a report of the whole lot under the policy in force"
 
 J = TypeVar("J", bound=Judged)
 
@@ -68,28 +72,22 @@ J = TypeVar("J", bound=Judged)
 class Subject:
     """What a report is about.
 
-    batch: its title; made: when the images were inspected, as text; selection: the filter in
-    words; policy_version: which saved policy this is, as text; failed: files that could not be
-    inspected; synthetic: names of images that the program drew.
+    lot: title and number as text; counts: of the whole lot under the policy; extract: whether it
+    shows a part of the lot only, or a policy that is not in force: then nobody can sign it; facts:
+    what else must stand on it, by name; failed: files that could not be inspected; caution: what a
+    user of the bundle must know first; synthetic: names of images that the program drew; printed:
+    when the report was made, with its time zone; digest: SHA-256 of the lot's record.
     """
 
-    batch: str
-    made: str
-    selection: str
-    policy_version: str
-    failed: int = 0
-    synthetic: frozenset[str] = frozenset()
-
-
-def data_hash(inspections: Sequence[Judged], policy: Policy, origin: Origin) -> str:
-    """SHA-256 of all scores that a report is made from, with the policy and the bundle."""
-    digest = hashlib.sha256()
-    head = [origin.line.name, origin.bundle, origin.version, policy.model_dump(mode="json")]
-    digest.update(json.dumps(head, sort_keys=True).encode())
-    for found in inspections:
-        row = [found.name, found.defect_score, found.foreign_score, dict(found.probabilities)]
-        digest.update(json.dumps(row, sort_keys=True).encode())
-    return digest.hexdigest()
+    lot: str
+    counts: Summary
+    extract: bool
+    facts: Sequence[tuple[str, str]]
+    failed: Sequence[ImageError]
+    caution: str
+    synthetic: frozenset[str]
+    printed: datetime
+    digest: str
 
 
 def report_pdf(
@@ -101,15 +99,11 @@ def report_pdf(
 ) -> bytes:
     """The report of `inspections` under `policy`, on A4.
 
-    The table lists what was not accepted, at most MOST_ROWS; pictures show the rejected with the
-    highest scores, at most MOST_PICTURES. picture: gives an image with its overlays as (H, W, 3)
-    uint8, or None where the image was not kept.
+    The table and the pictures show what was not simply accepted, the parts that needed a person
+    first, then the rest, the most doubtful first; at most pdf_parts.MOST_ROWS and MOST_PICTURES.
+    picture: gives an image with its overlays as (H, W, 3) uint8, or None where it was not kept.
     """
-    for name in (FONT, BOLD):
-        if name not in pdfmetrics.getRegisteredFontNames():
-            pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
-    digest = data_hash(inspections, policy, origin)
-    verdicts = [found.verdict(policy) for found in inspections]
+    register_fonts()
     out = io.BytesIO()
     document = BaseDocTemplate(
         out,
@@ -119,58 +113,94 @@ def report_pdf(
         topMargin=MARGIN,
         bottomMargin=MARGIN,
         invariant=1,
-        title=f"Inspection report: {subject.batch}",
+        title=f"Inspection report: {subject.lot}",
         author="DefectVision",
+        keywords=f"{subject.lot}; record SHA-256 {subject.digest}",
         pageCompression=1,
     )
     frame = Frame(MARGIN, MARGIN, INNER, A4[1] - 2 * MARGIN, 0, 0, 0, 0)
-
-    def foot(canvas: Canvas, page: BaseDocTemplate) -> None:
-        canvas.setFont(FONT, 6.5)
-        canvas.setFillColor(SOFT)
-        canvas.drawString(MARGIN, MARGIN / 2, f"Data SHA-256 {digest}")
-        canvas.drawRightString(A4[0] - MARGIN, MARGIN / 2, f"Page {page.page}")
-
-    document.addPageTemplates(PageTemplate(frames=[frame], onPage=foot))
+    document.addPageTemplates(PageTemplate(frames=[frame]))
     story = [
-        *_cover(inspections, verdicts, policy, origin, subject, digest),
-        *_pareto(inspections, verdicts, policy, origin),
-        *_signatures(),
+        *_cover(len(inspections), origin, subject),
+        *_pareto(subject.counts, origin.line),
+        *([] if subject.extract else _signatures()),
         PageBreak(),
-        *_listed(inspections, verdicts, policy, origin, subject),
-        *_pictures(inspections, verdicts, policy, origin, picture, subject),
+        *listed(inspections, policy, origin, subject.synthetic),
+        *not_inspected(subject.failed),
+        *pictures(inspections, policy, origin, picture, subject.synthetic),
     ]
-    document.build(story)
+    document.build(story, canvasmaker=_canvas_of(subject))
     return out.getvalue()
 
 
-def _cover(
-    inspections: Sequence[Judged],
-    verdicts: Sequence[Verdict],
-    policy: Policy,
-    origin: Origin,
-    subject: Subject,
-    digest: str,
-) -> Iterator[Flowable]:
-    yield Paragraph("Inspection report", TITLE)
-    yield Paragraph(_shown(subject.batch), HEAD)
+def _canvas_of(subject: Subject) -> type[Canvas]:
+    """A canvas that knows on its last page how many there are, and when it was drawn."""
+
+    class Numbered(Canvas):  # type: ignore[misc]  # reportlab is not typed
+        def __init__(self, *given: object, **more: object) -> None:
+            super().__init__(*given, **more)
+            self._pages: list[dict[str, object]] = []
+            self._doc._timeStamp = _Moment(subject.printed)
+
+        def showPage(self) -> None:  # noqa: N802  # as reportlab calls it
+            self._pages.append(dict(self.__dict__))
+            self._startPage()
+
+        def save(self) -> None:
+            for number, page in enumerate(self._pages, 1):
+                self.__dict__.update(page)
+                self._foot(number)
+                Canvas.showPage(self)
+            Canvas.save(self)
+
+        def _foot(self, number: int) -> None:
+            self.setFont(FONT, 6.5)
+            self.setFillColor(SOFT)
+            self.drawString(MARGIN, MARGIN / 2, f"Record SHA-256 {subject.digest}")
+            words = f"Page {number} of {len(self._pages)}"
+            self.drawRightString(A4[0] - MARGIN, MARGIN / 2, words)
+            if subject.extract:
+                self.setFillColor(COLOURS[Verdict.REJECT])
+                self.setFont(BOLD, 8)
+                self.drawString(MARGIN, A4[1] - MARGIN / 2, EXTRACT)
+
+    return Numbered
+
+
+class _Moment(TimeStamp):  # type: ignore[misc]  # reportlab is not typed
+    """The moment of printing, as the file's own dates."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(invariant=1)
+        utc = at.astimezone(UTC)
+        self.t, self.lt = utc.timestamp(), utc.timetuple()
+        self.YMDhms = (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
+        self.dhh, self.dmm, self.tzname = 0, 0, "UTC"
+
+
+def _cover(listed_parts: int, origin: Origin, subject: Subject) -> Iterator[Flowable]:
+    counts = subject.counts
+    yield Paragraph("Extract of an inspection" if subject.extract else "Inspection report", TITLE)
+    yield Paragraph(shown(subject.lot), HEAD)
+    if subject.extract:
+        part = f"{listed_parts:,} of {counted(counts.images, 'part')} shown. {EXTRACT}."
+        yield Paragraph(shown(part), BODY)
+    if subject.caution:
+        yield Paragraph(f'<font name="{BOLD}">Caution.</font> {shown(subject.caution)}', BODY)
     if subject.synthetic:
         drawn = counted(
             len(subject.synthetic), f"image is a {SYNTHETIC}", f"images are {SYNTHETIC}s"
         )
         yield Paragraph(f"{drawn}.", BODY)
-    counts = Counter(verdicts)
-    total = len(inspections)
-    accept = counts[Verdict.ACCEPT]
-    decided = accept + counts[Verdict.REJECT]
-    numbers = [("Inspected", total, INK)]
-    shown = looks.verdicts_of(origin.line)
-    numbers += [(looks.LOOKS[v].word, counts[v], COLOURS[v]) for v in shown]
+    numbers = [("Inspected", counts.images, INK)]
+    verdicts = [*looks.verdicts_of(origin.line)]
+    verdicts += [Verdict.UNUSABLE] if counts.verdicts[Verdict.UNUSABLE] else []
+    numbers += [(looks.LOOKS[v].word, counts.verdicts[v], COLOURS[v]) for v in verdicts]
     cells = [
         [Paragraph(f'<font name="{BOLD}" size="17" color="{colour.hexval().replace("0x", "#")}">'
                    f"{count}</font>", ParagraphStyle("n", BODY, leading=21))
          for _, count, colour in numbers],
-        [Paragraph(f"{word}{_share(count, total) if word != 'Inspected' else ''}", SMALL)
+        [Paragraph(f"{word}{_share(count, counts.images) if word != 'Inspected' else ''}", SMALL)
          for word, count, _ in numbers],
     ]  # fmt: skip
     tiles = Table(cells, colWidths=[INNER / len(numbers)] * len(numbers))
@@ -180,21 +210,12 @@ def _cover(
     yield Spacer(0, 4 * mm)
     yield tiles
     yield Spacer(0, 5 * mm)
-    judged_by = in_words(policy, origin.line, origin.mask_classes)
-    unread = counted(subject.failed, "file could not be read", "files could not be read")
-    facts = [
-        ("Inspected", subject.made),
-        ("Selection", subject.selection),
-        ("Line", f"{origin.line.title} ({origin.line.name})"),
-        ("Bundle", f"{origin.bundle}, version {origin.version}"),
-        ("Policy", f"{subject.policy_version}: {judged_by}"),
-        ("Not inspected", unread),
-        ("Data SHA-256", digest),
-    ]
-    if decided and origin.line.can_accept:
-        parts = f"{counted(decided, 'part')} with a verdict of accept or reject"
-        facts.insert(2, ("Yield", f"{accept / decided:.1%} of {parts}"))
-    rows = [[Paragraph(name, SMALL), Paragraph(_shown(text), CELL)] for name, text in facts]
+    facts = list(subject.facts)
+    if counts.yield_share is not None and origin.line.can_accept:
+        decided = counts.verdicts[Verdict.ACCEPT] + counts.verdicts[Verdict.REJECT]
+        parts = counted(decided, "part")
+        facts.insert(0, ("Yield", f"{counts.yield_share:.1%} of {parts} accepted or rejected"))
+    rows = [[Paragraph(name, SMALL), Paragraph(shown(text), CELL)] for name, text in facts]
     table = Table(rows, colWidths=[32 * mm, INNER - 32 * mm])
     table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"),
                                ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE),
@@ -203,30 +224,21 @@ def _cover(
     yield table
 
 
-def _pareto(
-    inspections: Sequence[Judged], verdicts: Sequence[Verdict], policy: Policy, origin: Origin
-) -> Iterator[Flowable]:
+def _pareto(summary: Summary, line: Line) -> Iterator[Flowable]:
     """Defects by class among the rejected, the most frequent first, with the running share."""
-    defects = {c.name: c for c in origin.line.classes if c.kind == "defect"}
-    counts = Counter(
-        name
-        for found, verdict in zip(inspections, verdicts, strict=True)
-        if verdict == Verdict.REJECT
-        for name in found.labels(policy)
-        if name in defects
-    )
+    defects = {c.name: c for c in line.classes if c.kind == "defect"}
+    ranked = [(n, count) for n, count in summary.rejected.items() if n in defects and count]
     yield Spacer(0, 6 * mm)
-    if not counts:
+    if not ranked:
         yield Paragraph("Defects by class", HEAD)
         yield Paragraph("No part was rejected.", BODY)
         return
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     step, left, bar = 6.2 * mm, 42 * mm, INNER - 92 * mm
     drawing = Drawing(INNER, step * len(ranked))
-    total, running = sum(counts.values()), 0
+    total, running = sum(count for _, count in ranked), 0
     for i, (name, count) in enumerate(ranked):
         y, running = step * (len(ranked) - 1 - i), running + count
-        title = _covered(defects[name].title)
+        title = covered(defects[name].title)
         drawing.add(String(left - 3 * mm, y + 1.6 * mm, title[:26], fontName=FONT, fontSize=8,
                            fillColor=INK, textAnchor="end"))  # fmt: skip
         drawing.add(Rect(left, y + 0.8 * mm, bar * count / ranked[0][1], step - 1.8 * mm,
@@ -250,134 +262,5 @@ def _signatures() -> Iterator[Flowable]:
     yield table
 
 
-def _listed(
-    inspections: Sequence[Judged],
-    verdicts: Sequence[Verdict],
-    policy: Policy,
-    origin: Origin,
-    subject: Subject,
-) -> Iterator[Flowable]:
-    wanted = [
-        (found, verdict)
-        for found, verdict in zip(inspections, verdicts, strict=True)
-        if verdict != Verdict.ACCEPT
-    ]
-    wanted.sort(key=lambda pair: pair[1] != Verdict.REJECT)
-    yield Paragraph(f"Parts not accepted: {len(wanted)}", HEAD)
-    if len(wanted) > MOST_ROWS:
-        yield Paragraph(f"The first {MOST_ROWS}; the CSV export has all.", SMALL)
-    if not wanted:
-        yield Paragraph("Every part was accepted.", BODY)
-        return
-    masks = bool(origin.mask_classes)
-    head = ["File", "Verdict", "Label", "Probability", "Score"]
-    widths = [INNER - 98 * mm, 18 * mm, 40 * mm, 22 * mm, 18 * mm]
-    if masks:
-        head.append("Regions")
-        widths = [INNER - 114 * mm, *widths[1:], 16 * mm]
-    rows: list[list[str | Flowable]] = [[*head]]
-    for found, verdict in wanted[:MOST_ROWS]:
-        labels = found.labels(policy)
-        name = _shown(found.name)
-        if found.name in subject.synthetic:
-            name += f' <font color="{looks.SOFT}">({SYNTHETIC})</font>'
-        row = [
-            Paragraph(name, CELL),
-            verdict.value,
-            Paragraph(_shown(origin.line.titles(labels)), CELL),
-            f"{found.probabilities[labels[0]]:.1%}" if labels else "",
-            "" if found.defect_score is None else f"{found.defect_score:.4f}",
-        ]
-        rows.append([*row, str(len(found.regions(policy)))] if masks else row)
-    table = Table(rows, colWidths=widths, repeatRows=1)
-    style = [
-        ("FONT", (0, 0), (-1, -1), FONT, 7),
-        ("FONT", (0, 0), (-1, 0), BOLD, 7),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LINEBELOW", (0, 0), (-1, -1), 0.3, RULE),
-        ("ALIGN", (3, 0), (-1, -1), "RIGHT"),
-        ("TOPPADDING", (0, 0), (-1, -1), 1.5),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-    ]
-    style += [
-        ("TEXTCOLOR", (1, i), (1, i), COLOURS[verdict])
-        for i, (_, verdict) in enumerate(wanted[:MOST_ROWS], 1)
-    ]
-    table.setStyle(TableStyle(style))
-    yield table
-
-
-def _pictures(
-    inspections: Sequence[J],
-    verdicts: Sequence[Verdict],
-    policy: Policy,
-    origin: Origin,
-    picture: Callable[[J], NDArray[np.uint8] | None],
-    subject: Subject,
-) -> Iterator[Flowable]:
-    rejected = [
-        found
-        for found, verdict in zip(inspections, verdicts, strict=True)
-        if verdict == Verdict.REJECT
-    ]
-    if not rejected:
-        return
-    rejected.sort(key=lambda found: -(found.defect_score or 0.0))
-    yield PageBreak()
-    yield Paragraph("Rejected parts", HEAD)
-    shown = rejected[:MOST_PICTURES]
-    if len(rejected) > len(shown):
-        yield Paragraph(f"The {len(shown)} with the highest scores of {len(rejected)}.", SMALL)
-    pair: list[list[Flowable]] = []
-    for found in shown:
-        pixels = picture(found)
-        labels = origin.line.titles(found.labels(policy))
-        score = "" if found.defect_score is None else f", score {found.defect_score:.4f}"
-        drawn = f", {SYNTHETIC}" if found.name in subject.synthetic else ""
-        words = Paragraph(f"{_shown(found.name)}: {_shown(labels)}{score}{drawn}", SMALL)
-        if pixels is None:
-            pair.append([Paragraph("(the picture was not kept)", SMALL), words])
-        elif pixels.shape[1] > WIDE * pixels.shape[0]:
-            yield from _side_by_side(pair)
-            pair = []
-            yield KeepTogether([_flowable(pixels, INNER), words, Spacer(0, 4 * mm)])
-        else:
-            pair.append([_flowable(pixels, INNER / 2 - 3 * mm), words])
-        if len(pair) == 2:
-            yield from _side_by_side(pair)
-            pair = []
-    yield from _side_by_side(pair)
-
-
-def _side_by_side(pair: list[list[Flowable]]) -> Iterator[Flowable]:
-    """One or two pictures with their words in a row."""
-    if not pair:
-        return
-    table = Table([[*pair, *[""] * (2 - len(pair))]], colWidths=[INNER / 2] * 2)
-    style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
-    table.setStyle(TableStyle([*style, ("BOTTOMPADDING", (0, 0), (-1, -1), 4 * mm)]))
-    yield table
-
-
-def _flowable(pixels: NDArray[np.uint8], across: float) -> Image:
-    """A picture at most `across` wide and half a page high."""
-    height, width = pixels.shape[:2]
-    factor = min(across / width, 95 * mm / height)
-    encoded = io.BytesIO()
-    PilImage.fromarray(pixels).save(encoded, "JPEG", quality=85)
-    encoded.seek(0)
-    return Image(encoded, width * factor, height * factor, hAlign="LEFT")
-
-
 def _share(count: int, total: int) -> str:
     return f", {count / total:.1%}" if total else ""
-
-
-def _shown(text: str) -> str:
-    return escape(_covered(text))
-
-
-def _covered(text: str) -> str:
-    """`text` with `?` for what the report's font cannot show."""
-    glyphs = pdfmetrics.getFont(FONT).face.charToGlyph
-    return "".join(c if ord(c) in glyphs else "?" for c in text)

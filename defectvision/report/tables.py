@@ -10,14 +10,14 @@ import xlsxwriter
 
 from defectvision.report.export import Cell
 
-# The same rows give the same bytes: no moment of writing in the file.
-WRITTEN = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 WIDEST = 40  # characters
 
 
-def workbook(sheets: Mapping[str, tuple[Sequence[str], Iterable[Sequence[Cell]]]]) -> bytes:
-    """An .xlsx file of sheets by name, each its columns and rows; texts are never formulas or
-    links, the first row stays in sight and filters."""
+def workbook(
+    sheets: Mapping[str, tuple[Sequence[str], Iterable[Sequence[Cell]]]], made: datetime
+) -> bytes:
+    """An .xlsx file, made at that moment, of sheets by name, each its columns and rows; texts are
+    never formulas or links, the first row stays in sight and filters."""
     out = io.BytesIO()
     plain = {
         "in_memory": True,
@@ -27,7 +27,7 @@ def workbook(sheets: Mapping[str, tuple[Sequence[str], Iterable[Sequence[Cell]]]
         "strings_to_numbers": False,
     }
     with xlsxwriter.Workbook(out, plain) as book:
-        book.set_properties({"created": WRITTEN})
+        book.set_properties({"created": made.astimezone(UTC).replace(tzinfo=None)})
         bold = book.add_format({"bold": True})
         for name, (columns, rows) in sheets.items():
             sheet = book.add_worksheet(name)

@@ -14,7 +14,15 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.store.errors import StoreError
 from defectvision.store.rows import listed_row
 from defectvision.store.sources import ListedImage, Source, WatchedFolder
-from defectvision.store.tables import AuditRow, BatchRow, ImageState, InspectionRow, LineRow, now
+from defectvision.store.tables import (
+    AuditRow,
+    BatchRow,
+    CounterRow,
+    ImageState,
+    InspectionRow,
+    LineRow,
+    now,
+)
 
 
 class State(StrEnum):
@@ -68,6 +76,7 @@ def add_batch(
     session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
     session.flush()
     batch = BatchRow(
+        id=_next_number(session),
         title=title.strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
         bundle=loaded.bundle.name,
@@ -84,6 +93,18 @@ def add_batch(
     details = {"batch": batch.id, "title": batch.title, "bundle_version": loaded.version}
     session.add(AuditRow(who=who, what="batch started", line=line.name, details=details))
     return batch
+
+
+def _next_number(session: Session) -> int:
+    """A number that no batch has, nor any deleted one had."""
+    counter = session.get(CounterRow, "batches", with_for_update=True)
+    if counter is None:
+        counter = CounterRow(name="batches", last=0)
+        session.add(counter)
+    highest = session.scalar(select(func.max(BatchRow.id))) or 0
+    counter.last = max(counter.last, highest) + 1
+    session.flush()
+    return counter.last
 
 
 def get_batch(session: Session, number: int) -> BatchRow:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.labels import label_names
-from defectvision.bundle.policy import Verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.decisions import DISPUTED
 from defectvision.store.selection import AS_LISTED, Order, Selection, Sorting
 from defectvision.store.tables import BINS, ImageState, InspectionRow
@@ -181,6 +181,21 @@ def every(session: Session, selection: Selection) -> Iterator[InspectionRow]:
         yield from rows
         for row in rows:
             session.expunge(row)
+
+
+def changed(session: Session, batch: int, before: Policy, after: Policy) -> list[InspectionRow]:
+    """Inspections of a batch whose final verdict two policies differ on, as listed."""
+    return list(
+        session.scalars(
+            select(InspectionRow)
+            .where(
+                InspectionRow.batch_id == batch,
+                InspectionRow.state == ImageState.DONE,
+                final_of(before) != final_of(after),
+            )
+            .order_by(InspectionRow.id)
+        )
+    )
 
 
 def _keys(selection: Selection, sorting: Sorting) -> tuple[SQLColumnExpression[Any], ...]:

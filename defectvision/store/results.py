@@ -13,27 +13,33 @@ from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
 from defectvision.store.batches import get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
-from defectvision.store.inspections import Summary, every, page, place_of, summarize
+from defectvision.store.inspections import Summary, changed, every, page, place_of, summarize
 from defectvision.store.policies import in_force
+from defectvision.store.releases import frozen_policy, releases_of
 from defectvision.store.selection import AS_LISTED, EVERYTHING, Filter, Selection, Sorting
 from defectvision.store.stored import StoredInspection
-from defectvision.store.tables import BatchRow, ImageState, InspectionRow
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow, ReleaseRow
 
 
 @dataclass(frozen=True)
 class Results:
-    """Reads one batch. Every method asks the database anew, so a running batch grows."""
+    """Reads one batch. Every method asks the database anew, so a running batch grows.
+
+    releases: its versions that somebody answers for, the first one first.
+    """
 
     store: Store
     batch: BatchRow
     line: Line
+    releases: tuple[ReleaseRow, ...] = ()
 
     @classmethod
     def open(cls, store: Store, number: int) -> Results:
         """Raises StoreError where there is no such batch."""
         with store.reading() as session:
             batch = get_batch(session, number)
-            return cls(store, batch, read_stored_line(session, batch.line))
+            line = read_stored_line(session, batch.line)
+            return cls(store, batch, line, tuple(releases_of(session, number)))
 
     @property
     def origin(self) -> Origin:
@@ -42,6 +48,11 @@ class Results:
         return Origin(self.line, about.bundle, about.bundle_version, masks)
 
     def policy_in_force(self) -> PolicyInForce:
+        """What the batch is judged by: its newest release's frozen policy, else the one in force
+        for the bundle that inspected it."""
+        return frozen_policy(self.releases[-1]) if self.releases else self.policy_of_today()
+
+    def policy_of_today(self) -> PolicyInForce:
         """Of the bundle that inspected the batch, whose own policy is kept with it."""
         own = Policy.model_validate(self.batch.bundle_policy)
         with self.store.reading() as session:
@@ -84,6 +95,11 @@ class Results:
         with self.store.reading() as session:
             row = session.get(InspectionRow, number)
         return self._stored(row) if row is not None and row.batch_id == self.batch.id else None
+
+    def changed(self, before: Policy, after: Policy) -> list[StoredInspection]:
+        """The parts on which two policies come to different final verdicts, as listed."""
+        with self.store.reading() as session:
+            return [self._stored(row) for row in changed(session, self.batch.id, before, after)]
 
     def errors(self) -> list[ImageError]:
         """Files that could not be inspected."""

@@ -17,8 +17,16 @@ from defectvision.store.batches import ACTIVE, State, get_batch
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import STALE_SECONDS
+from defectvision.store.releases import releases_of
 from defectvision.store.sources import Uploads
-from defectvision.store.tables import AuditRow, BatchRow, ImageState, InspectionRow, now
+from defectvision.store.tables import (
+    AuditRow,
+    BatchRow,
+    ImageState,
+    InspectionRow,
+    ReleaseFileRow,
+    now,
+)
 
 ALL, DEFECTS, NONE = "all", "defects", "none"
 
@@ -52,12 +60,27 @@ def expire(session: Session, at: datetime | None = None) -> int:
     return gone
 
 
-def delete_batch(session: Session, number: int, who: str) -> None:
-    """Remove a batch with its inspections and reviews; raises StoreError while it is worked on."""
+def delete_batch(
+    session: Session, number: int, who: str, why: str, released_too: bool = False
+) -> None:
+    """Remove a batch with its inspections, reviews and, where that is said, its releases.
+
+    Raises StoreError without a name or a reason, while it is worked on, and for a released lot
+    unless `released_too`.
+    """
     batch = get_batch(session, number)
+    if not who.strip() or not why.strip():
+        raise StoreError("deleting a batch needs a name and a reason: say who deletes it, and why")
     if State(batch.state) in ACTIVE:
         raise StoreError(f"batch {number} is {batch.state}: cancel it first")
-    details = {"batch": number, "title": batch.title}
+    versions = releases_of(session, number)
+    if versions and not released_too:
+        raise StoreError(
+            f"lot {number} was released by {versions[0].who}: say that its releases go as well"
+        )
+    details = {"batch": number, "title": batch.title, "why": why.strip()}
+    if versions:
+        details["records"] = [release.digest for release in versions]
     session.add(AuditRow(who=who, what="batch deleted", line=batch.line, details=details))
     session.execute(delete(BatchRow).where(BatchRow.id == number))
 
@@ -70,6 +93,7 @@ def sweep(store: Store, seconds: float = STALE_SECONDS) -> tuple[int, int]:
         wanted.update(filter(None, session.scalars(select(InspectionRow.digest).where(held))))
         for column in (InspectionRow.record, InspectionRow.thumbnail):
             wanted.update(filter(None, session.scalars(select(column).distinct())))
+        wanted.update(session.scalars(select(ReleaseFileRow.digest)))
         for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):
             if isinstance(source, Uploads):
                 wanted.update(file.digest for file in source.files)

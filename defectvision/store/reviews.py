@@ -15,6 +15,7 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.decisions import DISPUTED, last_words, settle, standing
 from defectvision.store.errors import StoreError
 from defectvision.store.inspections import matching
+from defectvision.store.releases import refuse_released
 from defectvision.store.selection import Selection
 from defectvision.store.tables import ImageState, InspectionRow, ReviewRow
 from defectvision.store.verdicts import decided, defect_score, final_of, verdict_of
@@ -36,8 +37,8 @@ def decide(
     label: str = "",
     why: str = "",
 ) -> ReviewRow:
-    """Add a decision; it counts at once. Raises StoreError where it is none or the inspection is
-    missing. The decision of a third on a part that others dispute settles it."""
+    """Add a decision; it counts at once. Raises StoreError where it is none, the inspection is
+    missing or its lot is released. The decision of a third on what others dispute settles it."""
     if decision not in DECISIONS:
         raise StoreError(f"'{decision}' is no decision; give {' or '.join(DECISIONS)}")
     if not who.strip():
@@ -45,6 +46,7 @@ def decide(
     row = session.get(InspectionRow, inspection)
     if row is None or row.state != ImageState.DONE:
         raise StoreError(f"inspection {inspection} is not there to be decided on")
+    refuse_released(session, row.batch_id)
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
     name = who.strip()[:200]
     others = last_words(reviews_of(session, [inspection]).get(inspection, []))
@@ -69,6 +71,7 @@ def undo(session: Session, review: int, who: str, why: str = "") -> ReviewRow:
     found = session.scalar(select(ReviewRow).where(ReviewRow.id == review, standing()))
     if found is None:
         raise StoreError(f"review {review} is not there or was undone already")
+    refuse_released(session, session.get_one(InspectionRow, found.inspection_id).batch_id)
     row = ReviewRow(
         inspection_id=found.inspection_id,
         who=who.strip()[:200],
@@ -178,6 +181,19 @@ def decided_in(session: Session, batch: int) -> dict[int, list[ReviewRow]]:
         .order_by(ReviewRow.inspection_id, ReviewRow.id)
     )
     return _by_inspection(rows)
+
+
+def reviewers_of(session: Session, batch: int) -> list[str]:
+    """Who decided on parts of a batch, of the decisions that stand."""
+    return list(
+        session.scalars(
+            select(ReviewRow.who)
+            .join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id)
+            .where(InspectionRow.batch_id == batch, standing())
+            .distinct()
+            .order_by(ReviewRow.who)
+        )
+    )
 
 
 @dataclass(frozen=True)

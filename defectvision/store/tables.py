@@ -231,6 +231,56 @@ class ReviewRow(Base):
     settles: Mapped[bool] = mapped_column(default=False)
 
 
+class ReleaseRow(Base):
+    """A version of a lot's verdicts that somebody answers for; rows are only ever added.
+
+    number: of the lot's versions, the first one's is 1. policy_words: which policy it is, as text.
+    counts: parts by final verdict. digest: SHA-256 of the record, which is kept as a file, see
+    report/lot_record.py. program: the version of this program that made it.
+    """
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("batch_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    title: Mapped[str] = mapped_column(String(200))
+    who: Mapped[str] = mapped_column(String(200))
+    why: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(default=now)
+    policy: Mapped[dict[str, Any]]
+    policy_words: Mapped[str] = mapped_column(Text)
+    counts: Mapped[dict[str, int]]
+    digest: Mapped[str] = mapped_column(String(64))
+    program: Mapped[str] = mapped_column(String(64))
+
+
+class ReleaseFileRow(Base):
+    """A file that was made with a release and leaves unchanged ever after: its bytes lie in the
+    store under `digest`, their SHA-256."""
+
+    __tablename__ = "release_files"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    release_id: Mapped[int] = mapped_column(
+        ForeignKey("releases.id", ondelete="CASCADE"), index=True
+    )
+    title: Mapped[str] = mapped_column(String(64))
+    ending: Mapped[str] = mapped_column(String(64))
+    mime: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class CounterRow(Base):
+    """The last number that was given out, so that none is given twice."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last: Mapped[int] = mapped_column(BigInteger)
+
+
 class AuditRow(Base):
     """Who changed what: policies, batches, retention. Rows are only ever added."""
 

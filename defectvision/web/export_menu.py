@@ -25,12 +25,14 @@ ICONS = {
 class Group:
     """Files of one kind of content.
 
-    title: what leaves, in words; stem: how the names of the files begin, before their ending.
+    title: what leaves, in words; stem: how the names of the files begin, before their ending; key:
+    what tells its buttons from those of another group with the same formats.
     """
 
     title: str
     stem: str
     formats: Sequence[Format]
+    key: str = ""
 
 
 def export_menu(groups: Sequence[Group]) -> None:
@@ -44,7 +46,7 @@ def export_menu(groups: Sequence[Group]) -> None:
                     about.make,
                     f"{group.stem}{about.ending}",
                     about.mime,
-                    key=f"export-{about.title}",
+                    key=f"export-{group.key}{about.title}",
                     icon=ICONS[about.ending[about.ending.rindex(".") :]],
                     width="stretch",
                     on_click="ignore",

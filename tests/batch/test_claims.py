@@ -244,7 +244,7 @@ def test_a_batch_that_is_cancelled_and_deleted_under_its_worker_stays_deleted(
     def deleted(*given: object, **more: object) -> object:
         with store.session() as session:
             batches.move(session, number, State.CANCELLED, "ada")
-            delete_batch(session, number, "ada")
+            delete_batch(session, number, "ada", "a trial")
         return inspect_many(*given, **more)
 
     monkeypatch.setattr(Inspector, "inspect_many", deleted)

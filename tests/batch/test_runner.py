@@ -267,7 +267,7 @@ def test_pictures_go_when_their_days_are_over(store, weights, tmp_path) -> None:
     files, size = sweep(store, seconds=0)
     assert (files, size) == (4, sum(map(len, PARTS.values())))
     with store.session() as session:
-        delete_batch(session, number, "ada")
+        delete_batch(session, number, "ada", "a trial")
     sweep(store, seconds=0)
     assert store.files.usage() == (0, 0)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from threading import Event
 
@@ -23,6 +25,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.data.readers.folders import open_catalog
 from defectvision.limits import PIXELS, Limits
 from defectvision.report.batch_export import Leaving
+from defectvision.report.pdf import EXTRACT
 from defectvision.store import batches
 from defectvision.store.database import open_store
 from defectvision.store.results import Results
@@ -31,6 +34,7 @@ from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.strips import encoded, steel, strip_with
 
+PRINTED = datetime(2026, 11, 25, 23, 10, tzinfo=timezone(timedelta(hours=1), "CET"))
 STRICT = Policy(accept_below=0.5, reject_above=0.5)
 WIDE = Policy(accept_below=0.001, reject_above=0.99)
 
@@ -60,7 +64,14 @@ def strips(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def leaving(results: Results, policy: Policy, filter: Filter = EVERYTHING) -> Leaving:
-    return Leaving(results, results.selection(policy, filter), "policy 3", 1.0, PIXELS)
+    return Leaving(
+        results,
+        results.selection(policy, filter),
+        "policy 3",
+        load_bundle(results.store.folder.parent / "weights", results.line.name),
+        PIXELS,
+        printed=PRINTED,
+    )
 
 
 def text_of(pdf: bytes) -> str:
@@ -87,7 +98,8 @@ def test_all_formats_and_the_page_count_the_same(castings, policy: Policy) -> No
         assert (done["label"] == name).sum() == counted.classes[name]
     rejected = counted.verdicts[Verdict.REJECT]
     assert f"Reject, {rejected / 9:.1%}" in words
-    assert f"Parts not accepted: {9 - counted.verdicts[Verdict.ACCEPT]}" in words
+    review = counted.verdicts[Verdict.REVIEW]
+    assert f"Parts that needed a person: {review}, others not accepted: {rejected}" in words
     assert f"accept below {policy.accept_below:.4g}" in words
 
 
@@ -104,7 +116,11 @@ def test_the_filter_decides_what_leaves(castings) -> None:
     rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     table = pd.read_csv(io.BytesIO(out.csv()))
     assert len(table) == rejected and set(table["verdict"]) == {"reject"}
-    assert "verdict reject" in text_of(out.pdf())
+    words = text_of(out.pdf())
+    assert "verdict reject" in words and f"{rejected} of 9 parts shown" in words
+    assert words.count(EXTRACT) > len(pypdfium2.PdfDocument(out.pdf()))
+    assert "Released by" not in words, "nobody signs an extract"
+    assert f"Reject, {rejected / 9:.1%}" in words, "counts are those of the lot"
     whole = pd.read_csv(io.BytesIO(leaving(castings, STRICT).csv()), keep_default_na=False)
     assert list(whole[whole["error"] != ""]["name"]) == ["'=broken.png"]
 
@@ -137,9 +153,14 @@ def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> No
     document = pypdfium2.PdfDocument(pdf)
     assert len(document) >= 3
     assert "Lot 7" in words and castings.batch.bundle_version in words and "policy 3" in words
-    assert "1 file could not be read" in words
-    assert words.count("Data SHA-256") == len(document) + 1
-    assert "Released by" in words
+    assert "Not inspected: 1" in words and "=broken.png" in words
+    assert words.count("Record SHA-256") == len(document) + 1
+    assert "Released by" in words and EXTRACT not in words
+    assert f"Page 1 of {len(document)}" in words
+    assert "2026-11-25 23:10:00 CET (UTC+01:00)" in words
+    assert document.get_metadata_value("CreationDate").startswith("D:20261125221000")
+    record = leaving(castings, STRICT).record()
+    assert hashlib.sha256(record).hexdigest() in words.replace("\r\n", "")
     rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     pictures = [o for page in document for o in page.get_objects() if o.type == 3]
     assert len(pictures) == rejected

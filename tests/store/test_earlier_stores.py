@@ -23,7 +23,7 @@ from defectvision.store.database import Store, migrate, open_store
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
-from defectvision.store.tables import AuditRow
+from defectvision.store.tables import AuditRow, CounterRow
 from tests.stand_ins.bundles import LINES
 
 TILES = LINES["magnetic-tile"]
@@ -179,7 +179,26 @@ def test_its_results_are_judged_by_the_policy_in_force(store) -> None:
     (error,) = results.errors()
     assert (error.name, error.reason, error.remedy) == ("3.png", "no image", "Save it again.")
     own = results.summary(results.selection(Policy.model_validate(OWN)))
-    assert own.verdicts == {Verdict.ACCEPT: 1, Verdict.REVIEW: 0, Verdict.REJECT: 1}
+    assert own.verdicts == {
+        Verdict.ACCEPT: 1, Verdict.REVIEW: 0, Verdict.REJECT: 1, Verdict.UNUSABLE: 0
+    }  # fmt: skip
+
+
+def test_its_decisions_count_and_its_numbers_go_on(store) -> None:
+    """Where two decided, the last word of each; an undone one not at all."""
+    results = Results.open(store, 1)
+    decision = results.one(1).decision
+    assert decision is not None
+    assert (decision.verdict, decision.labels, decision.who, decision.note) == (
+        Verdict.REJECT, ("crack",), "bo", "deep"
+    )  # fmt: skip
+    assert decision.at == datetime.fromisoformat(MOMENT).replace(tzinfo=UTC)
+    assert results.one(2).decision is None
+    found = results.summary(results.selection(Policy(accept_below=1, reject_above=1)))
+    assert found.verdicts[Verdict.REJECT] == found.rejected["crack"] == found.decided == 1
+    assert results.releases == ()
+    with store.session() as session:
+        assert session.get_one(CounterRow, "batches").last == 3
 
 
 def test_its_regions_stand_under_any_scale(store) -> None:

@@ -9,6 +9,7 @@ from defectvision.store import batches
 from defectvision.store.batches import ACTIVE, ENDED, Counts, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
+from defectvision.store.releases import releases_of
 from defectvision.store.retention import delete_batch
 from defectvision.store.sources import WatchedFolder
 from defectvision.store.tables import BatchRow
@@ -68,13 +69,7 @@ def _progress(store: Store, number: int, who: str) -> None:
                 results_link(number)
             if state in ENDED:
                 with st.popover("Delete", icon=":material/delete:"):
-                    st.markdown("Removes the batch with its pictures, scores and reviews.")
-                    st.button(
-                        "Delete the batch",
-                        type="primary",
-                        on_click=_delete,
-                        args=(store, number, who),
-                    )
+                    _delete_form(store, number, who)
     # The list and the failures stand outside of what is drawn anew each second.
     seen = (state, counts.failed > 0)
     if st.session_state.get("batch-seen") != (number, seen):
@@ -109,10 +104,31 @@ def _move(store: Store, number: int, to: State, who: str) -> None:
         st.toast(plain(str(error)), icon=":material/info:")
 
 
-def _delete(store: Store, number: int, who: str) -> None:
+def _delete_form(store: Store, number: int, who: str) -> None:
+    """Asks for the reason, and of a released lot twice."""
+    st.markdown("Removes the batch with its pictures, scores and reviews. Its number stays used.")
+    with store.reading() as session:
+        versions = releases_of(session, number)
+    released_too = False
+    if versions:
+        st.warning(f"The lot was released by {plain(versions[0].who)}.")
+        released_too = st.checkbox("Delete its releases and their reports as well")
+    why = st.text_input("Reason", key=f"delete-reason-{number}", max_chars=500)
+    if not who:
+        st.caption("Give your name on the left first.")
+    st.button(
+        "Delete the batch",
+        type="primary",
+        disabled=not (who and why.strip()) or (bool(versions) and not released_too),
+        on_click=_delete,
+        args=(store, number, who, why, released_too),
+    )
+
+
+def _delete(store: Store, number: int, who: str, why: str, released_too: bool) -> None:
     try:
         with store.session() as session:
-            delete_batch(session, number, who or "unnamed")
+            delete_batch(session, number, who, why, released_too)
     except StoreError as error:
         st.toast(plain(str(error)), icon=":material/info:")
     st.session_state.pop("followed", None)

@@ -50,18 +50,25 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
     """Put this session's policy in force for all, under a name and with a reason."""
     from defectvision.store import policies
 
-    in_force = work.policies.in_force(loaded).policy
     whose = loaded.line.name, loaded.bundle.name
-    with st.popover("Put in force", icon=":material/gavel:", disabled=policy == in_force):
+    with store.reading() as session:
+        # Not the one that the page follows: a released lot keeps its own.
+        today = policies.in_force(session, *whose, loaded.bundle.policy)
+    with st.popover("Put in force", icon=":material/gavel:", disabled=policy == today.policy):
         st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
         why = st.text_input("Reason", key="policy-reason", max_chars=500)
         if st.button("Save as the policy in force", type="primary", disabled=not (who and why)):
             with store.session() as session:
-                policies.save(session, *whose, policy, who, why, in_force)
+                saved = policies.save(session, *whose, policy, who, why, today.policy)
+            st.session_state["policy-saved"] = saved.number
             work.policies.reset(loaded)
             st.rerun()
         if not who:
             st.caption("Give your name first.")
+    if today.number is not None and st.session_state.get("policy-saved") == today.number:
+        st.success(
+            f"Policy {today.number} is in force for everyone.", icon=":material/check_circle:"
+        )
     with store.reading() as session:
         versions = policies.history(session, *whose)
     if versions:

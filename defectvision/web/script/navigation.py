@@ -59,6 +59,12 @@ def run() -> None:
                 help="Decide on doubtful parts, and see how far people and model agree.",
             ),
             st.Page(
+                PAGES / "audit.py",
+                title="Audit",
+                icon=":material/history_edu:",
+                help="Who changed what: policies, batches, releases, deletions.",
+            ),
+            st.Page(
                 PAGES / "dataset.py",
                 title="Dataset",
                 icon=":material/database:",

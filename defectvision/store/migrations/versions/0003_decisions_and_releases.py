@@ -1,4 +1,4 @@
-"""What the reviews of a part come to, kept with its row, and numbers that are used once"""
+"""What the reviews of a part come to, releases of a lot, and numbers that are given once"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +26,59 @@ def upgrade() -> None:
     op.drop_index(INDEX, "inspections")
     op.create_index(INDEX, "inspections", [*COLUMNS, "decision", "decided_label"])
     _settle(op.get_bind())
+    _add_releases()
+    _add_counter(op.get_bind())
+
+
+def _add_releases() -> None:
+    key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "releases",
+        sa.Column("id", key, nullable=False),
+        sa.Column("batch_id", key, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("who", sa.String(length=200), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
+        sa.Column("policy_words", sa.Text(), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("program", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("batch_id", "number"),
+    )
+    op.create_table(
+        "release_files",
+        sa.Column("id", key, nullable=False),
+        sa.Column("release_id", key, nullable=False),
+        sa.Column("title", sa.String(length=64), nullable=False),
+        sa.Column("ending", sa.String(length=64), nullable=False),
+        sa.Column("mime", sa.String(length=100), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for name in ("release_id", "digest"):
+        op.create_index(f"ix_release_files_{name}", "release_files", [name])
+
+
+def _add_counter(connection: sa.Connection) -> None:
+    """Go on counting after the highest number that any batch has or had."""
+    counters = op.create_table(
+        "counters",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    last = connection.scalar(sa.text("select max(id) from batches")) or 0
+    audit = sa.table("audit", sa.column("details", sa.JSON()))
+    for details in connection.scalars(sa.select(audit.c.details)):
+        if isinstance(details, dict) and isinstance(details.get("batch"), int):
+            last = max(last, details["batch"])
+    connection.execute(counters.insert().values(name="batches", last=last))
 
 
 def _settle(connection: sa.Connection) -> None:
@@ -64,6 +117,8 @@ def _settle(connection: sa.Connection) -> None:
 
 
 def downgrade() -> None:
+    for table in ("counters", "release_files", "releases"):
+        op.drop_table(table)
     op.drop_index(INDEX, "inspections")
     op.create_index(INDEX, "inspections", COLUMNS)
     op.drop_column("reviews", "settles")

@@ -1,0 +1,39 @@
+"""Sentences of the lot's report."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from defectvision.bundle.schema import Bundle
+
+UNMEASURED = "not measured on images that the model has not seen"
+
+
+def measured_escapes(bundle: Bundle) -> str:
+    """The share of defective parts that the bundle accepted when it was measured on images that it
+    had not seen, with its 95 % interval."""
+    for metrics in bundle.metrics:
+        escapes = metrics.values.get("escapes")
+        if metrics.seen or escapes is None or escapes.value is None:
+            continue
+        interval = ""
+        if escapes.low is not None and escapes.high is not None:
+            interval = f" ({escapes.low:.1%} to {escapes.high:.1%})"
+        return (
+            f"{escapes.value:.1%}{interval} of the defective parts were accepted among "
+            f"{metrics.images:,} images not seen in training ({metrics.data}), under the bundle's "
+            "own policy"
+        )
+    return UNMEASURED
+
+
+def plain_markdown(text: str) -> str:
+    """Markdown without its marks, for a place that does not know them."""
+    return re.sub(r"[*_`]+", "", text)
+
+
+def zone_of(moment: datetime) -> str:
+    """The time zone of a moment: its name and its distance from UTC."""
+    offset = moment.strftime("%z")
+    return f"{moment.tzname() or ''} (UTC{offset[:3]}:{offset[3:5]})".strip()

@@ -1,0 +1,19 @@
+"""Read the audit trail. Its rows are only ever added, beside the change that they tell of."""
+
+from __future__ import annotations
+
+from sqlalchemy import String, cast, or_, select
+from sqlalchemy.orm import Session
+
+from defectvision.store.tables import AuditRow
+
+MOST = 2000  # entries of one answer
+
+
+def trail(session: Session, text: str = "", most: int = MOST) -> list[AuditRow]:
+    """The newest entries first; those alone in which `text` stands, whatever its case."""
+    wanted = select(AuditRow).order_by(AuditRow.id.desc()).limit(most)
+    if text:
+        columns = (AuditRow.who, AuditRow.what, AuditRow.line, cast(AuditRow.details, String))
+        wanted = wanted.where(or_(*(c.icontains(text, autoescape=True) for c in columns)))
+    return list(session.scalars(wanted))

@@ -1,0 +1,137 @@
+"""Release a lot, and judge a released one anew."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.report.looks import LOOKS
+from defectvision.report.release import release_lot, released_formats
+from defectvision.settings import settings
+from defectvision.store.batches import ENDED, State
+from defectvision.store.errors import StoreError
+from defectvision.store.inspections import Summary
+from defectvision.store.results import Results
+from defectvision.web.export_menu import Group
+from defectvision.web.session.work import Work
+from defectvision.words import counted, plain
+
+MOST_CHANGED = 200  # rows of the table of changed parts
+
+
+def release_panel(
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: str
+) -> None:
+    """The lot's versions, the form of the first one, and what today's policy would change."""
+    if not results.releases:
+        with st.popover("Release", icon=":material/verified:"):
+            _form(work, results, loaded, lot, policy, who)
+        return
+    newest = results.releases[-1]
+    with st.popover(f"Released, version {newest.number}", icon=":material/verified:"):
+        st.dataframe(
+            [
+                {
+                    "Version": row.number,
+                    "Title": row.title,
+                    "By": row.who,
+                    "At, UTC": row.at,
+                    "Reason": row.why,
+                    "Policy": row.policy_words,
+                    **{LOOKS[Verdict(v)].word: n for v, n in row.counts.items()},
+                }
+                for row in results.releases
+            ],
+            hide_index=True,
+            alt="Released versions of this lot",
+        )
+        st.caption(
+            "Verdicts, decisions and files of a version never change. "
+            "`defectvision report verify FILE` checks a file."
+        )
+        _judge_anew(work, results, loaded, lot, who)
+
+
+def released_groups(results: Results, stem: str) -> list[Group]:
+    """The files of each version as they were made, the newest first."""
+    return [
+        Group(
+            f"Version {row.number} as released by {plain(row.who)}: unchanged since",
+            f"{stem}_v{row.number}",
+            released_formats(results.store, row),
+            f"v{row.number}-",
+        )
+        for row in reversed(results.releases)
+    ]
+
+
+def _form(
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: str
+) -> None:
+    if State(results.batch.state) not in ENDED:
+        st.markdown("The lot can be released when its batch has ended.")
+        return
+    st.markdown(
+        "Freezes policy, verdicts, decisions and counts, and makes the report. Nothing of it "
+        "changes afterwards; a later policy can judge the lot anew as another version."
+    )
+    if waiting := lot.verdicts[Verdict.REVIEW]:
+        word = counted(waiting, "part waits", "parts wait")
+        st.warning(f"{word} for a person, and will stay so in this version.")
+    if policy != work.policies.in_force(loaded).policy:
+        st.info("The policy on this page is not in force: go back to it, or put it in force first.")
+        return
+    _send(results, loaded, who, "Release the lot", "")
+
+
+def _send(results: Results, loaded: LoadedBundle, who: str, label: str, title: str) -> None:
+    """The reason, and the button that releases under the policy in force today."""
+    why = st.text_input("Reason", key="release-reason", max_chars=500)
+    if not who:
+        st.caption("Give your name on the left: a release is kept under it.")
+    if st.button(label, type="primary", disabled=not (who and why.strip())):
+        try:
+            with st.spinner("Making the report and the tables"):
+                release_lot(
+                    results,
+                    loaded,
+                    results.policy_of_today(),
+                    settings().limits.pixels,
+                    who,
+                    why,
+                    title,
+                )
+        except StoreError as error:
+            st.error(plain(str(error)), title="Not released", icon=":material/error:")
+        else:
+            st.rerun()
+
+
+def _judge_anew(work: Work, results: Results, loaded: LoadedBundle, lot: Summary, who: str) -> None:
+    """What the policy in force today would change of the newest version, and another version."""
+    today, frozen = results.policy_of_today(), results.policy_in_force()
+    if today.policy == frozen.policy:
+        return
+    changed = results.changed(frozen.policy, today.policy)
+    st.markdown(
+        f"In force today is {plain(today.words)}: "
+        f"{counted(len(changed), 'part')} of {lot.images:,} would change."
+    )
+    if changed:
+        st.dataframe(
+            [
+                {
+                    "Image": row.name,
+                    f"Version {results.releases[-1].number}": LOOKS[
+                        row.final_verdict(frozen.policy)
+                    ].word,
+                    "Today": LOOKS[row.final_verdict(today.policy)].word,
+                }
+                for row in changed[:MOST_CHANGED]
+            ],
+            hide_index=True,
+            alt="Parts that today's policy judges otherwise",
+        )
+    title = st.text_input("Title of the version", key="release-title", max_chars=200)
+    _send(results, loaded, who, "Release as another version", title)
