@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from defectvision.bundle import policy as rules
 from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.gate import Objection, reasons_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Judged:
-    """Scores of one image, and verdict, labels and regions under a policy."""
+    """Scores of one image, and verdict, labels and regions under a policy.
+
+    objections: what speaks against any verdict, see inference/gate.py; none on most images.
+    """
 
     name: str
     line: Line
@@ -24,6 +29,7 @@ class Judged:
     probabilities: Mapping[str, float]
     defect_score: float | None
     foreign_score: float
+    objections: tuple[Objection, ...]
     mask_classes: tuple[str, ...]
 
     @property
@@ -36,7 +42,12 @@ class Judged:
         raise NotImplementedError
 
     def verdict(self, policy: Policy) -> Verdict:
-        return rules.verdict(self.defect_score, self.foreign_score, policy, self.line)
+        return rules.verdict(self.defect_score, policy, judged=not self.objections)
+
+    @property
+    def objection(self) -> str:
+        """Why there can be no verdict, in words; empty where nothing speaks against one."""
+        return reasons_in_words(self.objections)
 
     def labels(self, policy: Policy) -> tuple[str, ...]:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
@@ -67,5 +78,6 @@ class Judged:
             ],
             "regions": [region.as_json() for region in self.regions(policy)],
             "foreign_score": self.foreign_score,
+            "objections": [asdict(objection) for objection in self.objections],
             "milliseconds": {name: round(value, 2) for name, value in self.times.items()},
         }

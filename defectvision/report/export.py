@@ -39,7 +39,7 @@ REGION_COLUMNS = (
 def result_columns(origin: Origin, policy: Policy) -> list[str]:
     """The columns of `result_rows`."""
     return [
-        *("name", "verdict", "label", "probability", "defect_score", "foreign_score"),
+        *("name", "verdict", "label", "probability", "defect_score", "foreign_score", "objection"),
         *(f"probability_{name}" for name in origin.line.class_names),
         *(("regions", "largest_area_px", "largest_area_mm2") if origin.mask_classes else ()),
         *("line", "bundle", "bundle_version", *_policy_columns(policy, origin)),
@@ -57,9 +57,10 @@ def result_rows(
     """One row per image, then one per file that could not be inspected; see `result_columns`.
 
     `synthetic` names the images that the program drew. Several labels of one image are separated
-    by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; the time is
-    the model's and its preprocessing's, in ms. Where the model segments, the number of regions and
-    the largest one's area come with it, and the policy that cut them.
+    by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; `objection`
+    says why there can be no verdict; the time is the model's and its preprocessing's, in ms. Where
+    the model segments, the number of regions and the largest one's area come with it, and the
+    policy that cut them.
     """
     names = origin.line.class_names
     numbers = _policy_columns(policy, origin).values()
@@ -82,6 +83,7 @@ def result_rows(
             found.probabilities[labels[0]] if labels else None,
             found.defect_score,
             found.foreign_score,
+            found.objection,
             *(found.probabilities[name] for name in names),
             *measured,
             *made_by,
@@ -89,7 +91,7 @@ def result_rows(
             SYNTHETIC if found.name in synthetic else "",
             "",
         ]
-    empty: list[Cell] = [None] * (5 + len(names) + 3 * bool(origin.mask_classes))
+    empty: list[Cell] = [None] * (6 + len(names) + 3 * bool(origin.mask_classes))
     for error in errors:
         yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
 

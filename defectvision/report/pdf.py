@@ -87,7 +87,8 @@ def data_hash(inspections: Sequence[Judged], policy: Policy, origin: Origin) -> 
     head = [origin.line.name, origin.bundle, origin.version, policy.model_dump(mode="json")]
     digest.update(json.dumps(head, sort_keys=True).encode())
     for found in inspections:
-        row = [found.name, found.defect_score, found.foreign_score, dict(found.probabilities)]
+        scores = found.defect_score, found.foreign_score, dict(found.probabilities)
+        row = [found.name, *scores, *([found.objection] if found.objections else [])]
         digest.update(json.dumps(row, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -270,7 +271,7 @@ def _listed(
         yield Paragraph("Every part was accepted.", BODY)
         return
     masks = bool(origin.mask_classes)
-    head = ["File", "Verdict", "Label", "Probability", "Score"]
+    head = ["File", "Verdict", "Label or reason", "Probability", "Score"]
     widths = [INNER - 98 * mm, 18 * mm, 40 * mm, 22 * mm, 18 * mm]
     if masks:
         head.append("Regions")
@@ -284,8 +285,8 @@ def _listed(
         row = [
             Paragraph(name, CELL),
             verdict.value,
-            Paragraph(_shown(origin.line.titles(labels)), CELL),
-            f"{found.probabilities[labels[0]]:.1%}" if labels else "",
+            Paragraph(_shown(found.objection or origin.line.titles(labels)), CELL),
+            f"{found.probabilities[labels[0]]:.1%}" if labels and not found.objections else "",
             "" if found.defect_score is None else f"{found.defect_score:.4f}",
         ]
         rows.append([*row, str(len(found.regions(policy)))] if masks else row)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, String, and_, case, literal, or_
 from sqlalchemy import cast as sql_cast
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.tables import FIRST, InspectionRow
 
 defect_score = InspectionRow.defect_score
@@ -39,7 +39,7 @@ def zone_of(policy: Policy) -> ColumnElement[str]:
 def verdict_of(policy: Policy) -> ColumnElement[str]:
     """`policy.verdict` of a row."""
     return case(
-        (InspectionRow.foreign_score > FOREIGN, literal(Verdict.REVIEW.value)),
+        (~InspectionRow.judged, literal(Verdict.REVIEW.value)),
         (defect_score.is_(None), literal(Verdict.REJECT.value)),
         (accepted(policy), literal(Verdict.ACCEPT.value)),
         (rejected(policy), literal(Verdict.REJECT.value)),

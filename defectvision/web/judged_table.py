@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy
+from defectvision.bundle.policy import Policy
 from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
@@ -43,8 +43,7 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
     judged = row.judged
     labels = judged.labels(policy) if judged else ()
     look = LOOKS[judged.verdict(policy)] if judged else NOT_INSPECTED
-    foreign = judged is not None and judged.foreign_score > FOREIGN
-    note = remarks(row.synthetic, foreign, row.others)
+    note = remarks(row.synthetic, judged.objection if judged else "", row.others)
     if row.error is not None:
         note = f"{row.error.reason}. {row.error.remedy}"
     return {

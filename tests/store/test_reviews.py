@@ -34,7 +34,7 @@ def test_the_most_doubtful_come_first_and_leave_when_decided(filled) -> None:
     with store.session() as session:
         waiting = reviews.queue(session, all_of(batch), "ada")
         verdicts = [
-            Verdict.REVIEW if r.foreign_score > 1 or 0.3 <= r.defect_score < 0.6 else Verdict.ACCEPT
+            Verdict.REVIEW if r.objections or 0.3 <= r.defect_score < 0.6 else Verdict.ACCEPT
             for r in waiting
         ]
         doubtful = verdicts.count(Verdict.REVIEW)
