@@ -41,6 +41,13 @@ class Label(BaseModel):
     named: bool = Field(description="whether the policy names this class")
 
 
+class Objection(BaseModel):
+    """Why there can be no verdict on an image: it goes to review whatever its scores are."""
+
+    kind: Literal["unlike", "quality"]
+    words: str
+
+
 class Judgement(BaseModel):
     """One inspected image under the policy in force."""
 
@@ -59,7 +66,8 @@ class Judgement(BaseModel):
     defect_score: float | None
     labels: list[Label]
     regions: list[Region]
-    foreign_score: float
+    foreign_score: float = Field(description="above 1 where the image does not look like the line")
+    objections: list[Objection]
     milliseconds: dict[str, float]
 
 

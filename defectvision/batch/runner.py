@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from defectvision.batch.claim import Claim, Rivals, claimed
 from defectvision.batch.sources import SourceError, list_images, read_image
-from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict, verdict
 from defectvision.bundle.reader import BundleError
 from defectvision.data.synthetic.samples import is_synthetic
@@ -202,7 +201,7 @@ class _Sitting:
         for digest, row in first.items():
             columns[row.id] = answered[digest] | {"digest": digest}
             if answered[digest].get("state") != ImageState.FAILED:
-                accepted = _is_accepted(answered[digest], policy, inspector.line)
+                accepted = _is_accepted(answered[digest], policy)
                 columns[row.id] |= self._picture_columns(content[digest], accepted)
         return columns
 
@@ -234,9 +233,8 @@ class _Sitting:
             )
 
 
-def _is_accepted(answer: Columns, policy: Policy, line: Line) -> bool:
-    scores = answer["defect_score"], answer["foreign_score"]
-    return verdict(*scores, policy, line) == Verdict.ACCEPT
+def _is_accepted(answer: Columns, policy: Policy) -> bool:
+    return verdict(answer["defect_score"], policy, judged=answer["judged"]) == Verdict.ACCEPT
 
 
 def _known(session: Session, digests: list[str], version: str) -> dict[str, InspectionRow]:

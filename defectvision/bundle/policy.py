@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from defectvision.bundle.line import Line
 
 HALF = 0.5
-FOREIGN = 1.0  # a foreign score above this puts an image into review
 ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
 NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a good class
 
@@ -151,13 +150,13 @@ def defect_score(probabilities: Mapping[str, float], line: Line) -> float | None
     return 1.0 - sum(good)
 
 
-def verdict(score: float | None, foreign_score: float, policy: Policy, line: Line) -> Verdict:
+def verdict(score: float | None, policy: Policy, *, judged: bool) -> Verdict:
     """The verdict on one part.
 
-    A line without a good class cannot accept: all its parts show a defect and are rejected,
-    or go to review where the image does not look like this line.
+    judged: whether the gate objects to nothing; else the part goes to review whatever its score
+    is. A line without a good class cannot accept: all its parts show a defect and are rejected.
     """
-    if foreign_score > FOREIGN:
+    if not judged:
         return Verdict.REVIEW
     return policy.zone(score) or Verdict.REJECT
 

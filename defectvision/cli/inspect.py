@@ -98,10 +98,10 @@ def _in_a_line(inspection: Inspection, policy: Policy) -> str:
 
     name, probability = inspection.ranking()[0]
     score = "" if inspection.defect_score is None else f"  score {inspection.defect_score:.3f}"
+    verdict, shown = inspection.verdict(policy).value, visible(inspection.name)
+    if inspection.objections:
+        return f"{verdict:<7} {inspection.objection}  {shown}"
     labels = join_labels(inspection.labels(policy)) or "no defect"
     count = len(inspection.regions(policy))
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
-    return (
-        f"{inspection.verdict(policy).value:<7} {labels:<16} "
-        f"{name} {probability:.1%}{score}{regions}  {visible(inspection.name)}"
-    )
+    return f"{verdict:<7} {labels:<16} {name} {probability:.1%}{score}{regions}  {shown}"

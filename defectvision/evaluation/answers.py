@@ -59,7 +59,7 @@ class Answers:
         self.pixels: list[PixelCounts] = []
         self.segmented: list[int] = []
         self._probabilities: list[list[float]] = []
-        self._foreign: list[float] = []
+        self._unobjected: list[bool] = []
 
     def add(self, row: int, answer: Inspection | ImageError, images: ImageSet) -> None:
         """Take the answer to image number `row`. One that could not be inspected, or whose true
@@ -74,7 +74,7 @@ class Answers:
             self.failures.append(error)
             return
         self._probabilities.append(list(answer.probabilities.values()))
-        self._foreign.append(answer.foreign_score)
+        self._unobjected.append(not answer.objections)
         label = self.catalog.table["label"].iloc[row]
         if self.bundle.preprocessing.fit == "round_part" and label in self.line.defect_names:
             share = answer.evidence_inside(label)
@@ -101,7 +101,7 @@ class Answers:
         table = self.catalog.table.iloc[self.rows]
         return judge(
             self.probabilities,
-            np.array(self._foreign),
+            np.array(self._unobjected, bool),
             table["label"].tolist(),
             self.groups.tolist(),
             self.line,

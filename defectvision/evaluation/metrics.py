@@ -23,7 +23,7 @@ Metric = Callable[[NDArray[np.float64]], float]
 
 def judge(
     probabilities: NDArray[np.floating],
-    foreign: NDArray[np.floating],
+    unobjected: NDArray[np.bool_],
     truth: list[str],
     groups: list[str],
     line: Line,
@@ -32,17 +32,18 @@ def judge(
     """One row an image: true class, photo group, score, and label and verdict under `policy`;
     several labels of one image are joined by `|` in the line's order.
 
-    probabilities: (N, C) in the order of the line's classes; foreign: (N,) foreign scores.
+    probabilities: (N, C) in the order of the line's classes; unobjected: (N,) bool, the images
+    to which the gate does not object.
     """
     rows = []
-    for values, far in zip(probabilities, foreign, strict=True):
+    for values, judged in zip(probabilities, unobjected.tolist(), strict=True):
         named = dict(zip(line.class_names, values.tolist(), strict=True))
         score = rules.defect_score(named, line)
         rows.append(
             {
                 "score": score,
                 "label": _joined(rules.labels(named, score, policy, line), line),
-                "verdict": rules.verdict(score, float(far), policy, line).value,
+                "verdict": rules.verdict(score, policy, judged=judged).value,
             }
         )
     truth = [_joined(label_names(label), line) for label in truth]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.inference.frame import Frame
+from defectvision.inference.gate import Objection
 from defectvision.inference.judged import Judged
 from defectvision.inference.masks import ClassAreas, class_areas, mask_of
 from defectvision.inference.regions import Cut, Region, cut_masks
@@ -30,7 +31,8 @@ class Inspection(Judged):
 
     frame: how the model's input lies on the image; logits: (C,) float32; evidence: (C, h, w)
     float32, whose mean over places plus `evidence_bias` (C,) is the logit; foreign_score: distance
-    from the training images, above 1 where the image does not look like this line; inside: (H, W)
+    from the training images, above 1 where the image does not look like this line; objections:
+    what speaks against any verdict, that score among it; inside: (H, W)
     bool, the px of the model's input on the part; masks: (K, h, w) uint8, probability x 255 of
     each of `mask_classes` on a grid spread over the model's input, None where the model does not
     segment; thumbnail: a small JPEG, empty unless it was asked for; pixels: the decoded image
@@ -54,6 +56,7 @@ class Inspection(Judged):
     mask_classes: tuple[str, ...] = ()
     thumbnail: bytes = b""
     pixels: NDArray[np.uint8] | None = None
+    objections: tuple[Objection, ...] = ()
 
     @property
     def times(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle_once
 from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
 from defectvision.inference.frame import Frame
+from defectvision.inference.gate import objections_to
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection, Milliseconds
 from defectvision.inference.preprocessing import prepare, read_image
@@ -128,6 +129,7 @@ class Inspector:
             values = np.exp(scaled - scaled.max())
             values /= values.sum()
         probabilities = dict(zip(self.line.class_names, values.astype(float).tolist(), strict=True))
+        foreign_score = self._foreign(answer["embedding"])
         masks = None
         if self.loaded.bundle.mask_classes:
             masks = np.rint(_sigmoid(answer[MASKS]) * 255).astype(np.uint8)
@@ -139,7 +141,8 @@ class Inspector:
             logits=answer["logits"],
             probabilities=probabilities,
             defect_score=rules.defect_score(probabilities, self.line),
-            foreign_score=self._foreign(answer["embedding"]),
+            foreign_score=foreign_score,
+            objections=objections_to(foreign_score),
             evidence=answer["evidence"],
             evidence_bias=self._bias,
             inside=placed.inside,

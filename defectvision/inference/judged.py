@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from defectvision.bundle import policy as rules
 from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.gate import Objection, reasons_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Judged:
 
     `verdict` and `labels` are the model's; `final_verdict` and `final_labels` those that count: a
     person's decision where there is one.
+    objections: what speaks against any verdict, see inference/gate.py; none on most images.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Judged:
     probabilities: Mapping[str, float]
     defect_score: float | None
     foreign_score: float
+    objections: tuple[Objection, ...]
     mask_classes: tuple[str, ...]
     decision: Decision | None = None
 
@@ -62,7 +65,12 @@ class Judged:
         raise NotImplementedError
 
     def verdict(self, policy: Policy) -> Verdict:
-        return rules.verdict(self.defect_score, self.foreign_score, policy, self.line)
+        return rules.verdict(self.defect_score, policy, judged=not self.objections)
+
+    @property
+    def objection(self) -> str:
+        """Why there can be no verdict, in words; empty where nothing speaks against one."""
+        return reasons_in_words(self.objections)
 
     def labels(self, policy: Policy) -> tuple[str, ...]:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
@@ -73,10 +81,11 @@ class Judged:
         return self.decision.verdict if self.decision else self.verdict(policy)
 
     def final_labels(self, policy: Policy) -> tuple[str, ...]:
-        """The classes that the part belongs to; the model's while people disagree."""
-        if self.decision is None or self.decision.disputed:
-            return self.labels(policy)
-        return self.decision.labels
+        """The classes that the part belongs to; the model's while people disagree, and none where
+        something speaks against any verdict."""
+        if self.decision is not None and not self.decision.disputed:
+            return self.decision.labels
+        return () if self.objections else self.labels(policy)
 
     def main_class(self, policy: Policy) -> str:
         """The class to explain first: the first label, else the most probable class."""
@@ -108,5 +117,6 @@ class Judged:
             ],
             "regions": [region.as_json() for region in self.regions(policy)],
             "foreign_score": self.foreign_score,
+            "objections": [asdict(objection) for objection in self.objections],
             "milliseconds": {name: round(value, 2) for name, value in self.times.items()},
         }

@@ -12,6 +12,7 @@ import numpy as np
 
 from defectvision.bundle.line import Line
 from defectvision.inference.frame import Frame
+from defectvision.inference.gate import Objection, objections_to
 from defectvision.inference.inspection import Inspection, Milliseconds
 
 # Maps are mostly smooth or empty: the fastest level already takes most of what any level does.
@@ -32,6 +33,7 @@ def write_record(inspection: Inspection) -> bytes:
         "probabilities": inspection.probabilities,
         "defect_score": inspection.defect_score,
         "foreign_score": inspection.foreign_score,
+        "objections": [asdict(objection) for objection in inspection.objections],
         "input_size": inspection.frame.input_size,
         "inside_size": inspection.inside.shape,
         "part_found": inspection.part_found,
@@ -83,8 +85,16 @@ def read_record(data: bytes, line: Line, name: str) -> Inspection:
             milliseconds=Milliseconds(**about["milliseconds"]),
             masks=arrays.get("masks"),
             mask_classes=tuple(about["mask_classes"]),
+            objections=_objections(about),
         )
     except RecordError:
         raise
     except Exception as error:  # damaged bytes break zlib, zipfile, numpy and json in many ways
         raise RecordError(f"{name}: its record is damaged ({error}). Inspect it again") from error
+
+
+def _objections(about: dict[str, Any]) -> tuple[Objection, ...]:
+    """Those of the record; a record from before there were any has its foreign score alone."""
+    if "objections" not in about:
+        return objections_to(about["foreign_score"])
+    return tuple(Objection(**found) for found in about["objections"])

@@ -40,7 +40,7 @@ def result_columns(origin: Origin, policy: Policy) -> list[str]:
     """The columns of `result_rows`."""
     return [
         *("name", "final_verdict", "final_label", "decided_by", "decided_at", "note"),
-        *("verdict", "label", "probability", "defect_score", "foreign_score"),
+        *("verdict", "label", "probability", "defect_score", "foreign_score", "objection"),
         *(f"probability_{name}" for name in origin.line.class_names),
         *(("regions", "largest_area_px", "largest_area_mm2") if origin.mask_classes else ()),
         *("line", "bundle", "bundle_version", *_policy_columns(policy, origin)),
@@ -60,9 +60,10 @@ def result_rows(
     `final_verdict` is what counts: the decision of people where there is one, then with who, when
     (UTC) and why, else `verdict`, which stays the model's.
     `synthetic` names the images that the program drew. Several labels of one image are separated
-    by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; the time is
-    the model's and its preprocessing's, in ms. Where the model segments, the number of regions and
-    the largest one's area come with it, and the policy that cut them.
+    by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; `objection`
+    says why there can be no verdict; the time is the model's and its preprocessing's, in ms. Where
+    the model segments, the number of regions and the largest one's area come with it, and the
+    policy that cut them.
     """
     names = origin.line.class_names
     numbers = _policy_columns(policy, origin).values()
@@ -86,6 +87,7 @@ def result_rows(
             found.probabilities[labels[0]] if labels else None,
             found.defect_score,
             found.foreign_score,
+            found.objection,
             *(found.probabilities[name] for name in names),
             *measured,
             *made_by,
@@ -93,7 +95,7 @@ def result_rows(
             SYNTHETIC if found.name in synthetic else "",
             "",
         ]
-    empty: list[Cell] = [None] * (10 + len(names) + 3 * bool(origin.mask_classes))
+    empty: list[Cell] = [None] * (11 + len(names) + 3 * bool(origin.mask_classes))
     for error in errors:
         yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
 

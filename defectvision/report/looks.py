@@ -56,9 +56,10 @@ def verdicts_of(line: Line) -> tuple[Verdict, ...]:
     )
 
 
-def remarks(synthetic: bool, foreign: bool, others: Iterable[str] = ()) -> str:
-    """What must be known of an image beside its scores, as one text; empty without anything."""
-    said = [SYNTHETIC.capitalize()] if synthetic else []
-    if foreign:
-        said.append("does not look like this line")
-    return ", ".join([*said, *others])
+def remarks(synthetic: bool, objection: str, others: Iterable[str] = ()) -> str:
+    """What must be known of an image beside its scores, as one text; empty without anything.
+
+    objection: why there can be no verdict on it, see `Judged.objection`; it comes first.
+    """
+    said = ", ".join(filter(None, [objection, SYNTHETIC if synthetic else "", *others]))
+    return said[:1].upper() + said[1:]

@@ -61,6 +61,7 @@ def _part(row: StoredInspection, policy: Policy) -> dict[str, Any]:
         "sha256": row.row.digest,
         "defect_score": row.defect_score,
         "foreign_score": row.foreign_score,
+        "objection": row.objection,
         "probabilities": dict(row.probabilities),
         "verdict": row.verdict(policy).value,
         "label": join_labels(row.labels(policy)),

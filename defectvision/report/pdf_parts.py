@@ -66,6 +66,14 @@ def _needed_a_person(found: Judged, policy: Policy) -> bool:
     return found.decision is not None or found.verdict(policy) == Verdict.REVIEW
 
 
+def _label_or_reason(found: Judged, policy: Policy) -> str:
+    """The part's classes; why there can be no verdict, until a person gives one."""
+    undecided = found.decision is None or found.decision.disputed
+    if undecided and found.objections:
+        return found.objection
+    return found.line.titles(found.final_labels(policy))
+
+
 def listed(
     inspections: Sequence[Judged], policy: Policy, origin: Origin, synthetic: frozenset[str]
 ) -> Iterator[Flowable]:
@@ -80,7 +88,7 @@ def listed(
         yield Paragraph("Every part was accepted.", BODY)
         return
     masks = bool(origin.mask_classes)
-    head = ["File", "Verdict", "Decided by", "Model", "Label", "Score"]
+    head = ["File", "Verdict", "Decided by", "Model", "Label or reason", "Score"]
     widths = [INNER - 116 * mm, 18 * mm, 30 * mm, 16 * mm, 36 * mm, 16 * mm]
     if masks:
         head.append("Regions")
@@ -99,7 +107,7 @@ def listed(
             found.final_verdict(policy).value,
             Paragraph(by, CELL),
             found.verdict(policy).value,
-            Paragraph(shown(origin.line.titles(found.final_labels(policy))), CELL),
+            Paragraph(shown(_label_or_reason(found, policy)), CELL),
             "" if found.defect_score is None else f"{found.defect_score:.4f}",
         ]
         rows.append([*row, str(len(found.regions(policy)))] if masks else row)
@@ -160,11 +168,11 @@ def pictures(
     pair: list[list[Flowable]] = []
     for found in wanted[:MOST_PICTURES]:
         pixels = picture(found)
-        labels = origin.line.titles(found.final_labels(policy))
         score = "" if found.defect_score is None else f", score {found.defect_score:.4f}"
         drawn = f", {SYNTHETIC}" if found.name in synthetic else ""
         verdict = LOOKS[found.final_verdict(policy)].word
-        text = f"{shown(found.name)}: {verdict}, {shown(labels)}{score}{drawn}"
+        label = shown(_label_or_reason(found, policy))
+        text = f"{shown(found.name)}: {verdict}, {label}{score}{drawn}"
         words = Paragraph(text, SMALL)
         if pixels is None:
             pair.append([Paragraph("(the picture was not kept)", SMALL), words])

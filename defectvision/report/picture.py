@@ -12,7 +12,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from defectvision.bundle.line import NO_DEFECT
-from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, thresholds_in_words
+from defectvision.bundle.policy import NO_ACCEPTING, Policy, thresholds_in_words
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import (
     Heatmap,
@@ -146,8 +146,7 @@ def _caption(
         draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
         y += (1.75 - 0.2 * len(measured)) * unit
     _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
-    foreign = "does not look like this line" if inspection.foreign_score > FOREIGN else ""
-    notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else "", foreign]
+    notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else ""]
     small = ImageFont.load_default(round(unit))
     note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
     draw.text((x, (11.1 + 0.8 * len(measured)) * unit), note, SOFT, small)
@@ -179,7 +178,9 @@ def _colour(inspection: Inspection, class_name: str) -> tuple[int, int, int]:
 
 
 def _named(inspection: Inspection, policy: Policy) -> str:
-    """The labels and their probabilities."""
+    """Why there can be no verdict, else the labels and their probabilities."""
+    if inspection.objections:
+        return _plain(f"{inspection.objection[0].upper()}{inspection.objection[1:]}")
     labels, title_of = inspection.labels(policy), inspection.line.title_of
     named = [f"{_plain(title_of(n))}  {inspection.probabilities[n]:.3f}" for n in labels]
     return ", ".join(named) or NO_DEFECT

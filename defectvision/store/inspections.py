@@ -44,7 +44,8 @@ class Summary:
 
     verdicts: images of each; classes: images on which each class is named, the most frequent
     first; rejected: the same of the rejected ones alone; decided: images that people decided on;
-    scores: (BINS,) int, images per bin of the defect score.
+    unjudged: those on which the model gives no verdict, as something speaks against any; scores:
+    (BINS,) int, images per bin of the defect score, without the unjudged ones.
     """
 
     images: int
@@ -52,6 +53,7 @@ class Summary:
     classes: dict[str, int]
     rejected: dict[str, int]
     decided: int
+    unjudged: int
     scores: NDArray[np.int64]
 
     @property
@@ -100,22 +102,26 @@ def summarize(session: Session, selection: Selection) -> Summary:
             InspectionRow.score_bin,
             InspectionRow.decision,
             InspectionRow.decided_label,
+            InspectionRow.judged,
             *named,
             func.count(),
         )
         .where(*matching(selection))
-        .group_by(*(literal_column(str(i)) for i in range(1, 8)))
+        .group_by(*(literal_column(str(i)) for i in range(1, 9)))
     )
     verdicts = dict.fromkeys(Verdict, 0)
     classes, rejected = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
-    scores, decided_on = np.zeros(BINS, np.int64), 0
-    for verdict, place, decision, given, top, zone, reached, count in rows:
+    scores, decided_on, unjudged = np.zeros(BINS, np.int64), 0, 0
+    for verdict, place, decision, given, judged, top, zone, reached, count in rows:
         verdicts[Verdict(verdict)] += count
         decided_on += count if decision else 0
-        if place is not None:
+        unjudged += 0 if judged else count
+        if place is not None and judged:
             scores[place] += count
         if decision and decision != DISPUTED:
             labels = label_names(given)
+        elif not judged:
+            labels = ()
         elif line.label_mode == "multiclass":
             labels = (top,)
         else:
@@ -125,7 +131,8 @@ def summarize(session: Session, selection: Selection) -> Summary:
             if verdict == Verdict.REJECT:
                 rejected[name] = rejected.get(name, 0) + count
     images = sum(verdicts.values())
-    return Summary(images, verdicts, _ranked(classes), _ranked(rejected), decided_on, scores)
+    ranked, of_rejected = _ranked(classes), _ranked(rejected)
+    return Summary(images, verdicts, ranked, of_rejected, decided_on, unjudged, scores)
 
 
 def _reached(names: list[str], top: str, zone: str | None, reached: int) -> tuple[str, ...]:

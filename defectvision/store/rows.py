@@ -19,9 +19,9 @@ from defectvision.store.tables import BINS, FIRST, ImageState, InspectionRow, no
 Columns = dict[str, Any]
 # What an inspection says, as a repeated image takes it over.
 ANSWER = (
-    "bundle_version", "width", "height", "defect_score", "score_bin", "foreign_score", "top",
-    "top_ok", "top_defect", "probabilities", "regions", "cut", "milliseconds", "record",
-    "thumbnail", *FIRST,
+    "bundle_version", "width", "height", "defect_score", "score_bin", "foreign_score", "objections",
+    "judged", "top", "top_ok", "top_defect", "probabilities", "regions", "cut", "milliseconds",
+    "record", "thumbnail", *FIRST,
 )  # fmt: skip
 
 
@@ -43,6 +43,8 @@ def answer_columns(inspection: Inspection, policy: Policy, files: Files) -> Colu
         "defect_score": inspection.defect_score,
         "score_bin": bin_of(inspection.defect_score),
         "foreign_score": inspection.foreign_score,
+        "objections": [dataclasses.asdict(objection) for objection in inspection.objections],
+        "judged": not inspection.objections,
         "top": inspection.ranking()[0][0],
         "top_ok": most_probable(probabilities, line.good_names),
         "top_defect": most_probable(probabilities, line.defect_names),

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
+from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
 from defectvision.inference.record import RecordError, read_record
@@ -27,6 +28,7 @@ class StoredInspection(Judged):
         self.id, self.name, self.bundle_version = row.id, row.name, row.bundle_version
         self.probabilities = row.probabilities or {}
         self.defect_score, self.foreign_score = row.defect_score, row.foreign_score or 0.0
+        self.objections = tuple(Objection(**found) for found in row.objections)
         self.mask_classes = tuple(batch.mask_classes)
         self.decision = decision_of(row)
 

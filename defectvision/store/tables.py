@@ -145,7 +145,8 @@ class InspectionRow(Base):
     name: unique within the batch. path: where the image is read from, empty where it is in the
     store as `digest`, the SHA-256 of the file. top, top_ok, top_defect: the most probable class
     of all, of the good ones and of the defects, so that the database can name what a policy
-    names. p0 to p7: probabilities of a multilabel line's first classes, see `rows.first_of`.
+    names. objections: what speaks against any verdict, see inference/gate.py; judged: whether there
+    are none. p0 to p7: probabilities of a multilabel line's first classes, see `rows.first_of`.
     score_bin: of the histogram, see `rows.bin_of`. regions: as measured under `cut`. record: the
     raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
     inspection whose answer this one repeats, as the file is the same. decision, decided_label,
@@ -159,7 +160,7 @@ class InspectionRow(Base):
         # All that verdicts and labels of one label are made of: counting them reads nothing else.
         Index(
             "ix_inspections_verdict",
-            *("batch_id", "state", "defect_score", "foreign_score"),
+            *("batch_id", "state", "defect_score", "judged"),
             *("score_bin", "top", "top_ok", "top_defect", *FIRST, "decision", "decided_label"),
         ),
         Index("ix_inspections_content", "digest", "bundle_version"),
@@ -184,6 +185,8 @@ class InspectionRow(Base):
     defect_score: Mapped[float | None]
     score_bin: Mapped[int | None]
     foreign_score: Mapped[float | None]
+    objections: Mapped[list[Any]] = mapped_column(default=list)
+    judged: Mapped[bool] = mapped_column(default=True)
     top: Mapped[str | None] = mapped_column(String(64))
     top_ok: Mapped[str | None] = mapped_column(String(64))
     top_defect: Mapped[str | None] = mapped_column(String(64))

@@ -11,7 +11,7 @@ from sqlalchemy import cast as sql_cast
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.decisions import DISPUTED
 from defectvision.store.tables import FIRST, InspectionRow
 
@@ -43,7 +43,7 @@ def zone_of(policy: Policy) -> ColumnElement[str]:
 def verdict_of(policy: Policy) -> ColumnElement[str]:
     """`policy.verdict` of a row."""
     return case(
-        (InspectionRow.foreign_score > FOREIGN, literal(Verdict.REVIEW.value)),
+        (~InspectionRow.judged, literal(Verdict.REVIEW.value)),
         (defect_score.is_(None), literal(Verdict.REJECT.value)),
         (accepted(policy), literal(Verdict.ACCEPT.value)),
         (rejected(policy), literal(Verdict.REJECT.value)),
@@ -72,7 +72,9 @@ def is_final(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
     """Whether class `name` is one of a row's `Judged.final_labels`."""
     given = literal(SEPARATOR) + InspectionRow.decided_label + SEPARATOR
     said = given.contains(f"{SEPARATOR}{name}{SEPARATOR}", autoescape=True)
-    return or_(and_(labelled, said), and_(~labelled, is_named(name, policy, line)))
+    return or_(
+        and_(labelled, said), and_(~labelled, InspectionRow.judged, is_named(name, policy, line))
+    )
 
 
 def is_named(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:

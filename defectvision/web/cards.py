@@ -7,7 +7,7 @@ from html import escape
 from typing import Literal
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN
+from defectvision.inference.gate import LIMIT
 from defectvision.inference.inspection import Inspection
 
 
@@ -67,7 +67,7 @@ def inspection_facts(inspection: Inspection, class_name: str) -> list[tuple[str,
         share = "none" if inside is None else f"{inside:.0%} on the part"
         rows.append(("Positive evidence", share))
     rows += [
-        ("Foreign score", f"{inspection.foreign_score:.2f} (limit {FOREIGN:g})"),
+        ("Foreign score", f"{inspection.foreign_score:.2f} (limit {LIMIT:g})"),
         ("Image", f"{width} × {height} px"),
         ("Time", f"{ms.total:.0f} ms (model {ms.model:.0f}), decoding {ms.decode:.0f} ms"),
     ]

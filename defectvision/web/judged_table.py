@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, Policy
+from defectvision.bundle.policy import Policy
 from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
@@ -43,15 +43,15 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
     judged = row.judged
     labels = judged.final_labels(policy) if judged else ()
     look = LOOKS[judged.final_verdict(policy)] if judged else NOT_INSPECTED
-    foreign = judged is not None and judged.foreign_score > FOREIGN
-    note = remarks(row.synthetic, foreign, (*row.others, *_decided(judged, policy)))
+    others = (*row.others, *_decided(judged, policy))
+    note = remarks(row.synthetic, judged.objection if judged else "", others)
     if row.error is not None:
         note = f"{row.error.reason}. {row.error.remedy}"
     return {
         "picture": encoded_url(row.thumbnail, "jpeg") if row.thumbnail else None,
         "name": row.name,
         "verdict": [look.signed],
-        "label": judged.line.titles(labels) if judged else "",
+        "label": judged.line.titles(labels) if judged and not _open(judged) else "",
         "probability": judged.probabilities.get(labels[0]) if judged and labels else None,
         "score": judged.defect_score if judged else None,
         "regions": len(row.regions) if judged else None,
@@ -59,6 +59,12 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "reviews": row.reviews,
         "note": note,
     }
+
+
+def _open(judged: Judged) -> bool:
+    """Whether nobody can name the part's class: the model must not, and no person has."""
+    decided = judged.decision is not None and not judged.decision.disputed
+    return bool(judged.objections) and not decided
 
 
 def _decided(judged: Judged | None, policy: Policy) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import FOREIGN, NO_ACCEPTING, Policy, Verdict, threshold_text
+from defectvision.bundle.policy import NO_ACCEPTING, Policy, Verdict, threshold_text
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
@@ -16,6 +16,12 @@ from defectvision.web.cards import probability_bars
 from defectvision.web.open_image import OpenImage
 from defectvision.words import counted, plain
 
+NO_VERDICT = {
+    "unlike": "It is not what the model has learned to judge, so it goes to review whatever its "
+    "scores are.",
+    "quality": "The picture is not good enough for a verdict, so it goes to review whatever its "
+    "scores are. Take it again.",
+}
 BOXES = {
     Verdict.ACCEPT: st.success,
     Verdict.REVIEW: st.warning,
@@ -28,11 +34,15 @@ def verdict_card(image: OpenImage, policy: Policy, loaded: LoadedBundle) -> None
     """Verdict, label and probabilities."""
     inspection = image.inspection
     verdict = inspection.verdict(policy)
-    words = [labels_in_words(inspection, policy), reason(inspection, policy)]
-    words.append(contradiction(verdict, image.cut.regions))
-    look = LOOKS[verdict]
+    words = [reason(inspection, policy), contradiction(verdict, image.cut.regions)]
+    if not inspection.objections:
+        words.insert(0, labels_in_words(inspection, policy))
     with st.container(key="verdict"):
-        BOXES[verdict](" ".join(filter(None, words)), title=look.word, icon=look.icon)
+        BOXES[verdict](
+            " ".join(filter(None, words)),
+            title=headline(inspection, policy),
+            icon=LOOKS[verdict].icon,
+        )
     if loaded.bundle.preprocessing.fit == "round_part" and not inspection.part_found:
         st.warning(
             "No round part was found, so the whole image was inspected, its background too. "
@@ -60,6 +70,13 @@ def decision_card(judged: Judged, line: Line) -> None:
         BOXES[decision.verdict](" ".join(words), title=title, icon=look.icon)
 
 
+def headline(judged: Judged, policy: Policy) -> str:
+    """The verdict in a word, or why there can be none."""
+    if not judged.objections:
+        return LOOKS[judged.verdict(policy)].word
+    return plain(f"{judged.objection[0].upper()}{judged.objection[1:]}")
+
+
 def labels_in_words(judged: Judged, policy: Policy) -> str:
     """The labels with their probabilities, in Markdown."""
     labels = judged.labels(policy)
@@ -75,11 +92,8 @@ def labels_in_words(judged: Judged, policy: Policy) -> str:
 
 def reason(judged: Judged, policy: Policy) -> str:
     """Why the verdict is what it is, in a sentence."""
-    if judged.foreign_score > FOREIGN:
-        return (
-            f"It does not look like this line (foreign score {judged.foreign_score:.1f}, limit "
-            f"{FOREIGN:g}), so it goes to review whatever its scores are."
-        )
+    if judged.objections:
+        return NO_VERDICT[judged.objections[0].kind]
     if judged.defect_score is None:
         return f"This line {NO_ACCEPTING}."
     score = f"Defect score {judged.defect_score:.3f}"

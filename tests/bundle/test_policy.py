@@ -31,22 +31,22 @@ POLICY = Policy(accept_below=0.3, reject_above=0.7)
 
 
 @pytest.mark.parametrize(
-    ("score", "foreign", "line", "wanted"),
+    ("score", "judged", "wanted"),
     [
-        (0.0, 0.0, GRADED, Verdict.ACCEPT),
-        (0.2999, 0.0, GRADED, Verdict.ACCEPT),
-        (0.3, 0.0, GRADED, Verdict.REVIEW),
-        (0.6999, 0.0, GRADED, Verdict.REVIEW),
-        (0.7, 0.0, GRADED, Verdict.REJECT),
-        (1.0, 1.0, GRADED, Verdict.REJECT),
-        (0.0, 1.01, GRADED, Verdict.REVIEW),
-        (1.0, 1.01, GRADED, Verdict.REVIEW),
-        (None, 0.5, NAMES_ONLY, Verdict.REJECT),
-        (None, 2.0, NAMES_ONLY, Verdict.REVIEW),
+        (0.0, True, Verdict.ACCEPT),
+        (0.2999, True, Verdict.ACCEPT),
+        (0.3, True, Verdict.REVIEW),
+        (0.6999, True, Verdict.REVIEW),
+        (0.7, True, Verdict.REJECT),
+        (1.0, True, Verdict.REJECT),
+        (0.0, False, Verdict.REVIEW),
+        (1.0, False, Verdict.REVIEW),
+        (None, True, Verdict.REJECT),
+        (None, False, Verdict.REVIEW),
     ],
 )
-def test_verdict(score, foreign, line, wanted):
-    assert verdict(score, foreign, POLICY, line) is wanted
+def test_verdict(score, judged, wanted):
+    assert verdict(score, POLICY, judged=judged) is wanted
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_moving_the_threshold_moves_label_and_verdict_together():
     probabilities = {"a": 0.4, "b": 0.6, "c": 0.0}
     lenient = Policy(accept_below=0.65, reject_above=0.9)
     score = defect_score(probabilities, GRADED)
-    assert verdict(score, 0, lenient, GRADED) is Verdict.ACCEPT
+    assert verdict(score, lenient, judged=True) is Verdict.ACCEPT
     assert label(probabilities, score, lenient, GRADED) == "a"
 
 
@@ -94,7 +94,7 @@ def test_a_part_has_several_labels_or_none(probabilities, thresholds, said, want
     named = dict(zip("abc", probabilities, strict=True))
     score = defect_score(named, SEVERAL)
     assert score == max(probabilities)
-    assert verdict(score, 0, policy, SEVERAL) == said
+    assert verdict(score, policy, judged=True) == said
     assert labels(named, score, policy, SEVERAL) == wanted
 
 
@@ -149,7 +149,7 @@ def test_the_zones_hold_the_verdicts_that_scores_in_them_get(name) -> None:
     policy = Policy(**{"accept_below": 0.25, "reject_above": 0.75, name: 0.5})
     for low, high, expected in policy.zones:
         for score in (low, (low + high) / 2):
-            assert verdict(score, 0.0, policy, LINES["casting"]) == expected
+            assert verdict(score, policy, judged=True) == expected
     assert [z[0] for z in policy.zones[1:]] == [z[1] for z in policy.zones[:-1]]
 
 

@@ -52,7 +52,7 @@ def test_inspect_prints_one_object_an_image(weights, tmp_path):
     assert [row["path"] for row in rows] == [str(a), str(b)]
     wanted = {
         "path", "line", "bundle_version", "verdict", "defect_score", "labels", "regions",
-        "foreign_score", "milliseconds",
+        "foreign_score", "objections", "milliseconds",
     }  # fmt: skip
     assert all(wanted <= row.keys() for row in rows)
     assert sum(label["probability"] for label in rows[0]["labels"]) == pytest.approx(1)

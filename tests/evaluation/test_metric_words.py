@@ -42,7 +42,7 @@ def answers_of(mode: str):
     for row in range(3):
         mask = np.zeros((2, 1, 4), bool)
         answers._probabilities.append([0.6] * len(line.classes))
-        answers._foreign.append(0.0)
+        answers._unobjected.append(True)
         answers.pixels.append(PixelCounts.of(mask, mask))
         answers.segmented.append(row)
         answers.rows.append(row)

@@ -44,7 +44,7 @@ def test_known_answers_on_a_line_with_a_good_class():
     truth = ["ok"] * 4 + ["def"] * 4
     groups = [str(i) for i in range(8)]
     probabilities = _binary(scores)
-    judged = judge(probabilities, np.zeros(8), truth, groups, CASTING, POLICY)
+    judged = judge(probabilities, np.ones(8, bool), truth, groups, CASTING, POLICY)
     found = measure(judged, probabilities, CASTING)
     assert judged["verdict"].tolist() == [
         *("accept", "accept", "review", "reject"),
@@ -63,7 +63,7 @@ def test_known_answers_on_a_line_with_a_good_class():
 
 def test_foreign_parts_are_never_accepted():
     probabilities = _binary([0.01, 0.01])
-    judged = judge(probabilities, np.array([0.2, 1.5]), ["def"] * 2, ["a", "b"], CASTING, POLICY)
+    judged = judge(probabilities, np.array([True, False]), ["def"] * 2, ["a", "b"], CASTING, POLICY)
     assert judged["verdict"].tolist() == ["accept", "review"]
 
 
@@ -76,7 +76,7 @@ def test_against_scikit_learn_on_several_classes():
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     names = np.array(STEEL.class_names)
     judged = judge(
-        probabilities, np.zeros(200), names[truth].tolist(), list("ab" * 100), STEEL, POLICY
+        probabilities, np.ones(200, bool), names[truth].tolist(), list("ab" * 100), STEEL, POLICY
     )
     found = measure(judged, probabilities, STEEL)
     guess = probabilities.argmax(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zlib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
+from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.record import RecordError, read_record, write_record
@@ -64,6 +68,28 @@ def test_a_record_of_other_classes_is_refused(found) -> None:
     data = write_record(found["casting"])
     with pytest.raises(RecordError, match=r"a\.png: was inspected for other classes"):
         read_record(data, found["severstal-strip"].line, "a.png")
+
+
+@pytest.mark.parametrize(("score", "kinds"), [(0.5, []), (1.0, []), (1.2, ["unlike"])])
+def test_a_record_from_before_there_were_objections_has_its_foreign_score(
+    found, score: float, kinds: list[str]
+) -> None:
+    one = replace(found["casting"], foreign_score=score, objections=())
+    with np.load(io.BytesIO(zlib.decompress(write_record(one)))) as file:
+        arrays = dict(file)
+    about = json.loads(arrays["about"].tobytes())
+    del about["objections"]
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    earlier = io.BytesIO()
+    np.savez(earlier, **arrays)
+    back = read_record(zlib.compress(earlier.getvalue()), one.line, "a.png")
+    assert [objection.kind for objection in back.objections] == kinds
+
+
+def test_a_record_keeps_what_the_gate_objects_to(found) -> None:
+    objections = (Objection("unlike", "unlike this line"), Objection("quality", "too dark"))
+    one = replace(found["casting"], objections=objections)
+    assert read_record(write_record(one), one.line, "a.png").objections == objections
 
 
 @given(at=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())

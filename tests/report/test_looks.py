@@ -49,11 +49,11 @@ def test_a_line_that_cannot_accept_shows_no_accept() -> None:
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        ((False, False), ""),
-        ((True, False), "Synthetic sample"),
-        ((False, True, ["the same file as another"]),
-         "does not look like this line, the same file as another"),
-        ((True, True), "Synthetic sample, does not look like this line"),
+        ((False, ""), ""),
+        ((True, ""), "Synthetic sample"),
+        ((False, "unlike this line", ["the same file as another"]),
+         "Unlike this line, the same file as another"),
+        ((True, "too dark"), "Too dark, synthetic sample"),
     ],
 )  # fmt: skip
 def test_what_must_be_known_stands_in_one_remark(known, expected) -> None:

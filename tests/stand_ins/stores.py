@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from defectvision.bundle import policy as rules
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
+from defectvision.inference.gate import objections_to
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
 from defectvision.store.rows import bin_of, first_of, most_probable
@@ -53,6 +55,10 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
         session.flush()
         rows = []
         for i, row in enumerate(values.tolist()):
+            foreign_score = float(rng.random() * 1.1)
+            objections = [asdict(found) for found in objections_to(foreign_score)]
+            if rng.random() < 0.05:
+                objections.append({"kind": "quality", "words": "too dark"})
             found = dict(zip(names, row, strict=True))
             rows.append(
                 InspectionRow(
@@ -65,7 +71,9 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
                     height=300,
                     defect_score=rules.defect_score(found, line),
                     score_bin=bin_of(rules.defect_score(found, line)),
-                    foreign_score=float(rng.random() * 1.1),
+                    foreign_score=foreign_score,
+                    objections=objections,
+                    judged=not objections,
                     top=max(found, key=found.__getitem__),
                     top_ok=most_probable(found, line.good_names),
                     top_defect=most_probable(found, line.defect_names),

@@ -1,7 +1,7 @@
-"""A store that the first version wrote opens, and shows the same rows.
+"""A store that an earlier version wrote opens, and shows the same rows.
 
-The rows are written as that version wrote them, in SQL, so that nothing of today's code has a part
-in them.
+The rows are written as those versions wrote them, in SQL, so that nothing of today's code has a
+part in them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.gate import Objection
 from defectvision.inference.regions import Region
 from defectvision.store import batches, policies, reviews
 from defectvision.store.batches import Counts, State
@@ -23,7 +24,7 @@ from defectvision.store.database import Store, migrate, open_store
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
-from defectvision.store.tables import AuditRow, CounterRow
+from defectvision.store.tables import AuditRow, CounterRow, InspectionRow
 from tests.stand_ins.bundles import LINES
 
 TILES = LINES["magnetic-tile"]
@@ -74,10 +75,10 @@ def insert_image(database: sqlite3.Connection, number: int, score: float, **more
     insert(database, "inspections", **(columns | more))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
+@pytest.fixture(params=["0001", "0002"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
     file = tmp_path / "defectvision.sqlite3"
-    migrate(create_engine(f"sqlite:///{file}"), "0001")
+    migrate(create_engine(f"sqlite:///{file}"), request.param)
     database = sqlite3.connect(file)
     insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
     for number, (source, state) in enumerate(
@@ -90,6 +91,8 @@ def store(tmp_path: Path) -> Store:
     nothing = dict.fromkeys(("defect_score", "foreign_score", "probabilities", "regions"))
     insert_image(database, 3, 0.0, **failed, **nothing)
     insert_image(database, 4, 0.0, batch_id=2, state="waiting", path="/lots/7/4.png", **nothing)
+    insert_image(database, 5, 0.1, batch_id=3, foreign_score=1.5)
+    insert_image(database, 6, 0.1, batch_id=3, foreign_score=1.0)
     for number, content in ((1, OWN), (2, SAVED)):
         insert(
             database, "policies", id=number, line=TILES.name, bundle="joint", number=number,
@@ -125,7 +128,7 @@ def test_its_batches_are_listed_with_their_sources_and_counts(store) -> None:
         assert batches.count_by_batch(session, [1, 2, 3]) == {
             1: Counts(done=2, failed=1, repeated=1),
             2: Counts(waiting=1),
-            3: Counts(),
+            3: Counts(done=2),
         }
         assert {row.made for row in rows} == {datetime.fromisoformat(MOMENT).replace(tzinfo=UTC)}
 
@@ -199,6 +202,19 @@ def test_its_decisions_count_and_its_numbers_go_on(store) -> None:
     assert results.releases == ()
     with store.session() as session:
         assert session.get_one(CounterRow, "batches").last == 3
+
+
+def test_what_did_not_look_like_its_line_is_objected_to(store) -> None:
+    results, policy = Results.open(store, 3), Policy.model_validate(OWN)
+    unlike, like = results.every(results.selection(policy))
+    assert unlike.objections == (Objection("unlike", "unlike this line"),)
+    assert (unlike.foreign_score, unlike.verdict(policy)) == (1.5, Verdict.REVIEW)
+    assert (like.objections, like.verdict(policy)) == ((), Verdict.ACCEPT)
+    counts = results.summary(results.selection(policy)).verdicts
+    assert counts == dict.fromkeys(Verdict, 0) | {Verdict.ACCEPT: 1, Verdict.REVIEW: 1}
+    with store.session() as session:
+        for row in session.query(InspectionRow).where(InspectionRow.id != 5):
+            assert (row.objections, row.judged) == ([], True)
 
 
 def test_its_regions_stand_under_any_scale(store) -> None:

@@ -59,7 +59,7 @@ def stores(
 
 def expected(row: InspectionRow, policy: Policy, line) -> tuple[Verdict, tuple[str, ...]]:
     score = row.defect_score
-    verdict = rules.verdict(score, row.foreign_score, policy, line)
+    verdict = rules.verdict(score, policy, judged=not row.objections)
     return verdict, rules.labels(row.probabilities, score, policy, line)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from defectvision.bundle.policy import Policy
+from defectvision.inference.gate import Objection
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
@@ -49,10 +50,10 @@ def test_a_file_that_was_not_inspected_says_why(defect: Inspection) -> None:
 
 
 def test_what_must_be_known_stands_in_the_note(defect: Inspection) -> None:
-    foreign = replace(defect, foreign_score=1.2)
-    row = Row("a.png", foreign, synthetic=True, others=("the same file as another",))
+    unlike = replace(defect, objections=(Objection("unlike", "unlike this line"),))
+    row = Row("a.png", unlike, synthetic=True, others=("the same file as another",))
     assert cells(row, Policy())["note"] == (
-        "Synthetic sample, does not look like this line, the same file as another"
+        "Unlike this line, synthetic sample, the same file as another"
     )
 
 

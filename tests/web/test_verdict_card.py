@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.regions import Region
-from defectvision.web.verdict_card import contradiction, labels_in_words, reason
+from defectvision.web.verdict_card import contradiction, headline, labels_in_words, reason
 from tests.stand_ins.castings import CLEAR_DEFECT, casting
+
+UNLIKE, DARK = Objection("unlike", "unlike this line"), Objection("quality", "too dark")
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +29,28 @@ def defect(inspector: Inspector) -> Inspection:
         (Policy(accept_below=0.1, reject_above=0.6), {}, "score 0.600, rejected from 0.6 on."),
         (Policy(accept_below=0.1234, reject_above=0.9), {}, "between 0.1234 and 0.9."),
         (Policy(), {"defect_score": None}, "This line names defects and cannot accept a part."),
-        (Policy(), {"foreign_score": 3.21}, "does not look like this line (foreign score 3.2"),
+        (Policy(), {"objections": (UNLIKE, DARK)}, "is not what the model has learned to judge"),
+        (Policy(), {"objections": (DARK,)}, "The picture is not good enough for a verdict"),
     ],
 )
 def test_the_reason_names_the_threshold_that_decided(defect, policy, changes, words) -> None:
     assert words in reason(replace(defect, **changes), policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "objections", "expected"),
+    [
+        (Policy(accept_below=0.1, reject_above=0.6), (), "Reject"),
+        (Policy(accept_below=0.7, reject_above=0.9), (), "Accept"),
+        (Policy(accept_below=0.1, reject_above=0.6), (UNLIKE,), "Unlike this line"),
+        (Policy(accept_below=0.7, reject_above=0.9), (DARK,), "Too dark"),
+        (Policy(), (UNLIKE, DARK), "Unlike this line; too dark"),
+    ],
+)
+def test_the_headline_is_the_reason_where_there_is_no_verdict(
+    defect, policy, objections, expected
+) -> None:
+    assert headline(replace(defect, objections=objections), policy) == expected
 
 
 def test_a_label_stands_with_its_probability(defect: Inspection) -> None:

@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
 INDEX = "ix_inspections_verdict"
 COLUMNS = [
-    "batch_id", "state", "defect_score", "foreign_score", "score_bin", "top", "top_ok",
+    "batch_id", "state", "defect_score", "judged", "score_bin", "top", "top_ok",
     "top_defect", *(f"p{i}" for i in range(8)),
 ]  # fmt: skip
 
