@@ -60,6 +60,8 @@ def stores(
 def expected(row: InspectionRow, policy: Policy, line) -> tuple[Verdict, tuple[str, ...]]:
     score = row.defect_score
     verdict = rules.verdict(score, policy, judged=not row.objections)
+    if row.objections:  # no verdict of the model, so no label either
+        return verdict, ()
     return verdict, rules.labels(row.probabilities, score, policy, line)
 
 
@@ -96,7 +98,9 @@ def test_counts_and_filters_are_those_of_the_policy(stores, name: str, policy: P
             names = line.class_names if line.label_mode == "multiclass" else defects
             by_class = {n: sum(n in s[1] for s in said) for n in names}
             assert {n: counted.classes.get(n, 0) for n in names} == by_class
-            scores = [r.defect_score for r in wanted if r.defect_score is not None]
+            assert counted.unjudged == sum(bool(r.objections) for r in wanted)
+            judged = [r.defect_score for r in wanted if not r.objections]
+            scores = [score for score in judged if score is not None]
             bins = np.minimum((np.array(scores) * inspections.BINS).astype(int), 49)
             assert counted.scores.tolist() == np.bincount(bins, minlength=50).tolist()
 
