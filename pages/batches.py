@@ -7,8 +7,7 @@ from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.settings import settings
 from defectvision.store.errors import StoreError
 from defectvision.web.batch.form import follow, new_batch
-from defectvision.web.batch.listing import batch_list, failed_files, store_size
-from defectvision.web.batch.progress import progress
+from defectvision.web.batch.listing import all_batches
 from defectvision.web.choices import choose_bundle, choose_line
 from defectvision.web.session.store import the_store, who
 from defectvision.words import plain
@@ -38,16 +37,4 @@ if form is not None and loaded is not None:
         follow(batch.id)
 
 st.subheader("Batches", icon=":material/inventory_2:")
-top = st.container()
-followed = batch_list(store, st.session_state.get("followed"))
-if followed is None:
-    st.markdown(
-        "Nothing was inspected as a batch yet. On the left, choose a line, give the images of a "
-        "lot (files, zip files, or a folder on the server) and press **Start batch**. It goes on "
-        "when this tab is closed."
-    )
-else:
-    with top:
-        progress(store, followed, name)
-    failed_files(store, followed)
-    store_size(store)
+all_batches(store, name)

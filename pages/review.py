@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from defectvision.store.reviews import MOST
 from defectvision.web.batch.opening import open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
@@ -35,7 +34,7 @@ if not name:
     st.subheader("Review", icon=":material/how_to_reg:")
     st.info("Give your name on the left: decisions are kept under it.", icon=":material/badge:")
     st.stop()
-found, waiting = review_panel.next_image(results, policy, name, part)
+found = review_panel.next_image(results, policy, name, part)
 if found is None:
     st.subheader("Review", icon=":material/how_to_reg:")
     st.success(
@@ -51,9 +50,7 @@ places = Places.for_image(image)
 with places.panel:
     decision_buttons(results, found, policy, name)
     review_panel.skip_and_undo(results, found, name)
-    more = "+" if waiting == MOST else ""
-    st.html(heading(found.name, f"{waiting:,}{more} here, the most doubtful first"))
-    st.caption(review_panel.progress_words(results, policy))
+    st.html(heading(found.name, review_panel.progress_words(results, policy)))
     if not blind:
         decision_card(found, results.line)
         if image is not None:

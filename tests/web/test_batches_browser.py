@@ -105,7 +105,11 @@ def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None
     assert 0 < strict < rejected < 30
     board.page.get_by_test_id("stSidebar").get_by_text("Reject", exact=True).click()
     board.settle()
-    expect(tile(board, "Images")).to_have_text(str(rejected))
+    # Counts stay those of the lot, and the policy that was moved is called what it is.
+    expect(tile(board, "Images")).to_have_text("30")
+    expect(tile(board, "Reject")).to_have_text(str(rejected))
+    expect(board.page.get_by_text(f"{rejected} of 30 shown")).to_be_visible()
+    expect(board.page.locator(".st-key-what-if")).to_contain_text("What-if, not in force")
     rows = board.table(min(25, rejected))
     assert {row[2].split(maxsplit=1)[-1] for row in rows} == {"Reject"}
 
@@ -119,14 +123,24 @@ def test_a_shift_from_upload_to_report(board: Dashboard, tmp_path: Path) -> None
     # What leaves is what is shown.
     board.page.get_by_role("button", name="Export").click()
     table = pd.read_csv(io.BytesIO(export(board, "CSV", tmp_path)))
-    assert len(table) == rejected and set(table["verdict"]) == {"reject"}
+    assert len(table) == rejected and set(table["final_verdict"]) == {"reject"}
     assert set(table["reject_above"]) == {0.6}
     words = "".join(
         page.get_textpage().get_text_range()
         for page in pypdfium2.PdfDocument(export(board, "PDF report", tmp_path))
     )
-    assert "Lot 7" in words and f"Parts not accepted: {rejected}" in words
+    assert "Lot 7" in words and f"{rejected} of 30 parts shown. Extract" in words
+    assert "Released by" not in words
     assert board.complaints == []
+
+
+def sign(board: Dashboard, who: str) -> None:
+    """Give a name, and leave its field so that keys are shortcuts again."""
+    name = board.page.get_by_role("textbox", name="Your name")
+    name.fill(who)
+    name.press("Enter")
+    board.settle()
+    name.blur()
 
 
 def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> None:
@@ -136,25 +150,24 @@ def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> Non
     expect(board.page.locator(".st-key-batch-progress")).to_contain_text("Done", timeout=60_000)
     go(board, "Review")
     expect(board.page.get_by_text("Give your name on the left")).to_be_visible()
-    name = board.page.get_by_role("textbox", name="Your name")
-    name.fill("Ada")
-    name.press("Enter")
+    sign(board, "Ada")
+    board.page.get_by_role("radio", name="The rest").click()
+    board.settle()
     shown = board.page.locator(".dv-name")
-    note = board.page.get_by_text(re.compile(r"\d+ wait, the most doubtful first"))
-    expect(note).to_have_text("10 wait, the most doubtful first")
-    name.blur()
-    for key, left in (("a", 9), ("x", 8), ("a", 7)):
+    note = board.page.get_by_text(re.compile(r"\d+ waits? for a person, \d+ decided"))
+    expect(note).to_contain_text("0 decided")
+    for key, done in (("a", 1), ("x", 2), ("b", 3)):
         before = shown.inner_text()
         board.page.keyboard.press(key)
-        expect(note).to_have_text(f"{left} wait, the most doubtful first")
+        expect(note).to_contain_text(f"{done} decided")
         expect(shown).not_to_have_text(before)
     third = before
     board.page.keyboard.press("u")
-    expect(note).to_have_text("8 wait, the most doubtful first")
+    expect(note).to_contain_text("2 decided")
     expect(shown).to_have_text(third)
     board.page.keyboard.press("s")
     expect(shown).not_to_have_text(third)
-    expect(note).to_have_text("8 wait, the most doubtful first")
+    expect(note).to_contain_text("2 decided")
     table = board.page.locator("[data-testid=stDataFrame] table tbody tr")
     expect(table).to_have_count(1)
     assert table.first.locator("td").all_inner_texts()[:2] == ["Ada", "model"]
@@ -173,23 +186,103 @@ def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> No
     start(board, "Lot 9", *files()[:4])
     go(board, "Results")
     board.set_threshold("Reject from", "0.77")
-    name = board.page.get_by_role("textbox", name="Your name")
-    name.fill("Ada")
-    name.press("Enter")
-    board.settle()
-    board.page.get_by_role("button", name="Put in force").click()
-    reason = board.page.get_by_role("textbox", name="Reason")
-    reason.fill("fewer false rejects")
-    reason.press("Enter")
-    board.settle()
-    board.page.get_by_role("button", name="Save as the policy in force").click()
-    board.settle()
+    sign(board, "Ada")
+    expect(board.page.locator(".st-key-what-if")).to_be_visible()
+    save_policy(board, "fewer false rejects")
+    expect(board.page.get_by_text("Policy 1 is in force for everyone")).to_be_visible()
+    expect(board.page.locator(".st-key-what-if")).to_have_count(0)
     expect(board.page.get_by_text("1 saved policy")).to_be_visible()
     other = Dashboard(chromium, board.url)
     other.open()
     expect(other.page.get_by_role("spinbutton", name="Reject from")).to_have_value("0.770")
     assert other.complaints == board.complaints == []
     other.close()
+
+
+def save_policy(board: Dashboard, why: str) -> None:
+    board.page.get_by_role("button", name="Put in force").click()
+    reason = board.page.get_by_role("textbox", name="Reason")
+    reason.fill(why)
+    reason.press("Enter")
+    board.settle()
+    board.page.get_by_role("button", name="Save as the policy in force").click()
+    board.settle()
+
+
+def test_a_lot_is_decided_released_and_stays_as_it_was(
+    board: Dashboard, plant: Server, tmp_path: Path
+) -> None:
+    board.open()
+    go(board, "Batches")
+    start(board, "Lot 10", *files()[20:26])
+    card = board.page.locator(".st-key-batch-progress")
+    expect(card).to_contain_text("Done", timeout=60_000)
+    card.get_by_role("link", name="Results").click()
+    sign(board, "Ada")
+    expect(tile(board, "Images")).to_have_text("6")
+
+    # A decision beside the table counts at once, and says whose it is.
+    table = board.page.locator("[data-testid=stDataFrame]:visible").first
+    table.click(position={"x": 200, "y": 60})
+    board.settle()
+    shown = board.page.locator(".dv-name").inner_text()
+    board.page.get_by_text("Decide on this part").click()
+    note = board.page.get_by_role("textbox", name="Note")
+    note.fill("seen under the lamp")
+    note.press("Enter")
+    board.settle()
+    board.page.get_by_role("button", name="Not a part, or a bad picture").click()
+    expect(tile(board, "Unusable")).to_have_text("1")
+    expect(board.page.locator(".st-key-decision")).to_contain_text("Decided: Unusable")
+    expect(board.page.locator(".st-key-decision")).to_contain_text("seen under the lamp")
+    board.page.get_by_role("link", name="Open in Review").click()
+    expect(board.page.locator(".dv-name")).to_have_text(shown)
+    go(board, "Results")
+    expect(board.page.get_by_role("textbox", name="Your name")).to_have_value("Ada")
+    expect(tile(board, "Unusable")).to_have_text("1")
+
+    board.page.get_by_role("button", name="Release").click()
+    reason = board.page.get_by_role("textbox", name="Reason")
+    reason.fill("order complete")
+    reason.press("Enter")
+    board.settle()
+    board.page.get_by_role("button", name="Release the lot").click()
+    expect(board.page.get_by_role("button", name="Released, version 1")).to_be_visible()
+    counts = [number(board, name) for name in ("Accept", "Review", "Reject", "Unusable")]
+    board.page.get_by_role("button", name="Export").click()
+    report = export(board, "v1-PDF report", tmp_path)
+
+    # A policy that is saved later changes nothing of it, and says what it would change.
+    board.page.keyboard.press("Escape")
+    board.set_threshold("Reject from", "0.9")
+    board.set_threshold("Accept below", "0.9")
+    save_policy(board, "a trial")
+    assert [number(board, name) for name in ("Accept", "Review", "Reject", "Unusable")] == counts
+    board.page.get_by_role("button", name="Export").click()
+    assert export(board, "v1-PDF report", tmp_path) == report
+    board.page.keyboard.press("Escape")
+    board.page.get_by_role("button", name="Released, version 1").click()
+    expect(board.page.get_by_text(re.compile(r"In force today is policy \d"))).to_be_visible()
+
+    # It is deleted only under a name, with a reason, and when that is said twice.
+    go(board, "Batches")
+    board.page.get_by_role("button", name="Delete").click()
+    delete = board.page.get_by_role("button", name="Delete the batch")
+    expect(delete).to_be_disabled()
+    reason = board.page.get_by_role("textbox", name="Reason")
+    reason.fill("a trial")
+    reason.press("Enter")
+    board.settle()
+    expect(delete).to_be_disabled()
+    board.page.get_by_text("Delete its releases and their reports as well").click()
+    board.settle()
+    delete.click()
+    expect(card).not_to_contain_text("Lot 10")
+    go(board, "Audit")
+    trail = board.page.locator("[data-testid=stDataFrame] table tbody")
+    for words in ("batch deleted", "lot released", "policy saved", "batch started"):
+        expect(trail).to_contain_text(words)
+    assert board.complaints == []
 
 
 def test_a_folder_of_the_server_is_watched_until_it_is_finished(

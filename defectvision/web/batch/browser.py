@@ -83,7 +83,9 @@ def table(work: Work, results: Results, view: View, total: int) -> None:
     pages = max(1, -(-total // ROWS))
     turned = _page_key(number, view)
     # A moved threshold can leave fewer pages than the one that is open.
-    at = st.session_state[turned] = min(st.session_state.get(turned, 1), pages)
+    at = min(st.session_state.get(turned, 1), pages)
+    if st.session_state.get(turned, at) != at:
+        st.session_state[turned] = at
     rows = results.page(view.selection, view.sorting, (at - 1) * ROWS, ROWS)
     opened = opened_number(number)
     with results.store.reading() as session:

@@ -1,27 +1,60 @@
-"""All batches, what they take, and the files that could not be inspected."""
+"""All batches, the one that is followed, and the files that could not be inspected."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.store import batches
-from defectvision.store.batches import images_in
+from defectvision.store.batches import Counts, images_in
 from defectvision.store.database import Store
 from defectvision.store.files import Files
-from defectvision.store.tables import ImageState
+from defectvision.store.tables import BatchRow, ImageState
+from defectvision.web.batch.progress import progress
 from defectvision.words import counted
 
+LOOK_SECONDS = 1.0
+EMPTY = (
+    "Nothing was inspected as a batch yet. On the left, choose a line, give the images of a lot "
+    "(files, zip files, or a folder on the server) and press **Start batch**. It goes on when this "
+    "tab is closed."
+)
 
-def batch_list(store: Store, followed: int | None) -> int | None:
-    """All batches as a table; returns the one to follow: the picked row's, else the newest."""
-    import pandas as pd
 
+def all_batches(store: Store, who: str) -> None:
+    """The batch that is followed above the list of all, from one look at the database; looks again
+    each second while somebody works on one of them.
+
+    All of it is drawn anew together. Were the whole page run again from here, it would overrule
+    somebody who has just gone to another one.
+    """
+    with store.reading() as session:
+        active = bool(batches.active_batches(session))
+    st.fragment(_all_batches, run_every=LOOK_SECONDS if active else None)(store, who)
+
+
+def _all_batches(store: Store, who: str) -> None:
     with store.reading() as session:
         rows = batches.list_batches(session)
         counts = batches.count_by_batch(session, [row.id for row in rows])
     if not rows:
-        return None
+        st.markdown(EMPTY)
+        return
+    by_number = {row.id: row for row in rows}
+    followed: int = st.session_state.get("followed", rows[0].id)
+    batch = by_number.get(followed, rows[0])
+    progress(store, batch, counts[batch.id], who)
+    _table(rows, counts)
+    failed_files(store, batch.id)
+    store_size(store)
+
+
+def _table(rows: Sequence[BatchRow], counts: Mapping[int, Counts]) -> None:
+    """All batches; a click into a row follows its batch."""
+    import pandas as pd
+
     numbers = [row.id for row in rows]
     table = pd.DataFrame(
         {
@@ -61,7 +94,6 @@ def batch_list(store: Store, followed: int | None) -> int | None:
             "by": "By",
         },
     )
-    return followed if followed in numbers else numbers[0]
 
 
 @st.cache_data(ttl=60, show_spinner=False)

@@ -16,7 +16,6 @@ from defectvision.store.tables import BatchRow
 from defectvision.web.links import results_link
 from defectvision.words import counted, duration, plain
 
-LOOK_SECONDS = 1.0
 STATES = {
     State.RUNNING: (":material/play_circle:", "blue"),
     State.WATCHING: (":material/visibility:", "blue"),
@@ -27,19 +26,9 @@ STATES = {
 }
 
 
-def progress(store: Store, number: int, who: str) -> None:
-    """How far a batch is, what it takes, and what can be done with it; looks again each second
-    while somebody works on it."""
-    with store.reading() as session:
-        active = State(batches.get_batch(session, number).state) in ACTIVE
-    st.fragment(_progress, run_every=LOOK_SECONDS if active else None)(store, number, who)
-
-
-def _progress(store: Store, number: int, who: str) -> None:
-    with store.reading() as session:
-        batch = batches.get_batch(session, number)
-        counts = batches.count_images(session, number)
-    state = State(batch.state)
+def progress(store: Store, batch: BatchRow, counts: Counts, who: str) -> None:
+    """How far a batch is, what it takes, and what can be done with it."""
+    number, state = batch.id, State(batch.state)
     icon, colour = STATES[state]
     with st.container(border=True, key="batch-progress"):
         st.markdown(f"#### {plain(batch.title)}")
@@ -70,12 +59,6 @@ def _progress(store: Store, number: int, who: str) -> None:
             if state in ENDED:
                 with st.popover("Delete", icon=":material/delete:"):
                     _delete_form(store, number, who)
-    # The list and the failures stand outside of what is drawn anew each second.
-    seen = (state, counts.failed > 0)
-    if st.session_state.get("batch-seen") != (number, seen):
-        st.session_state["batch-seen"] = (number, seen)
-        if state not in ACTIVE or counts.failed:
-            st.rerun()
 
 
 def _said(batch: BatchRow, counts: Counts) -> str:

@@ -48,7 +48,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
 
     good = next((c.name for c in line.classes if c.kind == "ok"), "")
     defects = [c for c in line.classes if c.kind == "defect"]
-    with st.grid(2, gap="small"):
+    with st.grid(2, gap="small", min_column_width=110):
         if line.can_accept:
             button(Verdict.ACCEPT, "A", good)
         button(
@@ -81,7 +81,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
 
 def decide_here(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
     """Decide beside the table, or go to this part's review."""
-    with st.expander("Decide on this part", icon=":material/how_to_reg:"):
+    with st.expander("Decide on this part", icon=":material/how_to_reg:", key="decide-here"):
         if not who:
             st.caption("Give your name on the left: decisions are kept under it.")
         decision_buttons(results, stored, policy, who)

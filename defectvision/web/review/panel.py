@@ -69,23 +69,22 @@ def progress_words(results: Results, policy: Policy) -> str:
 
 def next_image(
     results: Results, policy: Policy, who: str, part: reviews.Part
-) -> tuple[StoredInspection | None, int]:
-    """The image to decide on, and how many wait with it, at most `reviews.MOST`: the one that was
-    asked for by the page's address or taken back, else the first; what was skipped comes again
-    when nothing else is left."""
+) -> StoredInspection | None:
+    """The image to decide on: the one that was asked for by the page's address or taken back, else
+    the most doubtful one; what was skipped comes again when nothing else is left."""
     number = results.batch.id
     skipped: list[int] = st.session_state.setdefault(f"skipped-{number}", [])
     with results.store.reading() as session:
         waiting = [row.id for row in reviews.queue(session, results.selection(policy), who, part)]
     if (back := st.session_state.get(ASKED_FOR)) and (found := results.one(back)):
-        return found, len(waiting)
+        return found
     if not waiting:
-        return None, 0
+        return None
     left = [i for i in waiting if i not in skipped]
     if not left:
         skipped.clear()
         left = waiting
-    return results.one(left[0]), len(waiting)
+    return results.one(left[0])
 
 
 def skip_and_undo(results: Results, stored: StoredInspection, who: str) -> None:
@@ -95,7 +94,7 @@ def skip_and_undo(results: Results, stored: StoredInspection, who: str) -> None:
         st.session_state[f"skipped-{results.batch.id}"].append(stored.id)
         st.session_state.pop(ASKED_FOR, None)
 
-    with st.grid(2, gap="small"):
+    with st.grid(2, gap="small", min_column_width=110):
         st.button("Skip", icon=":material/skip_next:", shortcut="S", width="stretch", on_click=skip)
         undo_button(results, who)
 
