@@ -17,6 +17,7 @@ from defectvision.web.inspect.intake import (
 from defectvision.web.inspect.overview import dropped_image, results_table, scores, steps, tiles
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import policy_controls
+from defectvision.web.policy.what_if import what_if
 from defectvision.web.session.store import read_policy_in_force, the_store
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import verdict_card
@@ -38,6 +39,7 @@ if line is None or loaded is None:
 if inspect_pending(work, loaded):
     st.rerun()
 
+what_if(work, loaded, policy)
 results = work.images.results(line.name, loaded.version)
 with errors_slot:
     upload_errors(results)

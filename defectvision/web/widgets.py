@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+OPEN_PAGE = "open-page"  # in the session's state: which page is open
+
 
 def current_key(name: str) -> str:
     return f"{name}-{st.session_state.setdefault(f'{name}-count', 0)}"
@@ -17,10 +19,15 @@ def key_showing(name: str, value: float | tuple[float, float] | None) -> str:
 
     A widget that shows something else is replaced, not set: until the page hears of a new value it
     sends the old one with whatever its user does next, which the server would take for a move of
-    this widget back to where it was. What comes in under an older key is such an echo.
+    this widget back to where it was. What comes in under an older key is such an echo. On another
+    page it is a new widget, too: the browser has forgotten what the one before showed, and would
+    not be told again.
     """
-    if st.session_state.get(current_key(name), value) != value:
+    page = st.session_state.get(OPEN_PAGE)
+    moved = st.session_state.get(current_key(name), value) != value
+    if moved or st.session_state.get(f"{name}-page", page) != page:
         st.session_state[f"{name}-count"] += 1
+    st.session_state[f"{name}-page"] = page
     key = current_key(name)
     st.session_state.setdefault(key, value)
     return key

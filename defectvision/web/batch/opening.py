@@ -17,6 +17,8 @@ from defectvision.web.session.work import Work
 from defectvision.web.widgets import current_key, key_showing
 from defectvision.words import plain
 
+OPENED_BATCH = "opened-batch"  # of the session, on whichever page it was chosen
+
 
 def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]:
     """The batch of the page's address, and its bundle; `work` knows the policy in force then.
@@ -42,14 +44,18 @@ def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]
 
 
 def choose_batch(store: Store) -> Results | None:
-    """The batch of the page's address, else the newest; None where there is none."""
+    """The batch of the page's address, else the one that was open on another page, else the newest;
+    None where there is none."""
     with store.reading() as session:
         rows = batches.list_batches(session)
     if not rows:
         return None
     titles = {row.id: f"{row.title} · {row.made:%Y-%m-%d %H:%M}" for row in rows}
     asked = st.query_params.get("batch", "")
-    wanted = int(asked) if asked.isdigit() and int(asked) in titles else rows[0].id
+    wanted = int(asked) if asked.isdigit() else st.session_state.get(OPENED_BATCH)
+    if wanted not in titles:
+        wanted = rows[0].id
+    st.session_state[OPENED_BATCH] = wanted
     name = "results-batch"
 
     def chosen(key: str) -> None:

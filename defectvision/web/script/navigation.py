@@ -19,6 +19,7 @@ def run() -> None:
     import streamlit as st
 
     from defectvision.web.links import PAGES
+    from defectvision.web.widgets import OPEN_PAGE
 
     st.set_page_config(
         page_title="DefectVision",
@@ -79,6 +80,7 @@ def run() -> None:
         ],
         position="top",
     )
+    st.session_state[OPEN_PAGE] = page.url_path
     page.run()
 
 
