@@ -47,6 +47,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     offered = [Group(title, stem, leaving.formats())] if found.images else []
     export_menu(released_groups(results, stem) + offered)
     release_panel(work, results, loaded, lot, policy, name)
+browser.cautions(results, lot, loaded)
 browser.tiles(results, lot, counts.failed)
 
 opened = browser.opened_image(results, view)

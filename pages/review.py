@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from defectvision.web.batch.browser import cautions
 from defectvision.web.batch.opening import open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
@@ -29,6 +30,7 @@ with st.sidebar:
     )
     export_menu([review_panel.labelled_set(results)])
 
+cautions(results, results.summary(results.selection(policy)), loaded)
 what_if(work, loaded, policy)
 if not name:
     st.subheader("Review", icon=":material/how_to_reg:")

@@ -22,7 +22,7 @@ from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.export import Format
 from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
-from defectvision.report.lot_words import measured_escapes, plain_markdown, zone_of
+from defectvision.report.lot_words import measured_escapes, plain_markdown, without_verdict, zone_of
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
 from defectvision.store.results import Results
@@ -124,13 +124,17 @@ class Leaving:
         results, batch = self.results, self.results.batch
         lot = results.summary(results.selection(self.policy))
         digest = digest_of_record(self.record())
+        cautions = (
+            without_verdict(lot, results.line),
+            plain_markdown(self.loaded.bundle.caution),
+        )
         subject = Subject(
             lot=f"{batch.title} (lot {batch.id})",
             counts=lot,
             extract=self.extract,
             facts=self._facts(digest),
             failed=results.errors(),
-            caution=plain_markdown(self.loaded.bundle.caution),
+            cautions=tuple(filter(None, cautions)),
             synthetic=results.synthetic(),
             printed=self.printed,
             digest=digest,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Bundle
+from defectvision.store.inspections import Summary
 
+MOST_WITHOUT = 0.2  # of a lot's images without a verdict of the model
 UNMEASURED = "not measured on images that the model has not seen"
 
 
@@ -26,6 +29,17 @@ def measured_escapes(bundle: Bundle) -> str:
             "own policy"
         )
     return UNMEASURED
+
+
+def without_verdict(lot: Summary, line: Line) -> str:
+    """The word of warning on a lot of which the model can judge too little; empty where it can."""
+    if not lot.images or lot.unjudged <= MOST_WITHOUT * lot.images:
+        return ""
+    share = f"{lot.unjudged / lot.images:.1%}"
+    return (
+        f"The model gives no verdict on {share} of the images: they are unlike those of the line "
+        f"{line.title}, or too bad to be judged. Is it the wrong line?"
+    )
 
 
 def plain_markdown(text: str) -> str:

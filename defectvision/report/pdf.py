@@ -74,8 +74,8 @@ class Subject:
 
     lot: title and number as text; counts: of the whole lot under the policy; extract: whether it
     shows a part of the lot only, or a policy that is not in force: then nobody can sign it; facts:
-    what else must stand on it, by name; failed: files that could not be inspected; caution: what a
-    user of the bundle must know first; synthetic: names of images that the program drew; printed:
+    what else must stand on it, by name; failed: files that could not be inspected; cautions: what
+    must be known first; synthetic: names of images that the program drew; printed:
     when the report was made, with its time zone; digest: SHA-256 of the lot's record.
     """
 
@@ -84,7 +84,7 @@ class Subject:
     extract: bool
     facts: Sequence[tuple[str, str]]
     failed: Sequence[ImageError]
-    caution: str
+    cautions: Sequence[str]
     synthetic: frozenset[str]
     printed: datetime
     digest: str
@@ -185,8 +185,8 @@ def _cover(listed_parts: int, origin: Origin, subject: Subject) -> Iterator[Flow
     if subject.extract:
         part = f"{listed_parts:,} of {counted(counts.images, 'part')} shown. {EXTRACT}."
         yield Paragraph(shown(part), BODY)
-    if subject.caution:
-        yield Paragraph(f'<font name="{BOLD}">Caution.</font> {shown(subject.caution)}', BODY)
+    for caution in subject.cautions:
+        yield Paragraph(f'<font name="{BOLD}">Caution.</font> {shown(caution)}', BODY)
     if subject.synthetic:
         drawn = counted(
             len(subject.synthetic), f"image is a {SYNTHETIC}", f"images are {SYNTHETIC}s"

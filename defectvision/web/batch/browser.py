@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_of
+from defectvision.report.lot_words import without_verdict
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
@@ -17,6 +19,7 @@ from defectvision.web.batch.filters import View
 from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
+from defectvision.words import plain
 
 ROWS = 25  # of a page of the table
 
@@ -38,6 +41,14 @@ def tiles(results: Results, lot: Summary, failed: int) -> None:
     with st.container(key="batch-tiles"), st.grid(len(shown), gap="small", min_column_width=110):
         for label, value in shown:
             st.metric(label, value, border=True)
+
+
+def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:
+    """What must be known of the lot and of its bundle before anything else."""
+    if words := without_verdict(lot, results.line):
+        st.error(plain(words), icon=":material/report:")
+    if caution := loaded.bundle.caution:
+        st.warning(caution, icon=":material/warning:")
 
 
 def opened_number(batch: int) -> int | None:
