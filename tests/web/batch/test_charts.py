@@ -17,10 +17,12 @@ COUNTS = dict.fromkeys(Verdict, 4)
 def summary(most: int) -> Summary:
     scores = np.zeros(BINS, np.int64)
     scores[[0, 7, BINS - 1]] = 1, 3, most
-    return Summary(12, COUNTS, {"crack": 6, "free": 5, "fray": 2, "break": 0}, scores)
+    named = {"crack": 60, "fray": 50, "free": 5, "break": 40}  # on parts under review, too
+    rejected = {"crack": 6, "fray": 2, "break": 0, "free": 0}
+    return Summary(12, COUNTS, named, rejected, 0, 0, scores)
 
 
-def test_the_pareto_shows_defects_only_and_ends_at_all_of_them() -> None:
+def test_the_pareto_shows_defects_of_rejected_parts_and_ends_at_all_of_them() -> None:
     bars, line = pareto_chart(summary(5), LINES["magnetic-tile"]).data
     assert list(bars.x) == ["Crack", "Fray", "Break"] and list(bars.y) == [6, 2, 0]
     assert list(line.y) == pytest.approx([0.75, 1, 1])

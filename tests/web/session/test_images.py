@@ -7,10 +7,12 @@ import zipfile
 
 import pytest
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy
 from defectvision.inference.inspector import AHEAD, Inspector
+from defectvision.report.looks import verdicts_of
 from defectvision.web.session.images import count_verdicts
 from defectvision.web.session.work import Work
+from tests.stand_ins.bundles import LINES
 from tests.stand_ins.castings import CLEAR_DEFECT, GOOD, casting
 
 
@@ -131,5 +133,5 @@ def test_a_policy_decides_the_counts_without_a_model(counting: Inspector) -> Non
     results = work.images.results("casting", counting.loaded.version)
     for low, high, expected in ((0.3, 0.7, (1, 0, 1)), (0, 1, (0, 2, 0)), (1, 1, (2, 0, 0))):
         counts = count_verdicts(results, Policy(accept_below=low, reject_above=high))
-        assert tuple(counts[v] for v in Verdict) == expected
+        assert tuple(counts[v] for v in verdicts_of(LINES["casting"])) == expected
     assert counting.runtime.seen == 2
