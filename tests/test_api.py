@@ -18,8 +18,11 @@ from starlette.testclient import TestClient
 from defectvision.api.app import api
 from defectvision.api.stored import the_store
 from defectvision.batch.runner import work_on
-from defectvision.limits import Limits
+from defectvision.bundle.reader import load_bundle
+from defectvision.limits import PIXELS, Limits
+from defectvision.report.release import release_lot
 from defectvision.settings import Settings, settings
+from defectvision.store.results import Results
 from tests.stand_ins.bundles import LINES, write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.statements import statements
@@ -120,6 +123,28 @@ def test_a_batch_from_start_to_review(client, about) -> None:
     assert client.get(f"{one}/reviews", headers=TOKEN).json() == [made.json()]
     left = client.get(f"{at}/results", headers=TOKEN, params={"reviewed": True}).json()
     assert [r["id"] for r in left["results"]] == [bad["id"]]
+
+
+def test_a_decision_counts_at_once_and_a_released_lot_takes_none(client, about) -> None:
+    batch = upload(client, ("bad.png", DEFECT), ("good.png", GOOD))
+    work(about, batch["id"])
+    results = f"/api/v1/batches/{batch['id']}/results"
+    bad = client.get(results, headers=TOKEN, params={"verdict": "reject"}).json()["results"][0]
+    reviews = f"/api/v1/inspections/{bad['id']}/reviews"
+    said = {"decision": "accept", "label": "ok", "why": "dust"}
+    assert client.post(reviews, headers=TOKEN, json=said).status_code == 201
+    page = client.get(results, headers=TOKEN).json()
+    assert (page["verdicts"]["accept"], page["verdicts"]["reject"]) == (2, 0)
+    found = next(r for r in page["results"] if r["id"] == bad["id"])
+    assert (found["verdict"], found["final_verdict"]) == ("reject", "accept")
+    assert (found["decided_by"], found["note"]) == ("mes", "dust") and found["decided_at"]
+
+    opened = Results.open(the_store(), batch["id"])
+    loaded = load_bundle(about.weights, "casting")
+    release_lot(opened, loaded, opened.policy_in_force(), PIXELS, "cy", "complete")
+    refused = client.post(reviews, headers=TOKEN, json=said)
+    assert refused.status_code == 409 and "released by cy" in refused.json()["detail"]
+    assert client.get(results, headers=TOKEN).json() == page
 
 
 def test_a_list_of_50_batches_asks_the_database_twice(client, tmp_path, monkeypatch) -> None:
