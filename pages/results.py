@@ -5,6 +5,7 @@ import streamlit as st
 from defectvision.report.batch_export import Leaving
 from defectvision.settings import settings
 from defectvision.store.batches import count_images
+from defectvision.store.selection import EVERYTHING
 from defectvision.web.batch import browser
 from defectvision.web.batch.charts import defect_charts
 from defectvision.web.batch.filters import filters
@@ -32,14 +33,14 @@ with st.sidebar:
     view = filters(results, policy)
 
 what_if(work, loaded, policy)
-lot, found = results.summary(results.selection(policy)), results.summary(view.selection)
+lot = results.summary(results.selection(policy))
+found = lot if view.selection.filter == EVERYTHING else results.summary(view.selection)
 with results.store.reading() as session:
     counts = count_images(session, results.batch.id)
 in_force = work.policies.in_force(loaded)
 followed = policy == in_force.policy
 which = in_force.words + ("" if followed else ", changed and not saved")
-limit = settings().limits.pixels
-leaving = Leaving(results, view.selection, which, loaded, limit, followed)
+leaving = Leaving(results, view.selection, which, loaded, settings().limits.pixels, followed)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
     title = f"{counted(found.images, 'image')} under the filter and the policy shown"
