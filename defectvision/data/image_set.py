@@ -32,11 +32,12 @@ class ImageSet:
     """A catalog and what else its layout says about where the defects are.
 
     `annotations` has a row per annotation: `image` (row number of the catalog), `label`, `kind`
-    (`rle`, `polygon`, `box`, `area` or UNREADABLE), `shape` (the run-length text, a list of
-    polygons [[x, y, x, y, ...], ...] in px, [left, top, width, height] in px, or what is wrong),
-    `area_px` (NaN where only the shape tells) and, where the file tells it, `size` ((height,
-    width) that the shape is made for). Masks in files stand in the catalog. `has_images` is False
-    where only labels are there.
+    (`rle`, `polygon`, `box`, `relative polygon`, `relative box`, `file`, `area` or UNREADABLE),
+    `shape` (the run-length text, a list of polygons [[x, y, x, y, ...], ...] in px, [left, top,
+    width, height] in px, both as shares of the upright image where they are relative, the path of
+    a mask below the root, or what is wrong), `area_px` (NaN where only the shape tells) and, where
+    the file tells it, `size` ((height, width) that the shape is made for). The one mask of an
+    image stands in the catalog. `has_images` is False where only labels are there.
     """
 
     catalog: Catalog
@@ -93,17 +94,19 @@ class ImageSet:
             label=self.catalog.table["label"].iloc[image],
             classes=self._class_numbers,
             annotations=self._rows.get(image),
+            root=self.catalog.root,
+            photograph=self.catalog.table["path"].iloc[image],
         )
 
     def class_masks(
         self, image: int, size: tuple[int, int], classes: Sequence[str]
     ) -> NDArray[np.bool_] | None:
         """(K, H, W) masks of `classes` on an image of `size` (height, width) px; None where it
-        shows one of them and nobody has marked any. Raises what `masks` does.
+        shows one of them that nobody has marked. Raises what `masks` does.
         """
         found = [(label, mask) for label, mask in self.masks(image, size) if label in classes]
         shown = set(label_names(self.catalog.table["label"].iloc[image]))
-        if not found and shown & set(classes):
+        if shown & set(classes) - {label for label, _ in found}:
             return None
         drawn = np.zeros((len(classes), *size), bool)
         for label, mask in found:
