@@ -1,9 +1,10 @@
-"""Open whatever a person has: any catalog layout, Severstal's tables, COCO, labels alone."""
+"""Open whatever a person has: any catalog layout, Severstal's tables, annotation files of any form
+that is known, labels alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,18 @@ from defectvision.bundle.labels import label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
+from defectvision.data.readers.annotated import Read, SetFiles
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.folders import open_catalog
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.readers.severstal import find_severstal, read_severstal
+from defectvision.data.readers.yolo import is_yolo, read_yolo
 from defectvision.limits import PIXELS
 
+# What lies in several files, by whose form it has: is it there, and the reader.
+ANNOTATED: dict[str, tuple[Callable[[SetFiles], bool], Callable[[SetFiles], Read]]] = {
+    "YOLO": (is_yolo, read_yolo),
+}
 ANNOTATION_COLUMNS = ("image", "label", "kind", "shape", "area_px")
 
 
@@ -117,9 +124,9 @@ class ImageSet:
 def open_set(
     path: Path, limit_pixels: int, bits: int | None = None, good: Sequence[str] = ()
 ) -> ImageSet:
-    """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables; its images are
-    decoded up to `limit_pixels` px. good: classes that mean a good part, besides those whose names
-    say so.
+    """Open a folder, an `index.csv`, a COCO file, a `data.yaml` or one of Severstal's tables; its
+    images are decoded up to `limit_pixels` px. good: classes that mean a good part, besides those
+    whose names say so.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
@@ -133,11 +140,22 @@ def _open(path: Path) -> ImageSet:
         return ImageSet(*read_coco(path))
     if table := find_severstal(path):
         return ImageSet(*read_severstal(table))
+    if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
+        return ImageSet(*read_yolo(SetFiles(path.parent), PurePosixPath(path.name)))
     if path.is_dir() and not (path / "index.csv").is_file():
         if file := find_coco(path):
             return ImageSet(*read_coco(file))
         if is_magnetic_tile(path):
             return ImageSet(read_magnetic_tile(path))
+        files = SetFiles(path)
+        fitting = [name for name, (is_such, _) in ANNOTATED.items() if is_such(files)]
+        if len(fitting) > 1:
+            raise CatalogError(
+                f"{path}: {' and '.join(fitting)} annotations, and which of them hold is not "
+                "known. Move the others away."
+            )
+        for name in fitting:
+            return ImageSet(*ANNOTATED[name][1](files))
     catalog = open_catalog(path)
     if not len(catalog):
         raise CatalogError(f"{path}: no image in it. Give a folder that holds images.")

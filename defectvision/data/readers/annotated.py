@@ -17,7 +17,7 @@ from defectvision.data.readers.coco_shapes import NAN, Shape
 from defectvision.data.readers.found_images import FoundImages, plain
 from defectvision.data.readers.index import checked_catalog, examples
 from defectvision.data.readers.listing import Folders, scan, split_of
-from defectvision.data.readers.mask_layout import MASK_FOLDERS, split_masks
+from defectvision.data.readers.mask_layout import split_masks
 
 OTHER_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
 IMAGE_FOLDERS = frozenset({"images", "jpegimages", "imgs", "img", "image", "data"})
@@ -267,7 +267,12 @@ def _says_nothing(folder: PurePosixPath) -> bool:
     return known or is_good_name(name)
 
 
-def is_mask_folder(folder: PurePosixPath) -> bool:
-    """Whether it is called as folders of masks are."""
-    name = folder.name.casefold()
-    return name in MASK_FOLDERS or name.startswith(SEGMENTATIONS)
+def class_name(name: object, where: str) -> str:
+    """`name` as that of a class; raises CatalogError, which begins with `where`."""
+    text = name.strip() if isinstance(name, str) else ""
+    if not text or SEPARATOR in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise CatalogError(
+            f"{where}: it is called {name!r}, which is no name of a class. Give it one without "
+            f"'{SEPARATOR}'."
+        )
+    return text

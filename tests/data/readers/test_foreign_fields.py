@@ -56,13 +56,20 @@ COCO = st.fixed_dictionaries(
 
 def opened(name, data):
     """Open a file beside two images and read all masks; CatalogError is an answer."""
+    images = "train_images/" if name == "train.csv" else ""
+    opened_folder({name: data}, images, name)
+
+
+def opened_folder(files, images="", name=""):
+    """Open a folder of `files` with two images, or the file `name` in it, and read all masks."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        images = folder / "train_images" if name == "train.csv" else folder
-        images.mkdir(exist_ok=True)
+        for file in (f"{images}a.png", f"{images}b.png", *files):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
         for image in ("a.png", "b.png"):
-            Image.fromarray(np.zeros(SIZE, np.uint8)).save(images / image)
-        (folder / name).write_bytes(data)
+            Image.fromarray(np.zeros(SIZE, np.uint8)).save(folder / images / image)
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
         try:
             found = open_set(folder / name, PIXELS)
         except CatalogError:
@@ -78,6 +85,28 @@ def opened(name, data):
 @given(COCO | JUNK)
 def test_coco_of_any_content(content):
     opened("x.json", json.dumps(content).encode(errors="surrogatepass"))
+
+
+NUMBER = st.floats().map(repr) | st.integers(-3, 3).map(str) | st.sampled_from(["0.5", "0.25", "1"])
+LINE = st.lists(NUMBER | st.text(max_size=3), max_size=10).map(" ".join)
+BOXES = st.sampled_from(["0 0.5 0.5 0.25 0.25", "0 0.1 0.1 0.9 0.1 0.5 0.9"])
+LABELS = st.lists(often(BOXES) | LINE, max_size=3).map(lambda x: "\n".join(map(str, x)).encode(
+    errors="replace"))  # fmt: skip
+DATA = st.fixed_dictionaries(
+    {"names": often(st.lists(st.text(max_size=3), max_size=3) | st.just(["p", "q"]))},
+    optional={
+        key: often(st.sampled_from(["images", "../images", "train.txt", "C:\\x", "/", "."]))
+        for key in ("path", "train", "val", "test", "nc", "kpt_shape")
+    },
+).map(lambda content: "".join(f"{k}: {json.dumps(v)}\n" for k, v in content.items()).encode())
+
+
+@QUICK
+@given(DATA | st.binary(max_size=60).map(lambda b: b"names: [p]\nnc: 1\n" + b), LABELS, LABELS)
+def test_yolo_of_any_content(data, labels, names):
+    opened_folder({"data.yaml": data, "labels/a.txt": labels, "train.txt": names}, "images/")
+    opened_folder({"classes.txt": names, "labels/a.txt": labels}, "images/")
+    opened_folder({"classes.txt": b"p\nq\n", "a.txt": labels, "b.txt": names})
 
 
 @QUICK

@@ -33,6 +33,9 @@ LAYOUTS = {
     "KolektorSDD, KolektorSDD2": (["kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos02/Part0.jpg",
                                    "kos02/Part0_label.bmp"], {}, "masks beside", True),
     "COCO": (["a.png", "b.png"], {"annotations/instances.json": json.dumps(COCO)}, "coco", True),
+    "YOLO": (["images/train/a.png", "images/train/b.png"],
+             {"data.yaml": "names: [crack]\nnc: 1\n", "labels/train/a.txt": "0 .5 .5 .2 .2\n"},
+             "yolo", True),
     "Severstal": (["train_images/a.png", "train_images/b.png"],
                   {"train.csv": "ImageId,ClassId,EncodedPixels\na.png,3,1 5\n"}, "severstal",
                   True),
@@ -57,7 +60,7 @@ def test_a_layout_of_the_page_is_read(tmp_path, name):
         pixels[4:9, 4:9] = 255
         Image.fromarray(pixels).save(tmp_path / image)
     for file, text in texts.items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text)
     found = open_set(tmp_path, PIXELS)
     assert found.catalog.layout == layout
