@@ -17,6 +17,7 @@ from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
 from defectvision.data.readers.annotated import Read, SetFiles
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.folders import open_catalog
+from defectvision.data.readers.labelme import is_labelme, read_labelme
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.readers.severstal import find_severstal, read_severstal
 from defectvision.data.readers.yolo import is_yolo, read_yolo
@@ -25,6 +26,7 @@ from defectvision.limits import PIXELS
 # What lies in several files, by whose form it has: is it there, and the reader.
 ANNOTATED: dict[str, tuple[Callable[[SetFiles], bool], Callable[[SetFiles], Read]]] = {
     "YOLO": (is_yolo, read_yolo),
+    "LabelMe": (is_labelme, read_labelme),
 }
 ANNOTATION_COLUMNS = ("image", "label", "kind", "shape", "area_px")
 

@@ -92,6 +92,10 @@ class FoundImages:
             )
         return best[0]
 
+    def named(self, name: str) -> list[str]:
+        """The paths of all images that are called `name`, in any case and Unicode form."""
+        return [file for file, _ in self._by_name.get(plain(name), [])]
+
     def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
         """Files with the same last part, and how many of the last parts agree."""
         wanted = tuple(plain(part) for part in parts)

@@ -1,11 +1,13 @@
 """Whatever an annotation file holds, it is read or refused in words: no other error escapes."""
 
+import base64
 import csv
 import io
 import json
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from defectvision.limits import PIXELS
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 SIZE = (20, 24)
+PNG = base64.b64encode(cv2.imencode(".png", np.ones((3, 3), np.uint8))[1].tobytes()).decode()
 LEAF = (
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=6)
 )
@@ -107,6 +110,27 @@ def test_yolo_of_any_content(data, labels, names):
     opened_folder({"data.yaml": data, "labels/a.txt": labels, "train.txt": names}, "images/")
     opened_folder({"classes.txt": names, "labels/a.txt": labels}, "images/")
     opened_folder({"classes.txt": b"p\nq\n", "a.txt": labels, "b.txt": names})
+
+
+POINTS = st.lists(st.lists(st.integers(-5, 30) | st.floats(width=32), max_size=3), max_size=4)
+MASK = st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode()) | st.just(PNG)
+KINDS = ["polygon", "rectangle", "circle", "mask", "line", "point", "linestrip", "rotation"]
+LABELME = st.fixed_dictionaries({
+    "shapes": often(st.lists(often(entry(
+        label=st.sampled_from("pq"), points=POINTS, shape_type=st.sampled_from(KINDS), mask=MASK,
+        )), max_size=3)),
+    "imagePath": often(st.sampled_from(["a.png", "..\\b.png", "C:\\x\\a.png", "../a.png"])),
+    "imageHeight": often(st.just(SIZE[0])), "imageWidth": often(st.just(SIZE[1])),
+    "flags": often(st.dictionaries(st.sampled_from(["p", "|", ""]), st.booleans(), max_size=2)),
+})  # fmt: skip
+
+
+@QUICK
+@given(LABELME, LABELME | JUNK)
+def test_labelme_of_any_content(first, second):
+    texts = [json.dumps(content).encode(errors="surrogatepass") for content in (first, second)]
+    opened_folder({"a.json": texts[0], "b.json": texts[1]})
+    opened_folder({"json/a.json": texts[0]}, "images/")
 
 
 @QUICK

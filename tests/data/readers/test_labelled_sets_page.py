@@ -19,6 +19,10 @@ COCO = {
     "categories": [{"id": 1, "name": "crack"}],
     "annotations": [{"image_id": 1, "category_id": 1, "bbox": [4, 4, 5, 5]}],
 }
+LABELME = {
+    "shapes": [{"label": "crack", "points": [[4, 4], [9, 9]], "shape_type": "rectangle"}],
+    "imagePath": "a.png",
+}
 # layout of the page: (images, texts, layout of the reader, whether it brings masks)
 LAYOUTS = {
     "index.csv": (["a.png", "b.png"], {"index.csv": "path,label\na.png,crack\nb.png,\n"},
@@ -36,6 +40,7 @@ LAYOUTS = {
     "YOLO": (["images/train/a.png", "images/train/b.png"],
              {"data.yaml": "names: [crack]\nnc: 1\n", "labels/train/a.txt": "0 .5 .5 .2 .2\n"},
              "yolo", True),
+    "LabelMe": (["a.png", "b.png"], {"a.json": json.dumps(LABELME)}, "labelme", True),
     "Severstal": (["train_images/a.png", "train_images/b.png"],
                   {"train.csv": "ImageId,ClassId,EncodedPixels\na.png,3,1 5\n"}, "severstal",
                   True),

@@ -1,0 +1,221 @@
+"""Reader of LabelMe sets: a JSON file an image, beside it or in a folder of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import posixpath
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import PngImagePlugin
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.readers.annotated import (
+    AnnotatedSet,
+    Marked,
+    Pairing,
+    Read,
+    SetFiles,
+    class_name,
+)
+from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
+from defectvision.data.readers.found_images import plain, relative_parts
+from defectvision.data.rle.severstal import encode_rle
+from defectvision.limits import PIXELS
+
+LARGEST_JSON = 256 * 1024 * 1024  # the image is often inside
+LOOKED_AT, HEAD = 5, 1 << 16
+SHAPES = re.compile(rb'"shapes"\s*:')
+OTHERS = re.compile(rb'"(imagePath|imageHeight|imageData)"\s*:')
+CORNERS = 256  # of the polygon that a circle becomes
+REMEDY = "Draw what it means as a polygon, or take it out."
+
+
+def is_labelme(files: SetFiles) -> bool:
+    """Whether one of the first JSON files, of those with the name of an image before others, is
+    LabelMe's by its keys."""
+    named = {plain(PurePosixPath(name).stem) for names in files.images.values() for name in names}
+    found = sorted(files.of(".json"), key=lambda file: plain(file.stem) not in named)
+    return any(_has_shapes(files.root / file) for file in found[:LOOKED_AT])
+
+
+def read_labelme(files: SetFiles) -> Read:
+    """The catalog, its annotations, and whether any image is there.
+
+    Polygons, rectangles, circles and masks are read, and flags of the image that are set are
+    classes of it. Lines and points enclose nothing: they are marked as spoiled, under their
+    class. An image without a file is good. Raises CatalogError where a name fits two images.
+    """
+    photographs, masks, strays = files.apart()
+    pairing = Pairing(files.root, photographs)
+    pairs: dict[PurePosixPath, PurePosixPath | None] = {}
+    read: dict[PurePosixPath, Marked | CatalogError] = {}
+    for file in files.of(".json"):
+        said, has_shapes = "", True
+        try:
+            content = _content(files.root / file, str(file))
+            said, has_shapes = str(content.get("imagePath") or ""), "shapes" in content
+            read[file] = _marked(content, str(file))
+        except CatalogError as error:
+            has_shapes, read[file] = _has_shapes(files.root / file), error
+        image = _image_of(file, said, pairing)
+        if image is not None or has_shapes:
+            pairs[file] = image
+
+    def marked_by(file: PurePosixPath) -> Marked:
+        if isinstance(found := read[file], CatalogError):
+            raise found
+        return found
+
+    made = AnnotatedSet(files.root, "labelme", pairs, photographs, masks, left_out=strays)
+    return made.read(marked_by)
+
+
+def _has_shapes(file: Path) -> bool:
+    """Without parsing; of a file that begins with an image, all of it is looked at."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(HEAD)
+            if not (SHAPES.search(head) and OTHERS.search(head)):
+                head += stream.read(LARGEST_JSON)
+    except OSError:
+        return False
+    return bool(SHAPES.search(head) and OTHERS.search(head))
+
+
+def _image_of(file: PurePosixPath, said: str, pairing: Pairing) -> PurePosixPath | None:
+    """The image of a file: as it says itself, or of its own name. Raises CatalogError where both
+    are there and differ."""
+    parts = relative_parts(said)
+    place = PurePosixPath(posixpath.normpath(str(file.parent.joinpath(*parts))))
+    there = {tuple(map(plain, PurePosixPath(f).parts)): f for f in pairing.found.named(place.name)}
+    told = there.get(tuple(map(plain, place.parts))) if parts else None
+    other = PurePosixPath(told) if told else None
+    try:
+        own = pairing.image_of(file)
+    except CatalogError:
+        if other is None:
+            raise
+        return other
+    if own is not None and other is not None and plain(own.stem) != plain(other.stem):
+        raise CatalogError(
+            f"{pairing.root}: {file} has the name of {own} and says that it is of {other}. Give "
+            "it the name of its image, or correct its imagePath."
+        )
+    found = None if own or other or not parts else pairing.found.find(said)
+    return other or own or (PurePosixPath(found) if found else None)
+
+
+def _content(file: Path, name: str) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > LARGEST_JSON:
+            raise CatalogError(f"{name}: larger than {LARGEST_JSON >> 20} MB. Export it smaller.")
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except CatalogError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise CatalogError(f"{name}: cannot be read as JSON ({error}). Export it again.") from error
+    if not isinstance(content, dict):
+        raise CatalogError(f"{name}: no annotations of LabelMe. Export it again.")
+    return content
+
+
+def _marked(content: dict[str, Any], name: str) -> Marked:
+    shapes, flags = content.get("shapes"), content.get("flags") or {}
+    if not isinstance(shapes, list) or not isinstance(flags, dict):
+        raise CatalogError(f"{name}: no list of shapes, or flags that are none. Export it again.")
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    size = None
+    if is_number(height) and is_number(width) and height >= 1 and width >= 1:
+        size = int(height), int(width)
+    marked = Marked()
+    for flag, is_set in flags.items():
+        if not isinstance(is_set, bool):
+            raise CatalogError(f"{name}: the flag {flag!r} is neither true nor false. Correct it.")
+        if is_set:
+            marked.labels.add(class_name(flag, f"{name}, a flag"))
+    for number, entry in enumerate(shapes, 1):
+        where = f"{name}, shape {number}"
+        if not isinstance(entry, dict):
+            raise CatalogError(f"{where}: no object with a label. Export it again.")
+        label = class_name(entry.get("label"), where)
+        try:
+            marked.places.append((label, _shape(entry, size, where)))
+        except CatalogError as error:
+            marked.spoiled(label, str(error))
+    return marked
+
+
+def _shape(entry: dict[str, Any], size: tuple[int, int] | None, where: str) -> Shape:
+    kind = entry.get("shape_type") or "polygon"
+    points = _points(entry.get("points"), where)
+    if kind in ("polygon", "rotation"):
+        if len(points) < 3:
+            raise CatalogError(f"{where}: a polygon of {len(points)} corners. {REMEDY}")
+        return Shape("polygon", [[value for point in points for value in point]], NAN, size)
+    if kind not in ("rectangle", "circle", "mask"):
+        raise CatalogError(f"{where}: a {kind} encloses no area. {REMEDY}")
+    if kind == "rectangle" and len(points) == 4:  # all corners, as other tools write them
+        return Shape("polygon", [[value for point in points for value in point]], NAN, size)
+    if len(points) != 2:
+        raise CatalogError(f"{where}: a {kind} of {len(points)} points, which takes 2. {REMEDY}")
+    (x, y), (to_x, to_y) = points
+    if kind == "circle":
+        radius = math.hypot(to_x - x, to_y - y)
+        if radius <= 0:
+            raise CatalogError(f"{where}: a circle without a radius. {REMEDY}")
+        turns = [2 * math.pi * i / CORNERS for i in range(CORNERS)]
+        outline = [(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns]
+        return Shape("polygon", [[value for point in outline for value in point]], NAN, size)
+    left, right, top, bottom = min(x, to_x), max(x, to_x), min(y, to_y), max(y, to_y)
+    if kind == "mask":
+        return _mask(entry.get("mask"), (left, top, right, bottom), size, where)
+    if left == right or top == bottom:
+        raise CatalogError(f"{where}: a rectangle of no width or height. {REMEDY}")
+    return Shape("box", [left, top, right - left, bottom - top], NAN, size)
+
+
+def _points(points: object, where: str) -> list[tuple[float, float]]:
+    if not isinstance(points, list) or not all(
+        isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
+        for point in points
+    ):
+        raise CatalogError(f"{where}: its points are not pairs of numbers. Export it again.")
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _mask(
+    text: object,
+    box: tuple[float, float, float, float],
+    size: tuple[int, int] | None,
+    where: str,
+) -> Shape:
+    """The pixels of a mask of its box, whose corners (left, top, right, bottom) are in it."""
+    left, top, right, bottom = map(round, box)
+    if size is None or size[0] * size[1] > PIXELS:
+        raise CatalogError(f"{where}: a mask in an image of unknown size. Export it again.")
+    if not (0 <= left <= right < size[1] and 0 <= top <= bottom < size[0]):
+        raise CatalogError(f"{where}: a mask that leaves its image. Export it again.")
+    try:
+        data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+            if image.size != (right - left + 1, bottom - top + 1):
+                raise CatalogError(
+                    f"{where}: a mask of {image.width} x {image.height} px in a box of "
+                    f"{right - left + 1} x {bottom - top + 1} px. Export it again."
+                )
+            pixels = np.asarray(image)
+    except CatalogError:
+        raise
+    except Exception as error:  # readers meet foreign bytes with errors of every kind
+        raise CatalogError(f"{where}: its mask is no PNG. Export it again.") from error
+    if pixels.ndim != 2 or not pixels.any():
+        raise CatalogError(f"{where}: its mask marks no pixel, or is no mask. {REMEDY}")
+    whole = np.zeros(size, bool)
+    whole[top : bottom + 1, left : right + 1] = pixels > 0
+    return Shape("rle", encode_rle(whole), float(whole.sum()), size)
