@@ -14,12 +14,14 @@ from defectvision.bundle.labels import label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
-from defectvision.data.readers.annotated import Read, SetFiles
+from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.folders import open_catalog
 from defectvision.data.readers.labelme import is_labelme, read_labelme
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from defectvision.data.readers.set_files import SetFiles
 from defectvision.data.readers.severstal import find_severstal, read_severstal
+from defectvision.data.readers.voc import is_voc, read_voc
 from defectvision.data.readers.yolo import is_yolo, read_yolo
 from defectvision.limits import PIXELS
 
@@ -27,6 +29,7 @@ from defectvision.limits import PIXELS
 ANNOTATED: dict[str, tuple[Callable[[SetFiles], bool], Callable[[SetFiles], Read]]] = {
     "YOLO": (is_yolo, read_yolo),
     "LabelMe": (is_labelme, read_labelme),
+    "Pascal VOC": (is_voc, read_voc),
 }
 ANNOTATION_COLUMNS = ("image", "label", "kind", "shape", "area_px")
 

@@ -1,5 +1,5 @@
-"""Sets whose annotations lie in a file an image (YOLO, LabelMe, VOC): which file belongs to which
-image, and what all of them mark together."""
+"""What the annotation files of a set mark together, where each image has one of its own (YOLO,
+LabelMe, VOC)."""
 
 from __future__ import annotations
 
@@ -11,106 +11,16 @@ import pandas as pd
 
 from defectvision.bundle.labels import SEPARATOR, is_good_name
 from defectvision.data.catalog import Catalog, CatalogError, LeftOut
-from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
 from defectvision.data.masks import UNREADABLE
 from defectvision.data.readers.coco_shapes import NAN, Shape
-from defectvision.data.readers.found_images import FoundImages, plain
+from defectvision.data.readers.found_images import plain
 from defectvision.data.readers.index import checked_catalog, examples
-from defectvision.data.readers.listing import Folders, scan, split_of
-from defectvision.data.readers.mask_layout import split_masks
+from defectvision.data.readers.listing import split_of
+from defectvision.data.readers.set_files import IMAGE_FOLDERS
 
-OTHER_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
-IMAGE_FOLDERS = frozenset({"images", "jpegimages", "imgs", "img", "image", "data"})
-ANNOTATION_FOLDERS = frozenset({"labels", "label", "annotations", "annotation", "ann", "xml"})
-# Numbers and instances of a segmentation, in the folders of the VOC devkit.
-SEGMENTATIONS = ("segmentationclass", "segmentationobject")
 ROWS = ("image", "label", "kind", "shape", "area_px", "size")
 
 Read = tuple[Catalog, pd.DataFrame, bool]
-
-
-class SetFiles:
-    """The names in a folder and below it: `photographs`, masks, and files that may annotate."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        suffixes = IMAGE_SUFFIXES | OTHER_SUFFIXES
-        self.folders = scan(
-            root, lambda name: name[:1] != "." and PurePosixPath(name).suffix.lower() in suffixes
-        )
-        self.images: Folders = {
-            folder: [name for name in names if is_image_name(name)]
-            for folder, names in self.folders.items()
-        }
-
-    def of(self, *suffixes: str) -> list[PurePosixPath]:
-        """The files with one of `suffixes`, sorted, those nearest to the root first."""
-        found = [
-            folder / name
-            for folder, names in self.folders.items()
-            for name in names
-            if PurePosixPath(name).suffix.lower() in suffixes
-        ]
-        return sorted(found, key=lambda file: (len(file.parts), file))
-
-    def apart(self) -> tuple[list[PurePosixPath], dict[str, str], list[LeftOut]]:
-        """The photographs, the masks of some of them, and masks of none."""
-        images = {
-            folder: names
-            for folder, names in self.images.items()
-            if not any(part.casefold().startswith(SEGMENTATIONS) for part in folder.parts)
-        }
-        layout = split_masks(self.root, images)
-        strays = [
-            LeftOut(name, "a mask of no photograph that is there", "Put the photograph there.")
-            for name in layout.strays
-        ]
-        found = [folder / name for folder, names in layout.photographs.items() for name in names]
-        return sorted(found), layout.masks, strays
-
-
-class Pairing:
-    """Photographs by their names without suffix, to find those that an annotation file is of."""
-
-    def __init__(self, root: Path, photographs: Iterable[PurePosixPath]):
-        self.root = root
-        self.found = FoundImages(root, files=[str(file) for file in photographs])
-        self._by_stem: dict[str, list[PurePosixPath]] = {}
-        for file in map(PurePosixPath, self.found.files):
-            self._by_stem.setdefault(plain(file.stem), []).append(file)
-
-    def image_of(self, annotation: PurePosixPath) -> PurePosixPath | None:
-        """The image beside the file or, where that lies in a folder of annotations, in the folders
-        beside that one: of the same folders within it, and of no other split. None where there is
-        none. Raises CatalogError where two fit, naming both."""
-        named = self._by_stem.get(plain(annotation.stem), [])
-        fits = [file for file in named if file.parent == annotation.parent]
-        if not fits:
-            top, within = _divided(annotation.parent)
-            near = [file for file in named if top in file.parents]
-            split = split_of(annotation.parts[:-1])
-            same = [file for file in near if split_of(file.parts[:-1]) in ("", split)]
-            count = len(within)
-            fits = [f for f in near if count and list(map(plain, f.parts[:-1][-count:])) == within]
-            fits = fits or (near if not split else same)
-            if len(fits) > 1:
-                usual = [f for f in fits if f.relative_to(top).parts[0].casefold() in IMAGE_FOLDERS]
-                fits = usual if len(usual) == 1 else fits
-        if len(fits) > 1:
-            raise CatalogError(
-                f"{self.root}: {annotation} may belong to {fits[0]} or {fits[1]}. Give them "
-                "different names, or keep each with its annotations in a folder of its own."
-            )
-        return fits[0] if fits else None
-
-
-def _divided(folder: PurePosixPath) -> tuple[PurePosixPath, list[str]]:
-    """Where the folder of annotations lies that `folder` is or is in, and the parts within it."""
-    for number in reversed(range(len(folder.parts))):
-        if folder.parts[number].casefold() in ANNOTATION_FOLDERS:
-            within = folder.parts[number + 1 :]
-            return PurePosixPath(*folder.parts[:number]), list(map(plain, within))
-    return folder.parent, []
 
 
 @dataclass
@@ -123,6 +33,22 @@ class Marked:
     def spoiled(self, label: str, reason: str) -> None:
         """Take in a place of `label` that cannot be told; reason: what is wrong, and the remedy."""
         self.places.append((label, Shape(UNREADABLE, reason, NAN, None)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an annotation file holds that names its image: that name, and what is marked or what is
+    wrong. certain: whether it annotates, though its image be nowhere."""
+
+    image: str
+    marked: Marked | CatalogError
+    certain: bool = True
+
+    def read(self) -> Marked:
+        """What is marked; raises what is wrong."""
+        if isinstance(self.marked, CatalogError):
+            raise self.marked
+        return self.marked
 
 
 class Marks:
@@ -223,6 +149,16 @@ class AnnotatedSet:
         catalog = checked_catalog(self.root, columns, self.layout, self.warnings)
         catalog = replace(catalog, left_out=tuple(self.left_out))
         return catalog, marks.table(kept), has_images
+
+    def split(self, told: dict[str, list[str]]) -> None:
+        """Put the images of each split into it, those of several into the first."""
+        for split, images in told.items():
+            doubtful = [i for i in images if self.splits.setdefault(i, split) != split]
+            if doubtful:
+                self.warnings.append(
+                    f"{len(doubtful)} images are named for {split} and for "
+                    f"{self.splits[doubtful[0]]} ({examples(doubtful)}); they count as the second."
+                )
 
     def _once(self) -> None:
         """Refuse two annotation files of one image."""

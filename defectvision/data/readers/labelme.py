@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import math
-import posixpath
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,16 +14,10 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.readers.annotated import (
-    AnnotatedSet,
-    Marked,
-    Pairing,
-    Read,
-    SetFiles,
-    class_name,
-)
+from defectvision.data.readers.annotated import AnnotatedSet, Marked, Read, Told, class_name
 from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
-from defectvision.data.readers.found_images import plain, relative_parts
+from defectvision.data.readers.found_images import plain
+from defectvision.data.readers.set_files import Pairing, SetFiles
 from defectvision.data.rle.severstal import encode_rle
 from defectvision.limits import PIXELS
 
@@ -53,27 +46,22 @@ def read_labelme(files: SetFiles) -> Read:
     """
     photographs, masks, strays = files.apart()
     pairing = Pairing(files.root, photographs)
-    pairs: dict[PurePosixPath, PurePosixPath | None] = {}
-    read: dict[PurePosixPath, Marked | CatalogError] = {}
+    told: dict[PurePosixPath, Told] = {}
     for file in files.of(".json"):
-        said, has_shapes = "", True
         try:
             content = _content(files.root / file, str(file))
-            said, has_shapes = str(content.get("imagePath") or ""), "shapes" in content
-            read[file] = _marked(content, str(file))
         except CatalogError as error:
-            has_shapes, read[file] = _has_shapes(files.root / file), error
-        image = _image_of(file, said, pairing)
-        if image is not None or has_shapes:
-            pairs[file] = image
-
-    def marked_by(file: PurePosixPath) -> Marked:
-        if isinstance(found := read[file], CatalogError):
-            raise found
-        return found
-
+            told[file] = Told("", error, _has_shapes(files.root / file))
+            continue
+        said = str(content.get("imagePath") or "")
+        try:
+            told[file] = Told(said, _marked(content, str(file)))
+        except CatalogError as error:
+            told[file] = Told(said, error, "shapes" in content)
+    pairs = {file: pairing.image_told(file, one.image) for file, one in told.items()}
+    pairs = {file: image for file, image in pairs.items() if image or told[file].certain}
     made = AnnotatedSet(files.root, "labelme", pairs, photographs, masks, left_out=strays)
-    return made.read(marked_by)
+    return made.read(lambda file: told[file].read())
 
 
 def _has_shapes(file: Path) -> bool:
@@ -86,29 +74,6 @@ def _has_shapes(file: Path) -> bool:
     except OSError:
         return False
     return bool(SHAPES.search(head) and OTHERS.search(head))
-
-
-def _image_of(file: PurePosixPath, said: str, pairing: Pairing) -> PurePosixPath | None:
-    """The image of a file: as it says itself, or of its own name. Raises CatalogError where both
-    are there and differ."""
-    parts = relative_parts(said)
-    place = PurePosixPath(posixpath.normpath(str(file.parent.joinpath(*parts))))
-    there = {tuple(map(plain, PurePosixPath(f).parts)): f for f in pairing.found.named(place.name)}
-    told = there.get(tuple(map(plain, place.parts))) if parts else None
-    other = PurePosixPath(told) if told else None
-    try:
-        own = pairing.image_of(file)
-    except CatalogError:
-        if other is None:
-            raise
-        return other
-    if own is not None and other is not None and plain(own.stem) != plain(other.stem):
-        raise CatalogError(
-            f"{pairing.root}: {file} has the name of {own} and says that it is of {other}. Give "
-            "it the name of its image, or correct its imagePath."
-        )
-    found = None if own or other or not parts else pairing.found.find(said)
-    return other or own or (PurePosixPath(found) if found else None)
 
 
 def _content(file: Path, name: str) -> dict[str, Any]:

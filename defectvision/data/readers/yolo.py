@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from defectvision.data.catalog import CatalogError, LeftOut
-from defectvision.data.readers.annotated import AnnotatedSet, Pairing, Read, SetFiles
+from defectvision.data.readers.annotated import AnnotatedSet, Read
 from defectvision.data.readers.found_images import plain, relative_parts
 from defectvision.data.readers.index import examples
 from defectvision.data.readers.listing import SPLIT_FOLDERS
+from defectvision.data.readers.set_files import Pairing, SetFiles, read_text
 from defectvision.data.readers.yolo_lines import looks_like_lines, read_lines
-from defectvision.data.readers.yolo_names import YoloNames, find_names, read_names, read_text
+from defectvision.data.readers.yolo_names import YoloNames, find_names, read_names
 
 LARGEST_LABELS, LARGEST_LIST = 16 * 1024 * 1024, 64 * 1024 * 1024
 LOOKED_AT = 20  # label files, to tell what they are
@@ -170,14 +171,7 @@ def _add_splits(files: SetFiles, known: YoloNames, pairing: Pairing, made: Annot
         near = file.parent in (PurePosixPath(), known.file.parent)
         if (split := SPLIT_FOLDERS.get(file.stem.casefold(), "")) and near and file not in used:
             told.setdefault(split, []).extend(_listed(files, file, pairing, made))
-    for split, images in told.items():
-        for image in images:
-            if (first := made.splits.setdefault(image, split)) != split:
-                made.warnings.append(
-                    f"{image} and perhaps others are named for {first} and for {split}; they count "
-                    f"as {first}."
-                )
-                break
+    made.split(told)
 
 
 def _meant(

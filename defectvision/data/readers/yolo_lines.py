@@ -44,7 +44,7 @@ def _number(word: str) -> float | None:
         value = float(word)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if math.isfinite(value) and "_" not in word else None
 
 
 def _class_name(word: str, here: str, names: dict[int, str]) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.readers.annotated import SetFiles, class_name
+from defectvision.data.readers.annotated import class_name
+from defectvision.data.readers.set_files import SetFiles, read_text
 
 LARGEST = 1024 * 1024  # bytes; a thousand classes take 20 kB
 MOST_LOOKED_AT = 20
@@ -64,22 +65,6 @@ def _names_classes(file: Path) -> bool:
     except OSError:
         return False
     return "names" in keys and len(keys) > 1
-
-
-def read_text(file: Path, limit: int, name: object) -> str:
-    """A text file of UTF-8, called `name` in messages. Raises CatalogError where it cannot be read
-    or is larger than `limit` bytes."""
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise CatalogError(f"{name}: cannot be read ({error.strerror}). Check the file.") from error
-    if len(data) > limit:
-        raise CatalogError(f"{name}: larger than {limit >> 10} kB. Split it.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"{name}: not UTF-8. Save it as UTF-8.") from error
 
 
 def _read(root: Path, file: PurePosixPath) -> YoloNames:

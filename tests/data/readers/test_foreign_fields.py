@@ -133,6 +133,35 @@ def test_labelme_of_any_content(first, second):
     opened_folder({"json/a.json": texts[0]}, "images/")
 
 
+def element(name, *children):
+    return st.tuples(*children).map(lambda inner: f"<{name}>{''.join(inner)}</{name}>") | st.just(
+        ""
+    )
+
+
+WORD = st.sampled_from(["p", "q", "a.png", "x/b.png", "1", "20", "-1", "nan", "1e9", "&amp;", "<"])
+BNDBOX = element("bndbox", *(element(key, WORD) for key in ("xmin", "ymin", "xmax", "ymax")))
+CORNERS = element("polygon", *(element(key, WORD) for key in ("x1", "y1", "x2", "y2", "x3", "y3")))
+OBJECT = element("object", element("name", WORD), BNDBOX, CORNERS)
+SIDES = element("size", element("width", WORD), element("height", WORD))
+VOC = element("annotation", element("filename", WORD), SIDES, OBJECT, OBJECT)
+LABELMAP = st.lists(st.sampled_from(["p:1,1,1::", "q:0,0,0::", ":::"]) | st.text(max_size=5),
+                    max_size=3).map("\n".join)  # fmt: skip
+PICTURE = st.binary(max_size=30) | st.sampled_from(
+    [cv2.imencode(".png", np.full(SIZE, value, kind))[1].tobytes()
+     for value in (0, 1, 255) for kind in (np.uint8, np.uint16)])  # fmt: skip
+
+
+@QUICK
+@given(VOC, st.text(max_size=20).map(lambda text: f"<annotation>{text}</annotation>"), LABELMAP,
+       PICTURE)  # fmt: skip
+def test_voc_of_any_content(first, second, text, picture):
+    first, second, text = (t.encode(errors="replace") for t in (first, second, text))
+    opened_folder({"a.xml": first, "b.xml": second})
+    opened_folder({"Annotations/a.xml": first, "ImageSets/Main/train.txt": text}, "JPEGImages/")
+    opened_folder({"SegmentationClass/a.png": picture, "labelmap.txt": text}, "JPEGImages/")
+
+
 @QUICK
 @given(st.binary(max_size=60))
 def test_any_bytes(data):

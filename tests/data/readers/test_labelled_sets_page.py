@@ -23,6 +23,10 @@ LABELME = {
     "shapes": [{"label": "crack", "points": [[4, 4], [9, 9]], "shape_type": "rectangle"}],
     "imagePath": "a.png",
 }
+VOC = (
+    "<annotation><object><name>crack</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>9</xmax>"
+    "<ymax>9</ymax></bndbox></object></annotation>"
+)
 # layout of the page: (images, texts, layout of the reader, whether it brings masks)
 LAYOUTS = {
     "index.csv": (["a.png", "b.png"], {"index.csv": "path,label\na.png,crack\nb.png,\n"},
@@ -41,6 +45,11 @@ LAYOUTS = {
              {"data.yaml": "names: [crack]\nnc: 1\n", "labels/train/a.txt": "0 .5 .5 .2 .2\n"},
              "yolo", True),
     "LabelMe": (["a.png", "b.png"], {"a.json": json.dumps(LABELME)}, "labelme", True),
+    "Pascal VOC, NEU-DET": (["JPEGImages/a.png", "JPEGImages/b.png"],
+                            {"Annotations/a.xml": VOC}, "voc", True),
+    "Pascal VOC segmentation": (["JPEGImages/a.png", "JPEGImages/b.png",
+                                 "SegmentationClass/a.png"],
+                                {"labelmap.txt": "crack:255,255,255::\n"}, "voc", True),
     "Severstal": (["train_images/a.png", "train_images/b.png"],
                   {"train.csv": "ImageId,ClassId,EncodedPixels\na.png,3,1 5\n"}, "severstal",
                   True),
