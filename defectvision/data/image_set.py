@@ -16,8 +16,10 @@ from defectvision.data.class_names import read_class_numbers
 from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
 from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
+from defectvision.data.readers.dagm import is_dagm, read_dagm
 from defectvision.data.readers.folders import open_catalog
 from defectvision.data.readers.labelme import is_labelme, read_labelme
+from defectvision.data.readers.loco import is_loco, read_loco
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.readers.set_files import SetFiles
 from defectvision.data.readers.severstal import find_severstal, read_severstal
@@ -25,8 +27,10 @@ from defectvision.data.readers.voc import is_voc, read_voc
 from defectvision.data.readers.yolo import is_yolo, read_yolo
 from defectvision.limits import PIXELS
 
-# What lies in several files, by whose form it has: is it there, and the reader.
+# Annotations and layouts of several files, by whose they are: are they there, and the reader.
 ANNOTATED: dict[str, tuple[Callable[[SetFiles], bool], Callable[[SetFiles], Read]]] = {
+    "MVTec LOCO": (is_loco, read_loco),
+    "DAGM": (is_dagm, read_dagm),
     "YOLO": (is_yolo, read_yolo),
     "LabelMe": (is_labelme, read_labelme),
     "Pascal VOC": (is_voc, read_voc),

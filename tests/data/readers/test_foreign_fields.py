@@ -162,6 +162,20 @@ def test_voc_of_any_content(first, second, text, picture):
     opened_folder({"SegmentationClass/a.png": picture, "labelmap.txt": text}, "JPEGImages/")
 
 
+ROW = st.lists(st.sampled_from(["0", "1", "a.png", "b.png", "a_label.png", "x"]) | st.text(
+    max_size=3), max_size=6).map("\t".join)  # fmt: skip
+
+
+@QUICK
+@given(st.lists(ROW, max_size=4).map("\n".join), PICTURE)
+def test_dagm_and_loco_of_any_content(rows, picture):
+    label = "Class1/Train/Label"
+    data = rows.encode(errors="replace")
+    opened_folder({f"{label}/Labels.txt": data, f"{label}/a_label.png": picture}, "Class1/Train/")
+    opened_folder({"ground_truth/pit/a/0.png": picture, "ground_truth/pit/b.png": picture},
+                  "test/pit/")  # fmt: skip
+
+
 @QUICK
 @given(st.binary(max_size=60))
 def test_any_bytes(data):
