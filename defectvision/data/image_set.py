@@ -18,7 +18,7 @@ from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.dagm import is_dagm, read_dagm
 from defectvision.data.readers.folders import open_catalog
-from defectvision.data.readers.labelme import is_labelme, read_labelme
+from defectvision.data.readers.labelme import has_shapes, is_labelme, read_labelme
 from defectvision.data.readers.loco import is_loco, read_loco
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.readers.set_files import SetFiles
@@ -51,9 +51,10 @@ class ImageSet:
     (`rle`, `polygon`, `box`, `relative polygon`, `relative box`, `file`, `area` or UNREADABLE),
     `shape` (the run-length text, a list of polygons [[x, y, x, y, ...], ...] in px, [left, top,
     width, height] in px, both as shares of the upright image where they are relative, the path of
-    a mask below the root, or what is wrong), `area_px` (NaN where only the shape tells) and, where
-    the file tells it, `size` ((height, width) that the shape is made for). The one mask of an
-    image stands in the catalog. `has_images` is False where only labels are there.
+    a mask below the root in which all but 0 marks, or what is wrong), `area_px` (NaN where only
+    the shape tells) and, where the file tells it, `size` ((height, width) that the shape is made
+    for). The one mask of an image stands in the catalog. `has_images` is False where only labels
+    are there.
     """
 
     catalog: Catalog
@@ -146,7 +147,13 @@ def open_set(
 
 def _open(path: Path) -> ImageSet:
     if path.is_file() and path.suffix.lower() == ".json":
-        return ImageSet(*read_coco(path))
+        try:
+            return ImageSet(*read_coco(path))
+        except CatalogError as error:
+            if not has_shapes(path):
+                raise
+            said = f"{path}: the LabelMe file of one image. Open the folder of all."
+            raise CatalogError(said) from error
     if table := find_severstal(path):
         return ImageSet(*read_severstal(table))
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):

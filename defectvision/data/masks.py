@@ -152,5 +152,5 @@ def _drawn(kind: str, shape: Any, height: int, width: int, root: Path) -> NDArra
         left, top, across, down = shape
         return draw_box([left * width, top * height, across * width, down * height], height, width)
     if kind == "file":
-        return mask_pixels(root / shape, (height, width))
+        return mask_pixels(root / shape, (height, width), numbered=True)
     return None

@@ -3,13 +3,14 @@ LabelMe, VOC)."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from defectvision.bundle.labels import SEPARATOR, is_good_name
+from defectvision.bundle.labels import SEPARATOR, is_good_name, label_names
 from defectvision.data.catalog import Catalog, CatalogError, LeftOut
 from defectvision.data.masks import UNREADABLE
 from defectvision.data.readers.coco_shapes import NAN, Shape
@@ -174,26 +175,33 @@ class AnnotatedSet:
         self, images: list[PurePosixPath], bare: list[PurePosixPath], marks: Marks
     ) -> dict[PurePosixPath, str]:
         """The label of each image. One of the images `bare`, which have no annotation file, is of
-        the class that its folder is called by; in a folder that nobody annotated and that is
-        called as nothing that is known, it may show anything, and is left out."""
+        the class that its folder is called by, where folders are classes; in a folder that nobody
+        annotated and that is called as nothing that is known, it may show anything, and is left
+        out."""
         names = {plain(name): name for name in marks.names()}
         beside = {file.parent for file, image in self.pairs.items()
                   if image is not None and image.parent == file.parent}  # fmt: skip
         without = set(bare)
-        found: dict[PurePosixPath, str] = {}
-        for image in images:
+        found = {image: marks.label(image) for image in images if image not in without}
+        by_folder = any(
+            plain(image.parent.name) in map(plain, label_names(label))
+            for image, label in found.items()
+        )
+        for image in bare:
             folder = image.parent.name
-            if image not in without:
-                found[image] = marks.label(image)
-            elif plain(folder) in names:
+            if plain(folder) in names:
                 found[image] = names[plain(folder)]
-            elif beside and image.parent not in beside and not _says_nothing(image.parent):
+            elif _says_nothing(image.parent) or image.parent in beside:
+                found[image] = ""
+            elif by_folder:
+                found[image] = class_name(unicodedata.normalize("NFC", folder), str(image.parent))
+            elif beside:
                 reason = f"nobody annotated it, and what its folder {folder!r} means is not known"
                 remedy = "Annotate it, or put it into a folder called good."
                 self.left_out.append(LeftOut(str(image), reason, remedy))
             else:
                 found[image] = ""
-        return found
+        return {image: found[image] for image in images if image in found}
 
 
 def _says_nothing(folder: PurePosixPath) -> bool:

@@ -34,7 +34,7 @@ def is_labelme(files: SetFiles) -> bool:
     LabelMe's by its keys."""
     named = {plain(PurePosixPath(name).stem) for names in files.images.values() for name in names}
     found = sorted(files.of(".json"), key=lambda file: plain(file.stem) not in named)
-    return any(_has_shapes(files.root / file) for file in found[:LOOKED_AT])
+    return any(has_shapes(files.root / file) for file in found[:LOOKED_AT])
 
 
 def read_labelme(files: SetFiles) -> Read:
@@ -51,7 +51,7 @@ def read_labelme(files: SetFiles) -> Read:
         try:
             content = _content(files.root / file, str(file))
         except CatalogError as error:
-            told[file] = Told("", error, _has_shapes(files.root / file))
+            told[file] = Told("", error, has_shapes(files.root / file))
             continue
         said = str(content.get("imagePath") or "")
         try:
@@ -64,8 +64,9 @@ def read_labelme(files: SetFiles) -> Read:
     return made.read(lambda file: told[file].read())
 
 
-def _has_shapes(file: Path) -> bool:
-    """Without parsing; of a file that begins with an image, all of it is looked at."""
+def has_shapes(file: Path) -> bool:
+    """Whether a file has LabelMe's keys, without parsing it; of one that begins with an image, all
+    is looked at."""
     try:
         with file.open("rb") as stream:
             head = stream.read(HEAD)

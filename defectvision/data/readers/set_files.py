@@ -82,11 +82,13 @@ class Pairing:
         if not fits:
             top, within = _divided(annotation.parent)
             near = [file for file in named if top in file.parents]
-            split = split_of(annotation.parts[:-1])
-            same = [file for file in near if split_of(file.parts[:-1]) in ("", split)]
-            count = len(within)
-            fits = [f for f in near if count and list(map(plain, f.parts[:-1][-count:])) == within]
-            fits = fits or (near if not split else same)
+            if split := split_of(annotation.parts[:-1]):
+                near = [file for file in near if split_of(file.parts[:-1]) in ("", split)]
+            if count := len(within):
+                same = [f for f in near if list(map(plain, f.parts[:-1][-count:])) == within]
+                flat = [f for f in near if len(f.parent.relative_to(top).parts) < 2]
+                near = same or flat
+            fits = near
             if len(fits) > 1:
                 usual = [f for f in fits if f.relative_to(top).parts[0].casefold() in IMAGE_FOLDERS]
                 fits = usual if len(usual) == 1 else fits

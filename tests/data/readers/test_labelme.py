@@ -265,11 +265,20 @@ def test_without_images_the_labels_are_still_counted(tmp_path):
     assert not found.has_images and found.catalog.counts().to_dict() == {"pit": 1}
 
 
-def test_images_of_folders_that_nobody_annotated_are_left_out(tmp_path):
+def test_where_folders_are_classes_they_name_what_nobody_annotated(tmp_path):
     images = ["pit/a.png", "pit/b.png", "dent/c.png", "good/d.png"]
     found = opened(write_texts(write(tmp_path, *images), {"pit/a.json": content(shape())}))
-    assert labels(found) == {"good/d.png": "", "pit/a.png": "pit", "pit/b.png": "pit"}
-    assert [x.name for x in found.catalog.left_out] == ["dent/c.png"]
+    assert labels(found) == {
+        "dent/c.png": "dent", "good/d.png": "", "pit/a.png": "pit", "pit/b.png": "pit"
+    }  # fmt: skip
+    assert found.class_masks(0, SIZE, ["dent"]) is None
+
+
+def test_images_of_folders_that_nobody_annotated_are_left_out(tmp_path):
+    images = ["lot1/a.png", "lot1/b.png", "lot2/c.png", "good/d.png"]
+    found = opened(write_texts(write(tmp_path, *images), {"lot1/a.json": content(shape())}))
+    assert labels(found) == {"good/d.png": "", "lot1/a.png": "pit", "lot1/b.png": ""}
+    assert [x.name for x in found.catalog.left_out] == ["lot2/c.png"]
 
 
 def test_masks_beside_photographs_are_no_photographs(tmp_path):
@@ -292,3 +301,9 @@ def test_json_beside_class_folders_does_not_make_them_a_labelme_set(tmp_path):
     texts = {"ok/a.json": '{"camera": 3}', "log.json": "[]"}
     found = opened(write_texts(write(tmp_path, "ok/a.png", "bad/b.png"), texts))
     assert found.catalog.layout == "class folders"
+
+
+def test_one_file_alone_is_refused_with_a_remedy(tmp_path):
+    write_texts(write(tmp_path, "a.png"), {"a.json": content(shape())})
+    with pytest.raises(CatalogError, match="Open the folder"):
+        opened(tmp_path / "a.json")

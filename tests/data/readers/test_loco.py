@@ -31,7 +31,8 @@ def published(root, **changed):
     for name, pixels in (MASKS | changed).items():
         if pixels is not None:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(root / name)
+            form = "TIFF" if pixels.dtype == np.float32 else "PNG"
+            Image.fromarray(pixels).save(root / name, form)
     return root
 
 
@@ -64,7 +65,7 @@ LOGICAL = "ground_truth/logical_anomalies/000/001.png"
 SPOILED = {
     "an empty mask": (LOGICAL, np.zeros(SIZE, np.uint8), "marks no pixel"),
     "another size": (LOGICAL, np.ones((20, 30), np.uint8), "30 x 20 px"),
-    "values that nobody named": (LOGICAL, np.arange(800, dtype=np.uint16).reshape(SIZE), "values"),
+    "floating values": (LOGICAL, np.ones(SIZE, np.float32), "cannot be read|floating"),
     "colours": (LOGICAL, np.arange(SIZE[0] * SIZE[1] * 3).reshape(*SIZE, 3).astype(np.uint8),
                 "colours"),
 }  # fmt: skip
@@ -80,6 +81,13 @@ def test_a_mask_that_is_not_understood_spoils_its_image(tmp_path, name):
     assert "test/logical_anomalies/000.png" in str(error) and len(left.catalog) == 4
     failures = study(tmp_path / "set", tmp_path / "cache", PIXELS, workers=1).failures
     assert [f for f in failures if f.startswith("test/logical_anomalies/000.png")]
+
+
+def test_every_value_but_0_marks(tmp_path):
+    values = np.arange(800, dtype=np.uint16).reshape(SIZE) % 7
+    found = opened(published(tmp_path, **{LOGICAL: values.astype(np.uint8)}))
+    mask, _ = union(found, "test/logical_anomalies/000.png")
+    assert (mask == (values > 0) | rectangle(1, 2, 4, 5)).all()
 
 
 def test_masks_of_a_good_image(tmp_path):

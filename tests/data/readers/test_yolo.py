@@ -220,6 +220,19 @@ def test_a_label_without_its_image_is_named(tmp_path):
     assert [x.name for x in found.catalog.left_out] == ["labels/gone.txt"]
 
 
+def test_a_label_of_another_folder_is_of_no_image_here(tmp_path):
+    texts = {"classes.txt": NAMES, "labels/lot1/a.txt": BOX, "labels/lot2/b.txt": BOX}
+    found = opened(write_texts(write(tmp_path, "images/lot2/a.png", "images/lot2/b.png"), texts))
+    assert labels(found) == {"images/lot2/a.png": "", "images/lot2/b.png": "pit"}
+    assert [x.name for x in found.catalog.left_out] == ["labels/lot1/a.txt"]
+
+
+def test_labels_in_folders_of_flat_images(tmp_path):
+    texts = {"classes.txt": NAMES, "labels/train/a.txt": BOX, "labels/val/b.txt": ""}
+    found = opened(write_texts(write(tmp_path, "images/a.png", "images/b.png"), texts))
+    assert labels(found) == {"images/a.png": "pit", "images/b.png": ""}
+
+
 def test_a_label_beside_no_image_is_named(tmp_path):
     texts = {"classes.txt": NAMES, "a.txt": BOX, "gone.txt": BOX, "notes.txt": "3 of them"}
     found = opened(write_texts(write(tmp_path, "a.png"), texts))
