@@ -17,7 +17,7 @@ from defectvision.data.readers.coco_shapes import NAN, Shape
 from defectvision.data.readers.found_images import plain
 from defectvision.data.readers.index import checked_catalog, examples
 from defectvision.data.readers.listing import split_of
-from defectvision.data.readers.set_files import IMAGE_FOLDERS
+from defectvision.data.readers.set_files import IMAGE_FOLDERS, Pairing
 
 ROWS = ("image", "label", "kind", "shape", "area_px", "size")
 
@@ -50,6 +50,22 @@ class Told:
         if isinstance(self.marked, CatalogError):
             raise self.marked
         return self.marked
+
+
+def pairs_of(
+    pairing: Pairing, told: dict[PurePosixPath, Told]
+) -> dict[PurePosixPath, PurePosixPath | None]:
+    """The image of each file. One that is perhaps no annotation counts where an image has no other.
+
+    Raises what `Pairing.image_told` does.
+    """
+    pairs = {file: pairing.image_told(file, one.image) for file, one in told.items()}
+    sure = {image for file, image in pairs.items() if told[file].certain}
+    return {
+        file: image
+        for file, image in pairs.items()
+        if told[file].certain or (image is not None and image not in sure)
+    }
 
 
 class Marks:
@@ -126,7 +142,7 @@ class AnnotatedSet:
                 empty.add(image)
         annotated = {image or file.with_suffix("") for file, image in self.pairs.items()}
         images = sorted({*self.photographs, *(annotated if not has_images else ())} - spoiled)
-        bare = [image for image in images if image not in annotated]
+        bare = {image for image in images if image not in annotated}
         kept = self._labelled(images, bare, marks)
         if has_images and (good := [str(i) for i in kept if (i in empty or i in bare)
                                     and not kept[i]]):  # fmt: skip
@@ -172,7 +188,7 @@ class AnnotatedSet:
                 )
 
     def _labelled(
-        self, images: list[PurePosixPath], bare: list[PurePosixPath], marks: Marks
+        self, images: list[PurePosixPath], bare: set[PurePosixPath], marks: Marks
     ) -> dict[PurePosixPath, str]:
         """The label of each image. One of the images `bare`, which have no annotation file, is of
         the class that its folder is called by, where folders are classes; in a folder that nobody
@@ -181,13 +197,12 @@ class AnnotatedSet:
         names = {plain(name): name for name in marks.names()}
         beside = {file.parent for file, image in self.pairs.items()
                   if image is not None and image.parent == file.parent}  # fmt: skip
-        without = set(bare)
-        found = {image: marks.label(image) for image in images if image not in without}
+        found = {image: marks.label(image) for image in images if image not in bare}
         by_folder = any(
             plain(image.parent.name) in map(plain, label_names(label))
             for image, label in found.items()
         )
-        for image in bare:
+        for image in sorted(bare):
             folder = image.parent.name
             if plain(folder) in names:
                 found[image] = names[plain(folder)]

@@ -14,9 +14,15 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from defectvision.data.catalog import CatalogError
-from defectvision.data.readers.annotated import AnnotatedSet, Marked, Read, Told, class_name
+from defectvision.data.readers.annotated import (
+    AnnotatedSet,
+    Marked,
+    Read,
+    Told,
+    class_name,
+    pairs_of,
+)
 from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
-from defectvision.data.readers.found_images import plain
 from defectvision.data.readers.set_files import Pairing, SetFiles
 from defectvision.data.rle.severstal import encode_rle
 from defectvision.limits import PIXELS
@@ -32,9 +38,7 @@ REMEDY = "Draw what it means as a polygon, or take it out."
 def is_labelme(files: SetFiles) -> bool:
     """Whether one of the first JSON files, of those with the name of an image before others, is
     LabelMe's by its keys."""
-    named = {plain(PurePosixPath(name).stem) for names in files.images.values() for name in names}
-    found = sorted(files.of(".json"), key=lambda file: plain(file.stem) not in named)
-    return any(has_shapes(files.root / file) for file in found[:LOOKED_AT])
+    return any(has_shapes(files.root / file) for file in files.first(".json", LOOKED_AT))
 
 
 def read_labelme(files: SetFiles) -> Read:
@@ -58,8 +62,7 @@ def read_labelme(files: SetFiles) -> Read:
             told[file] = Told(said, _marked(content, str(file)))
         except CatalogError as error:
             told[file] = Told(said, error, "shapes" in content)
-    pairs = {file: pairing.image_told(file, one.image) for file, one in told.items()}
-    pairs = {file: image for file, image in pairs.items() if image or told[file].certain}
+    pairs = pairs_of(pairing, told)
     made = AnnotatedSet(files.root, "labelme", pairs, photographs, masks, left_out=strays)
     return made.read(lambda file: told[file].read())
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import CatalogError, LeftOut
-from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.readers.found_images import FoundImages, plain, relative_parts
 from defectvision.data.readers.listing import Folders, scan, split_of
 from defectvision.data.readers.mask_layout import split_masks
@@ -29,23 +29,27 @@ class SetFiles:
     def __init__(self, root: Path):
         self.root = root
         suffixes = IMAGE_SUFFIXES | OTHER_SUFFIXES
-        self.folders = scan(
-            root, lambda name: name[:1] != "." and PurePosixPath(name).suffix.lower() in suffixes
-        )
-        self.images: Folders = {
-            folder: [name for name in names if is_image_name(name)]
-            for folder, names in self.folders.items()
-        }
+        self.folders = scan(root, lambda name: name[:1] != "." and _suffix(name) in suffixes)
+        self.images: Folders = {}
+        self._others: dict[str, list[PurePosixPath]] = {}
+        for folder, names in self.folders.items():
+            self.images[folder] = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
+            for name in names:
+                if (suffix := _suffix(name)) in OTHER_SUFFIXES:
+                    self._others.setdefault(suffix, []).append(folder / name)
 
     def of(self, *suffixes: str) -> list[PurePosixPath]:
         """The files with one of `suffixes`, sorted, those nearest to the root first."""
-        found = [
-            folder / name
-            for folder, names in self.folders.items()
-            for name in names
-            if PurePosixPath(name).suffix.lower() in suffixes
-        ]
+        found = [file for suffix in suffixes for file in self._others.get(suffix, ())]
         return sorted(found, key=lambda file: (len(file.parts), file))
+
+    def first(self, suffix: str, count: int) -> list[PurePosixPath]:
+        """Some files with `suffix`, of those with the name of an image before others."""
+        found = self.of(suffix)
+        if len(found) > count:
+            stems = {name.rpartition(".")[0] for names in self.images.values() for name in names}
+            found.sort(key=lambda file: file.stem not in stems)
+        return found[:count]
 
     def apart(self) -> tuple[list[PurePosixPath], dict[str, str], list[LeftOut]]:
         """The photographs, the masks of some of them, and masks of none."""
@@ -70,16 +74,17 @@ class Pairing:
         self.root = root
         self.found = FoundImages(root, files=[str(file) for file in photographs])
         self._by_stem: dict[str, list[PurePosixPath]] = {}
+        self._folders = {PurePosixPath(file).parent for file in self.found.files}
         for file in map(PurePosixPath, self.found.files):
             self._by_stem.setdefault(plain(file.stem), []).append(file)
 
     def image_of(self, annotation: PurePosixPath) -> PurePosixPath | None:
-        """The image beside the file or, where that lies in a folder of annotations, in the folders
-        beside that one: of the same folders within it, and of no other split. None where there is
-        none. Raises CatalogError where two fit, naming both."""
+        """The image beside the file or, where that lies apart from the images, in the folders
+        beside its folder of annotations: of the same folders within it, and of no other split.
+        None where there is none. Raises CatalogError where two fit, naming both."""
         named = self._by_stem.get(plain(annotation.stem), [])
         fits = [file for file in named if file.parent == annotation.parent]
-        if not fits:
+        if not fits and not self._is_beside(annotation):
             top, within = _divided(annotation.parent)
             near = [file for file in named if top in file.parents]
             if split := split_of(annotation.parts[:-1]):
@@ -116,7 +121,8 @@ class Pairing:
         called = [PurePosixPath(file) for file in self.found.named(parts[-1])]
         place = PurePosixPath(posixpath.normpath(str(annotation.parent.joinpath(*parts))))
         there = [file for file in called if _same(file, place)]
-        there = there or [file for file in called if own is not None and file.parent == own.parent]
+        usual = {annotation.parent, own.parent if own else annotation.parent}
+        there = there or [file for file in called if file.parent in usual]
         if doubt:
             there = there or called
             if len(there) != 1:
@@ -127,10 +133,19 @@ class Pairing:
                 f"{self.root}: {annotation} has the name of {own} and says that it is of {other}. "
                 "Give it the name of its image, or correct what it says."
             )
-        if own is None and other is None:
+        if own is None and other is None and not self._is_beside(annotation):
             found = self.found.find(said)
             return PurePosixPath(found) if found else None
         return other or own
+
+    def _is_beside(self, annotation: PurePosixPath) -> bool:
+        """Whether images lie beside it, so that it is of none of another folder."""
+        parts = (part.casefold() for part in annotation.parts[:-1])
+        return annotation.parent in self._folders and ANNOTATION_FOLDERS.isdisjoint(parts)
+
+
+def _suffix(name: str) -> str:
+    return f".{name.rpartition('.')[2].lower()}"
 
 
 def _same(one: PurePosixPath, other: PurePosixPath) -> bool:

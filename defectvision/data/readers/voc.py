@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 
 from defectvision.data.catalog import CatalogError, LeftOut
 from defectvision.data.image_names import is_image_name
-from defectvision.data.readers.annotated import AnnotatedSet, Marked, Read, Told
-from defectvision.data.readers.found_images import plain
+from defectvision.data.readers.annotated import AnnotatedSet, Marked, Read, Told, pairs_of
 from defectvision.data.readers.set_files import Pairing, SetFiles, read_text
 from defectvision.data.readers.voc_masks import marked_in, read_classes
 from defectvision.data.readers.voc_xml import image_name, looks_like_voc, marked_by, read_xml
@@ -27,9 +26,7 @@ def is_voc(files: SetFiles) -> bool:
     name of an image before others, is an annotation."""
     if _masks(files):
         return True
-    named = {plain(PurePosixPath(name).stem) for names in files.images.values() for name in names}
-    found = sorted(files.of(".xml"), key=lambda file: plain(file.stem) not in named)
-    return any(looks_like_voc(files.root / file) for file in found[:LOOKED_AT])
+    return any(looks_like_voc(files.root / file) for file in files.first(".xml", LOOKED_AT))
 
 
 def read_voc(files: SetFiles) -> Read:
@@ -50,8 +47,7 @@ def read_voc(files: SetFiles) -> Read:
             told[file] = Told(said, marked_by(root, str(file)), certain)
         except CatalogError as error:
             told[file] = Told(said, error, certain)
-    pairs = {file: pairing.image_told(file, one.image) for file, one in told.items()}
-    pairs = {file: image for file, image in pairs.items() if image or told[file].certain}
+    pairs = pairs_of(pairing, told)
     segmented = _segmented(files, pairing)
     described = {image for image in pairs.values() if image is not None}
     for image, mask in segmented.items():

@@ -31,6 +31,8 @@ OTHER_TEXTS = frozenset(
 
 def is_yolo(files: SetFiles) -> bool:
     """Whether label files lie there, by their places and the first lines of some."""
+    if not files.of(".txt"):
+        return False
     apart, beside = _label_files(files)
     if find_names(files):
         in_cvat = any(CVAT_FOLDER.fullmatch(part) for file in beside for part in file.parts)

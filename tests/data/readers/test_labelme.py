@@ -251,6 +251,15 @@ def test_a_file_without_its_image_is_named(tmp_path):
     assert left_out.name == "z.json"
 
 
+def test_a_file_beside_images_is_of_none_of_another_folder(tmp_path):
+    texts = {"lot1/a.json": content(shape()), "lot1/c.json": content(shape(), path="D:\\x\\b.png"),
+             "lot2/b.json": content(path="b.png")}  # fmt: skip
+    found = opened(write_texts(write(tmp_path, "lot1/z.png", "lot2/a.png", "lot2/b.png"), texts))
+    assert labels(found) == {"lot2/a.png": "", "lot2/b.png": ""}
+    left_out = [x.name for x in found.catalog.left_out]
+    assert left_out == ["lot1/a.json", "lot1/c.json", "lot1/z.png"]
+
+
 def test_nothing_outside_is_read(tmp_path):
     write(tmp_path, "secret/z.png", "set/b.png")
     texts = {"set/a.json": content(shape(), path="../secret/z.png"),

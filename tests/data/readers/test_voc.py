@@ -256,6 +256,12 @@ def test_an_image_named_for_two_splits_is_told(tmp_path):
     assert any("named for" in w and "JPEGImages/a.png" in w for w in found.catalog.warnings)
 
 
+def test_xml_of_something_else_beside_an_annotated_image_is_passed_over(tmp_path):
+    texts = {"Annotations/a.xml": xml(thing()), "a.xml": "<camera/>"}
+    found = opened(write_texts(write(tmp_path, "a.png", "b.png"), texts))
+    assert labels(found) == {"a.png": "pit", "b.png": ""} and not found.catalog.left_out
+
+
 def test_nothing_outside_is_read(tmp_path):
     write(tmp_path, "secret/z.png", "set/b.png")
     texts = {"set/a.xml": xml(thing(), filename="../secret/z.png"),
