@@ -17,7 +17,7 @@ from defectvision import atomic
 from defectvision.data.image_set import ImageSet
 
 # Raise it when a measure or a threshold changes: older studies are then made anew.
-VERSION = 2
+VERSION = 3
 STUDIES = 24  # kept; the longest unused go
 
 Digest = list[int | str]  # [size, time of change, digest]
@@ -34,7 +34,12 @@ def study_key(image_set: ImageSet, advance: Callable[[int, int], None], folder: 
     )
     now: Digests = {}
     if image_set.has_images:
-        names = [*catalog.table["path"], *(m for m in catalog.table["mask"] if m)]
+        rows = image_set.annotations
+        names = [
+            *catalog.table["path"],
+            *(m for m in catalog.table["mask"] if m),
+            *rows.loc[rows["kind"] == "file", "shape"],
+        ]
         for done, name in enumerate(dict.fromkeys(names), 1):
             now[name] = _digest(catalog.root / name, known.get(name))
             total.update(f"{name}\0{now[name][-1]}\n".encode())

@@ -64,6 +64,8 @@ def read(task: Task) -> Reading:
             label=task.label,
             classes=task.classes,
             annotations=task.annotations,
+            root=Path(task.root),
+            photograph=task.path,
         )
     except (CatalogError, OSError) as error:
         found.errors.append(f"{task.path}: {error}")

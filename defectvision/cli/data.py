@@ -23,7 +23,7 @@ def main() -> None:
 
 @app.command()
 def report(
-    data: Annotated[Path, typer.Argument(help="folder, index.csv, COCO file, Severstal's tables")],
+    data: Annotated[Path, typer.Argument(help="folder, index.csv, COCO file, data.yaml, table")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
     html: Annotated[Path | None, typer.Option(help="write the report as one HTML file")] = None,
     index: Annotated[

@@ -1,11 +1,12 @@
-"""The size of an image file from its head, without decoding a pixel of it."""
+"""The size and the turn of an image file from its head, without decoding a pixel of it."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 # The readers themselves, because Image.open has one limit for the whole process. WebP is left out:
 # its reader lays out the canvas as soon as it opens.
@@ -15,6 +16,8 @@ READERS = (
     BmpImagePlugin.BmpImageFile,
     TiffImagePlugin.TiffImageFile,
 )
+
+ORIENTATION = 0x0112
 
 
 def image_size(file: Path | BinaryIO) -> tuple[int, int] | None:
@@ -29,3 +32,49 @@ def image_size(file: Path | BinaryIO) -> tuple[int, int] | None:
             if not isinstance(file, Path):
                 file.seek(0)
     return None
+
+
+def image_orientation(file: Path) -> int:
+    """The EXIF orientation by which a JPEG, PNG, TIFF or WebP is turned when it is decoded; 1, as
+    it is stored, where the file tells none or cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            if stream.read(12)[8:] == b"WEBP":
+                return _of_webp(stream)
+        for reader in READERS:
+            try:
+                image = reader(file)
+            except Exception:
+                continue
+            with image:
+                if isinstance(image, PngImagePlugin.PngImageFile) and not _all_in_head(file):
+                    image.load()  # what stands behind the pixels
+                return Image.Image.getexif(image).get(ORIENTATION, 1)
+    except Exception:  # metadata as hostile as the rest
+        pass
+    return 1
+
+
+def _of_webp(stream: BinaryIO) -> int:
+    shell = Image.Image()
+    while len(head := stream.read(8)) == 8:
+        length = int.from_bytes(head[4:], "little")
+        if key := {b"EXIF": "exif", b"XMP ": "xmp"}.get(head[:4]):
+            shell.info[key] = stream.read(length)
+            stream.seek(length % 2, io.SEEK_CUR)
+        else:
+            stream.seek(length + length % 2, io.SEEK_CUR)
+    return shell.getexif().get(ORIENTATION, 1)
+
+
+def _all_in_head(file: Path) -> bool:
+    """Whether a PNG says nothing of itself behind its pixels."""
+    behind = False
+    with file.open("rb") as stream:
+        stream.seek(8)
+        while len(head := stream.read(8)) == 8:
+            behind |= head[4:] == b"IDAT"
+            if behind and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return False
+            stream.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
+    return True

@@ -1,9 +1,10 @@
-"""Open whatever a person has: any catalog layout, Severstal's tables, COCO, labels alone."""
+"""Open whatever a person has: any catalog layout, Severstal's tables, annotation files of any form
+that is known, labels alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,27 @@ from defectvision.bundle.labels import label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
+from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
+from defectvision.data.readers.dagm import is_dagm, read_dagm
 from defectvision.data.readers.folders import open_catalog
+from defectvision.data.readers.labelme import has_shapes, is_labelme, read_labelme
+from defectvision.data.readers.loco import is_loco, read_loco
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from defectvision.data.readers.set_files import SetFiles
 from defectvision.data.readers.severstal import find_severstal, read_severstal
+from defectvision.data.readers.voc import is_voc, read_voc
+from defectvision.data.readers.yolo import is_yolo, read_yolo
 from defectvision.limits import PIXELS
 
+# Annotations and layouts of several files, by whose they are: are they there, and the reader.
+ANNOTATED: dict[str, tuple[Callable[[SetFiles], bool], Callable[[SetFiles], Read]]] = {
+    "MVTec LOCO": (is_loco, read_loco),
+    "DAGM": (is_dagm, read_dagm),
+    "YOLO": (is_yolo, read_yolo),
+    "LabelMe": (is_labelme, read_labelme),
+    "Pascal VOC": (is_voc, read_voc),
+}
 ANNOTATION_COLUMNS = ("image", "label", "kind", "shape", "area_px")
 
 
@@ -32,11 +48,13 @@ class ImageSet:
     """A catalog and what else its layout says about where the defects are.
 
     `annotations` has a row per annotation: `image` (row number of the catalog), `label`, `kind`
-    (`rle`, `polygon`, `box`, `area` or UNREADABLE), `shape` (the run-length text, a list of
-    polygons [[x, y, x, y, ...], ...] in px, [left, top, width, height] in px, or what is wrong),
-    `area_px` (NaN where only the shape tells) and, where the file tells it, `size` ((height,
-    width) that the shape is made for). Masks in files stand in the catalog. `has_images` is False
-    where only labels are there.
+    (`rle`, `polygon`, `box`, `relative polygon`, `relative box`, `file`, `area` or UNREADABLE),
+    `shape` (the run-length text, a list of polygons [[x, y, x, y, ...], ...] in px, [left, top,
+    width, height] in px, both as shares of the upright image where they are relative, the path of
+    a mask below the root in which all but 0 marks, or what is wrong), `area_px` (NaN where only
+    the shape tells) and, where the file tells it, `size` ((height, width) that the shape is made
+    for). The one mask of an image stands in the catalog. `has_images` is False where only labels
+    are there.
     """
 
     catalog: Catalog
@@ -93,17 +111,19 @@ class ImageSet:
             label=self.catalog.table["label"].iloc[image],
             classes=self._class_numbers,
             annotations=self._rows.get(image),
+            root=self.catalog.root,
+            photograph=self.catalog.table["path"].iloc[image],
         )
 
     def class_masks(
         self, image: int, size: tuple[int, int], classes: Sequence[str]
     ) -> NDArray[np.bool_] | None:
         """(K, H, W) masks of `classes` on an image of `size` (height, width) px; None where it
-        shows one of them and nobody has marked any. Raises what `masks` does.
+        shows one of them that nobody has marked. Raises what `masks` does.
         """
         found = [(label, mask) for label, mask in self.masks(image, size) if label in classes]
         shown = set(label_names(self.catalog.table["label"].iloc[image]))
-        if not found and shown & set(classes):
+        if shown & set(classes) - {label for label, _ in found}:
             return None
         drawn = np.zeros((len(classes), *size), bool)
         for label, mask in found:
@@ -114,9 +134,9 @@ class ImageSet:
 def open_set(
     path: Path, limit_pixels: int, bits: int | None = None, good: Sequence[str] = ()
 ) -> ImageSet:
-    """Open a folder, an `index.csv`, a COCO file or one of Severstal's tables; its images are
-    decoded up to `limit_pixels` px. good: classes that mean a good part, besides those whose names
-    say so.
+    """Open a folder, an `index.csv`, a COCO file, a `data.yaml` or one of Severstal's tables; its
+    images are decoded up to `limit_pixels` px. good: classes that mean a good part, besides those
+    whose names say so.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
@@ -127,14 +147,31 @@ def open_set(
 
 def _open(path: Path) -> ImageSet:
     if path.is_file() and path.suffix.lower() == ".json":
-        return ImageSet(*read_coco(path))
+        try:
+            return ImageSet(*read_coco(path))
+        except CatalogError as error:
+            if not has_shapes(path):
+                raise
+            said = f"{path}: the LabelMe file of one image. Open the folder of all."
+            raise CatalogError(said) from error
     if table := find_severstal(path):
         return ImageSet(*read_severstal(table))
+    if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
+        return ImageSet(*read_yolo(SetFiles(path.parent), PurePosixPath(path.name)))
     if path.is_dir() and not (path / "index.csv").is_file():
         if file := find_coco(path):
             return ImageSet(*read_coco(file))
         if is_magnetic_tile(path):
             return ImageSet(read_magnetic_tile(path))
+        files = SetFiles(path)
+        fitting = [name for name, (is_such, _) in ANNOTATED.items() if is_such(files)]
+        if len(fitting) > 1:
+            raise CatalogError(
+                f"{path}: {' and '.join(fitting)} annotations, and which of them hold is not "
+                "known. Move the others away."
+            )
+        for name in fitting:
+            return ImageSet(*ANNOTATED[name][1](files))
     catalog = open_catalog(path)
     if not len(catalog):
         raise CatalogError(f"{path}: no image in it. Give a folder that holds images.")

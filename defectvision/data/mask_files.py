@@ -45,8 +45,9 @@ def class_pixels(
     return {name: values == number for number, name in names.items() if number}
 
 
-def mask_pixels(file: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The (H, W) bool pixels that a mask file marks, where one thing is marked in it.
+def mask_pixels(file: Path, size: tuple[int, int], *, numbered: bool = False) -> NDArray[np.bool_]:
+    """The (H, W) bool pixels that a mask file marks, where one thing is marked in it. numbered: its
+    layout says that every value but 0 marks.
 
     Of two values the lower is background, of a picture of one value 0 is. Published masks are
     sometimes smeared by compression: above 127 counts as 255 there. Of colours black is
@@ -55,7 +56,8 @@ def mask_pixels(file: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
     where it is not of `size` (height, width) px: the image was decoded within the limit, so its
     mask is within it too. Raises OSError where there is no file.
     """
-    return _marked(_levels(_opened(file, size), file.name), file.name)
+    levels = _levels(_opened(file, size), file.name)
+    return levels > 0 if numbered else _marked(levels, file.name)
 
 
 def _opened(file: Path, size: tuple[int, int]) -> Image.Image:

@@ -6,6 +6,7 @@ Nothing that is marked is read as good: a mask or an annotation that yields no p
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.labels import is_good_name, label_names
 from defectvision.data.catalog import CatalogError
+from defectvision.data.image_head import image_orientation
 from defectvision.data.mask_files import class_pixels, mask_pixels
 from defectvision.data.outlines import draw_box, draw_polygons
 from defectvision.data.rle.severstal import decode_rle
 
 Masks = list[tuple[str, NDArray[np.bool_]]]
 UNREADABLE = "unreadable"  # kind of an annotation whose `shape` is what is wrong with it
+IN_PX = ("rle", "polygon", "box")  # kinds that hold for one size and one turn of the image
 
 
 def masks_of_image(
@@ -28,19 +31,23 @@ def masks_of_image(
     label: str = "",
     classes: dict[int, str] | None = None,
     annotations: pd.DataFrame | None = None,
+    root: Path = Path(),
+    photograph: str = "",
 ) -> Masks:
     """The (label, (H, W) bool) masks of one image of `size` (height, width), of its mask file and
-    of its annotation rows. A class may stand more than once.
+    of its annotation rows. A class may stand more than once. photograph: the image's path below
+    `root`, as `ImageSet` has both.
 
     Raises CatalogError where a mask cannot be read or has another size than the image, holds
     values that nobody explained, marks nothing although the image is said to show a defect, or
-    marks something on an image that is said to be good.
+    marks something on an image that is said to be good; and where an annotation may have been
+    drawn on the image as it is stored or as its EXIF turns it.
     """
     masks: Masks = []
     if file is not None:
         masks += masks_of_file(file, label, classes or {}, size)
     if annotations is not None:
-        masks += masks_of_annotations(annotations, *size)
+        masks += masks_of_annotations(annotations, *size, root, photograph)
     return masks
 
 
@@ -75,29 +82,33 @@ def masks_of_file(file: Path, label: str, names: dict[int, str], size: tuple[int
     return found
 
 
-def masks_of_annotations(rows: pd.DataFrame, height: int, width: int) -> Masks:
+def masks_of_annotations(
+    rows: pd.DataFrame, height: int, width: int, root: Path = Path(), photograph: str = ""
+) -> Masks:
     """The masks of the annotation rows of one image; rows that only tell an area give none.
 
-    Raises CatalogError for one that cannot be read, or that marks no pixel of the image.
+    Raises CatalogError for one that cannot be read, that marks no pixel of the image, or of which
+    nobody knows which way up it was drawn.
     """
     masks: Masks = []
+    turn: int | None = None
     for row in rows.itertuples():
         if row.kind == UNREADABLE:
             raise CatalogError(str(row.shape))
-        made_for = getattr(row, "size", None)
-        if isinstance(made_for, tuple) and made_for != (height, width):
-            raise CatalogError(
-                f"an annotation of {row.label} is made for {made_for[1]} x {made_for[0]} px, the "
-                f"image has {width} x {height} px. Export it for the image as it stands upright."
-            )
-        if row.kind == "rle":
-            mask = decode_rle(row.shape, height, width)
-        elif row.kind == "polygon":
-            mask = draw_polygons(row.shape, height, width)
-        elif row.kind == "box":
-            mask = draw_box(row.shape, height, width)
-        else:
+        if row.kind in IN_PX:
+            if turn is None:
+                turn = image_orientation(root / photograph) if photograph else 1
+            _check_upright(row.label, getattr(row, "size", None), (height, width), turn)
+        mask = _drawn(row.kind, row.shape, height, width, root)
+        if mask is None:
             continue
+        if row.kind == "file" and is_good_name(row.label):
+            if not mask.any():
+                continue
+            raise CatalogError(
+                f"{row.shape}: marks a defect on an image that is labelled {row.label}. Correct "
+                "the label or the mask."
+            )
         if not mask.any():
             raise CatalogError(
                 f"an annotation of {row.label} marks no pixel of the image. Draw it again, or "
@@ -105,3 +116,41 @@ def masks_of_annotations(rows: pd.DataFrame, height: int, width: int) -> Masks:
             )
         masks.append((row.label, mask))
     return masks
+
+
+def _check_upright(label: str, made_for: object, size: tuple[int, int], turn: int) -> None:
+    """Refuse a shape in px that was made for another size than (height, width), or perhaps for
+    the image as it is stored, which EXIF turns by `turn`."""
+    height, width = size
+    if isinstance(made_for, tuple) and made_for != size:
+        raise CatalogError(
+            f"an annotation of {label} is made for {made_for[1]} x {made_for[0]} px, the "
+            f"image has {width} x {height} px. Export it for the image as it stands upright."
+        )
+    on_its_side = turn in (5, 6, 7, 8) and height != width
+    if turn in range(2, 9) and not (isinstance(made_for, tuple) and on_its_side):
+        raise CatalogError(
+            f"which way up an annotation of {label} was drawn is not known: the image is turned "
+            f"by its EXIF (orientation {turn}), and no size tells. Save the image upright and "
+            "export the annotations again."
+        )
+
+
+def _drawn(kind: str, shape: Any, height: int, width: int, root: Path) -> NDArray[np.bool_] | None:
+    """The (height, width) mask of an annotation, None for one that shows no place."""
+    if kind == "rle":
+        return decode_rle(shape, height, width)
+    if kind == "polygon":
+        return draw_polygons(shape, height, width)
+    if kind == "box":
+        return draw_box(shape, height, width)
+    if kind == "relative polygon":
+        sides = np.array([width, height], np.float64)
+        scaled = [(np.asarray(p, np.float64).reshape(-1, 2) * sides).ravel() for p in shape]
+        return draw_polygons([p.tolist() for p in scaled], height, width)
+    if kind == "relative box":
+        left, top, across, down = shape
+        return draw_box([left * width, top * height, across * width, down * height], height, width)
+    if kind == "file":
+        return mask_pixels(root / shape, (height, width), numbered=True)
+    return None

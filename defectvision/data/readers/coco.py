@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,13 +13,14 @@ import pandas as pd
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
-from defectvision.data.masks import UNREADABLE
-from defectvision.data.readers.coco_shapes import NAN, Shape, is_number, read_shape
+from defectvision.data.readers.annotated import Marked, Marks
+from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
 
 LARGEST_JSON = 512 * 1024 * 1024
+HEAD = 4096
+LABELME = re.compile(rb'"shapes"\s*:\s*\[')
 LISTS = ("images", "categories", "annotations")
-ROWS = ("image", "label", "kind", "shape", "area_px", "size")
 
 
 def find_coco(folder: Path) -> Path | None:
@@ -46,7 +48,7 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     names = _categories(file, content["categories"])
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     paths, missing = _paths(file, root, images)
-    labels, rows = _annotations(file, content["annotations"], images, names)
+    marks = _annotations(file, content["annotations"], images, names)
     if twice := _first_repeat(paths):
         one, other = (image.name for image, path in zip(images.values(), paths, strict=True)
                       if path == twice)  # fmt: skip
@@ -61,14 +63,12 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         )
     catalog = Catalog(
         root,
-        catalog_table(
-            {"path": paths, "label": [SEPARATOR.join(sorted(labels[key])) for key in images]}
-        ),
+        catalog_table({"path": paths, "label": [marks.label(key) for key in images]}),
         root.resolve().name,
         tuple(warnings),
         "coco",
     )
-    return catalog, rows, len(missing) < len(images)
+    return catalog, marks.table(images), len(missing) < len(images)
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,9 @@ def _annotations(
     entries: list[dict[str, Any]],
     images: dict[Hashable, _Image],
     names: dict[Hashable, str],
-) -> tuple[dict[Hashable, set[str]], pd.DataFrame]:
-    """The classes of each image, and a row an annotation."""
-    labels: dict[Hashable, set[str]] = {key: set() for key in images}
-    rows = []
+) -> Marks:
+    """What the annotations mark, by the id of the image."""
+    marks = Marks()
     for position, entry in enumerate(entries, 1):
         what = f"annotation {entry.get('id', position)!r}"
         image, category = (
@@ -207,16 +206,13 @@ def _annotations(
                 f"{image!r} and category {category!r}. Export it again."
             )
         where = f"{file}, {what} ({images[image].name})"
+        marked = Marked()
         try:
-            shape = read_shape(entry, images[image].size, where)
+            marked.places.append((names[category], read_shape(entry, images[image].size, where)))
         except CatalogError as error:
-            shape = Shape(UNREADABLE, str(error), NAN, None)
-        labels[image].add(names[category])
-        rows.append(
-            (images[image].number, names[category], shape.kind, shape.shape, shape.area_px,
-             shape.size)
-        )  # fmt: skip
-    return labels, pd.DataFrame(rows, columns=list(ROWS))
+            marked.spoiled(names[category], str(error))
+        marks.add(image, marked)
+    return marks
 
 
 def _first_repeat(paths: list[str]) -> str | None:
@@ -229,11 +225,16 @@ def _first_repeat(paths: list[str]) -> str | None:
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Without parsing: an instances file begins with, or names, the three lists."""
+    """Without parsing: an instances file begins with, or names, the three lists. The images that
+    LabelMe writes into its files are not read."""
     try:
         if file.stat().st_size > LARGEST_JSON:
             return False
-        text = file.read_bytes()
+        with file.open("rb") as stream:
+            head = stream.read(HEAD)
+            if LABELME.search(head) and b'"images"' not in head:
+                return False
+            text = head + stream.read()
     except OSError:
         return False
     return all(f'"{name}"'.encode() in text for name in ("images", "annotations", "categories"))

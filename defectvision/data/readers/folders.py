@@ -1,6 +1,5 @@
 """Readers of published layouts: any of them opens as a catalog."""
 
-import os
 import re
 import unicodedata
 from dataclasses import dataclass, field, replace
@@ -9,18 +8,12 @@ from pathlib import Path, PurePosixPath
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError, LeftOut
 from defectvision.data.image_head import image_size
-from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.mask_files import mask_pixels
 from defectvision.data.readers.index import checked_catalog, examples, read_index
+from defectvision.data.readers.listing import SPLIT_FOLDERS, scan
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 CASTING_FOLDERS = {"def_front": "def", "ok_front": "ok"}
 # NEU-CLS codes, NEU-DET names and the spellings of the copies on Kaggle
 NEU_LABELS = {
@@ -107,35 +100,6 @@ class _Tree:
         return folder
 
 
-def _scan(root: Path) -> dict[PurePosixPath, list[str]]:
-    def refuse(error: OSError) -> None:
-        raise CatalogError(f"{error.filename}: cannot be read ({error.strerror}).") from error
-
-    images: dict[PurePosixPath, list[str]] = {}
-    seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        status = Path(here).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link that points upwards
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
-        for name in (*folders, *files):
-            if not _is_text(name):
-                raise CatalogError(f"{here}: the name {name!r} is not UTF-8. Rename it.")
-        folder = PurePosixPath(Path(here).relative_to(root).as_posix())
-        images[folder] = sorted(name for name in files if is_image_name(name))
-    return images
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _neu_code(name: str) -> str:
     return NEU_LABELS.get(re.sub(r"[\s-]", "_", name.strip().lower()), "")
 
@@ -173,7 +137,7 @@ class _Rows:
 
 
 def _read_folders(root: Path) -> Catalog:
-    layout = split_masks(root, _scan(root))
+    layout = split_masks(root, scan(root))
     tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
     rows = _Rows(masks=layout.masks)

@@ -60,8 +60,8 @@ class FoundImages:
         self._exact = set(self.files)
         self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         for file in self.files:
-            plain = tuple(_plain(part) for part in PurePosixPath(file).parts)
-            self._by_name.setdefault(plain[-1], []).append((file, plain))
+            parts = tuple(plain(part) for part in PurePosixPath(file).parts)
+            self._by_name.setdefault(parts[-1], []).append((file, parts))
 
     def find(self, name: str) -> str | None:
         """The path below `root` of the image that an export calls `name`, None where it is not
@@ -92,18 +92,23 @@ class FoundImages:
             )
         return best[0]
 
+    def named(self, name: str) -> list[str]:
+        """The paths of all images that are called `name`, in any case and Unicode form."""
+        return [file for file, _ in self._by_name.get(plain(name), [])]
+
     def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
         """Files with the same last part, and how many of the last parts agree."""
-        wanted = tuple(_plain(part) for part in parts)
+        wanted = tuple(plain(part) for part in parts)
         if not wanted:
             return []
         found = []
-        for file, plain in self._by_name.get(wanted[-1], []):
-            pairs = zip(reversed(plain), reversed(wanted), strict=False)
+        for file, there in self._by_name.get(wanted[-1], []):
+            pairs = zip(reversed(there), reversed(wanted), strict=False)
             same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-            found.append((file, min(len(plain), len(wanted)) if same is None else same))
+            found.append((file, min(len(there), len(wanted)) if same is None else same))
         return found
 
 
-def _plain(part: str) -> str:
+def plain(part: str) -> str:
+    """A name as it is compared: in any case and Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())

@@ -31,10 +31,10 @@ def read_index(index: Path) -> Catalog:
     there = _There(root)
     for line, row in _index_rows(index):
         where = f"{index}, line {line}"
-        row["path"] = there.find(_relative_path(row["path"], where, "path"))
+        row["path"] = there.find(row["path"], where, "path")
         row["label"] = _checked_label(row["label"], where)
         if row["mask"]:
-            row["mask"] = there.find(_relative_path(row["mask"], where, "mask"))
+            row["mask"] = there.find(row["mask"], where, "mask")
         if row["split"] not in ("", *SPLITS):
             raise CatalogError(
                 f"{where}: unknown split {row['split']!r}. Use {', '.join(SPLITS)} or leave it "
@@ -49,7 +49,7 @@ def read_index(index: Path) -> Catalog:
         missing += [
             f"{row[name]} (line {line})"
             for name in ("path", "mask")
-            if row[name] and not (root / row[name]).is_file()
+            if row[name] and not _is_file(root / row[name])
         ]
         for name in COLUMNS:
             columns[name].append(row[name])
@@ -70,12 +70,35 @@ class _There:
         self.root = root
         self._listed: FoundImages | None = None
 
-    def find(self, name: str) -> str:
-        """The path of the file that `name` means, `name` where there is none."""
-        if (self.root / name).is_file():
-            return name
-        self._listed = self._listed or FoundImages(self.root)
-        return self._listed.find(name) or name
+    def find(self, name: str, where: str, column: str) -> str:
+        """The path below the root of the file that `name` means: of another machine's absolute
+        path, the one that agrees with its last parts. `name` where there is none.
+
+        Raises CatalogError, which begins with `where`, for a name that leads out of the folder and
+        for one that fits two files.
+        """
+        parts = PurePosixPath(name.replace("\\", "/")).parts  # indexes written on Windows
+        foreign = PurePosixPath(*parts).is_absolute() or PureWindowsPath(name).drive
+        found = None
+        if parts and ".." not in parts and not _has_control(name):
+            posix = str(PurePosixPath(*parts))
+            if not foreign and _is_file(self.root / posix):
+                return posix
+            self._listed = self._listed or FoundImages(self.root)
+            found = self._listed.find(name) or (None if foreign else posix)
+        if found is None:
+            raise CatalogError(
+                f"{where}: {column} {name!r} is not a file inside the folder. "
+                "Give paths relative to the index, without '..'."
+            )
+        return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -117,18 +140,6 @@ def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _has_control(text: str) -> bool:
     """Whether a terminal would obey a character of it; spaces of any script are letters here."""
     return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
-
-
-def _relative_path(text: str, where: str, column: str) -> str:
-    """`text` in posix spelling; CatalogError where it is empty or leaves the folder."""
-    posix = PurePosixPath(text.replace("\\", "/"))  # indexes written on Windows
-    absolute = posix.is_absolute() or PureWindowsPath(text).drive
-    if absolute or ".." in posix.parts or not posix.parts or _has_control(text):
-        raise CatalogError(
-            f"{where}: {column} {text!r} is not a file inside the folder. "
-            "Give paths relative to the index, without '..'."
-        )
-    return str(posix)
 
 
 def _checked_label(label: str, where: str) -> str:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import CatalogError
+from defectvision.data.readers.listing import Folders
 
 MASK_FOLDERS = frozenset({"ground_truth", "groundtruth", "gt", "masks"})
 MASK_STEM = re.compile(r"(.+)[_-](mask|masks|label|gt|seg|segmentation)", re.IGNORECASE)
-
-Folders = dict[PurePosixPath, list[str]]
 
 
 @dataclass

@@ -19,8 +19,8 @@ def empty_state() -> None:
     st.subheader("Dataset", icon=":material/database:")
     st.markdown(
         "Give the folder of a labelled set on the left and press **Open**. A folder of class "
-        "folders, an `index.csv`, a COCO file, Severstal's tables and the published casting, NEU "
-        "and magnetic-tile layouts are read as they are."
+        "folders, an `index.csv`, COCO, YOLO, LabelMe and Pascal VOC annotations, Severstal's "
+        "tables and published sets such as MVTec AD, NEU or DAGM are read as they are."
     )
     st.caption(
         "Shown are the class balance and the weights it calls for, sizes and places of the "

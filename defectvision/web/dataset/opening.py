@@ -31,7 +31,8 @@ def open_controls() -> Study | None:
             persist_state="session",
             placeholder="/data/my-line",
             help="A path on the machine that runs DefectVision: a folder of class folders, an "
-            "index.csv, a COCO file, Severstal's train.csv, or a published set as unpacked.",
+            "index.csv, a COCO file, YOLO, LabelMe or Pascal VOC annotations with their images, "
+            "Severstal's train.csv, or a published set as unpacked.",
         )
     if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not path.strip()):
         _open(Path(path.strip()))

@@ -104,6 +104,11 @@ def test_where_images_are_missing_the_place_is_named(tmp_path):
         ("a b.png", "a%20b.png"),
         ("sub/P.PNG", "sub/p.png"),
         ("images/p.png", "lot7/p.png"),
+        ("images/p.png", "/home/x/lot7/images/p.png"),
+        ("images/p.png", "C:\\lot7\\images\\p.png"),
+        ("images/p.png", "\\\\server\\share\\lot7\\p.png"),
+        ("images/p.png", "D:/lot 7/p.png"),
+        ("images/p.png", "file:///home/x/lot7/p.png"),
         ("Gru\u0308n.png", "Gr\u00fcn.png"),
     ],
 )
@@ -138,3 +143,26 @@ def test_magnetic_tiles_without_a_photograph_end_in_words(tmp_path):
     put(tmp_path, "MT_Crack/Imgs/a.png")
     with pytest.raises(CatalogError, match="no photograph"):
         open_set(tmp_path, PIXELS)
+
+
+def test_an_index_of_another_machine_finds_masks_by_their_last_folders(tmp_path):
+    put(tmp_path, "images/p.png", "masks/p.png")
+    (tmp_path / "index.csv").write_text(
+        "path,label,mask\n/x/lot/images/p.png,pit,D:\\lot\\masks\\p.png\n"
+    )
+    table = open_set(tmp_path, PIXELS).catalog.table
+    assert table[["path", "mask"]].to_numpy().tolist() == [["images/p.png", "masks/p.png"]]
+
+
+def test_an_absolute_path_that_fits_two_images_names_both(tmp_path):
+    put(tmp_path, "a/p.png", "b/p.png")
+    (tmp_path / "index.csv").write_text("path,label\n/x/lot/p.png,pit\n")
+    with pytest.raises(CatalogError, match=r"a/p\.png or b/p\.png"):
+        open_set(tmp_path, PIXELS)
+
+
+def test_an_absolute_path_is_never_opened(tmp_path):
+    put(tmp_path, "outside/p.png", "set/q.png")
+    (tmp_path / "set" / "index.csv").write_text(f"path,label\n{tmp_path}/outside/p.png,pit\n")
+    with pytest.raises(CatalogError, match="not a file inside the folder"):
+        open_set(tmp_path / "set", PIXELS)

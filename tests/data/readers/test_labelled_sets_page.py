@@ -19,6 +19,14 @@ COCO = {
     "categories": [{"id": 1, "name": "crack"}],
     "annotations": [{"image_id": 1, "category_id": 1, "bbox": [4, 4, 5, 5]}],
 }
+LABELME = {
+    "shapes": [{"label": "crack", "points": [[4, 4], [9, 9]], "shape_type": "rectangle"}],
+    "imagePath": "a.png",
+}
+VOC = (
+    "<annotation><object><name>crack</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>9</xmax>"
+    "<ymax>9</ymax></bndbox></object></annotation>"
+)
 # layout of the page: (images, texts, layout of the reader, whether it brings masks)
 LAYOUTS = {
     "index.csv": (["a.png", "b.png"], {"index.csv": "path,label\na.png,crack\nb.png,\n"},
@@ -27,12 +35,26 @@ LAYOUTS = {
     "split folders": (["train/crack/a.png", "train/good/b.png"], {}, "split folders", False),
     "MVTec AD, BTAD": (["train/good/b.png", "test/crack/a.png", "ground_truth/crack/a_mask.png"],
                        {}, "split folders", True),
+    "MVTec LOCO AD": (["train/good/b.png", "test/logical/000.png",
+                       "ground_truth/logical/000/000.png"], {}, "mvtec loco", True),
     "VisA": (["Images/Anomaly/a.png", "Images/Normal/b.png", "Masks/Anomaly/a.png"], {},
              "class folders", True),
     "masks beside": (["crack/a.jpg", "crack/a_mask.png", "good/b.png"], {}, "class folders", True),
     "KolektorSDD, KolektorSDD2": (["kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos02/Part0.jpg",
                                    "kos02/Part0_label.bmp"], {}, "masks beside", True),
+    "DAGM 2007": (["Class1/Train/1.png", "Class1/Train/2.png", "Class1/Train/Label/2_label.png"],
+                  {"Class1/Train/Label/Labels.txt": "1 0 1.png 0 0\n2 1 2.png 0 2_label.png\n"},
+                  "dagm", True),
     "COCO": (["a.png", "b.png"], {"annotations/instances.json": json.dumps(COCO)}, "coco", True),
+    "YOLO": (["images/train/a.png", "images/train/b.png"],
+             {"data.yaml": "names: [crack]\nnc: 1\n", "labels/train/a.txt": "0 .5 .5 .2 .2\n"},
+             "yolo", True),
+    "LabelMe": (["a.png", "b.png"], {"a.json": json.dumps(LABELME)}, "labelme", True),
+    "Pascal VOC, NEU-DET": (["JPEGImages/a.png", "JPEGImages/b.png"],
+                            {"Annotations/a.xml": VOC}, "voc", True),
+    "Pascal VOC segmentation": (["JPEGImages/a.png", "JPEGImages/b.png",
+                                 "SegmentationClass/a.png"],
+                                {"labelmap.txt": "crack:255,255,255::\n"}, "voc", True),
     "Severstal": (["train_images/a.png", "train_images/b.png"],
                   {"train.csv": "ImageId,ClassId,EncodedPixels\na.png,3,1 5\n"}, "severstal",
                   True),
@@ -57,7 +79,7 @@ def test_a_layout_of_the_page_is_read(tmp_path, name):
         pixels[4:9, 4:9] = 255
         Image.fromarray(pixels).save(tmp_path / image)
     for file, text in texts.items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text)
     found = open_set(tmp_path, PIXELS)
     assert found.catalog.layout == layout
