@@ -146,9 +146,8 @@ def _caption(
         draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
         y += (1.75 - 0.2 * len(measured)) * unit
     _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
-    notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else ""]
     small = ImageFont.load_default(round(unit))
-    note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
+    note = _fitted(draw, f"{heatmap.method}: {heatmap.unit}", small, width - 2.4 * unit)
     draw.text((x, (11.1 + 0.8 * len(measured)) * unit), note, SOFT, small)
     return sheet
 
@@ -232,8 +231,6 @@ def _legend(
     anchors = (("ls", left), ("rs", right)) if len(ends) == 2 else (("rs", right),)
     for words, (anchor, at) in zip(ends, anchors, strict=True):
         draw.text((at, top - 0.35 * unit), _plain(words), INK, font, anchor=anchor)
-    unit_text = "evidence, logit units" if heatmap.palette == "signed" else "no unit"
-    draw.text(((left + right) / 2, top + tall + 1.7 * unit), unit_text, SOFT, font, anchor="ma")
 
 
 def _plain(text: str) -> str:
