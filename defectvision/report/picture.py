@@ -25,7 +25,7 @@ from defectvision.inference.heatmap import (
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.masks import mask_of
 from defectvision.inference.regions import Cut, Region
-from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC
+from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC, is_a_guess
 from defectvision.words import counted
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
@@ -182,7 +182,8 @@ def _named(inspection: Inspection, policy: Policy) -> str:
         return _plain(f"{inspection.objection[0].upper()}{inspection.objection[1:]}")
     labels, title_of = inspection.labels(policy), inspection.line.title_of
     named = [f"{_plain(title_of(n))}  {inspection.probabilities[n]:.3f}" for n in labels]
-    return ", ".join(named) or NO_DEFECT
+    said = ", ".join(named) or NO_DEFECT
+    return f"most probable: {said}" if is_a_guess(inspection, policy) else said
 
 
 def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
