@@ -94,14 +94,12 @@ def open_inspector(
 
 
 def _in_a_line(inspection: Inspection, policy: Policy) -> str:
-    from defectvision.bundle.labels import join_labels
-
-    name, probability = inspection.ranking()[0]
     score = "" if inspection.defect_score is None else f"  score {inspection.defect_score:.3f}"
     verdict, shown = inspection.verdict(policy).value, visible(inspection.name)
     if inspection.objections:
         return f"{verdict:<7} {inspection.objection}  {shown}"
-    labels = join_labels(inspection.labels(policy)) or "no defect"
+    named = [f"{n} {inspection.probabilities[n]:.1%}" for n in inspection.labels(policy)]
+    labels = ", ".join(named) or "no defect"
     count = len(inspection.regions(policy))
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
-    return f"{verdict:<7} {labels:<16} {name} {probability:.1%}{score}{regions}  {shown}"
+    return f"{verdict:<7} {labels:<22}{score}{regions}  {shown}"

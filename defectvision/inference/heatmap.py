@@ -1,13 +1,15 @@
 """Turn evidence into colours: the same in the browser's viewer and in the exported picture.
 
 Evidence has a sign, so it is drawn on a diverging scale that is the same distance on both sides of
-zero: orange to red adds to the class, blue speaks against it, and nothing is drawn at zero. A
-gradient heatmap has none and runs from nothing to yellow. Both orders of colour stay apart for
+zero: orange to red adds to the class, blue speaks against it, and nothing is drawn at zero. It is
+drawn in shares of the decision, on one scale for all images, so that two parts can be compared. A
+gradient heatmap has no sign and runs from nothing to yellow. Both orders of colour stay apart for
 colour-blind eyes (blue against red-orange: ColorBrewer RdBu; the other: matplotlib's plasma).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 Palette = Literal["signed", "unsigned"]
 EXACT = "Exact evidence map"
+CLASSLESS = ("EigenCAM",)  # the main component of the activations: no class enters into it
+SURE = 0.99  # a decision leads from the probability 1 - SURE to SURE
+FULL = 0.05  # of a decision: the share of one place at which its colour is full
 
 # Position along the scale: red, green, blue, and how opaque (0 to 1) before the user's opacity.
 _SIGNED = (
@@ -42,7 +47,6 @@ _UNSIGNED = (
     (1.0, 240, 249, 33, 0.95),
 )
 STEPS = 512
-_NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 def _table(stops: tuple[tuple[float, ...], ...]) -> NDArray[np.uint8]:
@@ -60,8 +64,9 @@ def _table(stops: tuple[tuple[float, ...], ...]) -> NDArray[np.uint8]:
 class Heatmap:
     """One map over one image, with what is needed to draw it and to say what it means.
 
-    values: (h, w) float32 on the model's grid; scale: the value at which colours are full;
-    meaning: the two (signed) or one things that the colours say; sums_to: what it adds up to.
+    values: (h, w) float32 on the model's grid, signed ones as shares of a decision; scale: the
+    value at which colours are full; meaning: the two (signed) or one things that the colours say;
+    unit: what the numbers are, in words; sums_to: the arithmetic behind them.
     """
 
     method: str
@@ -70,6 +75,7 @@ class Heatmap:
     palette: Palette
     scale: float
     meaning: tuple[str, ...]
+    unit: str
     sums_to: str
 
     def colours(self, frame: Frame, longest: int) -> NDArray[np.uint8]:
@@ -77,24 +83,43 @@ class Heatmap:
         return colourise(frame.shrunk(longest).on_image(self.values), self.scale, self.palette)
 
 
+def decision_step(temperature: float) -> float:
+    """The logit difference that takes a probability from 1 - SURE to SURE."""
+    return 2 * math.log(SURE / (1 - SURE)) * temperature
+
+
+def shares(evidence: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """What each place of `evidence` (h, w) adds to its class's logit, as a share of a decision;
+    raises ValueError where a number is not finite."""
+    if not np.isfinite(evidence).all():
+        raise ValueError("the evidence holds numbers that are not finite; export the bundle again")
+    return evidence / np.float32(evidence.size * decision_step(temperature))
+
+
 def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float = 1.0) -> Heatmap:
     """The exact evidence for `class_name`, from the inspection alone."""
     index = inspection.line.class_names.index(class_name)
     title = inspection.line.classes[index].title
-    mean, bias = float(inspection.evidence[index].mean()), float(inspection.evidence_bias[index])
+    evidence = inspection.evidence[index]
+    mean, bias = float(evidence.mean()), float(inspection.evidence_bias[index])
     squash = "sigmoid" if inspection.line.label_mode == "multilabel" else "softmax over the classes"
     cooled = f" (temperature {temperature:.2f})" if abs(temperature - 1) > 0.005 else ""
+    rows, columns = evidence.shape
     return Heatmap(
         method=EXACT,
         class_name=class_name,
-        values=inspection.evidence[index],
+        values=shares(evidence, temperature),
         palette="signed",
-        scale=scale_of(inspection.evidence),
+        scale=FULL,
         meaning=(f"adds to {title}", f"speaks against {title}"),
+        unit=f"share of the decision that one place adds; full colour from {100 * FULL:g} % on",
         sums_to=(
             f"Mean of the evidence {_signed(mean)}, bias {_signed(bias)}: logit "
             f"{_signed(float(inspection.logits[index]))}; {squash}{cooled}: "
-            f"probability {inspection.probabilities[class_name]:.3f}."
+            f"probability {inspection.probabilities[class_name]:.3f}. "
+            f"A decision is the step of the logit from probability {100 * (1 - SURE):.0f} % to "
+            f"{100 * SURE:.0f} %, {decision_step(temperature):.2f}; a place's share is its "
+            f"evidence, divided by it and by the {rows} × {columns} places."
         ),
     )
 
@@ -104,16 +129,23 @@ def gradient_heatmap(
 ) -> Heatmap:
     """A gradient method's map (h, w) in 0..1; it says where, not how much."""
     title = inspection.line.classes[inspection.line.class_names.index(class_name)].title
+    said, meaning = "", f"matters for {title}"
+    if method in CLASSLESS:
+        meaning = "what the network looked at, whatever the class"
+        said = (
+            " It is the main pattern of the activations: the chosen class does not enter into it."
+        )
     return Heatmap(
         method=method,
         class_name=class_name,
         values=values,
         palette="unsigned",
         scale=1.0,
-        meaning=(f"matters for {title}",),
+        meaning=(meaning,),
+        unit="scaled to this image, no unit",
         sums_to=(
             f"{method} is scaled to this image, from 0 to 1: it shows where, not how much, and "
-            "adds up to nothing."
+            f"adds up to nothing.{said}"
         ),
     )
 
@@ -126,20 +158,6 @@ _TABLES: dict[Palette, NDArray[np.uint8]] = {
     "signed": _table(_SIGNED),
     "unsigned": _table(_UNSIGNED),
 }
-
-
-def scale_of(evidence: NDArray[np.float32], least: float = 1.0) -> float:
-    """The evidence, in logit units, at which the colours of one image are full.
-
-    A round number not below the largest amount in `evidence` (C, h, w), the same for all classes of
-    the image; at least `least`, so that next to nothing is not drawn as if it were much.
-    """
-    most = float(np.abs(evidence).max(initial=0.0))
-    if not np.isfinite(most):
-        raise ValueError("the evidence holds numbers that are not finite; export the bundle again")
-    most = max(most, least)
-    power = 10.0 ** np.floor(np.log10(most))
-    return float(next(n for n in _NICE if n * power >= most * (1 - 1e-6)) * power)
 
 
 def colourise(
@@ -165,11 +183,10 @@ def ticks(scale: float, palette: Palette = "signed") -> list[float]:
 
 
 def tick_text(value: float, palette: Palette = "signed") -> str:
-    """A tick as people read it: a sign on both sides of zero, no more digits than needed."""
+    """A tick as people read it: shares in per cent with a sign on both sides of zero."""
     if palette == "unsigned" or value == 0:
         return f"{value:g}"
-    text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
-    return text.replace("-", "−")
+    return f"{100 * value:+.3g} %".replace("-", "−")
 
 
 def lay_over(

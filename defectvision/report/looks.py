@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Verdict
+from defectvision.bundle.policy import Policy, Verdict
+
+if TYPE_CHECKING:
+    from defectvision.inference.judged import Judged
 
 INK, SOFT, RULE = "#1b232b", "#56616c", "#cfd5db"  # text, lesser text and lines on white paper
 AXIS = "#7a8590"  # lines in charts: seen on a light and on a dark ground
@@ -54,6 +57,13 @@ def verdicts_of(line: Line) -> tuple[Verdict, ...]:
         for verdict in Verdict
         if verdict != Verdict.UNUSABLE and (line.can_accept or verdict != Verdict.ACCEPT)
     )
+
+
+def is_a_guess(judged: Judged, policy: Policy) -> bool:
+    """Whether the label is only the most probable of all classes, the good ones among them, since
+    the score leaves open whether the part is good: it must not stand there like a verdict."""
+    undecided = judged.defect_score is not None and judged.verdict(policy) == Verdict.REVIEW
+    return undecided and judged.line.label_mode == "multiclass"
 
 
 def remarks(synthetic: bool, objection: str, others: Iterable[str] = ()) -> str:

@@ -25,7 +25,7 @@ from defectvision.inference.heatmap import (
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.masks import mask_of
 from defectvision.inference.regions import Cut, Region
-from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC
+from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC, is_a_guess
 from defectvision.words import counted
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
@@ -146,9 +146,8 @@ def _caption(
         draw.text((x, y), _fitted(draw, line, text, 0.58 * width), SOFT, text)
         y += (1.75 - 0.2 * len(measured)) * unit
     _legend(sheet, draw, heatmap, (0.62 * width, 5.6 * unit, width - 1.2 * unit), unit)
-    notes = [f"{heatmap.method}.", heatmap.sums_to if heatmap.palette == "signed" else ""]
     small = ImageFont.load_default(round(unit))
-    note = _fitted(draw, " ".join(filter(None, notes)), small, width - 2.4 * unit)
+    note = _fitted(draw, f"{heatmap.method}: {heatmap.unit}", small, width - 2.4 * unit)
     draw.text((x, (11.1 + 0.8 * len(measured)) * unit), note, SOFT, small)
     return sheet
 
@@ -183,7 +182,8 @@ def _named(inspection: Inspection, policy: Policy) -> str:
         return _plain(f"{inspection.objection[0].upper()}{inspection.objection[1:]}")
     labels, title_of = inspection.labels(policy), inspection.line.title_of
     named = [f"{_plain(title_of(n))}  {inspection.probabilities[n]:.3f}" for n in labels]
-    return ", ".join(named) or NO_DEFECT
+    said = ", ".join(named) or NO_DEFECT
+    return f"most probable: {said}" if is_a_guess(inspection, policy) else said
 
 
 def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
@@ -232,8 +232,6 @@ def _legend(
     anchors = (("ls", left), ("rs", right)) if len(ends) == 2 else (("rs", right),)
     for words, (anchor, at) in zip(ends, anchors, strict=True):
         draw.text((at, top - 0.35 * unit), _plain(words), INK, font, anchor=anchor)
-    unit_text = "evidence, logit units" if heatmap.palette == "signed" else "no unit"
-    draw.text(((left + right) / 2, top + tall + 1.7 * unit), unit_text, SOFT, font, anchor="ma")
 
 
 def _plain(text: str) -> str:

@@ -11,8 +11,9 @@ from defectvision.bundle.schema import LINE_FILE
 from defectvision.data.catalog import Catalog, CatalogError
 
 GOOD_COLOUR = "#4C9A6A"
-# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
-DEFECT_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C8C8C")
+# Told apart by colour-blind eyes: of Okabe and Ito (https://jfly.uni-koeln.de/color/) and Tol
+# (https://sronpersonalpages.nl/~pault/) those that are not taken for a verdict's colour.
+DEFECT_COLOURS = ("#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#DDCC77", "#882255", "#7A5C3E")
 
 
 def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:

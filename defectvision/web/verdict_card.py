@@ -11,7 +11,7 @@ from defectvision.bundle.policy import NO_ACCEPTING, Policy, Verdict, threshold_
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
-from defectvision.report.looks import LOOKS
+from defectvision.report.looks import LOOKS, is_a_guess
 from defectvision.web.cards import probability_bars
 from defectvision.web.open_image import OpenImage
 from defectvision.words import counted, plain
@@ -84,6 +84,8 @@ def labels_in_words(judged: Judged, policy: Policy) -> str:
     values = [f"{judged.probabilities[name]:.3f}" for name in labels]
     if not labels:
         return f"**{plain(judged.line.titles(labels))}**."
+    if len(labels) == 1 and is_a_guess(judged, policy):
+        return f"Most probable of all classes: {titles[0]}, {values[0]}."
     if len(labels) == 1:
         return f"{titles[0]}, probability {values[0]}."
     named = ", ".join(f"{title} {value}" for title, value in zip(titles, values, strict=True))

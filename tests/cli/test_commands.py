@@ -58,6 +58,14 @@ def test_inspect_prints_one_object_an_image(weights, tmp_path):
     assert sum(label["probability"] for label in rows[0]["labels"]) == pytest.approx(1)
 
 
+def test_the_line_of_an_image_names_the_class_of_its_verdict(weights, tmp_path):
+    """A policy that rejects everything calls no part good, however probable."""
+    image = _image(tmp_path / "ok.png", "ok")
+    common = ("inspect", image, "--line", "casting", "--weights", weights)
+    said = _run(*common, "--accept-below", 0, "--reject-above", 0).stdout.split()
+    assert said[:2] == ["reject", "def"] and "ok" not in said
+
+
 def test_a_bad_file_is_named_and_the_others_are_done(weights, tmp_path):
     good = _image(tmp_path / "good.png")
     bad = tmp_path / "bad.jpg"

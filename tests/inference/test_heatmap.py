@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from defectvision.bundle.line import Line
+from defectvision.bundle.reader import load_bundle
 from defectvision.inference.frame import Frame
 from defectvision.inference.heatmap import (
+    FULL,
     colourise,
+    decision_step,
+    evidence_heatmap,
+    gradient_heatmap,
     lay_over,
     legend_colours,
-    scale_of,
+    shares,
     tick_text,
     ticks,
 )
+from defectvision.inference.inspection import Inspection, Milliseconds
+from tests.stand_ins.bundles import write_bundle
 
 
 def test_zero_is_transparent_and_the_signs_have_their_colours() -> None:
@@ -39,25 +49,84 @@ def test_both_directions_are_told_apart_without_red_and_green() -> None:
     assert yellow_blue[0] < -40 and yellow_blue[1] > 40
 
 
-@pytest.mark.parametrize(
-    ("most", "expected"),
-    [(0.0, 1.0), (0.4, 1.0), (1.0, 1.0), (1.01, 1.5), (7.0, 8.0), (95.0, 100.0)],
-)
-def test_the_scale_is_the_next_round_number(most: float, expected: float) -> None:
-    evidence = np.array([[[0.0, -most]], [[most / 2, 0.0]]], np.float32)
-    assert scale_of(evidence) == expected
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    return load_bundle(write_bundle(tmp_path, "casting", "resnet50").parents[1], "casting").line
+
+
+def inspected(gain: float, line: Line) -> Inspection:
+    """One hot place of a defect, and everywhere a little against a good part."""
+    evidence = np.full((2, 3, 4), -0.5, np.float32)
+    evidence[1] = 0
+    evidence[1, 1, 2] = gain
+    bias = np.array([0.25, -0.25], np.float32)
+    return Inspection(
+        name="part.png",
+        line=line,
+        bundle_version="0",
+        frame=Frame((30, 40), (30, 40), np.eye(2, 3)),
+        logits=evidence.mean((1, 2)) + bias,
+        probabilities={"ok": 0.25, "def": 0.75},
+        defect_score=0.75,
+        foreign_score=0.0,
+        evidence=evidence,
+        evidence_bias=bias,
+        inside=np.ones((30, 40), bool),
+        part_found=False,
+        milliseconds=Milliseconds(0, 0, 0),
+    )
+
+
+def test_two_parts_are_drawn_on_one_scale(line: Line) -> None:
+    """The same evidence has the same colour, whatever else an image shows."""
+    faint, strong = (evidence_heatmap(inspected(gain, line), "ok", 0.5) for gain in (1.0, 900.0))
+    assert faint.scale == strong.scale == FULL
+    assert (faint.values == strong.values).all()
+    grids = [colourise(h.values, h.scale) for h in (faint, strong)]
+    assert (grids[0] == grids[1]).all()
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 2.4])
+def test_the_shares_of_all_places_are_the_logit_without_its_constant(
+    line: Line, temperature: float
+) -> None:
+    """A logit that was led from probability 1 % to 99 % is one whole decision."""
+    one = inspected(12.0, line)
+    drawn = evidence_heatmap(one, "def", temperature)
+    added = float(one.logits[1] - one.evidence_bias[1])
+    assert drawn.values.sum() == pytest.approx(added / decision_step(temperature))
+    low, high = -decision_step(temperature) / 2, decision_step(temperature) / 2
+    before, after = (1 / (1 + np.exp(-logit / temperature)) for logit in (low, high))
+    assert (before, after) == (pytest.approx(0.01), pytest.approx(0.99))
+
+
+def test_the_legend_says_the_scale_in_words_and_keeps_the_arithmetic_apart(line: Line) -> None:
+    drawn = evidence_heatmap(inspected(12.0, line), "def", 0.5)
+    assert "share of the decision" in drawn.unit and "5 %" in drawn.unit
+    for words in ("bias", "logit", "temperature 0.50", "3 × 4 places", "4.60"):
+        assert words in drawn.sums_to and words not in drawn.unit
+
+
+def test_a_method_that_knows_no_class_is_not_labelled_with_one(line: Line) -> None:
+    values = np.zeros((3, 4), np.float32)
+    one = inspected(1.0, line)
+    of_class = gradient_heatmap(one, "def", "Grad-CAM", values)
+    classless = gradient_heatmap(one, "def", "EigenCAM", values)
+    assert of_class.meaning == ("matters for Defective",)
+    assert classless.meaning == ("what the network looked at, whatever the class",)
+    assert "Defective" not in " ".join((*classless.meaning, classless.sums_to))
 
 
 def test_numbers_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(ValueError, match="not finite"):
-        scale_of(np.array([[[np.nan]]], np.float32))
+        shares(np.array([[np.nan]], np.float32), 1.0)
     with pytest.raises(ValueError, match="above 0"):
         colourise(np.zeros((2, 2), np.float32), scale=0.0)
 
 
 def test_ticks_are_symmetric_and_carry_their_sign() -> None:
-    assert ticks(4.0) == [-4, -2, 0, 2, 4]
-    assert [tick_text(v) for v in (-1000.0, -1.5, 0.0, 1.5)] == ["−1,000", "−1.5", "0", "+1.5"]
+    assert ticks(0.04) == [-0.04, -0.02, 0, 0.02, 0.04]
+    assert [tick_text(v) for v in (-0.05, -0.025, 0.0, 0.05)] == ["−5 %", "−2.5 %", "0", "+5 %"]
     assert [tick_text(v, "unsigned") for v in ticks(1.0, "unsigned")] == ["0", "0.5", "1"]
 
 

@@ -143,9 +143,12 @@ def test_the_viewer_says_what_its_colours_add_up_to(inspected: Dashboard) -> Non
     legend = inspected.page.locator(".legend")
     expect(legend).to_contain_text("adds to Defective")
     expect(legend).to_contain_text("speaks against Defective")
+    expect(legend).to_contain_text("share of the decision")
+    expect(legend.locator(".sums")).to_be_hidden()
+    legend.get_by_text("How is this computed?").click()
     words = legend.inner_text().replace("−", "-").replace(",", "")
     low, high, mean, bias, logit = map(float, re.findall(r"[+-]\d+(?:\.\d+)?", words))
-    assert low == -high
+    assert (low, high) == (-5, 5)
     assert mean + bias == pytest.approx(logit, abs=0.011)
     inspected.choose("Heatmap for", "Good")
     expect(legend).to_contain_text("adds to Good")

@@ -58,6 +58,18 @@ def test_a_label_stands_with_its_probability(defect: Inspection) -> None:
     assert words == f"**Defective**, probability {defect.probabilities['def']:.3f}."
 
 
+def test_a_label_under_review_is_not_said_like_a_verdict(defect: Inspection) -> None:
+    """A magnetic tile that was moved in the frame: good is the most probable of six classes."""
+    probabilities = {"ok": 0.36, "def": 0.34}
+    moved = replace(defect, probabilities=probabilities, defect_score=0.64)
+    said = labels_in_words(moved, Policy(accept_below=0.3, reject_above=0.7))
+    assert said == "Most probable of all classes: **Good**, 0.360."
+    said = labels_in_words(moved, Policy(accept_below=0.1, reject_above=0.6))
+    assert said == "**Defective**, probability 0.340."
+    said = labels_in_words(moved, Policy(accept_below=0.7, reject_above=0.9))
+    assert said == "**Good**, probability 0.360."
+
+
 @pytest.mark.parametrize(
     ("verdict", "areas", "words"),
     [

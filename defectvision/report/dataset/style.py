@@ -14,7 +14,7 @@ from defectvision.data.catalog import Catalog
 from defectvision.data.statistics import GOOD, primary_label
 
 COLOURS = (
-    "#3b8fc4", "#e0762f", "#2a9d78", "#c06a9f", "#c29a1c", "#7b83d6", "#9b7653",
+    "#3b8fc4", "#e0762f", "#5bb8c9", "#c06a9f", "#c29a1c", "#7b83d6", "#9b7653",
 )  # fmt: skip
 GOOD_COLOUR = "#7f8a94"
 ACCENT = COLOURS[0]

@@ -97,16 +97,17 @@ def heatmap_data(inspection: Inspection, heatmap: Heatmap) -> dict[str, Any]:
     numbers = ticks(heatmap.scale, heatmap.palette)
     shown = [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
     signed = heatmap.palette == "signed"
+    per_cent = 100 if signed else 1
     return {
         "method": heatmap.method,
         "picture": data_url(heatmap.colours(inspection.frame, HEATMAP_SIDE), "png"),
         "signed": signed,
-        "values": [[float(f"{v:.4g}") for v in row] for row in heatmap.values],
+        "values": [[float(f"{v:.4g}") for v in row] for row in heatmap.values * per_cent],
         "to_grid": _image_to_grid(inspection.frame, heatmap.values.shape),
         "colours": legend_colours(heatmap.palette),
         "ticks": [[i / 2, tick_text(v, heatmap.palette)] for i, v in enumerate(shown)],
         "meaning": heatmap.meaning,
-        "unit": "in logit units" if signed else "scaled to this image, no unit",
+        "unit": heatmap.unit,
         "sums": heatmap.sums_to,
     }
 

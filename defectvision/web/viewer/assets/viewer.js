@@ -220,7 +220,8 @@ class Viewer {
       r - r0,
     );
     const sign = heat.signed && value > 0 ? "+" : "";
-    return `${place}: ${sign}${value.toPrecision(3)}`.replace("-", "−");
+    const text = heat.signed ? `${Number(value.toPrecision(2))} %` : value.toPrecision(3);
+    return `${place}: ${sign}${text}`.replace("-", "−");
   }
 
   // --- hands ---------------------------------------------------------------------------
