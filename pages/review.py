@@ -58,6 +58,7 @@ with places.panel:
         if image is not None:
             verdict_card(image, policy, loaded)
 if image is not None:
-    show_picture(places, image, main_heatmap(image.inspection, policy, loaded), blind)
+    heatmap = main_heatmap(image.inspection, policy, loaded)
+    show_picture(places, image, heatmap, policy, blind=blind)
 with places.side:
     review_panel.agreement_table(results, policy)

@@ -3,6 +3,7 @@ beside them the place for what is known about it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -59,11 +60,19 @@ def main_heatmap(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -
 
 
 def show_picture(
-    places: Places, image: OpenImage, heatmap: Heatmap | None, blind: bool = False
+    places: Places,
+    image: OpenImage,
+    heatmap: Heatmap | None,
+    policy: Policy,
+    set_scale: Callable[[float], None] | None = None,
+    blind: bool = False,
 ) -> None:
     """The picture with `heatmap` and masks over it, and the table of the regions; nothing where the
-    picture was not kept. Blind, the picture is all there is: for a reviewer who must not see what
-    the model says."""
+    picture was not kept.
+
+    set_scale: gets the scale that somebody measures in it, in mm per px. blind: the picture is all
+    there is, for a reviewer who must not see what the model says.
+    """
     if image.picture is None:
         places.panel.info(
             "The picture was not kept, or its days are over.", icon=":material/image:"
@@ -72,7 +81,13 @@ def show_picture(
     mark = SYNTHETIC.capitalize() if image.synthetic else ""
     with places.across:
         picture_viewer(
-            image.picture, image.digest, image.inspection, None if blind else heatmap, mark
+            image.picture,
+            image.digest,
+            image.inspection,
+            None if blind else heatmap,
+            mark,
+            policy.mm_per_px,
+            set_scale,
         )
     if not blind:
         with places.side:

@@ -139,12 +139,8 @@ def test_rows_and_regions_find_each_other(strip: Dashboard) -> None:
 def test_a_scale_is_set_and_read_in_millimetres(strip: Dashboard, tmp_path: Path) -> None:
     strip.set_threshold("Scale, mm per px", "0.5")
     expect(rows(strip).nth(0)).to_have_text(re.compile("1,000 mm².*4,000 px.*50 mm.*20 mm"))
-    strip.page.get_by_role("button", name="From a known length").click()
-    strip.page.get_by_label("A length in the picture, px").fill("100")
-    strip.page.get_by_label("Its true length, mm").fill("20")
-    strip.page.get_by_role("button", name="Set the scale").click()
+    strip.set_threshold("Scale, mm per px", "0.2")
     expect(rows(strip).nth(0)).to_have_text(re.compile("160 mm².*20 mm.*8 mm"))
-    strip.page.keyboard.press("Escape")
 
     found = json.loads(strip.download("JSON", tmp_path))
     assert found["policy"]["mm_per_px"] == 0.2
@@ -153,6 +149,47 @@ def test_a_scale_is_set_and_read_in_millimetres(strip: Dashboard, tmp_path: Path
     first, *others = csv.DictReader(io.StringIO(table))
     assert (first["class"], first["area_px"], first["area_mm2"]) == ("3", "4000", "160")
     assert len(others) == 2
+
+
+def measured(strip: Dashboard) -> Locator:
+    return strip.page.locator("output.length")
+
+
+def test_a_length_is_measured_and_sets_the_scale(strip: Dashboard) -> None:
+    """By two clicks; by keyboard at the cross in the middle; and only where the ruler is on."""
+    page, stage = strip.page, strip.stage
+    plate = region(strip, 0).bounding_box()
+    assert plate is not None
+    left, right = plate["x"] + 1, plate["x"] + plate["width"] - 1
+    middle = plate["y"] + plate["height"] / 2
+    page.get_by_role("button", name="Ruler").click()
+    page.mouse.click(left, middle)
+    expect(measured(strip)).to_have_text("Now the other end.")
+    page.mouse.click(right, middle)
+    expect(measured(strip)).to_have_text(re.compile(r"^\d+\.\d px$"))
+    length = float(measured(strip).inner_text().split()[0])
+    assert length == pytest.approx(100, abs=4), "the plate is 100 px long"
+    expect(rows(strip).nth(0)).to_have_attribute("aria-selected", "false")
+    page.get_by_label("Its true length, mm").fill("50")
+    page.get_by_role("button", name="Set the scale").first.click()
+    expect(page.get_by_role("spinbutton", name="Scale, mm per px")).not_to_have_value("")
+    expect(measured(strip)).to_have_text(re.compile(r" px = 50\.00 mm$"))
+    expect(rows(strip).nth(0)).to_contain_text("mm²")
+    # A click chooses regions again when the ruler is off.
+    page.get_by_role("button", name="Ruler").click()
+    plate = region(strip, 0).bounding_box()  # the word on the moved policy stands above it now
+    assert plate is not None
+    page.mouse.click(plate["x"] + plate["width"] / 2, plate["y"] + plate["height"] / 2)
+    expect(rows(strip).nth(0)).to_have_attribute("aria-selected", "true")
+    stage.press("m")
+    stage.press("Enter")
+    stage.press("ArrowLeft")
+    strip.glided()
+    stage.press("Enter")
+    expect(measured(strip)).to_have_text(re.compile(r"px = \d"))
+    stage.press("Escape")
+    expect(measured(strip)).to_have_text("")
+    assert strip.complaints == []
 
 
 def test_a_moved_policy_sends_regions_and_no_picture(strip: Dashboard) -> None:

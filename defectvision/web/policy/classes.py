@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
@@ -87,25 +86,10 @@ def _scale(work: Work, loaded: LoadedBundle, policy: Policy, which: str) -> None
         step=0.01,
         format="%0.5g",
         placeholder="unknown",
-        help="Regions are measured in mm where it is known.",
+        help="Regions are measured in mm where it is known. The ruler beside the picture finds it "
+        "from a length that you know.",
     )
-    with st.popover("From a known length", icon=":material/straighten:", type="tertiary"):
-        pixels, millimetres = f"known-px-{which}", f"known-mm-{which}"
-        st.number_input("A length in the picture, px", 0.0, value=None, key=pixels)
-        st.number_input("Its true length, mm", 0.0, value=None, key=millimetres)
-        st.button(
-            "Set the scale",
-            icon=":material/check:",
-            on_click=_scale_by_length,
-            args=(work, loaded, pixels, millimetres),
-        )
 
 
 def _set_scale(work: Work, loaded: LoadedBundle, value: float | None) -> None:
     work.policies.change(loaded, mm_per_px=value or None)
-
-
-def _scale_by_length(work: Work, loaded: LoadedBundle, pixels: str, millimetres: str) -> None:
-    state: Any = st.session_state
-    if state.get(pixels) and state.get(millimetres):
-        _set_scale(work, loaded, state[millimetres] / state[pixels])

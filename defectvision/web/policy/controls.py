@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,13 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
             f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
         )
     return policy
+
+
+def scale_of(work: Work, loaded: LoadedBundle) -> Callable[[float], None] | None:
+    """What takes a scale in mm per px into the session's policy; None where nothing is measured."""
+    if not loaded.bundle.mask_classes:
+        return None
+    return lambda scale: work.policies.change(loaded, mm_per_px=scale)
 
 
 def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: str) -> None:

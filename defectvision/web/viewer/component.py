@@ -1,12 +1,13 @@
 """The project's own picture viewer: an image and its heatmap, zoomed and compared in the browser.
 
 The page's files lie in `viewer/`: plain JavaScript and CSS, nothing to build. Nothing that depends
-on the policy is sent with the picture, so a moved threshold does not send it again: the masks,
-which the policy cuts, come with the table of their regions, which hands them over.
+on the policy is sent with the picture but the scale, so a moved threshold does not send it again:
+the masks, which the policy cuts, come with the table of their regions, which hands them over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from defectvision.web.viewer.pictures import data_url
 
 ASSETS = Path(__file__).parent / "assets"
 WIDE = 2.2  # width over height from which a picture stands above everything else
+LARGEST_SCALE = 1e4  # mm per px
 HEATMAP_SIDE = 640  # px; the grid is far coarser, the browser smooths the rest
 
 
@@ -31,7 +33,7 @@ def _component() -> Any:
     """Registered on the first use in a process: registration needs the running server."""
     html = _asset("viewer.html")
     css = _asset("viewer.css") + _asset("masks.css")
-    js = _asset("link.js") + _asset("masks.js") + _asset("viewer.js")
+    js = "".join(map(_asset, ("link.js", "masks.js", "ruler.js", "viewer.js")))
     return st.components.v2.component("defectvision_viewer", html=html, css=css, js=js)
 
 
@@ -58,11 +60,23 @@ def picture_viewer(
     inspection: Inspection,
     heatmap: Heatmap | None,
     mark: str = "",
+    mm_per_px: float | None = None,
+    set_scale: Callable[[float], None] | None = None,
 ) -> None:
     """Show a picture (a data URL) with `heatmap` over it, and the masks that `regions_table`
     brings; `mark` is written on the picture. Without a heatmap the picture is all there is, for a
-    reviewer who must not see what the model says."""
+    reviewer who must not see what the model says.
+
+    mm_per_px: what its ruler tells mm by, None where it is not known. set_scale: gets the mm per px
+    of a length whose true one somebody types in.
+    """
     height, width = inspection.image_size
+
+    def scaled() -> None:
+        scale = st.session_state["viewer"].scale
+        if set_scale is not None and isinstance(scale, int | float) and 0 < scale < LARGEST_SCALE:
+            set_scale(float(scale))
+
     _component()(
         key="viewer",
         data={
@@ -73,10 +87,13 @@ def picture_viewer(
             "picture": picture,
             "wide": is_wide(inspection),
             "mark": mark,
+            "mm_per_px": mm_per_px,
+            "scalable": set_scale is not None,
             "heat": None if heatmap is None else heatmap_data(inspection, heatmap),
             "masks": None if heatmap is None else _masks_id(digest, inspection),
         },
         height="content",
+        on_scale_change=scaled,
     )
 
 

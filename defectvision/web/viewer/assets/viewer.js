@@ -17,12 +17,13 @@ class Viewer {
     this.observer = new ResizeObserver(() => (this.fitted ? this.fit() : this.draw()));
     this.observer.observe(this.stage);
     this.masks = new Masks(this, this.find);
+    this.ruler = new Ruler(this, this.find);
     this.listen();
   }
 
   // --- data from Python ----------------------------------------------------------------
 
-  show(data) {
+  show(data, setScale) {
     const another = this.data?.id !== data.id;
     this.data = data;
     this.source(this.find(".picture"), data.picture);
@@ -38,6 +39,7 @@ class Viewer {
     this.find(".viewer").classList.toggle("segmented", data.masks !== null);
     this.stage.style.setProperty("--aspect", aspect);
     this.showMasks();
+    this.ruler.show(data.mm_per_px, setScale, another);
     this.find(".opacity").value = kept.opacity;
     this.find(".mask-opacity").value = kept.masks;
     this.find(".wipe").value = kept.wipe;
@@ -193,9 +195,14 @@ class Viewer {
 
   // --- what is under the pointer -------------------------------------------------------
 
+  // A place on the stage as px of the picture.
+  inPicture(at) {
+    const { scale, x, y } = this.view;
+    return { x: (at.x - x) / scale, y: (at.y - y) / scale };
+  }
+
   read(at) {
-    const px = (at.x - this.view.x) / this.view.scale;
-    const py = (at.y - this.view.y) / this.view.scale;
+    const { x: px, y: py } = this.inPicture(at);
     const { width, height, heat } = this.data;
     if (px < 0 || py < 0 || px >= width || py >= height) return "";
     const place = `x ${Math.floor(px)}, y ${Math.floor(py)} px`;
@@ -291,7 +298,9 @@ class Viewer {
   up(event) {
     const now = this.at(event);
     const still = Math.hypot(now.x - this.pressed?.x, now.y - this.pressed?.y) <= STILL;
-    if (still && this.masked && !this.wiping) {
+    if (still && this.ruler.active) {
+      this.ruler.mark(this.inPicture(now));
+    } else if (still && this.masked && !this.wiping) {
       choose(this.pressed.region, "picture");
     }
     this.pressed = null;
@@ -328,8 +337,14 @@ class Viewer {
       "-": () => this.zoom(0.8), "_": () => this.zoom(0.8),
       "0": () => this.fit(),
       ArrowLeft: () => this.pan(step, 0), ArrowRight: () => this.pan(-step, 0),
+      m: () => this.ruler.switch(), M: () => this.ruler.switch(),
       ArrowUp: () => this.pan(0, step), ArrowDown: () => this.pan(0, -step),
     };
+    if (this.ruler.active) {
+      const { width, height } = this.room();
+      actions.Enter = () => this.ruler.mark(this.inPicture({ x: width / 2, y: height / 2 }));
+      actions.Escape = () => this.ruler.switch();
+    }
     if (!(event.key in actions)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -339,13 +354,13 @@ class Viewer {
 }
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data, parentElement, setTriggerValue } = component;
   let viewer = instances.get(parentElement);
   if (!viewer) {
     viewer = new Viewer(parentElement);
     instances.set(parentElement, viewer);
   }
-  viewer.show(data);
+  viewer.show(data, data.scalable ? (scale) => setTriggerValue("scale", scale) : null);
   return () => {
     viewer.observer.disconnect();
     viewer.masks.end();
