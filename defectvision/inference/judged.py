@@ -87,6 +87,14 @@ class Judged:
             return self.decision.labels
         return () if self.objections else self.labels(policy)
 
+    @property
+    def classless(self) -> bool:
+        """Whether nobody can name the part's classes: something speaks against any verdict of the
+        model and no person has given one, or a person said that it cannot be judged at all."""
+        if self.decision is not None and not self.decision.disputed:
+            return self.decision.verdict == Verdict.UNUSABLE
+        return bool(self.objections)
+
     def main_class(self, policy: Policy) -> str:
         """The class to explain first: the first label, else the most probable class."""
         return next(iter(self.labels(policy)), self.ranking()[0][0])

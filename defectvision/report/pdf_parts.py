@@ -68,9 +68,8 @@ def _needed_a_person(found: Judged, policy: Policy) -> bool:
 
 def _label_or_reason(found: Judged, policy: Policy) -> str:
     """The part's classes; why there can be no verdict, until a person gives one."""
-    undecided = found.decision is None or found.decision.disputed
-    if undecided and found.objections:
-        return found.objection
+    if found.classless:
+        return found.objection if found.decision is None else ""
     return found.line.titles(found.final_labels(policy))
 
 

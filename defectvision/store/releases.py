@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from defectvision import __version__
@@ -33,6 +33,16 @@ def releases_of(session: Session, batch: int) -> list[ReleaseRow]:
             select(ReleaseRow).where(ReleaseRow.batch_id == batch).order_by(ReleaseRow.number)
         )
     )
+
+
+def newest_versions(session: Session, batches: Iterable[int]) -> dict[int, int]:
+    """The number of the newest version of each of these lots that has one."""
+    rows = session.execute(
+        select(ReleaseRow.batch_id, func.max(ReleaseRow.number))
+        .where(ReleaseRow.batch_id.in_(list(batches)))
+        .group_by(ReleaseRow.batch_id)
+    )
+    return {batch: number for batch, number in rows}
 
 
 def files_of(session: Session, release: int) -> list[ReleaseFileRow]:

@@ -51,7 +51,7 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "picture": encoded_url(row.thumbnail, "jpeg") if row.thumbnail else None,
         "name": row.name,
         "verdict": [look.signed],
-        "label": judged.line.titles(labels) if judged and not _open(judged) else "",
+        "label": judged.line.titles(labels) if judged and not judged.classless else "",
         "probability": judged.probabilities.get(labels[0]) if judged and labels else None,
         "score": judged.defect_score if judged else None,
         "regions": len(row.regions) if judged else None,
@@ -59,12 +59,6 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "reviews": row.reviews,
         "note": note,
     }
-
-
-def _open(judged: Judged) -> bool:
-    """Whether nobody can name the part's class: the model must not, and no person has."""
-    decided = judged.decision is not None and not judged.decision.disputed
-    return bool(judged.objections) and not decided
 
 
 def _decided(judged: Judged | None, policy: Policy) -> tuple[str, ...]:

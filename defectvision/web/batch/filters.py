@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.report.looks import LOOKS, verdicts_of
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter, Order, Selection, Sorting
@@ -45,7 +45,7 @@ def filters(results: Results, policy: Policy) -> View:
 
     verdicts = st.pills(
         "Verdict",
-        verdicts_of(line),
+        (*verdicts_of(line), Verdict.UNUSABLE),
         selection_mode="multi",
         format_func=lambda v: LOOKS[v].word,
         key=key("filter-verdict"),

@@ -11,6 +11,7 @@ from defectvision.store import batches
 from defectvision.store.batches import Counts, images_in
 from defectvision.store.database import Store
 from defectvision.store.files import Files
+from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.progress import progress
 from defectvision.words import counted
@@ -38,7 +39,9 @@ def all_batches(store: Store, who: str) -> None:
 def _all_batches(store: Store, who: str) -> None:
     with store.reading() as session:
         rows = batches.list_batches(session)
-        counts = batches.count_by_batch(session, [row.id for row in rows])
+        numbers = [row.id for row in rows]
+        counts = batches.count_by_batch(session, numbers)
+        versions = newest_versions(session, numbers)
     if not rows:
         st.markdown(EMPTY)
         return
@@ -46,24 +49,28 @@ def _all_batches(store: Store, who: str) -> None:
     followed: int = st.session_state.get("followed", rows[0].id)
     batch = by_number.get(followed, rows[0])
     progress(store, batch, counts[batch.id], who)
-    _table(rows, counts)
+    _table(rows, counts, versions)
     failed_files(store, batch.id)
     store_size(store)
 
 
-def _table(rows: Sequence[BatchRow], counts: Mapping[int, Counts]) -> None:
+def _table(
+    rows: Sequence[BatchRow], counts: Mapping[int, Counts], versions: Mapping[int, int]
+) -> None:
     """All batches; a click into a row follows its batch."""
     import pandas as pd
 
     numbers = [row.id for row in rows]
     table = pd.DataFrame(
         {
+            "lot": row.id,
             "title": row.title,
             "line": row.line,
             "state": row.state.capitalize(),
             "images": counts[row.id].total,
             "done": counts[row.id].done,
             "failed": counts[row.id].failed,
+            "released": f"version {versions[row.id]}" if row.id in versions else "",
             "started": row.made,
             "by": row.who,
         }
@@ -84,12 +91,14 @@ def _table(rows: Sequence[BatchRow], counts: Mapping[int, Counts]) -> None:
         selection_mode="single-row",
         alt="All batches with their state",
         column_config={
+            "lot": st.column_config.NumberColumn("Lot", format="%d", width="small"),
             "title": st.column_config.TextColumn("Batch", width="medium"),
             "line": "Line",
             "state": "State",
             "images": st.column_config.NumberColumn("Images", format="localized"),
             "done": st.column_config.NumberColumn("Inspected", format="localized"),
             "failed": st.column_config.NumberColumn("Failed", format="localized"),
+            "released": "Released",
             "started": st.column_config.DatetimeColumn("Started", format="YYYY-MM-DD HH:mm"),
             "by": "By",
         },

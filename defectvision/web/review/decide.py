@@ -20,7 +20,9 @@ MOST_KEYS = 9  # classes that have a digit as their key
 
 def decision_buttons(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
     """Accept (A), reject (X) or a defect by its digit, no part or a bad picture (B), and a note."""
-    line = results.line
+    line, off = results.line, not who or bool(results.releases)
+    if results.releases:
+        st.caption("The lot is released: its decisions stand.")
     note = f"note-{stored.id}"
 
     def decide(verdict: Verdict, label: str) -> None:
@@ -43,7 +45,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
             on_click=decide,
             args=(verdict, label),
             help=help or None,
-            disabled=not who,
+            disabled=off,
         )
 
     good = next((c.name for c in line.classes if c.kind == "ok"), "")
@@ -74,7 +76,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
                     shortcut=str(place) if place <= MOST_KEYS else None,
                     on_click=decide,
                     args=(Verdict.REJECT, about.name),
-                    disabled=not who,
+                    disabled=off,
                 )
     st.text_input("Note", key=note, max_chars=500, placeholder="kept with the decision")
 
