@@ -55,7 +55,7 @@ def main(
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for chatty in ("accelerate", "httpx", "onnx_ir", "onnxscript", "torch"):
+    for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
