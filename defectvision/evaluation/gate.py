@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,14 @@ from defectvision.evaluation.gate_images import STRUCTURELESS, Sight
 from defectvision.inference.gate import Gatekeeper, Learned, standardized
 
 FOLDS = 5
-BEYOND = 0.997  # share of the line's own images that a limit of likeness lies above
-MARGIN = 0.02  # of that limit, added to it
-ROOM = 0.25  # of the way from the middle to the farthest, beyond which a picture's limit lies
+BEYOND = 0.998  # share of the line's own images that no limit lies within
+# How far beyond those a limit lies, as a share of their distance from the middle one: of likeness,
+# and of pictures. The least by which few images of other photo groups are stopped.
+LIKENESS_ROOMS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 0.9, 1.3)
+PICTURE_ROOMS = (0.25, 0.4, 0.6, 0.9, 1.3)
+FEW = 0.01  # share of those, or one image
+LIKENESS, CLIPPED_AND_DARK, SCALE = 2, slice(2, 4), 8  # columns of `_judged_by`
+LEAST_ZOOM = 0.2  # natural log: pictures a fifth smaller are no other pictures
 LEAST_CLIPPED = 0.01  # share of white or black px that is never too much
 LEAST_SPREAD = 0.05  # of a statistic: one that never varied must not decide alone
 MOST_MISSED = 0.003  # share of the line's own images without a part, up to which one is needed
@@ -103,32 +109,77 @@ def learn(sights: Sequence[Sight]) -> dict[str, NDArray[Any]]:
 
 def limits(learned: Learned, own: Sequence[Sight]) -> Gate:
     """The limits that `own` images of the line set."""
-    features = [sight.seen.features for sight in own]
-    distance = float(np.quantile([learned.distance(one) for one in features], BEYOND))
-    odds = np.array([learned.log_odds(one) for one in features])
-    log_odds = float(np.quantile(odds, BEYOND))
-    pictures = [sight.seen.statistics for sight in own]
-
-    def farthest(name: str, side: int) -> float:
-        values = np.array([getattr(picture, name) for picture in pictures])
-        edge = float(values.max() if side > 0 else values.min())
-        return edge + ROOM * (edge - float(np.median(values)))
-
+    values = _judged_by(learned, own)
+    folds = _folds(own)
+    few = max(FEW, 1 / len(own))
+    rooms = list(product(LIKENESS_ROOMS, PICTURE_ROOMS))
+    alarms = _alarms(values, folds, rooms)
+    enough = [room for room, share in zip(rooms, alarms, strict=True) if share <= few]
+    chosen = enough[0] if enough else rooms[int(np.argmin(alarms))]
+    highest = _limits(*_edges(values), np.array([chosen]))[0]
     found = [sight.seen.part_found for sight in own]
-    missed = np.mean([one is False for one in found])
+    missed = float(np.mean([one is False for one in found]))
+    distance, odds, clipped, dark, darkest, brightest, contrast, sharpness, scale = highest.tolist()
     return Gate(
         file=GATE_FILE,
-        distance=distance * (1 + MARGIN),
-        log_odds=log_odds + MARGIN * (log_odds - float(np.median(odds))),
-        clipped=max(LEAST_CLIPPED, farthest("clipped", 1)),
-        dark=max(LEAST_CLIPPED, farthest("dark", 1)),
-        darkest=farthest("level", -1),
-        brightest=farthest("level", 1),
-        contrast=farthest("contrast", -1),
-        sharpness=farthest("sharpness", -1),
-        scale=float(np.min([picture.scale for picture in pictures])) / (1 + ROOM),
-        part_needed=found[0] is not None and bool(missed <= MOST_MISSED),
+        distance=distance,
+        log_odds=odds,
+        clipped=clipped,
+        dark=dark,
+        darkest=-darkest,
+        brightest=brightest,
+        contrast=-contrast,
+        sharpness=-sharpness,
+        scale=float(np.exp(-scale)),
+        part_needed=found[0] is not None and missed <= MOST_MISSED,
     )
+
+
+def _judged_by(learned: Learned, own: Sequence[Sight]) -> NDArray[np.float64]:
+    """(N, 9) all that a limit is put on, so turned that more is worse; in the order of `limits`."""
+    rows = []
+    for seen in (sight.seen for sight in own):
+        picture, features = seen.statistics, seen.features
+        likeness = learned.distance(features), learned.log_odds(features)
+        light = picture.clipped, picture.dark, -picture.level, picture.level, -picture.contrast
+        rows.append([*likeness, *light, -picture.sharpness, -np.log(picture.scale)])
+    return np.array(rows)
+
+
+def _edges(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(9,) what BEYOND of the (N, 9) values do not exceed, and how far that is from the middle."""
+    edge = np.quantile(values, BEYOND, axis=0, method="higher")
+    return edge, edge - np.median(values, axis=0)
+
+
+def _limits(
+    edge: NDArray[np.float64], reach: NDArray[np.float64], rooms: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(R, 9) limits for (R, 2) rooms, of likeness and of pictures."""
+    wide = np.repeat(rooms, (LIKENESS, len(edge) - LIKENESS), axis=1)
+    found = edge + wide * reach
+    found[:, CLIPPED_AND_DARK] = np.maximum(found[:, CLIPPED_AND_DARK], LEAST_CLIPPED)
+    found[:, SCALE] = np.maximum(found[:, SCALE], edge[SCALE] + LEAST_ZOOM)
+    return np.asarray(found)
+
+
+def _alarms(
+    values: NDArray[np.float64], folds: NDArray[np.int_], rooms: list[tuple[float, float]]
+) -> NDArray[np.float64]:
+    """(R,) share of the images beyond a limit that the other folds set, for each of the rooms."""
+    over = np.zeros((len(rooms), len(values)), bool)
+    for fold in np.unique(folds):
+        held = folds == fold
+        if not held.all():
+            highest = _limits(*_edges(values[~held]), np.array(rooms))
+            over[:, held] = (values[None, held] > highest[:, None]).any(axis=2)
+    return np.asarray(over.mean(axis=1))
+
+
+def _folds(own: Sequence[Sight]) -> NDArray[np.int_]:
+    """(N,) fold of each image; a photo group is in one."""
+    names, member = np.unique([sight.group for sight in own], return_inverse=True)
+    return np.random.default_rng(0).permutation(len(names))[member] % FOLDS
 
 
 def file_of(arrays: dict[str, NDArray[Any]]) -> bytes:
@@ -156,9 +207,7 @@ def _cross_fitted(
     arrays: dict[str, NDArray[Any]], keeper: Gatekeeper, own: Sequence[Sight]
 ) -> NDArray[np.bool_]:
     """(N,) bool: the line's own images that limits stop which the others' photo groups set."""
-    learned, alarms = Learned(arrays), np.zeros(len(own), bool)
-    names, member = np.unique([sight.group for sight in own], return_inverse=True)
-    fold = np.random.default_rng(0).permutation(len(names))[member] % FOLDS
+    learned, alarms, fold = Learned(arrays), np.zeros(len(own), bool), _folds(own)
     for number in range(FOLDS):
         rest = [sight for sight, f in zip(own, fold, strict=True) if f != number]
         held = np.flatnonzero(fold == number).tolist()

@@ -95,13 +95,13 @@ class Gatekeeper:
         """`image` as decoded, of a picture of `size` (height, width) px, `placed` for the model,
         whose output is `embedding` (D,)."""
         round_part = self.bundle.preprocessing.fit == "round_part"
-        within, rest = embedded(embedding, **self.usual)
+        within, rest = embedded(embedding[None], **self.usual)
         return Seen(
             has_structure(image),
             placed.part_found if round_part else None,
             picture_statistics(placed, size, round_part),
-            np.append(within, np.log(rest + 1e-3)).astype(np.float64),
-            float(foreign_distance(embedding[None], **self.usual)[0]),
+            np.append(within[0], np.log(rest[0] + 1e-3)).astype(np.float64),
+            float(_farther(within, rest)[0]),
         )
 
     def foreign_score(self, seen: Seen) -> float:
@@ -188,32 +188,28 @@ def read_arrays(file: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def embedded(
-    embedding: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    components: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    residual: NDArray[np.float32],
-) -> tuple[NDArray[np.floating], float]:
-    """(K,) places of an embedding (D,) within the principal components, and the length of what
-    they leave over; each against its usual size."""
-    centred = embedding - mean
-    within = components @ centred
-    rest = float(np.linalg.norm(centred - within @ components))
-    return within / scale, rest / float(residual[0])
-
-
-def foreign_distance(
     embeddings: NDArray[np.float32],
     mean: NDArray[np.float32],
     components: NDArray[np.float32],
     scale: NDArray[np.float32],
     residual: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """(N,) distance of embeddings (N, D) from the usual ones: Mahalanobis within the principal
-    components (K, D), and what they leave over against its usual size. All that a bundle without
-    a gate tells likeness by."""
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """(N, K) places of embeddings (N, D) within the principal components (K, D), and (N,) the
+    length of what they leave over; each against its usual size."""
     centred = embeddings - mean
     within = centred @ components.T
     rest = np.linalg.norm(centred - within @ components, axis=1)
-    inner = np.sqrt(((within / scale) ** 2).mean(axis=1))
-    return np.maximum(inner, rest / residual[0])
+    return within / scale, rest / residual[0]
+
+
+def foreign_distance(
+    embeddings: NDArray[np.float32], **usual: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N,) distance of embeddings (N, D) from the usual ones, as `embedded` takes them:
+    Mahalanobis within the principal components, and what they leave over against its usual size.
+    All that a bundle without a gate tells likeness by."""
+    return _farther(*embedded(embeddings, **usual))
+
+
+def _farther(within: NDArray[np.floating], rest: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.maximum(np.sqrt(np.square(within).mean(axis=1)), rest).astype(np.float32)

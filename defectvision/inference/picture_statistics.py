@@ -16,6 +16,7 @@ SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of the pixels below a grey
 CLIPPED_FROM, DARK_BELOW = 254, 6  # grey levels
 BLOCK = 4  # px of the halved picture
 FLAT = 2.0  # grey levels: standard deviation of a block without anything on it
+_LEVELS = np.arange(256)
 COUNT = 4 + 2 * len(SHARES) + 4 * OCTAVES + 4
 
 
@@ -46,17 +47,19 @@ def picture_statistics(
     grey = placed.pixels
     if grey.ndim == 3:
         grey = cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
-    mask = None if placed.inside.all() else placed.inside.view(np.uint8)
-    counts = cv2.calcHist([grey], [0], mask, [256], [0, 256]).ravel().astype(np.float64)
+    mask = None if placed.inside.all() else placed.inside
+    window = grey if mask is None else np.ascontiguousarray(grey[_window(mask)])
+    # All of the part for its grey levels, what of it is rectangular for its texture.
+    seen = None if mask is None else mask.view(np.uint8)
+    counts = cv2.calcHist([grey], [0], seen, [256], [0, 256]).ravel().astype(np.float64)
     counts /= max(1.0, counts.sum())
-    levels = np.arange(256)
-    level = float(counts @ levels)
-    contrast = float(np.sqrt(counts @ np.square(levels - level)))
+    level = float(counts @ _LEVELS)
+    contrast = float(np.sqrt(counts @ np.square(_LEVELS - level)))
     clipped, dark = float(counts[CLIPPED_FROM:].sum()), float(counts[:DARK_BELOW].sum())
     quantiles = np.searchsorted(np.cumsum(counts), SHARES).astype(np.float64)
-    energies = _energies(grey, mask)
+    energies = _energies(window)
     by_octave = energies.mean(1)
-    blocks = _blocks(grey, mask)
+    blocks = np.sort(_blocks(window))
     aspect = 0.0 if round_part else np.log(size[0] / size[1])
     values = np.concatenate(
         [
@@ -65,49 +68,56 @@ def picture_statistics(
             (quantiles - level) / max(contrast, 2.0),
             energies.ravel(),
             (energies - np.log(contrast + 0.5)).ravel(),
-            [float((blocks < FLAT).mean()), aspect],
-            np.log(np.percentile(blocks, (50, 5)) + 0.25),
+            [np.searchsorted(blocks, FLAT) / len(blocks), aspect],
+            np.log(blocks[[len(blocks) // 2, len(blocks) // 20]] + 0.25),
         ]
     )
-    scale = float(np.sqrt(abs(np.linalg.det(placed.to_image[:, :2]))))
+    (xx, xy), (yx, yy) = placed.to_image[:, :2].tolist()
+    scale = float(np.sqrt(abs(xx * yy - xy * yx)))
     sharpness = float(by_octave[0] - by_octave[3])
     return PictureStatistics(level, contrast, clipped, dark, sharpness, scale, values)
 
 
-def _energies(grey: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.float64]:
+def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns of a (H, W) mask: of a rectangle all of it, of a circle the square
+    within. Told by the lines through the middle, as both lie about it."""
+    height, width = mask.shape
+    top, bottom = _ends(mask[:, width // 2])
+    left, right = _ends(mask[height // 2])
+    if not (mask[top, left] and mask[top, right - 1] and mask[bottom - 1, left]):
+        rows, columns = (
+            round(side * (1 - np.sqrt(0.5)) / 2) + 1 for side in (bottom - top, right - left)
+        )
+        top, bottom, left, right = top + rows, bottom - rows, left + columns, right - columns
+    return slice(top, bottom), slice(left, right)
+
+
+def _ends(line: NDArray[np.bool_]) -> tuple[int, int]:
+    """From and to where a line (N,) is True; all of it where nowhere."""
+    return int(line.argmax()), len(line) - int(line[::-1].argmax())
+
+
+def _energies(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(OCTAVES, 2) log of the root mean square difference of neighbours across and down, in the
     picture and in ever halved copies of it."""
     found = np.empty((OCTAVES, 2))
     for octave in range(OCTAVES):
         if octave:
-            height, width = (max(4, side // 2) for side in grey.shape)
-            if mask is not None:
-                mask = np.ascontiguousarray(mask[::2, ::2][:height, :width])
-            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        for axis, here, there in (
-            (0, np.s_[:, 1:], np.s_[:, :-1]),
-            (1, np.s_[1:], np.s_[:-1]),
-        ):
-            if mask is None:
-                total, count = cv2.norm(grey[here], grey[there], cv2.NORM_L2), grey[here].size
-            else:
-                both = cv2.bitwise_and(mask[here], mask[there])
-                total = cv2.norm(grey[here], grey[there], cv2.NORM_L2, both)
-                count = max(1, cv2.countNonZero(both))
-            found[octave, axis] = np.log(np.sqrt(total * total / count) + 0.25)
-    return found
+            size = max(4, grey.shape[1] // 2), max(4, grey.shape[0] // 2)
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        across = cv2.norm(grey[:, 1:], grey[:, :-1], cv2.NORM_L2)
+        down = cv2.norm(grey[1:], grey[:-1], cv2.NORM_L2)
+        height, width = grey.shape
+        found[octave, 0] = across / np.sqrt(height * (width - 1))
+        found[octave, 1] = down / np.sqrt((height - 1) * width)
+    return np.log(found + 0.25)
 
 
-def _blocks(grey: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    """(N,) standard deviation, in grey levels, of each block of the halved picture on the part."""
-    height, width = (side // (2 * BLOCK) for side in grey.shape)
+def _blocks(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N,) standard deviation, in grey levels, of each block of the halved picture."""
+    height, width = (max(1, side // (2 * BLOCK)) for side in grey.shape)
     size = (width * BLOCK, height * BLOCK)
     halved = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     means = cv2.resize(halved, (width, height), interpolation=cv2.INTER_AREA)
     squares = cv2.resize(halved * halved, (width, height), interpolation=cv2.INTER_AREA)
-    spreads = np.sqrt(np.maximum(squares - means * means, 0))
-    if mask is None:
-        return spreads.ravel()
-    cover = cv2.resize(mask * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA)
-    within = spreads[cover >= 252]
-    return within if within.size else spreads.ravel()
+    return np.sqrt(np.maximum(squares - means * means, 0)).ravel()

@@ -75,7 +75,7 @@ def test_foreign_images_set_no_limit() -> None:
     learned = Learned(learn(found))
     own = [s for s in found if s.kind == OWN and not s.known]
     gate = limits(learned, own)
-    assert gate.clipped == gate.dark == 0.01 and gate.scale == 1 / 1.25
+    assert gate.clipped == gate.dark == 0.01 and gate.scale == pytest.approx(np.exp(-0.2))
     pictures = [s.seen.statistics for s in own]
     assert gate.darkest < min(p.level for p in pictures)
     assert max(p.level for p in pictures) < gate.brightest

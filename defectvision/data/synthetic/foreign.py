@@ -121,18 +121,6 @@ def crop(image: Image, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(image[top : top + rows, left : left + columns])
 
 
-def shuffled(image: Image, rng: np.random.Generator) -> Image:
-    """The image cut into 4 x 4 pieces that are put together in another order."""
-    rows, columns = image.shape[0] // 4, image.shape[1] // 4
-    pieces = [
-        image[i * rows : (i + 1) * rows, j * columns : (j + 1) * columns]
-        for i in range(4)
-        for j in range(4)
-    ]
-    order = rng.permutation(16)
-    return np.vstack([np.hstack([pieces[order[4 * i + j]] for j in range(4)]) for i in range(4)])
-
-
 def blurred(image: Image, rng: np.random.Generator) -> Image:
     """The image under a blur of a fortieth of its shorter side (Gaussian sigma)."""
     return cv2.GaussianBlur(image, (0, 0), min(image.shape[:2]) / 40)
@@ -149,7 +137,6 @@ CHANGED: dict[str, Callable[[Image, np.random.Generator], Image]] = {
     "nearer": nearer,
     "farther": farther,
     "crop": crop,
-    "shuffled": shuffled,
     "blurred": blurred,
 }
 
