@@ -10,7 +10,8 @@ CELLS = 32  # a side of the grid of means in which structure is looked for
 DARKEST, BRIGHTEST = 4, 251  # grey levels between which a mean is not cut off by the camera
 LEAST_CELLS = 0.02  # share of the cells that must lie between them
 # Times what grey levels and noise leave of a smooth surface. The plainest of 2,286 real castings,
-# steel surfaces, tiles and strips lies at 1.8; of 3,000 drawn frames without structure one lies above.
+# steel surfaces, tiles and strips lies at 1.8; of 3,000 frames drawn without structure one is
+# above.
 LEAST = 1.5
 CLEAR = 12.0  # mean bend of the grid, in grey levels, that neither noise nor a gradient reaches
 THINNED = 160  # px of the shorter side that are enough for that
