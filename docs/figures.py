@@ -17,7 +17,7 @@ from pathlib import Path
 
 from defectvision.bundle.card import write_card
 from defectvision.bundle.reader import find_lines, list_bundles
-from defectvision.bundle.schema import ABOUT_FILE, CARD_FILE, Bundle, Measure
+from defectvision.bundle.schema import ABOUT_FILE, CARD_FILE, OWN, Bundle, Measure
 from defectvision.bundle.words import metric_words
 from defectvision.settings import ROOT, Settings
 from defectvision.words import counted
@@ -92,6 +92,29 @@ def int8_costs() -> str:
             f"| {100 * costs['verdicts_changed']:.1f} % | {costs['evidence_correlation']:.4f} "
             f"| {len(costs['in_fp32'])} |"
         )
+    return "\n".join(rows)
+
+
+def gate_table() -> str:
+    """What the gate of every shipped bundle sends to review: its line's own images, frames without
+    structure, and all else by kind, with how much of it where the kind was unknown."""
+    bundles = [bundle for bundle in _bundles() if bundle.gate]
+    kinds = dict.fromkeys(kind for b in bundles if b.gate for kind in b.gate.rates)
+    rows = ["| images | " + " | ".join(f"{b.line} / {b.name}" for b in bundles) + " |"]
+    rows.append("| --- |" + " ---: |" * len(bundles))
+    for kind in kinds:
+        cells = []
+        for bundle in bundles:
+            rate = bundle.gate.rates.get(kind) if bundle.gate else None
+            if rate is None:
+                cells.append("")
+                continue
+            share, unknown = rate.review, rate.unknown
+            alone = "" if unknown is None else f" ({unknown.value:.1%})"
+            if kind == OWN:
+                alone = f" ({share.low:.1%} to {share.high:.1%})"
+            cells.append(f"{share.value:.1%}{alone} of {rate.images}")
+        rows.append(f"| {kind} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -22,6 +22,7 @@ ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
         ("README.md", figures.measured_table),
         ("README.md", figures.published_castings),
         ("docs/architecture.md", figures.floors),
+        ("docs/gate.md", figures.gate_table),
         ("docs/settings.md", figures.settings_table),
         ("docs/speed.md", figures.int8_costs),
     ],

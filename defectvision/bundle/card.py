@@ -8,7 +8,7 @@ from typing import Any
 from defectvision import atomic
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import thresholds_in_words
-from defectvision.bundle.schema import CARD_FILE, Bundle, Measure, Metrics
+from defectvision.bundle.schema import CARD_FILE, Bundle, Gate, Measure, Metrics
 from defectvision.bundle.words import FITS, PRECISIONS, metric_words
 from defectvision.words import counted
 
@@ -36,9 +36,11 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "Intervals are 95 %, resampled by photo group.",
         *(_metrics(m) for m in bundle.metrics),
         *([_quantization(made["quantization"])] if "quantization" in made else []),
+        *([_gate(bundle.gate)] if bundle.gate else []),
         "## Limits",
         "The figures hold for photographs like those of the sets named above. An image that does "
-        "not look like them is sent to review (foreign score above 1). `trained_on.txt` lists the "
+        "not look like them, or whose picture is not good enough, is sent to review with the "
+        "reason (docs/gate.md). `trained_on.txt` lists the "
         "hashes of all images used for training and tuning, so that `defectvision evaluate` can "
         "leave them out.",
     ]
@@ -118,6 +120,36 @@ def _quantization(costs: dict[str, Any]) -> str:
         f"Evidence maps correlate {costs['evidence_correlation']:.4f} on average; "
         f"{costs['verdicts_changed']:.1%} of the verdicts changed; {len(costs['in_fp32'])} "
         "convolutions stay in fp32.",
+    ]
+    return "\n".join(rows)
+
+
+def _gate(gate: Gate) -> str:
+    """What the gate sends to review, and its limits on pictures."""
+    rows = [
+        "### What is sent to review whatever its scores are",
+        f"Limits are set by the line's own images that were not learned from ({gate.unseen}). Own "
+        "images are counted with limits that other photo groups set. *Unknown*: the same where "
+        "nothing of the kind was at hand to learn from. Intervals are exact (Clopper and Pearson), "
+        "as wide as photo groups are many.",
+        "",
+        "| images | number | sent to review | 95 % interval | unknown |",
+        "| --- | ---: | ---: | --- | ---: |",
+    ]
+    for kind, rate in gate.rates.items():
+        share, unknown = rate.review, rate.unknown
+        known = share.low is not None and share.high is not None
+        interval = f"{share.low:.1%} to {share.high:.1%}" if known else ""
+        alone = "" if unknown is None else f"{unknown.value:.1%}"
+        rows.append(f"| {kind} | {rate.images} | {share.value:.1%} | {interval} | {alone} |")
+    rows += [
+        "",
+        f"A picture is too dark below mean grey {gate.darkest:.0f} and too bright above "
+        f"{gate.brightest:.0f}, over-exposed with more than {gate.clipped:.0%} of it white, "
+        f"under-exposed with more than {gate.dark:.0%} black; its contrast is too little below "
+        f"{gate.contrast:.1f} grey levels; it has too few pixels where it is enlarged more than "
+        f"{1 / gate.scale:.1f} times."
+        + (" A round part must be found." if gate.part_needed else ""),
     ]
     return "\n".join(rows)
 

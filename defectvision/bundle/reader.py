@@ -82,7 +82,8 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
         raise BundleError(
             f"{text}: is bundle '{content.line}/{content.name}'. Move it to its own folder"
         )
-    for required in (MODEL_FILE, content.foreign.file):
+    gate = [content.gate.file] if content.gate else []
+    for required in (MODEL_FILE, content.foreign.file, *gate):
         if required not in content.files:
             raise BundleError(f"{text}: lists no hash of {required}. Export the bundle again")
     for file, wanted in content.files.items():

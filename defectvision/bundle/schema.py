@@ -18,6 +18,8 @@ MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"  # torch weights, fp16: for fine-tuning and gradient heatmaps
 SEEN_FILE = "trained_on.txt"  # the start of the SHA-256 of each image it learned from
 CARD_FILE = "README.md"
+GATE_FILE = "gate.npz"
+OWN = "own images"  # kind of a gate's rates: the line's own, which a gate should let pass
 
 
 class Preprocessing(Frozen):
@@ -77,11 +79,52 @@ class Foreign(Frozen):
     limit: float = Field(gt=0)
 
 
+class GateRate(Frozen):
+    """How many images of one kind the gate sends to review.
+
+    images, groups: that were looked at, none of which set a limit or taught the gate; review:
+    their share with its 95 % interval; unknown: the share where nothing of this kind was at hand
+    to learn from, None for kinds that nothing is learned from.
+    """
+
+    images: int
+    groups: int
+    review: Measure
+    unknown: Measure | None = None
+
+
+class Gate(Frozen):
+    """What must hold before there is a verdict, see inference/gate.py.
+
+    file: of the images that were learned; distance, log_odds: limits of likeness; clipped, dark:
+    largest share of white and of black pixels; darkest, brightest: mean grey level; contrast:
+    least standard deviation of the grey levels; sharpness: least log ratio of fine to coarse
+    differences; scale: fewest px of the image per px of the input; part_needed: whether a round
+    part must be found. unseen: the line's own images that set the limits, in words; rates: what
+    was measured, the line's own images (OWN) first.
+    """
+
+    file: str
+    distance: float = Field(gt=0)
+    log_odds: float
+    clipped: float
+    dark: float
+    darkest: float
+    brightest: float
+    contrast: float
+    sharpness: float
+    scale: float
+    part_needed: bool = False
+    unseen: str = ""
+    rates: dict[str, GateRate] = Field(default_factory=dict)
+
+
 class Bundle(Frozen):
     """One trained model of a line, from `bundle.json`.
 
     options: what the architecture was built with besides. mask_classes: the classes of the
-    model's output `masks`, in its order; none where the model does not segment.
+    model's output `masks`, in its order; none where the model does not segment. gate: None in a
+    bundle that was made before there was one.
     """
 
     format: Literal[1] = 1
@@ -97,6 +140,7 @@ class Bundle(Frozen):
     mask_classes: tuple[str, ...] = ()
     policy: Policy
     foreign: Foreign
+    gate: Gate | None = None
     precision: Literal["fp32", "fp16-weights", "int8"]
     provenance: dict[str, Any]
     metrics: tuple[Metrics, ...]

@@ -10,7 +10,7 @@ from typing import Any
 from defectvision import atomic
 from defectvision.bundle.card import write_card
 from defectvision.bundle.line import Line
-from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, Bundle, Metrics
+from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, Bundle, Gate, Metrics
 
 
 def file_hash(file: Path) -> str:
@@ -40,6 +40,18 @@ def record_metrics(folder: Path, metrics: Metrics) -> None:
     bundle = bundle.model_copy(update={"metrics": tuple(ordered)})
     write_about(folder, bundle)
     write_card(folder, bundle)
+
+
+def record_gate(folder: Path, gate: Gate, content: bytes) -> Bundle:
+    """Put a measured gate, and the content of its file, into a bundle that exists; its model stays
+    as it is. The model card is renewed."""
+    bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
+    atomic.write_bytes(folder / gate.file, content)
+    files = bundle.files | {gate.file: file_hash(folder / gate.file)}
+    bundle = bundle.model_copy(update={"gate": gate, "files": dict(sorted(files.items()))})
+    write_about(folder, bundle)
+    write_card(folder, bundle)
+    return bundle
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

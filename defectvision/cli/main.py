@@ -1,4 +1,5 @@
-"""The command line: inspect, batch, train, distil, evaluate, export, data, report, lines, serve.
+"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, lines,
+serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -18,6 +19,7 @@ from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
 from defectvision.cli.evaluate import evaluate
+from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
@@ -38,6 +40,7 @@ app.command()(batch)
 app.command()(train)
 app.command()(distil)
 app.command()(evaluate)
+app.command()(gate)
 app.command()(export)
 app.command()(lines)
 

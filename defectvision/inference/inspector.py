@@ -20,7 +20,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle_once
 from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
 from defectvision.inference.frame import Frame
-from defectvision.inference.gate import objections_to
+from defectvision.inference.gate import Gatekeeper, Seen
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection, Milliseconds
 from defectvision.inference.preprocessing import prepare, read_image
@@ -50,8 +50,7 @@ class Inspector:
         # About what the model takes: its weights as computed with, to answer alone and beside.
         computed = 2 if loaded.bundle.precision == "fp16-weights" else 1
         self.memory_bytes = 2 * computed * model.stat().st_size
-        with np.load(loaded.folder / loaded.bundle.foreign.file, allow_pickle=False) as file:
-            self._usual = {name: file[name].astype(np.float32) for name in file.files}
+        self.gatekeeper = Gatekeeper.of(loaded.folder, loaded.bundle)
         self._bias = np.array(loaded.bundle.evidence_bias, np.float32)
 
     @property
@@ -129,7 +128,8 @@ class Inspector:
             values = np.exp(scaled - scaled.max())
             values /= values.sum()
         probabilities = dict(zip(self.line.class_names, values.astype(float).tolist(), strict=True))
-        foreign_score = self._foreign(answer["embedding"])
+        seen = self.gatekeeper.look(image, size, placed, answer["embedding"])
+        foreign_score = self.gatekeeper.foreign_score(seen)
         masks = None
         if self.loaded.bundle.mask_classes:
             masks = np.rint(_sigmoid(answer[MASKS]) * 255).astype(np.uint8)
@@ -142,7 +142,7 @@ class Inspector:
             probabilities=probabilities,
             defect_score=rules.defect_score(probabilities, self.line),
             foreign_score=foreign_score,
-            objections=objections_to(foreign_score),
+            objections=self.gatekeeper.objections(seen, foreign_score),
             evidence=answer["evidence"],
             evidence_bias=self._bias,
             inside=placed.inside,
@@ -156,30 +156,17 @@ class Inspector:
             pixels=image if extras.pixels and image.shape[:2] == size else None,
         )
 
-    def _foreign(self, embedding: NDArray[np.float32]) -> float:
-        return float(
-            foreign_distance(embedding[None], **self._usual)[0] / self.loaded.bundle.foreign.limit
-        )
+    def look(self, data: bytes, name: str) -> Seen:
+        """What the gate sees in one image file; raises ImageError where it cannot be decoded."""
+        how = self.loaded.bundle.preprocessing
+        image, size = read_image(data, name, how, self.limit_pixels, self.line.bits)
+        tensor, placed = prepare(image, how, size)
+        embedding = self.runtime.run(tensor[None])["embedding"][0]
+        return self.gatekeeper.look(image, size, placed, embedding)
 
 
 def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(log_odds, -30, 30)))
-
-
-def foreign_distance(
-    embeddings: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    components: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    residual: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """(N,) distance of embeddings (N, D) from the usual ones: Mahalanobis within the principal
-    components (K, D), and what they leave over against its usual size."""
-    centred = embeddings - mean
-    within = centred @ components.T
-    rest = np.linalg.norm(centred - within @ components, axis=1)
-    inner = np.sqrt(((within / scale) ** 2).mean(axis=1))
-    return np.maximum(inner, rest / residual[0])
 
 
 _inspectors: dict[tuple[Path, str, int], Inspector] = {}

@@ -19,7 +19,7 @@ from torch import nn
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import MODEL_FILE, WEIGHTS_FILE, Bundle, Foreign
 from defectvision.bundle.writer import file_hash, write_about
-from defectvision.inference.inspector import foreign_distance
+from defectvision.inference.gate import foreign_distance
 from defectvision.inference.runtime import MASKS, OUTPUTS
 from defectvision.models.prediction import Network
 from defectvision.training.task import TrainingTask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +10,22 @@ from rich.console import Console
 from rich.progress import Progress
 
 from defectvision import atomic
-from defectvision.bundle.writer import record_metrics
+from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.writer import record_gate, record_metrics
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import Evaluation, ask, measured
+from defectvision.evaluation.gate import GateError, file_of, measure_gate
+from defectvision.evaluation.gate_images import sights
+from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.loop import train
 from defectvision.training.new_line import line_for
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
+
+log = logging.getLogger(__name__)
 
 
 def train_line(
@@ -46,7 +53,7 @@ def train_line(
         _ask_fold(fold, bundle_name, run / f"fold-{number}", run / "folds")
         for number, fold in enumerate(task.folds())
     ]
-    inspector = make_bundle(task, train(task, run), weights, bundle_name)
+    inspector = _gated(make_bundle(task, train(task, run), weights, bundle_name), task)
     split = (
         f"{len(answers)}-fold cross-validation, each image by a model of this recipe that has not "
         "seen its photo group"
@@ -59,6 +66,26 @@ def train_line(
     evaluation = measured(answers, split=split)
     record_metrics(weights / line_name / bundle_name, evaluation.metrics)
     return replace(evaluation, failures=(*damaged, *evaluation.failures))
+
+
+def _gated(inspector: Inspector, task: TrainingTask) -> Inspector:
+    """The bundle with a gate that its training images teach and its validation images limit; as it
+    was where those are too few. No images of other lines are at hand: `defectvision gate` measures
+    with them."""
+    loaded, learned = inspector.loaded, task.learned
+    unseen = learned.subset("val")
+    found = list(sights(inspector, learned.subset("train"), [unseen]))
+    try:
+        made = measure_gate(
+            inspector.gatekeeper, found, f"{len(unseen.catalog)} of the validation split"
+        )
+    except GateError as error:
+        log.warning("no gate: %s", error)
+        return inspector
+    record_gate(loaded.folder, made.gate, file_of(made.arrays))
+    weights = loaded.folder.parents[1]
+    again = load_bundle(weights, loaded.line.name, loaded.bundle.name)
+    return Inspector(again, inspector.limit_pixels, inspector.runtime)
 
 
 def _ask_fold(task: TrainingTask, name: str, run: Path, weights: Path) -> Answers:

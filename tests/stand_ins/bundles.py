@@ -20,7 +20,7 @@ from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Bundle, Preprocessing
 from defectvision.data.synthetic.samples import draw
-from defectvision.inference.inspector import foreign_distance
+from defectvision.inference.gate import foreign_distance
 from defectvision.inference.preprocessing import PART_RADIUS, prepare
 from defectvision.inference.runtime import OnnxRuntime
 from tests.stand_ins.mask_bundles import BANDS, write_mask_model

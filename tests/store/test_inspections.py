@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy import text as sql
 
 from defectvision.bundle import policy as rules
 from defectvision.bundle.line import DefectClass
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections
 from defectvision.store.database import Store
+from defectvision.store.results import Results
 from defectvision.store.selection import Filter, Selection, Sorting
 from defectvision.store.tables import InspectionRow
+from defectvision.store.verdicts import verdict_of
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
 
@@ -54,6 +61,15 @@ def stores(
     for name in LINE_NAMES:
         store = new_store(tmp_path_factory.mktemp(name), new_database())
         found[name] = store, fill(store, LINES[name], IMAGES)
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Store, int]]:
+    found = {}
+    for name in LINE_NAMES:
+        store = new_store(tmp_path_factory.mktemp(name))
+        found[name] = store, fill(store, LINES[name], 120)
     return found
 
 
@@ -138,3 +154,34 @@ def test_pages_follow_each_other_and_places_are_theirs(stores, order, descending
             assert place == at
         other = inspections.page(session, accepted)[0]
         assert inspections.place_of(session, rejected, other.id, sorting) is None
+
+
+@given(
+    low=st.floats(0, 1),
+    width=st.floats(0, 1),
+    name=st.sampled_from(["casting", "magnetic-tile", "neu-surface", "severstal-strip"]),
+)
+def test_any_policy_says_the_same_in_python_and_in_the_database(plain, low, width, name) -> None:
+    """Of stored inspections too, with what the gate objects to."""
+    store, batch = plain[name]
+    policy = Policy(accept_below=low, reject_above=low + width * (1 - low))
+    results = Results.open(store, batch)
+    everything = list(results.every(results.selection(policy)))
+    assert {bool(one.objections) for one in everything} == {True, False}
+    said = Counter(one.verdict(policy) for one in everything)
+    assert results.summary(results.selection(policy)).verdicts == {v: said[v] for v in Verdict}
+    for verdict in Verdict:
+        chosen = results.selection(policy, Filter(verdicts=frozenset({verdict})))
+        found = [one.id for one in results.every(chosen)]
+        assert found == [one.id for one in everything if one.verdict(policy) == verdict]
+
+
+def test_a_verdict_is_counted_from_the_index_alone(plain) -> None:
+    store, batch = plain["casting"]
+    with store.reading() as session:
+        query = select(verdict_of(POLICIES[1]), func.count()).where(
+            InspectionRow.batch_id == batch, InspectionRow.state == "done"
+        )
+        text = str(query.compile(store.engine, compile_kwargs={"literal_binds": True}))
+        plan = session.execute(sql(f"explain query plan {text} group by 1")).all()
+    assert any("USING COVERING INDEX ix_inspections_verdict" in row[-1] for row in plan), plan

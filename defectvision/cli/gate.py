@@ -1,0 +1,128 @@
+"""`defectvision gate`: measure what a bundle's gate lets through, and write it into the bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from defectvision.cli.inspect import open_inspector
+from defectvision.cli.options import BundleName, Json, LineName, Weights
+from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from defectvision.bundle.schema import GateRate
+    from defectvision.data.image_set import ImageSet
+    from defectvision.evaluation.gate_trial import Damage
+
+
+def gate(
+    line: LineName,
+    data: Annotated[Path, typer.Option(help="labelled images of the line")],
+    foreign: Annotated[
+        list[Path] | None, typer.Option(help="images of anything else; may be given several times")
+    ] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option(help="a folder of further images of the line that nothing was learned from"),
+    ] = None,
+    bundle: BundleName = None,
+    weights: Weights = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="try the gate that the bundle has, and write nothing")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how a bundle tells its line's images from all others and write the limits into it,
+    without training; with --check try those that it has, and with damaged pictures."""
+    with clear_errors():
+        import numpy as np
+
+        from defectvision.bundle.writer import record_gate
+        from defectvision.cli.labelled import open_grouped
+        from defectvision.data.image_set import open_set
+        from defectvision.evaluation import gate as gates
+        from defectvision.evaluation import gate_trial as trial
+        from defectvision.evaluation.evaluate import seen_rows
+        from defectvision.evaluation.gate_images import sights
+
+        inspector = open_inspector(weights, line, bundle)
+        limit, bits, folder = settings().limits.pixels, inspector.line.bits, inspector.loaded.folder
+        images = open_grouped(data, bits)
+        seen = seen_rows(images.catalog, folder)
+        known, labelled = (images.take(np.flatnonzero(rows)) for rows in (seen, ~seen))
+        if not len(known.catalog):
+            raise ValueError(
+                f"{data}: the bundle learned from none of these images. Name the set that it was "
+                "trained on"
+            )
+        unseen = [part for part in (labelled, *map(_flat, more or ())) if len(part.catalog)]
+        others = [open_set(path, limit) for path in foreign or ()]
+        with err.status("looking") as status:
+            looked = list(sights(inspector, known, unseen, others, status.update))
+        damaged: dict[str, Damage] = {}
+        if check:
+            rates = trial.try_gate(inspector, looked)
+            damaged = trial.try_damage(inspector, labelled, inspector.policy)
+        else:
+            names = ", ".join(f"{len(part.catalog)} of {part.catalog.name}" for part in unseen)
+            made = gates.measure_gate(inspector.gatekeeper, looked, names)
+            record_gate(folder, made.gate, gates.file_of(made.arrays))
+            rates = made.gate.rates
+        missed = trial.misses(rates, damaged)
+        _print(f"{line} / {inspector.loaded.bundle.name}", rates, damaged, missed, as_json)
+    raise typer.Exit(1 if missed else 0)
+
+
+def _flat(folder: Path) -> ImageSet:
+    """The images that lie in a folder, without labels."""
+    from defectvision.data.catalog import Catalog, CatalogError, catalog_table
+    from defectvision.data.image_names import is_image_name
+    from defectvision.data.image_set import ImageSet
+
+    names = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
+    if not names:
+        raise CatalogError(f"{folder}: no image in it. Give a folder that holds images.")
+    table = catalog_table({"path": names, "label": [""] * len(names)})
+    return ImageSet(Catalog(folder, table, folder.name))
+
+
+def _print(
+    title: str,
+    rates: Mapping[str, GateRate],
+    damaged: Mapping[str, Damage],
+    missed: list[str],
+    as_json: bool,
+) -> None:
+    if as_json:
+        content = {kind: rate.model_dump(mode="json") for kind, rate in rates.items()}
+        damages = {name: asdict(damage) for name, damage in damaged.items()}
+        print(json.dumps({"bundle": title, "rates": content, "damaged": damages, "missed": missed}))
+        return
+    table = Table(title=title)
+    for column in ("images", "number", "to review", "95 % interval", "where unknown"):
+        table.add_column(column)
+    for kind, rate in rates.items():
+        share, unknown = rate.review, rate.unknown
+        table.add_row(
+            kind,
+            str(rate.images),
+            f"{share.value:.2%}",
+            f"{share.low:.2%} .. {share.high:.2%}",
+            "" if unknown is None else f"{unknown.value:.2%}",
+        )
+    out.print(table)
+    for name, damage in damaged.items():
+        out.print(
+            f"{name}: {damage.parts} defective parts, {damage.by_score} accepted by their score, "
+            f"{damage.accepted} with the gate"
+        )
+    for words in missed:
+        out.print(f"aim missed: {words}")
