@@ -42,7 +42,7 @@ def newest_versions(session: Session, batches: Iterable[int]) -> dict[int, int]:
         .where(ReleaseRow.batch_id.in_(list(batches)))
         .group_by(ReleaseRow.batch_id)
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def files_of(session: Session, release: int) -> list[ReleaseFileRow]:

@@ -21,7 +21,7 @@ from defectvision.report.release import check_file, release_lot, released_format
 from defectvision.store import batches, policies, reviews
 from defectvision.store.database import open_store
 from defectvision.store.errors import StoreError
-from defectvision.store.releases import releases_of
+from defectvision.store.releases import newest_versions, releases_of
 from defectvision.store.results import Results
 from defectvision.store.retention import delete_batch, sweep
 from defectvision.store.tables import AuditRow, InspectionRow
@@ -162,6 +162,8 @@ def test_a_later_policy_judges_it_anew_beside_the_first(lot) -> None:
     changed = lot.changed(lot.policy_in_force().policy, LATER)
     assert changed and all(row.decision is None for row in changed)
     release(lot, "dee", "customer asked", "stricter")
+    with lot.store.reading() as session:
+        assert newest_versions(session, [1, 2]) == {1: 2}
     both = Results.open(lot.store, 1).releases
     assert [(row.number, row.who, row.title) for row in both] == [
         (1, "cy", "Version 1"),

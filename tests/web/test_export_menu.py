@@ -22,5 +22,5 @@ def test_every_format_of_a_batch_has_an_icon() -> None:
         batch = Batch()
 
     formats = Leaving(Everything(), *[None] * 4).formats()
-    assert len(formats) == 8
+    assert len(formats) == 9
     assert all(about.ending[about.ending.rindex(".") :] in ICONS for about in formats)
