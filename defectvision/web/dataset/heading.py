@@ -9,6 +9,7 @@ from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.data.leaks import leaks
 from defectvision.report.dataset.parts import study_html
+from defectvision.report.dataset.words import independent_scenes
 from defectvision.words import counted, plain
 
 FAILURES = 50  # named; the others are counted
@@ -18,7 +19,7 @@ def empty_state() -> None:
     """What to do while no set is open."""
     st.subheader("Dataset", icon=":material/database:")
     st.markdown(
-        "Give the folder of a labelled set on the left and press **Open**. A folder of class "
+        "Choose a labelled set on the left and press **Open**. A folder of class "
         "folders, an `index.csv`, a COCO file, Severstal's tables and the published casting, NEU "
         "and magnetic-tile layouts are read as they are."
     )
@@ -64,7 +65,7 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
     ]
     if study.image_set.has_images:
         tiles += [
-            ("Independent scenes", f"{len(set(study.grouped.groups())):,}"),
+            ("Independent scenes", f"{independent_scenes(study):,}"),
             ("Leaking groups", f"{len(leaks(study.grouped)):,}"),
         ]
     return tiles
