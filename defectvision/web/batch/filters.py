@@ -19,7 +19,7 @@ ORDERS: dict[Order, str] = {
     "verdict": "Verdict",
     "label": "Label",
     "name": "Image",
-    "foreign_score": "Foreign score",
+    "foreign_score": "Unlike the training images",
 }
 assert set(ORDERS) == set(get_args(Order))
 
