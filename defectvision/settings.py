@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         json_schema_extra={"shown": "a folder in the store's"},
     )
     source_roots: list[Path] = Field(
-        [], description="folders on the server that batches may read from"
+        [], description="folders on the server that batches and the Dataset page may read from"
     )
     cache: Path = Field(
         default_factory=_cache,

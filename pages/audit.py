@@ -5,6 +5,7 @@ import streamlit as st
 from defectvision.store.audit import MOST, trail
 from defectvision.web.audit.table import audit_table
 from defectvision.web.session.store import the_store
+from defectvision.web.widgets import part_of_more
 from defectvision.words import counted
 
 notices = st.container()
@@ -19,7 +20,8 @@ with store.reading() as session:
 if rows:
     more = f", the newest {MOST:,}" if len(rows) == MOST else ""
     st.caption(f"{counted(len(rows), 'entry', 'entries')}{more}. Nothing here is ever changed.")
-    audit_table(rows)
+    with part_of_more(len(rows) == MOST):
+        audit_table(rows)
 elif text:
     st.info("No entry contains this text.", icon=":material/filter_alt:")
 else:

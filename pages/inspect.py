@@ -46,7 +46,7 @@ with errors_slot:
     files_passed_over(work, line.name)
 opened = work.images.open_result(line.name, results)
 if opened is None:
-    empty_state(line, loaded, failed=bool(results))
+    empty_state(work, line, loaded, failed=bool(results))
 image = dropped_image(work, opened, policy)
 places, leaving = Places.for_image(image), []
 

@@ -68,7 +68,7 @@ if image is not None:
 with places.panel:
     if found.images < lot.images:
         st.caption(f"{found.images:,} of {lot.images:,} shown")
-    defect_charts(found, policy, results.line)
+    defect_charts(results.batch.id, found, policy, results.line)
 with places.side:
     if found.images:
         browser.table(work, results, view, found.images)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from defectvision.data.roots import NotAllowedError, below_a_root
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
@@ -53,15 +54,10 @@ def folder_source(
     roots: folders that users may read from; None for the person at the command line, who may read
     what the system lets them.
     """
-    found = path.expanduser().resolve()
-    if roots is not None:
-        allowed = [root.expanduser().resolve() for root in roots]
-        if not any(found.is_relative_to(root) for root in allowed):
-            shown = ", ".join(map(str, allowed)) or "none"
-            raise SourceError(
-                f"{path}: is not below a folder that may be read here ({shown}). Whoever runs the "
-                "server can add it to DEFECTVISION_SOURCE_ROOTS"
-            )
+    try:
+        found = path.expanduser().resolve() if roots is None else below_a_root(path, roots)
+    except NotAllowedError as error:
+        raise SourceError(str(error)) from error
     if not found.exists():
         raise SourceError(f"{path}: no such file or folder. Check the path")
     if watch and not found.is_dir():

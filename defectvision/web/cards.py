@@ -67,7 +67,7 @@ def inspection_facts(inspection: Inspection, class_name: str) -> list[tuple[str,
         share = "none" if inside is None else f"{inside:.0%} on the part"
         rows.append(("Positive evidence", share))
     rows += [
-        ("Foreign score", f"{inspection.foreign_score:.2f} (limit {LIMIT:g})"),
+        ("Unlike the training images", f"{inspection.foreign_score:.2f} (limit {LIMIT:g})"),
         ("Image", f"{width} × {height} px"),
         ("Time", f"{ms.total:.0f} ms (model {ms.model:.0f}), decoding {ms.decode:.0f} ms"),
     ]

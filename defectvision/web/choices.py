@@ -50,7 +50,7 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
     bundle = names[0] if names else line.default_bundle
     if len(names) > 1:
         bundle = st.selectbox(
-            "Bundle",
+            "Model",
             names,
             format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
             key=f"bundle-{line.name}",

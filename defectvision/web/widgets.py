@@ -6,8 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 OPEN_PAGE = "open-page"  # in the session's state: which page is open
+
+
+def part_of_more(more: bool) -> DeltaGenerator:
+    """The place of a table; where there are `more` rows than it has, one without its own search
+    and download, which would leave those out."""
+    return st.container(key="part-of-more" if more else None)
 
 
 def current_key(name: str) -> str:

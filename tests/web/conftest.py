@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import PIXELS
 from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.castings import casting
 from tests.stand_ins.counting import CountingRuntime
-from tests.stand_ins.server import Server, serving
+from tests.stand_ins.server import ROOT, Server, serving
 from tests.web.chromium import BROWSERS, FLAGS
 
 
@@ -42,6 +45,28 @@ def counting(inspector: Inspector) -> Inspector:
 @pytest.fixture(scope="session")
 def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(weights, tmp_path_factory.mktemp("server") / "log.txt") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def lot(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one batch of 30 castings, more than a page of its table holds."""
+    folder = tmp_path_factory.mktemp("lot")
+    images = folder / "Lot 9"
+    images.mkdir()
+    for name in ("ok", "def"):
+        for i in range(100, 115):
+            (images / f"{name}_{i}.png").write_bytes(casting(name, i))
+    done = subprocess.run(
+        [sys.executable, "-m", "defectvision.cli", "batch", str(images), "--line", "casting",
+         "--db", "--weights", str(weights)],
+        cwd=ROOT,
+        env={**os.environ, "DEFECTVISION_STORE": str(folder / "store")},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with serving(weights, folder / "log.txt") as started:
         yield started
 
 

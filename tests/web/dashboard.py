@@ -57,6 +57,20 @@ class Dashboard:
         self.settle()
         return self
 
+    def visit(self, page: str) -> Dashboard:
+        """Open a page by its address."""
+        self.page.goto(f"{self.url}/{page}")
+        self.page.get_by_test_id("stMainBlockContainer").wait_for()
+        self.settle()
+        return self
+
+    def open_row(self, place: int) -> None:
+        """Click into a row of the first table, counted from 0."""
+        box = self.page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+        assert box is not None
+        self.page.mouse.click(box["x"] + 110, box["y"] + 36 + 40 * (place + 0.5))
+        self.settle()
+
     def close(self) -> None:
         self.context.close()
 

@@ -66,7 +66,7 @@ def test_open_click_see_and_download(chromium, dataset_url, theme, tmp_path) -> 
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(dataset_url)
-    expect(page.get_by_text("Give the folder of a labelled set")).to_be_visible()
+    expect(page.get_by_text("Choose a labelled set on the left")).to_be_visible()
     page.get_by_test_id("stBaseButton-primary").click()
     expect(page.get_by_text(f"{FEW} images", exact=True)).to_be_visible(timeout=300_000)
 

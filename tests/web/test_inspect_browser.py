@@ -245,10 +245,10 @@ def test_synthetic_samples_are_marked_everywhere(dashboard: Dashboard, tmp_path:
 
 def test_another_bundle_inspects_the_same_images(inspected: Dashboard) -> None:
     first = inspected.verdict.inner_text()
-    inspected.choose("Bundle", "efficientnet_lite0")
+    inspected.choose("Model", "efficientnet_lite0")
     expect(inspected.verdict).not_to_have_text(first)
     inspected.lists({"defect.png": "review", "broken.png": "not inspected", "fine.png": "accept"})
-    inspected.choose("Bundle", "resnet50 (default)")
+    inspected.choose("Model", "resnet50 (default)")
     inspected.lists({"defect.png": "reject", "broken.png": "not inspected", "fine.png": "accept"})
 
 

@@ -168,10 +168,10 @@ def checked_catalog(
         groups_differ=groups_differ,
     )
     found = list(warnings)
-    if clashing := catalog.contradictions()["photo_group"].nunique():
+    if clashing := catalog.contradictions()["photo_group"].unique().tolist():
         found.append(
-            f"{clashing} photo groups hold images with different labels: in each, one of them "
-            "is wrong."
+            f"photo groups hold images with different labels ({examples(clashing)}): of two labels "
+            "of one picture one is wrong, other views of one part may rightly differ."
         )
     labels = set(columns["label"])
     if len(labels) == 1:

@@ -53,8 +53,8 @@ def _tables(study: Study) -> list[Table]:
     contradictions = grouped.contradictions()
     if len(contradictions):
         rows = contradictions[["photo_group", "label", "path"]].head(LISTED).to_numpy().tolist()
-        said = "One photograph with different labels: one of them is wrong."
-        tables.append(("Contradicting labels", said, ["group", "label", "file"], rows))
+        said = words.of_contradictions(study)
+        tables.append(("Different labels in one group", said, ["group", "label", "file"], rows))
     odd = pictures.outliers(study.pictures)
     if len(odd):
         rows = [

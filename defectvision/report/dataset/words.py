@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from defectvision.audit.near_duplicates import IDENTICAL
 from defectvision.audit.study import Study
+from defectvision.data.catalog import label_names
 from defectvision.data.leaks import leaking_images, leaks
 from defectvision.data.statistics import (
     GOOD,
@@ -165,16 +167,53 @@ def of_pictures(table: pd.DataFrame, column: str) -> str:
 def of_groups(study: Study) -> str:
     if not study.image_set.has_images:
         return "Near-copies need images."
-    grouped = sum(len(g.images) for g in study.groups)
-    if not study.groups:
+    grouped, scenes = sum(len(g.images) for g in study.groups), independent_scenes(study)
+    named = (study.catalog.table["photo_group"] != "").any()
+    if not study.groups and not named:
         return "No near-copies were found: every image is an observation of its own."
-    scenes = len(study.catalog) - grouped + len(study.groups)
+    found = "No near-copies were found"
+    if study.groups:
+        found = (
+            f"{grouped:,} of {counted(len(study.catalog), 'image')} are in "
+            f"{counted(len(study.groups), 'group')} of one photograph or part each"
+        )
+    with_named = ", with the photo groups that the set itself names" if named else ""
     return (
-        f"{grouped:,} of {counted(len(study.catalog), 'image')} are in "
-        f"{counted(len(study.groups), 'group')} of one photograph or part each: "
-        f"{counted(scenes, 'independent scene')} in all. Intervals and splits must count scenes, "
-        "not images."
+        f"{found}: {counted(scenes, 'independent scene')} in all{with_named}. Intervals and splits "
+        "must count scenes, not images."
     )
+
+
+def independent_scenes(study: Study) -> int:
+    """How many photographs or parts there are: near-copies and the set's own photo groups count
+    once."""
+    return len(set(study.grouped.groups()))
+
+
+def of_contradictions(study: Study) -> str:
+    """Which of the photo groups with different labels are wrong, and which may rightly differ."""
+    table = study.grouped.contradictions()
+    label, group = table["label"], table["photo_group"]
+    pairs = study.pairs
+    same = {
+        group[pair.one]
+        for pair in (pairs[pairs["kind"] == IDENTICAL].itertuples() if len(pairs) else ())
+        if pair.one in label
+        and set(label_names(label[pair.one])) != set(label_names(label[pair.other]))
+    }
+    total = group.nunique()
+    said = f"{counted(total, 'photo group')} with different labels."
+    if same:
+        said += (
+            f" In {len(same)} of them one and the same picture has two labels: one of the two is "
+            "wrong. Correct it at the source before training."
+        )
+    if len(same) < total:
+        said += (
+            " Other views, sides or cut-outs of one part may rightly differ: look at them before "
+            "you change a label."
+        )
+    return said
 
 
 def of_leaks(study: Study) -> str:

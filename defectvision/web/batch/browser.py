@@ -19,6 +19,7 @@ from defectvision.web.batch.filters import View
 from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
+from defectvision.web.widgets import part_of_more
 from defectvision.words import plain
 
 ROWS = 25  # of a page of the table
@@ -101,14 +102,15 @@ def table(work: Work, results: Results, view: View, total: int) -> None:
     opened = opened_number(number)
     with results.store.reading() as session:
         decided = reviews.reviews_of(session, [row.id for row in rows])
-    judged_table(
-        [_row(work, row, policy, decided.get(row.id, [])) for row in rows],
-        policy,
-        hidden_columns(results.line, results.batch.mask_classes, reviewed=True),
-        next((place for place, row in enumerate(rows) if row.id == opened), None),
-        lambda place: open_inspection(number, rows[place].id),
-        f"rows-{number}-{at}-{view.key}",
-    )
+    with part_of_more(pages > 1):
+        judged_table(
+            [_row(work, row, policy, decided.get(row.id, [])) for row in rows],
+            policy,
+            hidden_columns(results.line, results.batch.mask_classes, reviewed=True),
+            next((place for place, row in enumerate(rows) if row.id == opened), None),
+            lambda place: open_inspection(number, rows[place].id),
+            f"rows-{number}-{at}-{view.key}",
+        )
     if pages > 1:
         st.pagination(pages, key=turned)
 

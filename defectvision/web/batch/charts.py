@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -13,6 +15,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.report.looks import AXIS, BARS, LOOKS
 from defectvision.store.inspections import Summary
 from defectvision.store.tables import BINS
+from defectvision.web.batch.filters import show_class, show_scores
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,14 +24,37 @@ MANY = 50  # in one bin: from here on a single image would be too low to see
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
-def defect_charts(summary: Summary, policy: Policy, line: Line) -> None:
-    """Both charts, each under its title; the scores only where a line has them."""
-    st.caption("Defects by class, rejected parts")
-    st.plotly_chart(pareto_chart(summary, line), key="pareto", config={"displayModeBar": False})
+def defect_charts(batch: int, summary: Summary, policy: Policy, line: Line) -> None:
+    """Both charts, each under its title; the scores only where a line has them. A click on a bar
+    sets the page's filter."""
+    st.caption("Defects by class, rejected parts; a click shows one class")
+    _clickable(pareto_chart(summary, line), "pareto", partial(show_class, batch))
     if line.can_accept:
-        st.caption("Defect scores, with the policy's zones")
+        st.caption("Defect scores, with the policy's zones; a click shows one bar's images")
         figure = score_histogram(summary, policy)
-        st.plotly_chart(figure, key="scores", config={"displayModeBar": False})
+        _clickable(figure, "scores", lambda low: show_scores(batch, low, low + 1 / BINS))
+
+
+def _clickable(figure: go.Figure, name: str, chosen: Callable[[Any], None]) -> None:
+    """A chart; `chosen` gets what belongs to the clicked mark. It is drawn anew then, so that no
+    mark stays chosen beside a filter that says something else."""
+    count = f"{name}-clicks"
+    key = f"{name}-{st.session_state.setdefault(count, 0)}"
+
+    def clicked() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points:
+            st.session_state[count] += 1
+            given = points[0]["customdata"]
+            chosen(given[0] if isinstance(given, list) else given)
+
+    st.plotly_chart(
+        figure,
+        key=key,
+        config={"displayModeBar": False},
+        on_select=clicked,
+        selection_mode="points",
+    )
 
 
 def pareto_chart(summary: Summary, line: Line) -> go.Figure:
@@ -45,6 +71,7 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
         y=counts,
         marker_color=[line.colour_of(name) for name, _ in ranked],
         text=[f"{count:,}" for count in counts],
+        customdata=[name for name, _ in ranked],
         hovertemplate="%{x}: %{y:,} images<extra></extra>",
         width=min(0.8, 0.2 * len(ranked)),
         name="images",
@@ -54,6 +81,7 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
         y=running,
         yaxis="y2",
         mode="lines+markers",
+        customdata=[name for name, _ in ranked],
         line={"color": AXIS, "width": 1.5},
         hovertemplate="up to %{x}: %{y:.0%}<extra></extra>",
         name="running share",
@@ -73,6 +101,8 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
             "dtick": 0.25,
         },
         xaxis={"fixedrange": True},
+        clickmode="event+select",
+        dragmode=False,
     )
     return figure
 
@@ -108,6 +138,9 @@ def score_histogram(summary: Summary, policy: Policy) -> go.Figure:
         bargap=0,
         xaxis={"title": "defect score", "range": [0, 1], "fixedrange": True},
         yaxis={"title": "images", "fixedrange": True},
+        clickmode="event+select",
+        dragmode=False,
+        hovermode="x",
     )
     most = summary.scores.max(initial=0)
     if most >= MANY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import streamlit as st
@@ -18,7 +19,7 @@ ORDERS: dict[Order, str] = {
     "verdict": "Verdict",
     "label": "Label",
     "name": "Image",
-    "foreign_score": "Foreign score",
+    "foreign_score": "Unlike the training images",
 }
 assert set(ORDERS) == set(get_args(Order))
 
@@ -36,13 +37,24 @@ class View:
         return hash((self.selection.filter, self.sorting))
 
 
+def _key(batch: int, name: str) -> str:
+    return f"{name}-{batch}"
+
+
+def show_class(batch: int, name: str) -> None:
+    """Let the filter show one class only."""
+    st.session_state[_key(batch, "filter-class")] = [name]
+
+
+def show_scores(batch: int, low: float, high: float) -> None:
+    """Let the filter show defect scores from `low` to `high` only."""
+    st.session_state[_key(batch, "filter-score")] = (round(low, 2), round(high, 2))
+
+
 def filters(results: Results, policy: Policy) -> View:
     """The widgets that choose what is shown; kept while the session lasts."""
-    line, number = results.line, results.batch.id
-
-    def key(name: str) -> str:
-        return f"{name}-{number}"
-
+    line = results.line
+    key = partial(_key, results.batch.id)
     verdicts = st.pills(
         "Verdict",
         (*verdicts_of(line), Verdict.UNUSABLE),

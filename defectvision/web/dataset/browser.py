@@ -18,6 +18,7 @@ from defectvision.report.dataset.selection import (
 from defectvision.report.dataset.words import class_in_words
 from defectvision.web.dataset.picked import PAGE, pick, picked
 from defectvision.web.dataset.pictures import LARGE, SMALL, marked_picture
+from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
 PER_PAGE = 12
@@ -38,7 +39,8 @@ def browser(study: Study) -> None:
         clear.button("Show all", icon=":material/filter_alt_off:", on_click=pick, args=([],))
     if not study.image_set.has_images:
         st.caption("Only labels are here. The first files:")
-        st.dataframe(catalog.table.iloc[images[:LISTED]][["path", "label"]], hide_index=True)
+        with part_of_more(len(images) > LISTED):
+            st.dataframe(catalog.table.iloc[images[:LISTED]][["path", "label"]], hide_index=True)
         return
     if not images:
         st.info("No image fits. Choose other filters, or Show all.", icon=":material/info:")

@@ -9,6 +9,7 @@ from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.data.leaks import leaks
 from defectvision.report.dataset.parts import study_html
+from defectvision.report.dataset.words import independent_scenes
 from defectvision.words import counted, plain
 
 FAILURES = 50  # named; the others are counted
@@ -18,9 +19,9 @@ def empty_state() -> None:
     """What to do while no set is open."""
     st.subheader("Dataset", icon=":material/database:")
     st.markdown(
-        "Give the folder of a labelled set on the left and press **Open**. A folder of class "
-        "folders, an `index.csv`, COCO, YOLO, LabelMe and Pascal VOC annotations, Severstal's "
-        "tables and published sets such as MVTec AD, NEU or DAGM are read as they are."
+        "Choose a labelled set on the left and press **Open**. A folder of class folders, an "
+        "`index.csv`, COCO, YOLO, LabelMe and Pascal VOC annotations, Severstal's tables and "
+        "published sets such as MVTec AD, NEU or DAGM are read as they are."
     )
     st.caption(
         "Shown are the class balance and the weights it calls for, sizes and places of the "
@@ -64,7 +65,7 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
     ]
     if study.image_set.has_images:
         tiles += [
-            ("Independent scenes", f"{len(set(study.grouped.groups())):,}"),
+            ("Independent scenes", f"{independent_scenes(study):,}"),
             ("Leaking groups", f"{len(leaks(study.grouped)):,}"),
         ]
     return tiles

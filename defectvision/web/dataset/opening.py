@@ -4,40 +4,76 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import streamlit as st
 
 from defectvision.audit.study import Study, study
 from defectvision.data.catalog import CatalogError
+from defectvision.data.roots import NotAllowedError, below_a_root
 from defectvision.settings import settings
 from defectvision.web.dataset.picked import forget
 from defectvision.words import plain
 
-OWN = "Another folder or file"
+DRAWN, OWN = "Drawn samples", "Another folder or file"
+PER_CLASS = 12  # drawn samples
 OPENED = "dataset"  # key of the open study in the session
 
 
 def open_controls() -> Study | None:
     """The widgets that open a set; the set that is open in this session."""
     sets = settings().data_sets
-    chosen = OWN
-    if sets:
-        chosen = st.selectbox("Labelled set", [*sets, OWN], key="set", persist_state="session")
-    path = str(sets[chosen]) if chosen in sets else ""
-    if chosen == OWN:
-        path = st.text_input(
-            "Folder, index.csv or COCO file",
-            key="set-path",
-            persist_state="session",
-            placeholder="/data/my-line",
-            help="A path on the machine that runs DefectVision: a folder of class folders, an "
-            "index.csv, a COCO file, YOLO, LabelMe or Pascal VOC annotations with their images, "
-            "Severstal's train.csv, or a published set as unpacked.",
-        )
-    if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not path.strip()):
-        _open(Path(path.strip()))
+    chosen = st.selectbox(
+        "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None
+    )
+    text = _own_path() if chosen == OWN else "drawn"
+    if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not text):
+        try:
+            if chosen == OWN:
+                _open(below_a_root(Path(text), settings().source_roots))
+            else:
+                _open(sets[chosen] if chosen in sets else _drawn_samples())
+        except NotAllowedError as error:
+            st.error(
+                plain(str(error)), title="The set was not opened", icon=":material/folder_off:"
+            )
     opened = st.session_state.get(OPENED)
     return opened if isinstance(opened, Study) else None
+
+
+def _own_path() -> str:
+    """The path that was typed; empty, with the reason, where no folder may be read."""
+    roots = settings().source_roots
+    if not roots:
+        st.info(
+            "No folder of this server may be opened from a page. Whoever runs it names some in "
+            '`DEFECTVISION_SOURCE_ROOTS`, for example `["/data"]`, or offers sets by name in '
+            "`DEFECTVISION_DATA_SETS`. `defectvision data report` reads any folder.",
+            icon=":material/folder_off:",
+        )
+        return ""
+    return st.text_input(
+        "Folder, index.csv or COCO file",
+        key="set-path",
+        persist_state="session",
+        placeholder=str(roots[0] / "my-line"),
+        help="A path on the machine that runs DefectVision, below "
+        f"{', '.join(map(str, roots))}: a folder of class folders, an index.csv, COCO, YOLO, "
+        "LabelMe or Pascal VOC annotations, Severstal's train.csv, or a published set as unpacked.",
+    ).strip()
+
+
+def _drawn_samples() -> Path:
+    """A set of castings that the program draws, once for all."""
+    folder = settings().cache / "drawn castings"
+    if not folder.is_dir():
+        from defectvision.data.synthetic.samples import write_samples
+
+        settings().cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=settings().cache) as beside:
+            write_samples("casting", Path(beside) / "drawn", PER_CLASS)
+            (Path(beside) / "drawn").rename(folder)
+    return folder
 
 
 def _open(path: Path) -> None:

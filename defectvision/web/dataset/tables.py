@@ -8,6 +8,7 @@ import streamlit as st
 from defectvision.audit import pictures
 from defectvision.audit.study import Study
 from defectvision.data import statistics
+from defectvision.report.dataset import words
 from defectvision.web.dataset.picked import pick_rows
 from defectvision.words import counted
 
@@ -78,12 +79,8 @@ def contradictions(study: Study) -> None:
     table = study.grouped.contradictions()
     if table.empty:
         return
-    groups = counted(table["photo_group"].nunique(), "group")
-    st.markdown(f"**Contradicting labels** ({groups})")
-    st.caption(
-        "One photograph with different labels: one of them is wrong. Correct it at the source "
-        "before training."
-    )
+    st.markdown("**Different labels in one group**")
+    st.caption(words.of_contradictions(study))
     event = st.dataframe(
         table[["photo_group", "label", "path"]].rename(columns={"photo_group": "group"}),
         hide_index=True,

@@ -1,30 +1,85 @@
-"""What the Inspect page says while there is nothing to show."""
+"""The first page: where to drop images, samples to try, and the words that the pages use."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from defectvision import __version__
+from defectvision.bundle.labels import label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.web.cards import colour_swatches
+from defectvision.web.inspect.intake import DRAWN_LINES, drawn_samples, file_place
+from defectvision.web.session.work import Work
+from defectvision.words import plain
+
+OFFERED = 3  # samples to click
+GLOSSARY = {
+    "Line": "one inspected product with its classes of defects.",
+    "Model": "what learned from the line's training images; a line may have several. Its file "
+    "folder is called a bundle.",
+    "Defect score": "the model's probability that the part is not good, from 0 to 1.",
+    "Policy": "the thresholds that turn scores into verdicts: accept below one, reject from the "
+    "other on. Moving one runs no model.",
+    "Verdict": "accept, review or reject. A person's decision stands above the model's.",
+    "Review": "a person decides: the score lies between the thresholds, or the picture is not one "
+    "that the model can judge.",
+    "Unlike the training images": "the picture does not look like what the model has learned from. "
+    "It goes to review whatever its score; a high foreign score says so.",
+    "Escape": "a defective part that is accepted.",
+    "Overkill": "a good part that is rejected.",
+    "Heatmap": "what each place of the picture adds to the decision for a class, or against it.",
+}
 
 
-def empty_state(line: Line, loaded: LoadedBundle, failed: bool) -> None:
+def empty_state(work: Work, line: Line, loaded: LoadedBundle, failed: bool) -> None:
     """What to do while there is nothing to show."""
-    st.subheader(f"Inspect: {line.title}", icon=":material/center_focus_strong:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("DefectVision", width="stretch")
+        with st.popover("Help and words", icon=":material/help:"):
+            st.markdown("\n".join(f"- **{word}**: {said}" for word, said in GLOSSARY.items()))
     if failed:
         st.markdown("None of the files could be inspected; each says why beside the upload.")
+    what = "its verdict, the reason" if line.can_accept else "the name of its defect"
     st.markdown(
-        "Drop images or a zip file into **Images or zip files** on the left. Each image gets its "
-        f"label, its scores and a heatmap of what the model saw{_outlined(loaded)}; the policy on "
-        "the left turns the scores into verdicts."
-        if line.can_accept
-        else "Drop images or a zip file into **Images or zip files** on the left. Each image gets "
-        f"the name of the defect it shows, and a heatmap of what the model saw{_outlined(loaded)}."
+        f"Drop pictures of **{plain(line.title)}** below: each gets {what}, and a heatmap of what "
+        f"the model saw{_outlined(loaded)}."
     )
+    with st.container(key="drop"):
+        file_place(work, line.name, "Drop images or zip files here", "drop-files")
+    if line.name in DRAWN_LINES:
+        _samples(work, line)
     st.caption("Classes of this line")
     st.html(colour_swatches(line))
-    st.caption(f"Bundle {loaded.bundle.name}, version {loaded.version}")
+    st.caption(f"DefectVision {__version__}, model {loaded.bundle.name} {loaded.version}")
+
+
+def _samples(work: Work, line: Line) -> None:
+    """Drawn samples, each inspected by a click on it."""
+    st.markdown("Or try a sample, drawn by the program:")
+    columns = st.columns(OFFERED, gap="small")
+    for place, (label, name, data) in enumerate(_offered(line.name)):
+        title = ", ".join(map(line.title_of, label_names(label))) or line.titles(())
+        with columns[place], st.container(key=f"sample-{place}"):
+            st.image(data, width="stretch", alt=f"Drawn sample: {title}")
+            st.button(
+                f"Try: {title}",
+                key=f"try-{place}",
+                width="stretch",
+                on_click=work.images.queue,
+                args=(line.name, [(name, data)]),
+            )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _offered(line: str) -> list[tuple[str, str, bytes]]:
+    """A few drawings of different classes."""
+    drawn = drawn_samples(line, OFFERED, seed=0)
+    first: dict[str, tuple[str, str, bytes]] = {}
+    for sample in drawn:
+        first.setdefault(sample[0], sample)
+    others = [sample for sample in drawn if sample not in first.values()]
+    return [*first.values(), *others][:OFFERED]
 
 
 def _outlined(loaded: LoadedBundle) -> str:

@@ -30,18 +30,7 @@ FILE_TYPES = sorted(s.lstrip(".") for s in IMAGE_SUFFIXES | (ARCHIVE_SUFFIXES & 
 def intake(work: Work, line: Line) -> None:
     """The widgets; what they bring is queued, and inspected by `inspect_pending`."""
     name = line.name
-    # A fresh uploader after each drop: the table is the one list of images.
-    turn = st.session_state.setdefault("uploads", 0)
-    key = f"upload-{turn}"
-    st.file_uploader(
-        "Images or zip files",
-        type=FILE_TYPES,
-        accept_multiple_files=True,
-        max_upload_size=settings().max_upload_mb,
-        key=key,
-        on_change=_take_files,
-        args=(work, name, key),
-    )
+    file_place(work, name, "Images or zip files", "upload")
     with st.container(horizontal=True):
         if name in DRAWN_LINES:
             st.button(
@@ -69,6 +58,22 @@ def intake(work: Work, line: Line) -> None:
             on_change=_take_picture,
             args=(work, name),
         )
+
+
+def file_place(work: Work, line: str, label: str, place: str) -> None:
+    """Where files are dropped; there may be several of them, each a `place` of the page."""
+    # A fresh uploader after each drop: the table is the one list of images.
+    turn = st.session_state.setdefault("uploads", 0)
+    key = f"{place}-{turn}"
+    st.file_uploader(
+        label,
+        type=FILE_TYPES,
+        accept_multiple_files=True,
+        max_upload_size=settings().max_upload_mb,
+        key=key,
+        on_change=_take_files,
+        args=(work, line, key),
+    )
 
 
 def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
@@ -133,12 +138,20 @@ def _take_picture(work: Work, line: str) -> None:
 
 
 def _draw_samples(work: Work, line: Line) -> None:
+    work.sample_seed += 1
+    drawn = drawn_samples(line.name, max(1, SAMPLES // len(line.classes)), work.sample_seed)
+    work.images.queue(line.name, [(name, data) for _, name, data in drawn])
+
+
+def drawn_samples(line: str, per_class: int, seed: int) -> list[tuple[str, str, bytes]]:
+    """(label, file name, content) of images that the program draws, class by class."""
     from defectvision.data.synthetic.samples import write_samples
 
-    work.sample_seed += 1
-    per_class = max(1, SAMPLES // len(line.classes))
     with tempfile.TemporaryDirectory() as folder:
-        catalog = write_samples(line.name, Path(folder) / "drawn", per_class, work.sample_seed)
-        files = [catalog.root / path for path in catalog.table["path"]]
-        drawn = [(f"synthetic_{file.name}", file.read_bytes()) for file in files]
-    work.images.queue(line.name, drawn)
+        table = (catalog := write_samples(line, Path(folder) / "drawn", per_class, seed)).table
+        files = [catalog.root / path for path in table["path"]]
+        labels = table["label"].tolist()
+        return [
+            (label, f"synthetic_{file.name}", file.read_bytes())
+            for label, file in zip(labels, files, strict=True)
+        ]

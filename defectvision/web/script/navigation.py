@@ -12,6 +12,7 @@ from pathlib import Path
 
 # A file: a Material icon here would be fetched from the internet.
 ICON = Path(__file__).with_name("icon.svg")
+STYLE, KEYS = Path(__file__).with_name("page.css"), Path(__file__).with_name("keys.js")
 
 
 def run() -> None:
@@ -27,11 +28,10 @@ def run() -> None:
         layout="wide",
         initial_sidebar_state=256,
     )
-    # The one rule of CSS: Streamlit leaves 5 rem on both sides, which the picture needs more.
-    st.html(
-        "<style>[data-testid=stMainBlockContainer]"
-        "{padding-left:1.5rem;padding-right:1.5rem}</style>"
-    )
+    st.html(STYLE)
+    with st.container(key="keys"):
+        script = KEYS.read_text(encoding="utf-8")
+        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
     page = st.navigation(
         [
             st.Page(

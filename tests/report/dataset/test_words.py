@@ -1,8 +1,14 @@
 """The sentence below a chart says what the figures are, in the right number."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from defectvision.audit.near_duplicates import IDENTICAL, Group
+from defectvision.audit.study import Study
+from defectvision.data.catalog import Catalog, catalog_table
+from defectvision.data.image_set import ImageSet
 from defectvision.report.dataset import words
 from tests.report.dataset.studies import study
 
@@ -87,3 +93,35 @@ def test_pictures_that_tell_the_classes_apart() -> None:
     assert "differ clearly" in words.of_pictures(table, "brightness")
     table["brightness"] = [100.0, 101, 100, 101, 99, 100]
     assert "no clear difference" in words.of_pictures(table, "brightness")
+
+
+def named_groups(*groups: str, labels: tuple[str, ...]) -> Study:
+    """A study whose set names its photo groups; the first two images are the same file."""
+    table = {"path": [f"{i}.png" for i in range(len(labels))], "label": list(labels)}
+    one = Catalog(Path("/data"), catalog_table({**table, "photo_group": list(groups)}), "parts")
+    pairs = pd.DataFrame({"one": [0], "other": [1], "kind": [IDENTICAL]})
+    same = [Group((0, 1), IDENTICAL)]
+    return Study(ImageSet(one), pd.DataFrame(), pd.DataFrame(), groups=same, pairs=pairs)
+
+
+def test_all_counts_of_scenes_are_one_figure() -> None:
+    """The set's own groups count beside the near-copies, in the sentence as in the tile."""
+    known = named_groups("", "", "a", "a", "", labels=("x",) * 5)
+    assert words.independent_scenes(known) == 3
+    assert "3 independent scenes" in words.of_groups(known)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "unsaid"),
+    [
+        (("x", "y", "x", "x", "x"), "has two labels: one of the two is wrong", "rightly differ"),
+        (("x", "x", "x", "y", "x"), "may rightly differ", "wrong"),
+        (("x", "y", "x", "y", "x"), "In 1 of them one and the same picture", "nothing"),
+    ],
+)
+def test_only_one_picture_with_two_labels_is_called_wrong(
+    labels: tuple[str, ...], said: str, unsaid: str
+) -> None:
+    """Two sides of one part may show different defects."""
+    text = words.of_contradictions(named_groups("", "", "a", "a", "", labels=labels))
+    assert said in text and unsaid not in text

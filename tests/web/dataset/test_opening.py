@@ -1,0 +1,65 @@
+"""The Dataset page opens what the server's settings allow, and says how to allow more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from defectvision.data.synthetic.samples import write_samples
+from defectvision.web.dataset.opening import DRAWN, OPENED, OWN
+
+
+def _page() -> None:
+    from defectvision.web.dataset.opening import open_controls
+
+    open_controls()
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("DEFECTVISION_CACHE", str(tmp_path / "cache"))
+    return AppTest.from_function(_page, default_timeout=120)
+
+
+def _opened(page: AppTest) -> str | None:
+    return page.session_state[OPENED].catalog.name if OPENED in page.session_state else None
+
+
+def test_without_roots_no_folder_can_be_given(page: AppTest) -> None:
+    page.run().selectbox[0].set_value(OWN).run()
+    assert not page.text_input
+    assert "DEFECTVISION_SOURCE_ROOTS" in page.info[0].value
+    assert page.button[0].disabled
+
+
+@pytest.mark.parametrize("path", ["/etc", "{root}/../secret", "{root}/link", "{root}x"])
+def test_a_folder_elsewhere_is_refused(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    write_samples("casting", tmp_path / "secret", 2)
+    (root / "link").symlink_to(tmp_path / "secret")
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(root)]))
+    page.run().selectbox[0].set_value(OWN).run()
+    page.text_input[0].set_value(path.format(root=root)).run()
+    page.button[0].click().run()
+    assert "is not below a folder that may be read here" in page.error[0].value
+    assert _opened(page) is None
+
+
+def test_what_lies_below_a_root_and_the_samples_are_opened(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(tmp_path)]))
+    write_samples("casting", tmp_path / "mine", 2)
+    page.run().selectbox[0].set_value(OWN).run()
+    page.text_input[0].set_value(f"{tmp_path}/mine").run()
+    page.button[0].click().run()
+    assert _opened(page) == "mine"
+    page.selectbox[0].set_value(DRAWN).run()
+    page.button[0].click().run()
+    assert _opened(page) == "drawn castings"
