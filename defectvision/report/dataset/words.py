@@ -6,7 +6,8 @@ import pandas as pd
 
 from defectvision.audit.near_duplicates import IDENTICAL
 from defectvision.audit.study import Study
-from defectvision.data.catalog import label_names
+from defectvision.bundle.labels import label_names
+from defectvision.data.catalog import 
 from defectvision.data.leaks import leaking_images, leaks
 from defectvision.data.statistics import (
     GOOD,
