@@ -7,7 +7,6 @@ import pandas as pd
 from defectvision.audit.near_duplicates import IDENTICAL
 from defectvision.audit.study import Study
 from defectvision.bundle.labels import label_names
-from defectvision.data.catalog import 
 from defectvision.data.leaks import leaking_images, leaks
 from defectvision.data.statistics import (
     GOOD,

@@ -48,15 +48,16 @@ def empty_state(work: Work, line: Line, loaded: LoadedBundle, failed: bool) -> N
     with st.container(key="drop"):
         file_place(work, line.name, "Drop images or zip files here", "drop-files")
     if line.name in DRAWN_LINES:
-        _samples(work, line)
+        _samples(work, line, loaded)
     st.caption("Classes of this line")
     st.html(colour_swatches(line))
     st.caption(f"DefectVision {__version__}, model {loaded.bundle.name} {loaded.version}")
 
 
-def _samples(work: Work, line: Line) -> None:
+def _samples(work: Work, line: Line, loaded: LoadedBundle) -> None:
     """Drawn samples, each inspected by a click on it."""
-    st.markdown("Or try a sample, drawn by the program:")
+    known = "the model knows photographs alone and sends it to review" if loaded.bundle.gate else ""
+    st.markdown(f"Or try a sample, drawn by the program{known and ': '}{known}.")
     columns = st.columns(OFFERED, gap="small")
     for place, (label, name, data) in enumerate(_offered(line.name)):
         title = ", ".join(map(line.title_of, label_names(label))) or line.titles(())
