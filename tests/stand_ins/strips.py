@@ -12,9 +12,10 @@ def encoded(image: NDArray[np.uint8]) -> bytes:
 
 
 def steel(height: int = 256, width: int = 1600) -> NDArray[np.uint8]:
-    """A strip without a defect."""
+    """A strip without a defect: bands that the rolls left, and grain."""
     grain = np.random.default_rng(0).integers(-3, 4, (height, width))
-    return (128 + grain).astype(np.uint8)
+    bands = 6 * np.sin(np.arange(width) * 2 * np.pi / 400)
+    return (128 + bands + grain).round().astype(np.uint8)
 
 
 def strip_with() -> NDArray[np.uint8]:
