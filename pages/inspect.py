@@ -52,9 +52,10 @@ places, leaving = Places.for_image(image), []
 
 if opened is not None and image is not None:
     data = work.images.content[image.digest]
-    with places.panel:
+    with places.first:
         steps(work, line, results, opened)
         verdict_card(image, policy, loaded)
+    with places.panel:
         heatmap = explanation(work, loaded, policy, image, data)
         st.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
     show_picture(places, image, heatmap, policy, scale_of(work, loaded))

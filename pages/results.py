@@ -54,17 +54,17 @@ browser.tiles(results, lot, counts.failed)
 opened = browser.opened_image(results, view)
 image = stored_image(work, opened[0], policy) if opened else None
 places = Places.for_image(image)
-with places.panel:
+with places.first:
     if opened is not None:
         browser.steps(results, view, *opened, found.images)
         decision_card(opened[0], results.line)
     if opened is not None and image is not None:
         verdict_card(image, policy, loaded)
         decide_here(results, opened[0], policy, name)
-        heatmap = main_heatmap(image.inspection, policy, loaded)
-        st.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 if image is not None:
+    heatmap = main_heatmap(image.inspection, policy, loaded)
     show_picture(places, image, heatmap, policy, scale_of(work, loaded))
+    places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 with places.panel:
     if found.images < lot.images:
         st.caption(f"{found.images:,} of {lot.images:,} shown")

@@ -49,7 +49,7 @@ if found is None:
 
 image = stored_image(work, found, policy)
 places = Places.for_image(image)
-with places.panel:
+with places.first:
     decision_buttons(results, found, policy, name)
     review_panel.skip_and_undo(results, found, name)
     st.html(heading(found.name, review_panel.progress_words(results, policy)))

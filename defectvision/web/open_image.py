@@ -37,20 +37,26 @@ class Places:
     """Where the parts of a page stand.
 
     across: over the whole width, above all else, for a strip; side: below the picture, which gets
-    the most room; panel: what is known, beside it.
+    the most room; first: verdict and buttons, on a narrow screen above the picture; panel: what
+    else is known, beside it.
     """
 
     across: DeltaGenerator
     side: DeltaGenerator
+    first: DeltaGenerator
     panel: DeltaGenerator
 
     @classmethod
     def for_image(cls, image: OpenImage | None) -> Places:
         """The places of a page that shows `image`, or none yet."""
-        # An empty container would still take the gap between two rows.
-        across = st.container() if image is not None and is_wide(image.inspection) else None
-        side, panel = st.columns(SIDES, gap="medium")
-        return cls(side if across is None else across, side, panel)
+        if image is None:  # empty containers would still take the gaps between them
+            side, panel = st.columns(SIDES, gap="medium")
+            return cls(side, side, panel, panel)
+        with st.container(key="places"):
+            across = st.container(key="across") if is_wide(image.inspection) else None
+            side, panel = st.columns(SIDES, gap="medium")
+            first = panel.container(key="first")
+        return cls(side if across is None else across, side, first, panel)
 
 
 def main_heatmap(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -> Heatmap:

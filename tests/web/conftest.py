@@ -66,7 +66,8 @@ def lot(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with serving(weights, folder / "log.txt") as started:
+    cache = str(folder / "cache")
+    with serving(weights, folder / "log.txt", DEFECTVISION_CACHE=cache) as started:
         yield started
 
 

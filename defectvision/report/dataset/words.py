@@ -193,13 +193,15 @@ def independent_scenes(study: Study) -> int:
 def of_contradictions(study: Study) -> str:
     """Which of the photo groups with different labels are wrong, and which may rightly differ."""
     table = study.grouped.contradictions()
-    label, group = table["label"], table["photo_group"]
-    pairs = study.pairs
+    group, names = (
+        table["photo_group"],
+        table["label"].map(lambda text: frozenset(label_names(text))),
+    )
+    pairs = study.pairs if len(study.pairs) else pd.DataFrame(columns=["one", "other", "kind"])
     same = {
         group[pair.one]
-        for pair in (pairs[pairs["kind"] == IDENTICAL].itertuples() if len(pairs) else ())
-        if pair.one in label
-        and set(label_names(label[pair.one])) != set(label_names(label[pair.other]))
+        for pair in pairs[pairs["kind"] == IDENTICAL].itertuples()
+        if pair.one in names and names[pair.one] != names[pair.other]
     }
     total = group.nunique()
     said = f"{counted(total, 'photo group')} with different labels."

@@ -79,19 +79,19 @@ def _controls(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -> t
         persist_state="session",
         filter_mode=None,
     )
-    missing = why_no_gradients(loaded)
+    if missing := why_no_gradients(loaded):
+        st.caption(missing)
+        return chosen or inspection.main_class(policy), EXACT
     method = st.selectbox(
         "Explanation",
-        [EXACT] if missing else [EXACT, *GRADIENT_METHODS],
-        key="method-exact" if missing else "method",
+        [EXACT, *GRADIENT_METHODS],
+        key="method",
         persist_state="session",
         filter_mode=None,
-        disabled=bool(missing),
         help="The exact map adds up to the logit. The others come from gradients of the torch "
-        "model, for comparison; they take longer.",
+        "model, for comparison; they take longer. EigenCAM shows what the network looked at, "
+        "whatever the class.",
     )
-    if missing:
-        st.caption(missing)
     return chosen or inspection.main_class(policy), method
 
 
