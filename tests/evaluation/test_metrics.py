@@ -140,7 +140,7 @@ def test_known_answers_on_a_multilabel_line():
         [[0.9, 0.8, 0.1], [0.9, 0.1, 0.1], [0.1, 0.1, 0.1], [0.2, 0.1, 0.8], [0.4, 0.1, 0.1]]
     )
     truth = ["y|x", "x|z", "", "", "x"]
-    judged = judge(probabilities, np.zeros(5), truth, list("abcde"), STRIP, POLICY)
+    judged = judge(probabilities, np.ones(5, bool), truth, list("abcde"), STRIP, POLICY)
     assert judged["truth"].tolist() == ["x|y", "x|z", "", "", "x"]
     assert judged["label"].tolist() == ["x|y", "x", "", "z", ""]
     assert judged["verdict"].tolist() == ["reject", "reject", "accept", "reject", "review"]

@@ -56,7 +56,7 @@ def _choice() -> None:
 
 def test_who_chooses_a_bundle_is_told_what_to_know_first():
     """The few-shot line warns, on the pages that inspect; the casting bundle has no caution."""
-    drawn = AppTest.from_function(_choice).run()
+    drawn = AppTest.from_function(_choice, default_timeout=60).run()
     assert not drawn.exception
     (warning,) = drawn.warning
     assert "learned from 46 strips" in warning.value
