@@ -35,7 +35,7 @@ def _page() -> None:
 
 
 def test_steps_stop_at_both_ends_and_close_leads_back() -> None:
-    page = AppTest.from_function(_page).run()
+    page = AppTest.from_function(_page, default_timeout=60).run()
     seen = []
     for label in ("Next", "Next", "Previous", "Close"):
         buttons = {b.label: b for b in page.button}

@@ -38,7 +38,7 @@ def _page() -> None:
 
 
 def test_a_card_without_a_confusion_is_drawn():
-    drawn = AppTest.from_function(_page).run()
+    drawn = AppTest.from_function(_page, default_timeout=60).run()
     assert not drawn.exception
     assert [next(iter(table.value.columns)) for table in drawn.table] == ["Metric", "Class"]
 
