@@ -99,6 +99,7 @@ def test_too_few_images_are_refused(keeper: Gatekeeper) -> None:
         measure_gate(keeper, found, "")
 
 
+@pytest.mark.slow
 def test_a_gate_is_written_into_a_bundle_whose_model_stays(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path, "casting", "old")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}

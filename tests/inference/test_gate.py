@@ -134,6 +134,7 @@ def encoded(frame: np.ndarray) -> bytes:
     return cv2.imencode(".png", frame)[1].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "bundle"), SHIPPED)
 def test_a_frame_of_nothing_gets_no_verdict_on_a_shipped_bundle(line: str, bundle: str) -> None:
     inspector = Inspector(load_bundle(ROOT / "weights", line, bundle), PIXELS)
@@ -143,6 +144,7 @@ def test_a_frame_of_nothing_gets_no_verdict_on_a_shipped_bundle(line: str, bundl
         assert found.objection == "nothing to be seen in the picture", name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["casting", "neu-surface", "magnetic-tile", "severstal-strip"])
 def test_nor_on_a_bundle_without_a_gate(line: str, tmp_path: Path) -> None:
     write_bundle(tmp_path, line, "old")

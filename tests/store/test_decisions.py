@@ -108,6 +108,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(steps=STEPS, low=st.floats(0, 1), high=st.floats(0, 1))
 @pytest.mark.parametrize("line", ["casting", "severstal-strip", "neu-surface"])
 def test_the_database_counts_what_each_part_says(tmp_path_factory, line, steps, low, high) -> None:

@@ -51,6 +51,7 @@ def test_a_folder_elsewhere_is_refused(
     assert _opened(page) is None
 
 
+@pytest.mark.slow
 def test_what_lies_below_a_root_and_the_samples_are_opened(
     page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
