@@ -76,6 +76,11 @@ class Judged:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
         return rules.labels(self.probabilities, self.defect_score, policy, self.line)
 
+    @property
+    def _settled(self) -> Decision | None:
+        """The decision of people, where there is one and nobody disputes it."""
+        return None if self.decision is None or self.decision.disputed else self.decision
+
     def final_verdict(self, policy: Policy) -> Verdict:
         """What becomes of the part."""
         return self.decision.verdict if self.decision else self.verdict(policy)
@@ -83,16 +88,16 @@ class Judged:
     def final_labels(self, policy: Policy) -> tuple[str, ...]:
         """The classes that the part belongs to; the model's while people disagree, and none where
         something speaks against any verdict."""
-        if self.decision is not None and not self.decision.disputed:
-            return self.decision.labels
+        if (settled := self._settled) is not None:
+            return settled.labels
         return () if self.objections else self.labels(policy)
 
     @property
     def classless(self) -> bool:
         """Whether nobody can name the part's classes: something speaks against any verdict of the
         model and no person has given one, or a person said that it cannot be judged at all."""
-        if self.decision is not None and not self.decision.disputed:
-            return self.decision.verdict == Verdict.UNUSABLE
+        if (settled := self._settled) is not None:
+            return settled.verdict == Verdict.UNUSABLE
         return bool(self.objections)
 
     def main_class(self, policy: Policy) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -64,6 +64,12 @@ def is_a_guess(judged: Judged, policy: Policy) -> bool:
     the score leaves open whether the part is good: it must not stand there like a verdict."""
     undecided = judged.defect_score is not None and judged.verdict(policy) == Verdict.REVIEW
     return undecided and judged.line.label_mode == "multiclass"
+
+
+def verdicts_in(line: Line, counts: Mapping[Verdict, int]) -> tuple[Verdict, ...]:
+    """The verdicts to show counts of: the model's, and what people called unusable, if anything."""
+    unusable = (Verdict.UNUSABLE,) if counts[Verdict.UNUSABLE] else ()
+    return (*verdicts_of(line), *unusable)
 
 
 def remarks(synthetic: bool, objection: str, others: Iterable[str] = ()) -> str:

@@ -193,8 +193,7 @@ def _cover(listed_parts: int, origin: Origin, subject: Subject) -> Iterator[Flow
         )
         yield Paragraph(f"{drawn}.", BODY)
     numbers = [("Inspected", counts.images, INK)]
-    verdicts = [*looks.verdicts_of(origin.line)]
-    verdicts += [Verdict.UNUSABLE] if counts.verdicts[Verdict.UNUSABLE] else []
+    verdicts = looks.verdicts_in(origin.line, counts.verdicts)
     numbers += [(looks.LOOKS[v].word, counts.verdicts[v], COLOURS[v]) for v in verdicts]
     cells = [
         [Paragraph(f'<font name="{BOLD}" size="17" color="{colour.hexval().replace("0x", "#")}">'

@@ -24,7 +24,6 @@ from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
 from defectvision.store.sources import Source
 from defectvision.web.session.images import Images
-from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 
 PART = casting("ok", 3)
@@ -34,13 +33,6 @@ LOT = {
 }  # fmt: skip
 COUNTS = {".txt": 1, ".xml": 2, "without suffix": 1}
 WORDS = "4 files passed over: 2 .xml, 1 .txt, 1 without suffix"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
@@ -23,18 +23,29 @@ IMAGE_FOLDERS = ("", "images", "data", "train", "valid", "val", "test", "train20
 
 def listed_images(root: Path) -> list[str]:
     """The image files in `root` and below, as posix paths relative to it, sorted."""
-    found: list[str] = []
+    return sorted(
+        str(folder / name)
+        for folder, _, files in walk(root)
+        for name in files
+        if is_image_name(name)
+    )
+
+
+def walk(
+    root: Path, refuse: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[PurePosixPath, list[str], list[str]]]:
+    """Each folder in `root` and below, relative to it, with the names of its folders and files;
+    hidden folders and links that point upwards aside. refuse: gets the error of a folder that
+    cannot be read, which is passed over without it."""
     seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(root, followlinks=True):
+    for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         status = Path(here).stat()
         if (status.st_dev, status.st_ino) in seen:  # a link that points upwards
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
-        folder = PurePosixPath(Path(here).relative_to(root).as_posix())
-        found += [str(folder / name) for name in files if is_image_name(name)]
-    return sorted(found)
+        yield PurePosixPath(Path(here).relative_to(root).as_posix()), folders, files
 
 
 def relative_parts(name: str) -> tuple[str, ...]:

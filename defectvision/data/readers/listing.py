@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_names import is_image_name
+from defectvision.data.readers.found_images import walk
 
 Folders = dict[PurePosixPath, list[str]]  # file names by folder, relative to the opened one
 
@@ -31,18 +31,10 @@ def scan(root: Path, wanted: Callable[[str], bool] = is_image_name) -> Folders:
         raise CatalogError(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
     found: Folders = {}
-    seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        status = Path(here).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link that points upwards
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+    for folder, folders, files in walk(root, refuse):
         for name in (*folders, *files):
             if not _is_text(name):
-                raise CatalogError(f"{here}: the name {name!r} is not UTF-8. Rename it.")
-        folder = PurePosixPath(Path(here).relative_to(root).as_posix())
+                raise CatalogError(f"{root / folder}: the name {name!r} is not UTF-8. Rename it.")
         found[folder] = sorted(name for name in files if wanted(name))
     return found
 

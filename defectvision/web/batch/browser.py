@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_of
+from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_in
 from defectvision.report.lot_words import without_verdict
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
@@ -28,10 +28,7 @@ ROWS = 25  # of a page of the table
 def tiles(results: Results, lot: Summary, failed: int) -> None:
     """Counts of the whole lot, whatever the filter leaves of it."""
     shown = [(IMAGES.word, f"{lot.images:,}")]
-    verdicts = list(verdicts_of(results.line))
-    if lot.verdicts[Verdict.UNUSABLE]:
-        verdicts.append(Verdict.UNUSABLE)
-    for verdict in verdicts:
+    for verdict in verdicts_in(results.line, lot.verdicts):
         shown.append((LOOKS[verdict].markdown, f"{lot.verdicts[verdict]:,}"))
     if results.line.can_accept:
         share = lot.yield_share
