@@ -76,6 +76,7 @@ class Dashboard:
 
     def settle(self) -> None:
         """Wait until the script has run, the page has drawn it, and neither side says more."""
+        self.page.locator(".st-key-keys style").wait_for(state="attached")
         deadline = time.monotonic() + 60
         self.moved = time.monotonic()
         while True:

@@ -51,11 +51,13 @@ def dataset(board: Dashboard) -> None:
 def lines(board: Dashboard) -> None:
     board.visit("lines")
     expect(board.page.get_by_text("Provenance").first).to_be_visible()
+    board.settle()
 
 
 def audit(board: Dashboard) -> None:
     board.visit("audit")
     expect(board.page.get_by_text("Nothing here is ever changed")).to_be_visible()
+    board.settle()
 
 
 PAGES = [inspect, batches, results, review, dataset, lines, audit]

@@ -28,9 +28,10 @@ def run() -> None:
         layout="wide",
         initial_sidebar_state=256,
     )
-    st.html(STYLE)
     with st.container(key="keys"):
-        script = KEYS.read_text(encoding="utf-8")
+        style, script = STYLE.read_text(encoding="utf-8"), KEYS.read_text(encoding="utf-8")
+        # Not st.html, which a slow machine draws seconds after the page.
+        st.markdown(f"<style>{style}</style>", unsafe_allow_html=True)
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
     page = st.navigation(
         [
