@@ -1,7 +1,9 @@
-"""Write files so that a reader sees the old content or the new, never half of either."""
+"""Write files so that a reader sees the old content or the new, never half of either, nor after a
+power cut a name without its content."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +22,23 @@ def replacing(path: Path) -> Iterator[Path]:
     fresh.touch(exist_ok=False)  # others may do with it what the process's umask says
     try:
         yield fresh
+        _flush(fresh)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file's content, or a folder's names, before going on."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    except OSError:  # some shares cannot
+        pass
+    finally:
+        os.close(place)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

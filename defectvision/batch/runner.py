@@ -26,6 +26,7 @@ from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
+from defectvision.store.age import age_of
 from defectvision.store.batches import (
     ACTIVE,
     State,
@@ -35,12 +36,13 @@ from defectvision.store.batches import (
     images_in,
 )
 from defectvision.store.database import Store
+from defectvision.store.dropped import drop
 from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.policies import in_force
 from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.rows import Columns, answer_columns, failure_columns, repeated_columns
-from defectvision.store.sources import ListedImage, WatchedFolder
+from defectvision.store.sources import ListedImage, Uploads, WatchedFolder
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow, now
 
 log = logging.getLogger(__name__)
@@ -130,6 +132,8 @@ class _Sitting:
                     .where(BatchRow.id == self.number)
                     .values(listed=complete, passed_over=dict(passed_over))
                 )
+                if isinstance(self.batch.source, Uploads):  # zip files, of which nothing is left
+                    drop(session, (file.digest for file in self.batch.source.files))
         return added
 
     def _add(self, images: list[ListedImage]) -> int:
@@ -250,4 +254,10 @@ def _known(session: Session, digests: list[str], version: str) -> dict[str, Insp
 
 
 def _write(session: Session, answers: dict[int, Columns]) -> None:
-    session.execute(update(InspectionRow), [{"id": row, **c} for row, c in answers.items()])
+    age = age_of(session)
+    session.execute(
+        update(InspectionRow), [{"id": row, "aged": age, **c} for row, c in answers.items()]
+    )
+    # Uploaded pictures lay in the store before it was known whether they stay.
+    done = (c for c in answers.values() if c["state"] == ImageState.DONE)
+    drop(session, (c["digest"] for c in done if not c["stored"]))

@@ -11,14 +11,17 @@ from threading import Event
 from defectvision.batch.claim import Rivals
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
+from defectvision.store.age import Timekeeper
 from defectvision.store.batches import ACTIVE, active_batches, get_batch
 from defectvision.store.database import Store
-from defectvision.store.retention import expire, sweep
+from defectvision.store.dropped import remove_dropped
+from defectvision.store.retention import expire
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TURN_SECONDS = 5.0  # after which another batch has its turn: a camera must not wait for a lot
 RETRY_SECONDS = 5.0
+TICK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
 
 
@@ -27,16 +30,20 @@ def work_forever(
 ) -> None:
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
     crash left. The store is opened each time, and tried again where it cannot be reached."""
-    tidied = -TIDY_SECONDS
-    rivals = Rivals()
+    tidied = ticked = -TIDY_SECONDS
+    rivals, timekeeper = Rivals(), Timekeeper()
     while not stop.is_set():
         try:
             store = open_the_store()
+            if time.monotonic() - ticked >= TICK_SECONDS:
+                ticked = time.monotonic()
+                with store.session() as session:
+                    timekeeper.tick(session)
             if time.monotonic() - tidied >= TIDY_SECONDS:
                 tidied = time.monotonic()
                 with store.session() as session:
                     expire(session)
-                sweep(store)
+                remove_dropped(store)
             with store.reading() as session:
                 numbers = active_batches(session)
             worked = [

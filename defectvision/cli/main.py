@@ -1,5 +1,5 @@
-"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, lines,
-serve.
+"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
+lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -23,6 +23,7 @@ from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
+from defectvision.cli.store import app as store_app
 from defectvision.cli.terminal import out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(report_app, name="report")
+app.add_typer(store_app, name="store")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)

@@ -151,7 +151,10 @@ class InspectionRow(Base):
     raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
     inspection whose answer this one repeats, as the file is the same. decision, decided_label,
     decided_by, decided_at, decided_note: what its reviews come to, see store/decisions.py, kept
-    with the row so that the database counts by it; empty where nobody has decided.
+    with the row so that the database counts by it; empty where nobody has decided. aged: the
+    store's age when it was inspected, in s, see store/age.py. stamp: what the file system said of
+    the file when it was read, see batch/watch.py; empty where nobody asked. tries: how often
+    inspecting it was begun.
     """
 
     __tablename__ = "inspections"
@@ -202,14 +205,18 @@ class InspectionRow(Base):
     regions: Mapped[list[Any] | None]
     cut: Mapped[str] = mapped_column(Text, default="")
     milliseconds: Mapped[dict[str, float] | None]
-    record: Mapped[str | None] = mapped_column(String(64))
-    thumbnail: Mapped[str | None] = mapped_column(String(64))
+    record: Mapped[str | None] = mapped_column(String(64), index=True)
+    thumbnail: Mapped[str | None] = mapped_column(String(64), index=True)
 
     decision: Mapped[str] = mapped_column(String(16), default="")
     decided_label: Mapped[str] = mapped_column(Text, default="")
     decided_by: Mapped[str] = mapped_column(Text, default="")
     decided_at: Mapped[datetime | None]
     decided_note: Mapped[str] = mapped_column(Text, default="")
+
+    aged: Mapped[int] = mapped_column(BigInteger, default=0)
+    stamp: Mapped[str] = mapped_column(Text, default="")
+    tries: Mapped[int] = mapped_column(default=0)
 
 
 class ReviewRow(Base):
@@ -282,6 +289,40 @@ class CounterRow(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
+
+
+class AboutStoreRow(Base):
+    """The store as a whole, in one row.
+
+    identity: of this database, which its files carry too, see store/ownership.py. writes: how often
+    it was written beside the files. age: seconds that the store knows to have passed; seen: what
+    the clock said when they were counted last; steady_from: the age before which nothing is
+    removed, as the clock jumped; see store/age.py. standstill: why nothing is removed, where that
+    is so.
+    """
+
+    __tablename__ = "about_store"
+
+    identity: Mapped[str] = mapped_column(String(36), primary_key=True)
+    writes: Mapped[int] = mapped_column(BigInteger, default=0)
+    age: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen: Mapped[datetime | None]
+    steady_from: Mapped[int] = mapped_column(BigInteger, default=0)
+    standstill: Mapped[str] = mapped_column(Text, default="")
+
+
+class DroppedFileRow(Base):
+    """A file that this database needs no more, and that is removed some days later.
+
+    age: of the store when it was dropped. who: the person who dropped it, or who confirmed that it
+    may go; empty where its days were over and nobody was asked.
+    """
+
+    __tablename__ = "dropped_files"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    age: Mapped[int] = mapped_column(BigInteger, index=True)
+    who: Mapped[str] = mapped_column(String(200), default="")
 
 
 class AuditRow(Base):

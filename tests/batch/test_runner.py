@@ -27,11 +27,11 @@ from defectvision.store import batches, policies
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store, open_store
 from defectvision.store.files import digest_of
-from defectvision.store.retention import delete_batch, expire, sweep
 from defectvision.store.sources import Folder, Source
 from defectvision.store.tables import InspectionRow
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
+from tests.stand_ins.days import let_days_pass
 
 PARTS = {
     f"{label}_{seed}.png": casting(label, seed) for label in ("ok", "def") for seed in (3, 105)
@@ -244,27 +244,6 @@ def test_a_link_does_not_lead_out_of_a_root(tmp_path) -> None:
     assert folder_source(tmp_path / "lot", [tmp_path]) == Folder(path=str(tmp_path / "lot"))
 
 
-def test_pictures_go_when_their_days_are_over(store, weights, tmp_path) -> None:
-    from datetime import timedelta
-
-    from defectvision.store.tables import now
-
-    folder = folder_of(PARTS, tmp_path / "lot")
-    number = start(store, weights, folder_source(folder, None), keep="30")
-    run(store, weights, number)
-    with store.session() as session:
-        assert expire(session, now() + timedelta(days=29)) == 0
-    assert sweep(store, seconds=0) == (0, 0)
-    with store.session() as session:
-        assert expire(session, now() + timedelta(days=31)) == 4
-    files, size = sweep(store, seconds=0)
-    assert (files, size) == (4, sum(map(len, PARTS.values())))
-    with store.session() as session:
-        delete_batch(session, number, "ada", "a trial")
-    sweep(store, seconds=0)
-    assert store.files.usage() == (0, 0)
-
-
 def test_accepted_parts_leave_no_picture_where_only_defects_are_kept(
     store, weights, tmp_path
 ) -> None:
@@ -378,5 +357,6 @@ def test_a_kill_at_any_moment_loses_and_repeats_nothing(store, weights, tmp_path
     assert sorted(after) == sorted(parts) == sorted(row.name for row in rows(store, number))
     assert before.items() <= after.items(), "what was done is not done again"
     check_whole(store, number)
-    sweep(store, seconds=0)
+    let_days_pass(store, 8)
+    check_whole(store, number)
     assert not [path for path in (store.folder / "files").rglob(".*") if path.is_file()]

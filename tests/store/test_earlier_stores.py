@@ -21,11 +21,14 @@ from defectvision.store import batches, policies, reviews
 from defectvision.store.batches import Counts, State
 from defectvision.store.claims import take_claim
 from defectvision.store.database import Store, migrate, open_store
+from defectvision.store.dropped import confirm_removal
+from defectvision.store.files import Files
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
 from defectvision.store.tables import AuditRow, CounterRow, InspectionRow
 from tests.stand_ins.bundles import LINES
+from tests.stand_ins.days import let_days_pass
 
 TILES = LINES["magnetic-tile"]
 DIGEST, MOMENT = "ab" * 32, "2026-11-25 20:09:14.529707"
@@ -255,3 +258,28 @@ def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None
             content for (content,) in database.execute("select source from batches order by id")
         ]
     assert texts == [json.dumps(source) for source in SOURCES]
+
+
+def test_pictures_of_the_version_before_are_kept_for_their_days_from_today(tmp_path) -> None:
+    """What their clock said is not asked, nor do they go because nothing names them."""
+    file, files = tmp_path / "defectvision.sqlite3", tmp_path / "files"
+    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    database = sqlite3.connect(file)
+    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+    insert_batch(database, 1, SOURCES[0], "done")
+    database.execute("update batches set keep = '30'")
+    picture, others = Files(str(files)).put(b"picture"), Files(str(files)).put(b"other's")
+    insert_image(database, 1, 0.7, digest=picture, at="1970-01-01 00:00:00.000000")
+    database.commit()
+    database.close()
+    store = open_store(tmp_path)
+    with store.reading() as session:
+        row = session.get_one(InspectionRow, 1)
+        assert (row.aged, row.stamp, row.tries) == (0, "", 0)
+    for days, stored in ((29, True), (1, False)):
+        assert let_days_pass(store, days) == (0, 0)
+        with store.reading() as session:
+            assert session.get_one(InspectionRow, 1).stored == stored
+    confirm_removal(store, "ada", "as was said")
+    assert let_days_pass(store, 7) == (1, 7)
+    assert not store.files.has(picture) and store.files.has(others)

@@ -8,13 +8,15 @@ import streamlit as st
 
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.store import batches
+from defectvision.store.age import about
 from defectvision.store.batches import Counts, images_in
 from defectvision.store.database import Store
+from defectvision.store.dropped import confirm_removal
 from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.progress import progress
-from defectvision.words import counted
+from defectvision.words import counted, plain
 
 LOOK_SECONDS = 1.0
 EMPTY = (
@@ -51,7 +53,7 @@ def _all_batches(store: Store, who: str) -> None:
     progress(store, batch, counts[batch.id], who)
     _table(rows, counts, versions)
     failed_files(store, batch.id)
-    store_size(store)
+    store_size(store, who)
 
 
 def _table(
@@ -110,10 +112,36 @@ def _usage(url: str) -> tuple[int, int]:
     return Files(url).usage()
 
 
-def store_size(store: Store) -> None:
-    """What the pictures and maps of all batches take."""
+def store_size(store: Store, who: str) -> None:
+    """What the pictures and maps of all batches take, and why none is removed where that is so."""
     files, size = _usage(store.files.url)
     st.caption(f"The store holds {counted(files, 'file')}, {size / 1e9:.2f} GB.")
+    with store.reading() as session:
+        reason = about(session).standstill
+    if reason:
+        st.warning(
+            plain(f"No file is removed from the store: {reason}."), icon=":material/delete_forever:"
+        )
+        with st.popover("Confirm removal", icon=":material/rule:"):
+            _confirm_form(store, who)
+
+
+def _confirm_form(store: Store, who: str) -> None:
+    """Asks for the word of a person, with a name and a reason."""
+    st.markdown(
+        "Says that the files are this database's alone, that the clock is right, and that what no "
+        "batch needs any more may be removed. It is kept in the audit trail."
+    )
+    why = st.text_input("Reason", key="confirm-removal-reason", max_chars=500)
+    if not who:
+        st.caption("Give your name on the left first.")
+    st.button(
+        "Confirm",
+        type="primary",
+        disabled=not (who and why.strip()),
+        on_click=confirm_removal,
+        args=(store, who, why),
+    )
 
 
 def failed_files(store: Store, number: int) -> None:

@@ -89,7 +89,10 @@ def _move(store: Store, number: int, to: State, who: str) -> None:
 
 def _delete_form(store: Store, number: int, who: str) -> None:
     """Asks for the reason, and of a released lot twice."""
-    st.markdown("Removes the batch with its pictures, scores and reviews. Its number stays used.")
+    st.markdown(
+        "Removes the batch with its scores and reviews, and 7 days later its pictures. Its number "
+        "stays used."
+    )
     with store.reading() as session:
         versions = releases_of(session, number)
     released_too = False
