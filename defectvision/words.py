@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -24,6 +25,12 @@ def duration(seconds: float) -> str:
 def plain(text: str) -> str:
     """`text` for a place that reads Markdown, so that it shows exactly as it is."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def as_text(text: str) -> str:
+    """`text` as every file and database can hold it: what Python keeps of bytes that are no UTF-8
+    shows as �."""
+    return _NO_TEXT.sub("�", text)
 
 
 def visible(text: str) -> str:

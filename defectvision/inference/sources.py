@@ -1,9 +1,11 @@
 """Where images come from: uploads, zip files, folders."""
 
 import io
+import os
+import stat
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
@@ -12,6 +14,7 @@ from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
+from defectvision.words import as_text
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 CHUNK = 1 << 20
@@ -101,8 +104,9 @@ def read_paths(
 
 def clean_name(name: str) -> str:
     """A file name to show: no control characters, nothing that changes the direction of the
-    text, not endlessly long. What remains is still hostile and is escaped where it is drawn."""
-    name = name.replace("\\", "/").strip("/")
+    text, not endlessly long; a byte that is no UTF-8 shows as �. What remains is still hostile and
+    is escaped where it is drawn."""
+    name = as_text(name).replace("\\", "/").strip("/")
     shown = "".join(c for c in name if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
     shown = unicodedata.normalize("NFC", shown).strip() or "unnamed"
     if len(shown) > LONGEST_NAME:
@@ -133,18 +137,36 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
     return Upload(name, error=ImageError(name, reason, remedy))
 
 
-def images_below(folder: Path, passed_over: PassedOver | None = None) -> list[Path]:
+def images_below(
+    folder: Path,
+    passed_over: PassedOver | None = None,
+    refuse: Callable[[OSError], None] | None = None,
+) -> list[Path]:
     """The image files of a folder and of all below, sorted, without hidden ones; `passed_over`
-    counts the others."""
+    counts the others. Links to folders are not followed.
+
+    refuse: gets the error of each folder below that cannot be read, which is passed over without
+    it. Raises OSError where `folder` itself cannot be read.
+    """
     images = []
-    for file in folder.rglob("*"):
-        path = PurePosixPath(file.relative_to(folder).as_posix())
-        if not _is_visible(path) or not file.is_file():
-            continue
-        if is_image_name(path.name):
-            images.append(file)
-        elif passed_over is not None:
-            passed_over.add(path)
+
+    def refused(error: OSError) -> None:
+        if error.filename in (None, str(folder)):
+            raise error
+        if refuse is not None:
+            refuse(error)
+
+    for here, folders, files in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if _is_visible(PurePosixPath(name))]
+        for name in files:
+            path = PurePosixPath(name)
+            if not _is_visible(path):
+                continue
+            if not is_image_name(name):
+                if passed_over is not None:
+                    passed_over.add(path)
+            elif Path(here, name).is_file():
+                images.append(Path(here, name))
     return sorted(images)
 
 
@@ -152,23 +174,43 @@ def _is_visible(path: PurePosixPath) -> bool:
     return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
+def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The content of an ordinary file. Raises ImageError where it can never be an image, and
+    OSError where it cannot be read, which may pass."""
+    name = path.as_posix()
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a device would never end
+            raise ImageError(name, "not an ordinary file", "Give an image file.")
+        if status.st_size > limits.entry_bytes:
+            raise _too_large(name, limits)
+        return path.read_bytes()
+    except ValueError as error:  # a NUL in the name
+        if isinstance(error, ImageError):
+            raise
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: OSError | ValueError) -> ImageError:
+    """What to say of a file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return ImageError(name, "no such file or folder", "Check the path.")
+    reason = getattr(error, "strerror", None) or error
+    return ImageError(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+
+
 def _read(path: Path, limits: Limits) -> Upload:
     name = path.as_posix()
     try:
-        if path.exists() and not path.is_file():  # a device would never end
-            return _failed(name, "not an ordinary file", "Give an image file.")
-        if path.stat().st_size > limits.entry_bytes:
-            return _too_large(name, limits)
-        return Upload(name, path.read_bytes())
-    except FileNotFoundError:
-        return _failed(name, "no such file or folder", "Check the path.")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        return _failed(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+        return Upload(name, read_file(path, limits))
+    except ImageError as error:
+        return Upload(name, error=error)
+    except OSError as error:
+        return Upload(name, error=unreadable(name, error))
 
 
-def _too_large(name: str, limits: Limits) -> Upload:
-    return _failed(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
+def _too_large(name: str, limits: Limits) -> ImageError:
+    return ImageError(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
 
 
 def _unzip(
@@ -261,7 +303,7 @@ class _Unpacker:
                             "Divide it into several; what follows was not read either.",
                         )
                     if size > self.limits.entry_bytes:
-                        return _too_large(name, self.limits)
+                        return Upload(name, error=_too_large(name, self.limits))
                     parts.append(chunk)
         except Exception as error:  # as above
             return _failed(name, f"damaged in the zip file ({error})", "Pack it again.")

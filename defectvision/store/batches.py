@@ -42,7 +42,7 @@ ENDED = (State.CANCELLED, State.FAILED, State.DONE)
 # What a person may ask for, and of which batches.
 MOVES = {
     State.PAUSED: ACTIVE,
-    State.RUNNING: (State.PAUSED,),
+    State.RUNNING: (State.PAUSED, State.FAILED),
     State.CANCELLED: (*ACTIVE, State.PAUSED),
     State.DONE: (State.WATCHING,),
 }
@@ -143,9 +143,12 @@ def move(session: Session, number: int, to: State, who: str) -> State:
         return to
     if now_in not in allowed:
         raise StoreError(f"batch {number} is {now_in}: it cannot become {to}")
+    if now_in == State.FAILED and not images_in(session, number, ImageState.WAITING, 1):
+        raise StoreError(f"batch {number} is {now_in}, and none of its images waits")
     batch.state = to
-    if to in ENDED:
-        batch.ended = now()
+    batch.ended = now() if to in ENDED else None
+    if to in ACTIVE:
+        batch.message = ""
     details = {"batch": number, "title": batch.title}
     session.add(AuditRow(who=who, what=f"batch {to}", line=batch.line, details=details))
     return to
@@ -157,6 +160,15 @@ def finish(session: Session, number: int, to: State, message: str = "") -> None:
         update(BatchRow)
         .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE))
         .values(state=to, message=message, ended=now())
+    )
+
+
+def say(session: Session, number: int, message: str) -> None:
+    """Leave a message with a batch that is active: what it waits for; empty where all is well."""
+    session.execute(
+        update(BatchRow)
+        .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE))
+        .values(message=message)
     )
 
 
@@ -178,13 +190,18 @@ def add_images(session: Session, number: int, images: Collection[ListedImage]) -
 
 
 def images_in(
-    session: Session, number: int, state: ImageState, most: int = 1000
+    session: Session,
+    number: int,
+    state: ImageState,
+    most: int = 1000,
+    without: Collection[int] = (),
 ) -> list[InspectionRow]:
-    """Images of the batch in that state, in the order they were listed."""
+    """Images of the batch in that state, in the order they were listed, but for some rows."""
     return list(
         session.scalars(
             select(InspectionRow)
             .where(InspectionRow.batch_id == number, InspectionRow.state == state)
+            .where(InspectionRow.id.not_in(without))
             .order_by(InspectionRow.id)
             .limit(most)
         )

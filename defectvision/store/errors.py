@@ -9,3 +9,7 @@ class StoreError(RuntimeError):
 
 class ClaimLostError(StoreError):
     """Another worker has taken the batch over; see store/claims.py."""
+
+
+class LostFileError(StoreError):
+    """A single file of the store is missing or damaged; the others are there."""

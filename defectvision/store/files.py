@@ -20,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from defectvision.atomic import write_bytes
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import LostFileError, StoreError
 
 YOUNG_SECONDS = 3600  # in which a row may be about to name a file that was just put
 HALF_WRITTEN_SECONDS = 7 * 86_400  # after which a temporary file is what a crash left
@@ -72,7 +72,12 @@ class Files:
         try:
             data: bytes = self._system.cat_file(path)
         except FileNotFoundError as error:
-            raise StoreError(
+            if not self._system.exists(self._root):
+                raise StoreError(
+                    f"{self._root}: is gone. It holds the store's files; put it back, or mount the "
+                    "share again"
+                ) from error
+            raise LostFileError(
                 f"{path}: is missing. It was removed from the store; inspect the image again"
             ) from error
         except OSError as error:
@@ -81,17 +86,17 @@ class Files:
                 "of the store"
             ) from error
         if digest_of(data) != digest:
-            raise StoreError(f"{path}: is damaged. Inspect the image again")
+            raise LostFileError(f"{path}: is damaged. Inspect the image again")
         return data
 
     def has(self, digest: str) -> bool:
         return bool(self._system.exists(self._path(digest)))
 
     def is_whole(self, digest: str) -> bool:
-        """Whether the content is there and undamaged."""
+        """Whether the content is there and undamaged. Raises StoreError where none can be read."""
         try:
             self.get(digest)
-        except StoreError:
+        except LostFileError:
             return False
         return True
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from defectvision.store.age import about
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.tables import InspectionRow
+from defectvision.store.sources import Uploads
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 log = logging.getLogger(__name__)
 Mark = dict[str, int]  # how often each database was seen to write, by its identity
@@ -79,9 +80,17 @@ def _objection(mark: Mark | None, identity: str, writes: int) -> str:
 
 
 def _knows(session: Session, store: Store) -> bool:
-    """Whether the newest picture that the database names lies there, or nothing does."""
-    wanted = select(InspectionRow.digest).where(InspectionRow.stored)
-    newest = session.scalars(wanted.order_by(InspectionRow.id.desc()).limit(1)).first()
-    if newest is None:
-        return store.files.is_empty()
-    return store.files.has(newest)
+    """Whether a file that the database names lies there; where it names none, whether none does."""
+    digest = InspectionRow.digest
+    columns = (
+        select(InspectionRow.record).where(InspectionRow.record.is_not(None)),
+        select(digest).where(InspectionRow.stored, digest.is_not(None)),
+        select(digest).where(InspectionRow.state == ImageState.WAITING, digest.is_not(None)),
+    )
+    for column in columns:
+        if named := session.scalar(column.order_by(InspectionRow.id.desc()).limit(1)):
+            return store.files.has(named)
+    for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):
+        if isinstance(source, Uploads) and source.files:
+            return store.files.has(source.files[0].digest)
+    return store.files.is_empty()

@@ -6,26 +6,23 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from defectvision.store.columns import Instant, PathText, ShortWords, SourceColumn, Words
 from defectvision.store.sources import Source
 
 BINS = 50  # of the histogram of defect scores
 FIRST = tuple(f"p{i}" for i in range(8))
-SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 # SQLite numbers rows itself only where the key is an INTEGER.
 Key = BigInteger().with_variant(Integer, "sqlite")
 
@@ -36,34 +33,6 @@ class ImageState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite would hand it back without its time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return None if value is None else value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
-
-
-class SourceColumn(TypeDecorator[Source]):
-    """A batch's source, as JSON."""
-
-    impl = JSON
-    cache_ok = True
-
-    def process_bind_param(self, value: Source | None, dialect: Any) -> Any:
-        return None if value is None else value.model_dump(mode="json")
-
-    def process_result_value(self, value: Any, dialect: Any) -> Source | None:
-        return None if value is None else SOURCE.validate_python(value)
 
 
 def now() -> datetime:
@@ -118,7 +87,7 @@ class BatchRow(Base):
     __tablename__ = "batches"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    title: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(ShortWords(200))
     line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
     bundle: Mapped[str] = mapped_column(String(64))
     bundle_version: Mapped[str] = mapped_column(String(64))
@@ -132,7 +101,7 @@ class BatchRow(Base):
     made: Mapped[datetime] = mapped_column(default=now)
     ended: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
-    message: Mapped[str] = mapped_column(Text, default="")
+    message: Mapped[str] = mapped_column(Words, default="")
     holder: Mapped[str | None] = mapped_column(String(200))
     held_since: Mapped[datetime | None]
     beats: Mapped[int] = mapped_column(default=0)
@@ -171,15 +140,15 @@ class InspectionRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(1000))
-    path: Mapped[str] = mapped_column(Text, default="")
+    name: Mapped[str] = mapped_column(ShortWords(1000))
+    path: Mapped[str] = mapped_column(PathText, default="")
     state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
     digest: Mapped[str | None] = mapped_column(String(64))
     stored: Mapped[bool] = mapped_column(default=False)
     same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
     synthetic: Mapped[bool] = mapped_column(default=False)
-    reason: Mapped[str] = mapped_column(Text, default="")
-    remedy: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Words, default="")
+    remedy: Mapped[str] = mapped_column(Words, default="")
     at: Mapped[datetime | None]
 
     bundle_version: Mapped[str] = mapped_column(String(64), default="")

@@ -177,16 +177,41 @@ def test_an_unexpected_error_pauses_with_its_words(store, weights, tmp_path, mon
     assert what == State.PAUSED and "the runtime gave up" in why
 
 
-def test_a_folder_that_is_gone_pauses_and_goes_on(store, weights, tmp_path) -> None:
+@pytest.mark.parametrize("when", ["before it is listed", "when it is listed", "but for its place"])
+def test_a_folder_that_is_gone_is_waited_for(store, weights, tmp_path, when) -> None:
+    folder = folder_of(PARTS, tmp_path / "lot")
+    number = start(store, weights, folder_source(folder, None))
+    if when != "before it is listed":
+        stopped = Event()
+        stopped.set()
+        work_on(store, weights, Limits(), number, stopped)
+        assert counts(store, number).waiting == 4
+    away = folder.rename(tmp_path / "away")
+    if when == "but for its place":  # a share that is not mounted
+        folder.mkdir()
+    assert not work_on(store, weights, Limits(), number, Event())
+    what, why = state(store, number)
+    assert what == State.RUNNING and ("is gone" in why or "is empty" in why) and str(folder) in why
+    if folder.exists():
+        folder.rmdir()
+    away.rename(folder)
+    assert run(store, weights, number) == Counts(done=4)
+    assert state(store, number) == (State.DONE, "")
+
+
+def test_a_command_waits_for_what_is_away_no_longer_than_it_is_told(
+    store, weights, tmp_path
+) -> None:
     folder = folder_of(PARTS, tmp_path / "lot")
     number = start(store, weights, folder_source(folder, None))
     away = folder.rename(tmp_path / "away")
-    run(store, weights, number)
+    work_on(store, weights, Limits(), number, Event(), patience=-1)
     what, why = state(store, number)
     assert what == State.PAUSED and "is gone" in why
     away.rename(folder)
     with store.session() as session:
         batches.move(session, number, State.RUNNING, "ada")
+    assert state(store, number) == (State.RUNNING, "")
     assert run(store, weights, number).done == 4
 
 
