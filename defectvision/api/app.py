@@ -8,6 +8,7 @@ from time import perf_counter
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette._utils import get_route_path
 
 from defectvision import __version__
@@ -59,6 +60,15 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
     }
     headers = {"Allow": ", ".join(sorted(allowed))}
     return JSONResponse({"detail": "Method Not Allowed"}, 405, headers)
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def database_away(_request: Request, error: OperationalError | InterfaceError) -> JSONResponse:
+    """One that does not answer for a moment is asked again by whoever wants something."""
+    reason = str(error.orig).strip().splitlines()[0]
+    said = f"the database does not answer ({reason}). Nothing was changed; ask again"
+    return JSONResponse({"detail": said}, 503, {"Retry-After": "5"})
 
 
 @api.exception_handler(StoreError)

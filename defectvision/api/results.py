@@ -15,6 +15,7 @@ from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.schemas import Judgement, Page
 from defectvision.api.stored import Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.errors import LostFileError
 from defectvision.store.selection import Filter, Order, Sorting
 from defectvision.store.stored import StoredInspection
 
@@ -77,7 +78,10 @@ def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
 def picture(_who: Who, store: Stored, number: Number) -> Response:
     """The image file as it came in."""
     found, _ = find_inspection(store, number)
-    data = found.picture()
+    try:
+        data = found.picture()
+    except LostFileError as error:
+        raise refused(404, str(error)) from error
     if data is None:
         raise refused(404, "the picture was not kept, or its days are over")
     # Somebody else's bytes: never to be shown as a page of this server.

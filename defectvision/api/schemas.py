@@ -65,10 +65,11 @@ class Judgement(BaseModel):
     note: str
     defect_score: float | None
     labels: list[Label]
-    regions: list[Region]
+    regions: list[Region] | None = Field(description="null where they are lost, see `lost`")
     foreign_score: float = Field(description="above 1 where the image does not look like the line")
     objections: list[Objection]
     milliseconds: dict[str, float]
+    lost: str = Field("", description="why the regions cannot be had, where they cannot")
 
 
 class NewBatch(BaseModel):

@@ -170,7 +170,9 @@ def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _inspectors: dict[tuple[Path, str, int], Inspector] = {}
-_loading = Lock()
+_known = Lock()
+# One for each bundle, so that one that lies on a share that hangs keeps no other waiting.
+_loading: dict[tuple[Path, str, int], Lock] = {}
 
 
 def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits) -> Inspector:
@@ -183,8 +185,15 @@ def inspector_of(loaded: LoadedBundle, limits: Limits) -> Inspector:
     """The process's inspector of a checked bundle. Where the models need more memory than they
     may take, those that nobody asked for the longest are let go."""
     key = loaded.folder, loaded.version, limits.pixels
-    with _loading:
-        found = _inspectors.pop(key, None) or Inspector(loaded, limits.pixels)
+    with _known:
+        loading = _loading.setdefault(key, Lock())
+    with loading:
+        with _known:
+            found = _inspectors.get(key)
+        if found is None:
+            found = Inspector(loaded, limits.pixels)
+    with _known:
+        _inspectors.pop(key, None)
         _inspectors[key] = found  # the last one used stands last
         while len(_inspectors) > 1 and (
             sum(model.memory_bytes for model in _inspectors.values()) > limits.model_bytes

@@ -43,6 +43,7 @@ class Judged:
     `verdict` and `labels` are the model's; `final_verdict` and `final_labels` those that count: a
     person's decision where there is one.
     objections: what speaks against any verdict, see inference/gate.py; none on most images.
+    lost: why the regions that were asked for last cannot be had; empty where they can.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Judged:
     objections: tuple[Objection, ...]
     mask_classes: tuple[str, ...]
     decision: Decision | None = None
+    lost: str = ""
 
     @property
     def times(self) -> Mapping[str, float]:
@@ -63,6 +65,10 @@ class Judged:
     def regions(self, policy: Policy) -> tuple[Region, ...]:
         """The defect regions under the policy, the largest first; none without masks."""
         raise NotImplementedError
+
+    def known_regions(self, policy: Policy) -> tuple[Region, ...] | None:
+        """The regions under the policy; None where they cannot be had, as `lost` says then."""
+        return self.regions(policy)
 
     def verdict(self, policy: Policy) -> Verdict:
         return rules.verdict(self.defect_score, policy, judged=not self.objections)
@@ -110,8 +116,10 @@ class Judged:
 
     def as_json(self, policy: Policy) -> dict[str, Any]:
         """The object that the command line, the page and the API hand out for one image: `labels`
-        are all classes with their probabilities, `label` those named by the policy, as one text."""
+        are all classes with their probabilities, `label` those named by the policy, as one text.
+        Where the regions cannot be had they are None, and `lost` says why."""
         named, decision = self.labels(policy), self.decision
+        regions = self.known_regions(policy)
         return {
             "path": self.name,
             "line": self.line.name,
@@ -128,8 +136,9 @@ class Judged:
             "labels": [
                 {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
             ],
-            "regions": [region.as_json() for region in self.regions(policy)],
+            "regions": None if regions is None else [region.as_json() for region in regions],
             "foreign_score": self.foreign_score,
             "objections": [asdict(objection) for objection in self.objections],
             "milliseconds": {name: round(value, 2) for name, value in self.times.items()},
+            **({"lost": self.lost} if regions is None else {}),
         }

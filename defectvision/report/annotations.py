@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -15,18 +15,26 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Origin
 from defectvision.csv_file import csv_bytes
 from defectvision.data.coco_writer import CocoImage, coco_content
+from defectvision.inference.image_error import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
 
 
-def coco_json(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> str:
+def coco_json(
+    inspections: Iterable[Inspection],
+    policy: Policy,
+    origin: Origin,
+    lost: Sequence[ImageError] = (),
+) -> str:
     """COCO instance annotations: one for each region that the policy leaves, with its box, its
-    run-length mask and its probability as the score."""
+    run-length mask and its probability as the score. lost: images that are left out, which `info`
+    names; it may grow while `inspections` are read."""
     content = coco_content(_coco_images(inspections, policy), origin.mask_classes)
     content["info"] = {
         "description": f"DefectVision, line {origin.line.name}",
         "version": f"{origin.bundle} {origin.version}",
         "policy": policy.model_dump(),
+        **({"left_out": [str(error) for error in lost]} if lost else {}),
     }
     return json.dumps(content, ensure_ascii=False) + "\n"
 
@@ -49,9 +57,15 @@ def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[
         yield CocoImage(found.name, *found.image_size, tuple(regions), tuple(scores))
 
 
-def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> bytes:
+def masks_zip(
+    inspections: Iterable[Inspection],
+    policy: Policy,
+    origin: Origin,
+    lost: Sequence[ImageError] = (),
+) -> bytes:
     """A zip file of one PNG for each image, 0 background and class numbers as `classes.csv` names
-    them (the later class where two meet), and a table of the images, their labels and masks."""
+    them (the later class where two meet), and a table of the images, their labels and masks.
+    lost: images that are left out, which `left_out.csv` names; as for `coco_json`."""
     out = io.BytesIO()
     numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
     index: list[tuple[str, str, str]] = [("image", "label", "mask")]
@@ -67,4 +81,7 @@ def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin)
         add(archive, "images.csv", csv_bytes(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
         add(archive, "classes.csv", csv_bytes(names))
+        if lost:
+            reasons = ((error.name, error.reason) for error in lost)
+            add(archive, "left_out.csv", csv_bytes([("image", "reason"), *reasons]))
     return out.getvalue()

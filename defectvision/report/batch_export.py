@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,11 +26,13 @@ from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
 from defectvision.report.lot_words import measured_escapes, plain_markdown, without_verdict, zone_of
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
+from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.reviews import reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 
+log = logging.getLogger(__name__)
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -63,8 +66,15 @@ class Leaving:
     def rows(self) -> Iterator[StoredInspection]:
         return self.results.every(self.selection)
 
-    def inspections(self) -> Iterator[Inspection]:
-        return (row.inspection for row in self.rows())
+    def inspections(self, lost: list[ImageError]) -> Iterator[Inspection]:
+        """The whole answers; `lost` gets the parts whose answer is gone or damaged."""
+        for row in self.rows():
+            try:
+                found = row.inspection
+            except StoreError as error:
+                lost.append(ImageError(row.name, str(error), "Inspect the image again."))
+                continue
+            yield found
 
     @property
     def failed(self) -> list[ImageError]:
@@ -101,17 +111,23 @@ class Leaving:
         return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
 
     def coco(self) -> bytes:
-        return coco_json(self.inspections(), self.policy, self.results.origin).encode()
+        lost: list[ImageError] = []
+        found = self.inspections(lost)
+        return coco_json(found, self.policy, self.results.origin, lost).encode()
 
     def masks(self) -> bytes:
-        return masks_zip(self.inspections(), self.policy, self.results.origin)
+        lost: list[ImageError] = []
+        return masks_zip(self.inspections(lost), self.policy, self.results.origin, lost)
 
     def submission(self) -> bytes:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "submission.csv"
+            lost: list[ImageError] = []
             with submission_file(file, self.policy) as add:
-                for found in self.inspections():
+                for found in self.inspections(lost):
                     add(found)
+            for error in lost:  # the competition's file has no place for it
+                log.warning("left out of the submission: %s", error)
             return file.read_bytes()
 
     def record(self) -> bytes:
@@ -166,10 +182,13 @@ class Leaving:
         return facts
 
     def _picture(self, stored: StoredInspection) -> NDArray[np.uint8] | None:
-        data = stored.picture()
+        try:
+            data, whole = stored.picture(), stored.inspection
+        except StoreError as error:
+            log.warning("left out of the report: %s", error)
+            return None
         if data is None:
             return None
-        whole = stored.inspection
         name = whole.main_class(self.policy)
         heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature)
         image = decode_image(data, stored.name, self.limit_pixels, bits=self.results.line.bits)

@@ -63,7 +63,7 @@ def result_rows(
     by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; `objection`
     says why there can be no verdict; the time is the model's and its preprocessing's, in ms. Where
     the model segments, the number of regions and the largest one's area come with it, and the
-    policy that cut them.
+    policy that cut them; where they cannot be had, `error` says why.
     """
     names = origin.line.class_names
     numbers = _policy_columns(policy, origin).values()
@@ -72,10 +72,10 @@ def result_rows(
         labels = found.labels(policy)
         measured: list[Cell] = []
         if origin.mask_classes:
-            regions = found.regions(policy)
+            regions = found.known_regions(policy)
             largest = regions[0] if regions else None
             measured = [
-                len(regions),
+                None if regions is None else len(regions),
                 largest.area_px if largest else None,
                 largest.area_mm2 if largest else None,
             ]
@@ -93,7 +93,7 @@ def result_rows(
             *made_by,
             round(found.times["total"], 2),
             SYNTHETIC if found.name in synthetic else "",
-            "",
+            found.lost,
         ]
     empty: list[Cell] = [None] * (11 + len(names) + 3 * bool(origin.mask_classes))
     for error in errors:
@@ -124,7 +124,8 @@ def region_rows(
     origin: Origin,
     synthetic: Collection[str] = (),
 ) -> Iterator[list[Cell]]:
-    """One row per region, an image's largest first; an image without one has no row.
+    """One row per region, an image's largest first; an image without one has no row. One whose
+    regions cannot be had has a row without a class, and the reason in `source`.
 
     Lengths in px and, where the policy knows the scale, in mm; x, y, left and top from the upper
     left corner of the image; the probability is the mean inside.
@@ -134,7 +135,11 @@ def region_rows(
     for found in inspections:
         verdicts = (found.final_verdict(policy).value, found.verdict(policy).value)
         source = SYNTHETIC if found.name in synthetic else ""
-        for region in found.regions(policy):
+        regions = found.known_regions(policy)
+        if regions is None:
+            nothing: list[Cell] = [None] * (len(REGION_COLUMNS) - 3)
+            yield [found.name, *verdicts, *nothing, *made_by, found.lost]
+        for region in regions or ():
             sizes = (region.length_px, region.width_px, region.x_px, region.y_px)
             yield [
                 *(found.name, *verdicts, region.class_name, region.area_px),

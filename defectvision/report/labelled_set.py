@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from collections.abc import Iterable, Iterator
 
@@ -11,8 +12,10 @@ from defectvision.bundle.policy import Verdict
 from defectvision.csv_file import csv_bytes
 from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
+from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 
+log = logging.getLogger(__name__)
 LEARNED = (Verdict.ACCEPT, Verdict.REJECT)
 
 
@@ -33,7 +36,12 @@ def reviewed_images(results: Results) -> Iterator[tuple[str, bytes, str]]:
         agreed = len({(review.decision, review.label) for review in votes}) == 1
         if decision.verdict == Verdict.REJECT and (not label or not (settled or agreed)):
             continue
-        if (picture := found.picture()) is not None:
+        try:
+            picture = found.picture()
+        except StoreError as error:
+            log.warning("left out of the labelled set: %s", error)
+            continue
+        if picture is not None:
             yield found.name, picture, label
 
 

@@ -109,7 +109,9 @@ def listed(
             Paragraph(shown(_label_or_reason(found, policy)), CELL),
             "" if found.defect_score is None else f"{found.defect_score:.4f}",
         ]
-        rows.append([*row, str(len(found.regions(policy)))] if masks else row)
+        regions = found.known_regions(policy) if masks else ()
+        count = "lost" if regions is None else str(len(regions))
+        rows.append([*row, count] if masks else row)
     table = Table(rows, colWidths=widths, repeatRows=1)
     style = [
         ("FONT", (0, 0), (-1, -1), FONT, 7),
@@ -174,7 +176,7 @@ def pictures(
         text = f"{shown(found.name)}: {verdict}, {label}{score}{drawn}"
         words = Paragraph(text, SMALL)
         if pixels is None:
-            pair.append([Paragraph("(the picture was not kept)", SMALL), words])
+            pair.append([Paragraph("(the picture was not kept, or is lost)", SMALL), words])
         elif pixels.shape[1] > WIDE * pixels.shape[0]:
             yield from _side_by_side(pair)
             pair = []

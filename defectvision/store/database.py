@@ -13,7 +13,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -26,6 +26,7 @@ from defectvision.store.tables import BatchRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one
+MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
 
@@ -69,8 +70,14 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
         engine = _connect(address)
         # Two processes that start at once must not both build the tables; `migrate` sees to it for
         # servers that share no folder.
-        with FileLock(folder / "migration.lock"):
-            migrate(engine)
+        try:
+            with FileLock(folder / "migration.lock", timeout=MIGRATION_SECONDS):
+                migrate(engine)
+        except Timeout as error:
+            raise StoreError(
+                f"{error.lock_file}: another process has held it for {MIGRATION_SECONDS} s. Let it "
+                "bring the store up to date, or end it"
+            ) from error
     return Store(engine, Files(files or str((folder / FILES).resolve())), folder)
 
 

@@ -44,6 +44,14 @@ class StoredInspection(Judged):
             return regions_of(self.row, policy.mm_per_px)
         return self.inspection.regions(policy)
 
+    def known_regions(self, policy: Policy) -> tuple[Region, ...] | None:
+        """As `regions`; None, with the reason in `lost`, where those of this one row are gone."""
+        try:
+            return self.regions(policy)
+        except StoreError as error:
+            self.lost = str(error)
+            return None
+
     @cached_property
     def inspection(self) -> Inspection:
         """The model's whole answer; raises StoreError where it is gone or damaged."""
@@ -53,8 +61,8 @@ class StoredInspection(Judged):
             raise StoreError(str(error)) from error
 
     def picture(self) -> bytes | None:
-        """The image file; None where it was not kept."""
-        if not self.row.stored or not self.row.digest or not self._files.has(self.row.digest):
+        """The image file; None where it was not kept. Raises StoreError where it is lost."""
+        if not self.row.stored or not self.row.digest:
             return None
         return self._files.get(self.row.digest)
 

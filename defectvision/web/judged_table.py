@@ -25,14 +25,15 @@ class Row:
     """One image: what judges it, or the error that there is instead.
 
     thumbnail: a small JPEG, empty where there is none; regions: those under the policy, the
-    largest first; others: more remarks; reviews: what people decided, in words.
+    largest first, None where they are lost; others: more remarks; reviews: what people decided, in
+    words.
     """
 
     name: str
     judged: Judged | None
     error: ImageError | None = None
     thumbnail: bytes = b""
-    regions: Sequence[Region] = ()
+    regions: Sequence[Region] | None = ()
     synthetic: bool = False
     others: tuple[str, ...] = ()
     reviews: str = ""
@@ -54,8 +55,8 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "label": judged.line.titles(labels) if judged and not judged.classless else "",
         "probability": judged.probabilities.get(labels[0]) if judged and labels else None,
         "score": judged.defect_score if judged else None,
-        "regions": len(row.regions) if judged else None,
-        "largest": largest_area(row.regions),
+        "regions": len(row.regions) if judged and row.regions is not None else None,
+        "largest": largest_area(row.regions or ()),
         "reviews": row.reviews,
         "note": note,
     }

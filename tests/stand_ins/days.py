@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from defectvision.store.age import DAY, about
 from defectvision.store.database import Store
@@ -14,7 +15,7 @@ from defectvision.store.retention import expire
 def let_days_pass(store: Store, days: float) -> tuple[int, int]:
     """What a server does to a store that ran for so long; returns the files and bytes it removed.
     Its files grow as old."""
-    for path in (store.folder / "files").rglob("*"):
+    for path in Path(store.files.url).rglob("*"):
         if path.is_file():
             then = time.time() - max(days, 1) * DAY
             os.utime(path, (then, then))

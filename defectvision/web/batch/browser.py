@@ -119,12 +119,13 @@ def _page_key(batch: int, view: View) -> str:
 
 def _row(work: Work, stored: StoredInspection, policy: Policy, decided: Sequence[ReviewRow]) -> Row:
     again = () if stored.row.same_as is None else ("the same file as another",)
+    regions = work.cuts.regions(stored.row.digest or stored.name, stored, policy)
     return Row(
         stored.name,
         stored,
         thumbnail=stored.thumbnail(),
-        regions=work.cuts.regions(stored.row.digest or stored.name, stored, policy),
+        regions=regions,
         synthetic=stored.row.synthetic,
-        others=again,
+        others=(*again, *filter(None, [stored.lost])),
         reviews=", ".join(f"{r.decision} ({r.who})" for r in decided),
     )

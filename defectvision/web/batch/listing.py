@@ -16,6 +16,7 @@ from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.progress import progress
+from defectvision.web.session.store import say_if_away
 from defectvision.words import counted, plain
 
 LOOK_SECONDS = 1.0
@@ -35,7 +36,15 @@ def all_batches(store: Store, who: str) -> None:
     """
     with store.reading() as session:
         active = bool(batches.active_batches(session))
-    st.fragment(_all_batches, run_every=LOOK_SECONDS if active else None)(store, who)
+    st.fragment(_look, run_every=LOOK_SECONDS if active else None)(store, who)
+
+
+def _look(store: Store, who: str) -> None:
+    try:
+        _all_batches(store, who)
+    except Exception as error:
+        if not say_if_away(error):
+            raise
 
 
 def _all_batches(store: Store, who: str) -> None:

@@ -82,7 +82,13 @@ def run() -> None:
         position="top",
     )
     st.session_state[OPEN_PAGE] = page.url_path
-    page.run()
+    try:
+        page.run()
+    except Exception as error:
+        from defectvision.web.session.store import say_if_away
+
+        if not say_if_away(error):
+            raise
 
 
 # A process that is started from a session runs this file under another name, and draws nothing.
