@@ -17,6 +17,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from defectvision.api.schemas import Failure
 from defectvision.settings import settings
+from defectvision.words import as_text
 
 REPEATED = {"verdict", "class"}  # parameters that may stand several times
 
@@ -28,7 +29,7 @@ bearer = HTTPBearer(auto_error=False, description="A token of DEFECTVISION_API_T
 
 
 def refused(status: int, detail: str, **headers: str) -> HTTPException:
-    return HTTPException(status, detail, headers=headers or None)
+    return HTTPException(status, as_text(detail), headers=headers or None)
 
 
 def caller(

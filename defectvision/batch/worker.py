@@ -81,6 +81,7 @@ class _Tidiness:
     def __init__(self) -> None:
         self._timekeeper = Timekeeper()
         self._ticked = self._tidied = -math.inf
+        self._tidying: Thread | None = None
 
     def see_to(self, store: Store) -> None:
         moment = time.monotonic()
@@ -88,9 +89,11 @@ class _Tidiness:
             self._ticked = moment
             with store.session() as session:
                 self._timekeeper.tick(session)
-        if moment - self._tidied >= TIDY_SECONDS:
+        busy = self._tidying is not None and self._tidying.is_alive()
+        if moment - self._tidied >= TIDY_SECONDS and not busy:
             self._tidied = moment
-            Thread(target=_tidy, args=(store,), name="tidy", daemon=True).start()
+            self._tidying = Thread(target=_tidy, args=(store,), name="tidy", daemon=True)
+            self._tidying.start()
 
 
 def _tidy(store: Store) -> None:

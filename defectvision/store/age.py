@@ -2,7 +2,7 @@
 
 What is kept for a number of days is kept by this age and never by comparing moments: a clock that
 is wrong, jumps or is set back makes nothing older. The age grows by what a process sees pass on a
-clock that nobody can set; time in which no server ran counts for a day at most.
+clock that nobody can set; time in which no server ran counts for half a day at most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from defectvision.words import duration
 
 log = logging.getLogger(__name__)
 DAY = 86_400
-OFF_SECONDS = DAY  # that a stop of all servers counts for at most
+OFF_COUNTS = DAY / 2  # for which a stop of all servers counts at most, in s
+OFF_SECONDS = DAY  # after which a stop cannot be told from a clock that jumped
 JUMP_SECONDS = 3600.0  # by which the clock may differ from what was seen to pass
 STEADY_SECONDS = DAY  # in which it must not jump, before anything is removed again
 
@@ -44,20 +45,22 @@ class Timekeeper:
         """Count what has passed since the last tick of any process on this store, as far as this
         one saw it pass. Where the clock says something else, nothing is removed for a day."""
         row, present, moment = about(session, to_change=True), now(), time.monotonic()
+        begins = self._last is None
         most = OFF_SECONDS if self._last is None else moment - self._last
         passed = 0.0 if row.seen is None else (present - row.seen).total_seconds()
-        row.age += round(max(0.0, min(passed, most)))
+        counted = max(0.0, min(passed, OFF_COUNTS if begins else most))
+        row.age += round(counted)
         row.seen, self._last = present, moment
         if -JUMP_SECONDS <= passed <= most + JUMP_SECONDS:
             return
         if row.age >= row.steady_from:
-            details = {"seconds": round(passed), "counted": round(max(0.0, min(passed, most)))}
+            details = {"seconds": round(passed), "counted": round(counted)}
             session.add(AuditRow(who="the store", what="clock jumped", details=details))
         log.warning(
             "the clock went %s %s since it was looked at last, of which the store counts %s. "
             "Nothing is removed for a day. Check the clock, unless the server was off",
             "back" if passed < 0 else "on",
             duration(abs(passed)),
-            duration(max(0.0, min(passed, most))),
+            duration(counted),
         )
         row.steady_from = row.age + STEADY_SECONDS

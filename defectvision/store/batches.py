@@ -23,6 +23,7 @@ from defectvision.store.tables import (
     LineRow,
     now,
 )
+from defectvision.words import as_text
 
 
 class State(StrEnum):
@@ -77,7 +78,7 @@ def add_batch(
     session.flush()
     batch = BatchRow(
         id=_next_number(session),
-        title=title.strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
+        title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
         bundle=loaded.bundle.name,
         bundle_version=loaded.version,

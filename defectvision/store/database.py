@@ -26,6 +26,14 @@ from defectvision.store.tables import BatchRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one
+# For libpq, in s and ms: after which a network that swallows everything is an error.
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
@@ -122,7 +130,8 @@ def _connect(address: str) -> Engine:
     url = make_url(address)
     if url.get_backend_name() == "postgresql" and url.get_driver_name() == "psycopg2":
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_pre_ping=True)
+    postgresql = url.get_backend_name() == "postgresql"
+    engine = create_engine(url, pool_pre_ping=True, connect_args=NETWORK if postgresql else {})
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -44,7 +44,8 @@ from defectvision.words import counted
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 7 * DAY  # between dropping and removing
 LARGE_SHARE = 0.25  # of all files, above which a person must confirm
-CHUNK = 500
+CHUNK = 500  # files that are dropped together
+REMOVED = 50  # that are removed together, while nobody else can write
 THE_STORE = "the store"  # who writes into the audit trail
 
 
@@ -88,15 +89,20 @@ def remove_dropped(store: Store) -> tuple[int, int]:
         reason = str(error)
     with store.session() as session:
         _keep_named(session, _is_due(session))
+        unasked = len(session.scalars(_due(session, DroppedFileRow.who == "")).all())
+    # Not in the transaction: counting files may take long.
+    kept = store.files.usage()[0] if unasked and not reason else 0
+    with store.session() as session:
         if not reason and about(session).age < about(session).steady_from:
             reason = "the clock jumped less than a day ago"
-        if not reason:
-            reason = _too_many(session, store)
+        if not reason and unasked > LARGE_SHARE * kept:
+            share = f"{unasked:,} of {counted(kept, 'file')}"
+            reason = f"{share} would go at once, as the days of their batches are over"
         _stand_still(session, store, reason)
         due = [] if reason else list(session.scalars(_due(session)))
     files = size = 0
-    for first in range(0, len(due), CHUNK):
-        gone = _remove(store, due[first : first + CHUNK])
+    for first in range(0, len(due), REMOVED):
+        gone = _remove(store, due[first : first + REMOVED])
         files, size = files + len(gone), size + sum(gone)
     if not reason:
         half_files, half_size = store.files.remove_half_written()
@@ -149,20 +155,6 @@ def _due(session: Session, *conditions: ColumnElement[bool]) -> Select[str]:
     return select(DroppedFileRow.digest).where(_is_due(session), *conditions)
 
 
-def _too_many(session: Session, store: Store) -> str:
-    """Why a person must confirm what is due; empty where it is a small share or asked for."""
-    unasked = len(session.scalars(_due(session, DroppedFileRow.who == "")).all())
-    if not unasked:
-        return ""
-    kept, _ = store.files.usage()
-    if unasked <= LARGE_SHARE * kept:
-        return ""
-    return (
-        f"{unasked:,} of {counted(kept, 'file')} would go at once, as the days of their batches "
-        "are over"
-    )
-
-
 def _stand_still(session: Session, store: Store, reason: str) -> None:
     """Keep why nothing is removed; tell it in the audit trail where it is new."""
     row = about(session, to_change=True)
@@ -184,17 +176,20 @@ def _remove(store: Store, digests: Sequence[str]) -> list[int]:
         among = DroppedFileRow.digest.in_(digests)
         _keep_named(session, among)
         still = select(DroppedFileRow.digest).where(among)
-        gone = {}
+        gone: dict[str, int | None] = {}
         for digest in session.scalars(still).all():
             try:
                 size = store.files.remove(digest)
+            except FileNotFoundError:
+                gone[digest] = None
+                continue
             except OSError:
                 log.warning("%s: cannot be removed", digest, exc_info=True)
                 continue
             if size is not None:
                 gone[digest] = size
         session.execute(delete(DroppedFileRow).where(DroppedFileRow.digest.in_(gone)))
-    return list(gone.values())
+    return [size for size in gone.values() if size is not None]
 
 
 @dataclass(frozen=True)

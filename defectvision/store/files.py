@@ -110,16 +110,13 @@ class Files:
         return next(self._all(), None) is None
 
     def remove(self, digest: str) -> int | None:
-        """Remove a file; returns its bytes, 0 where it is gone already, and None where it stays, as
-        it was put a moment ago."""
+        """Remove a file; returns its bytes, None where it stays, as it was put a moment ago. Raises
+        FileNotFoundError where it is gone already, and OSError where it cannot be removed."""
         path = self._path(digest)
-        try:
-            entry = self._system.info(path)
-            if abs(time.time() - _written(entry)) < YOUNG_SECONDS:
-                return None
-            self._system.rm_file(path)
-        except FileNotFoundError:
-            return 0
+        entry = self._system.info(path)
+        if abs(time.time() - _written(entry)) < YOUNG_SECONDS:
+            return None
+        self._system.rm_file(path)
         return int(entry.get("size") or 0)
 
     def remove_half_written(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from defectvision.store.age import about
 from defectvision.store.batches import Counts, images_in
 from defectvision.store.database import Store
 from defectvision.store.dropped import confirm_removal
+from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
@@ -148,9 +149,16 @@ def _confirm_form(store: Store, who: str) -> None:
         "Confirm",
         type="primary",
         disabled=not (who and why.strip()),
-        on_click=confirm_removal,
+        on_click=_confirm,
         args=(store, who, why),
     )
+
+
+def _confirm(store: Store, who: str, why: str) -> None:
+    try:
+        confirm_removal(store, who, why)
+    except StoreError as error:
+        st.toast(plain(str(error)), icon=":material/info:")
 
 
 def failed_files(store: Store, number: int) -> None:

@@ -46,7 +46,8 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: str) -> None:
                 ("Finish", State.DONE, ":material/done_all:"),
                 ("Cancel", State.CANCELLED, ":material/close:"),
             ):
-                if state in batches.MOVES[to]:
+                can = state != State.FAILED or counts.waiting
+                if state in batches.MOVES[to] and can:
                     st.button(
                         label,
                         key=f"batch-{label}",
