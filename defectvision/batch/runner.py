@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.batch.claim import Claim, Rivals, claimed
 from defectvision.batch.sources import SourceError, list_images, read_image
-from defectvision.bundle.policy import Policy, Verdict, verdict
+from defectvision.bundle.policy import Verdict
 from defectvision.bundle.reader import BundleError
 from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.images import ImageError
@@ -41,6 +41,7 @@ from defectvision.store.policies import in_force
 from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.rows import Columns, answer_columns, failure_columns, repeated_columns
 from defectvision.store.sources import ListedImage, WatchedFolder
+from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow, now
 
 log = logging.getLogger(__name__)
@@ -193,15 +194,22 @@ class _Sitting:
         new = [(digest, data) for digest, data in content.items() if digest not in known]
         answers = inspector.inspect_many(new, thumbnails=True)
         answered = {digest: repeated_columns(row) for digest, row in known.items()}
+        verdicts = {
+            digest: StoredInspection(row, inspector.line, self.batch, self.store.files).verdict(
+                policy
+            )
+            for digest, row in known.items()
+        }
         for (digest, _), answer in zip(new, answers, strict=True):
             if isinstance(answer, ImageError):
                 answered[digest] = failure_columns(answer)
             else:
                 answered[digest] = answer_columns(answer, policy, self.store.files)
+                verdicts[digest] = answer.verdict(policy)
         for digest, row in first.items():
             columns[row.id] = answered[digest] | {"digest": digest}
             if answered[digest].get("state") != ImageState.FAILED:
-                accepted = _is_accepted(answered[digest], policy)
+                accepted = verdicts[digest] == Verdict.ACCEPT
                 columns[row.id] |= self._picture_columns(content[digest], accepted)
         return columns
 
@@ -231,10 +239,6 @@ class _Sitting:
                 .where(BatchRow.id == self.number, BatchRow.state.in_(ACTIVE))
                 .values(state=State.PAUSED, message=message)
             )
-
-
-def _is_accepted(answer: Columns, policy: Policy) -> bool:
-    return verdict(answer["defect_score"], policy, judged=answer["judged"]) == Verdict.ACCEPT
 
 
 def _known(session: Session, digests: list[str], version: str) -> dict[str, InspectionRow]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Measured, Policy, Verdict
 from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
@@ -43,6 +43,13 @@ class StoredInspection(Judged):
         if self.row.cut == cut_of(policy, self.mask_classes):
             return regions_of(self.row, policy.mm_per_px)
         return self.inspection.regions(policy)
+
+    def measured(self, policy: Policy) -> Measured:
+        """As `Judged.measured`; review where what was kept is gone or damaged."""
+        try:
+            return super().measured(policy)
+        except StoreError:
+            return Measured(Verdict.REVIEW)
 
     @cached_property
     def inspection(self) -> Inspection:
