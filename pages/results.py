@@ -15,7 +15,7 @@ from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.export_menu import Group, export_menu, file_stem
 from defectvision.web.open_image import Places, main_heatmap, show_picture
-from defectvision.web.policy.controls import policy_controls, save_policy, scale_of
+from defectvision.web.policy.controls import marking_of, policy_controls, save_policy
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review.decide import decide_here
 from defectvision.web.session.store import who
@@ -63,7 +63,7 @@ with places.first:
         decide_here(results, opened[0], policy, name)
 if image is not None:
     heatmap = main_heatmap(image.inspection, policy, loaded)
-    show_picture(places, image, heatmap, policy, scale_of(work, loaded))
+    show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
     places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 with places.panel:
     if found.images < lot.images:

@@ -163,7 +163,10 @@ def rule_in_words(rule: Rule, line: Line) -> str:
 
 def class_title(rule: Rule, line: Line) -> str:
     """What a rule calls the regions that it looks at."""
-    return "any defect" if rule.class_name is None else line.title_of(rule.class_name)
+    name = rule.class_name
+    if name is None:
+        return "any defect"
+    return line.title_of(name) if name in line.class_names else name
 
 
 def check_fits(policy: Policy, line: Line, mask_classes: Sequence[str]) -> None:

@@ -20,31 +20,40 @@ from defectvision.inference.regions import Region
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """A rule, and the regions that break it, the largest first."""
+    """A rule, and the regions that break it, the largest first; none where it asks for regions that
+    the bundle does not outline: nobody knows then, and the part goes to review."""
 
     rule: Rule
     regions: tuple[Region, ...]
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict(self.rule.then)
+        return Verdict(self.rule.then) if self.regions else Verdict.REVIEW
 
     def in_words(self, line: Line) -> str:
-        """ "Crack longer than 2 mm: 3.42 mm"; "3 or more Pore: 5"."""
+        """ "reject: Crack longer than 2 mm (3.42 mm)"; "review: 3 or more Pore (5)"."""
         rule, title = self.rule, class_title(self.rule, line)
+        if not self.regions:
+            return f"review: the bundle does not outline what a rule asks for ({title})"
         found = f"{len(self.regions)}"
         if rule.at_least == 1 and rule.over > 0:
             unit = f"{rule.unit}²" if rule.measure == "area" and rule.unit == "mm" else rule.unit
             found = f"{max(_measured(region, rule) for region in self.regions):.4g} {unit}"
-        what = rule.what(title)
-        return f"{what[0].upper()}{what[1:]}: {found}"
+        return f"{rule.in_words(title)} ({found})"
 
 
-def broken_rules(regions: Sequence[Region], policy: Policy) -> tuple[BrokenRule, ...]:
-    """The rules that a part with these `regions` breaks, the strictest first; regions as the policy
-    cuts them, the largest first."""
+def broken_rules(
+    regions: Sequence[Region], policy: Policy, mask_classes: Sequence[str]
+) -> tuple[BrokenRule, ...]:
+    """The rules that a part with these `regions` breaks, the strictest first.
+
+    regions: as the policy cuts them, the largest first; mask_classes: that the bundle outlines.
+    """
     broken = []
     for rule in policy.rules:
+        if not mask_classes or rule.class_name not in (None, *mask_classes):
+            broken.append(BrokenRule(rule, ()))
+            continue
         found = tuple(region for region in regions if _counts(region, rule))
         if len(found) >= rule.at_least:
             broken.append(BrokenRule(rule, found))

@@ -79,7 +79,7 @@ class Judged:
             return (), UNMEASURED
         asked, answer = self.__dict__.get("_ruled", (None, None))
         if asked != policy or answer is None:
-            broken = broken_rules(self.regions(policy), policy)
+            broken = broken_rules(self.regions(policy), policy, self.mask_classes)
             answer = broken, measured(broken, policy)
             self.__dict__["_ruled"] = policy, answer
         return answer
@@ -93,11 +93,8 @@ class Judged:
         )
 
     def broken_in_words(self, policy: Policy) -> list[str]:
-        """ "reject: Crack longer than 2 mm: 3.42 mm" for each broken rule, the strictest first."""
-        return [
-            f"{broken.rule.then}: {broken.in_words(self.line)}"
-            for broken in self.broken_rules(policy)
-        ]
+        """See `BrokenRule.in_words`, the strictest first."""
+        return [broken.in_words(self.line) for broken in self.broken_rules(policy)]
 
     @property
     def objection(self) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Measured, Policy, Verdict
+from defectvision.inference.broken_rules import BrokenRule
 from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
@@ -43,6 +44,13 @@ class StoredInspection(Judged):
         if self.row.cut == cut_of(policy, self.mask_classes):
             return regions_of(self.row, policy.mm_per_px)
         return self.inspection.regions(policy)
+
+    def broken_rules(self, policy: Policy) -> tuple[BrokenRule, ...]:
+        """As `Judged.broken_rules`; none can be told where what was kept is gone or damaged."""
+        try:
+            return super().broken_rules(policy)
+        except StoreError:
+            return ()
 
     def measured(self, policy: Policy) -> Measured:
         """As `Judged.measured`; review where what was kept is gone or damaged."""

@@ -43,7 +43,8 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
     judged = row.judged
     labels = judged.final_labels(policy) if judged else ()
     look = LOOKS[judged.final_verdict(policy)] if judged else NOT_INSPECTED
-    others = (*row.others, *_decided(judged, policy))
+    broken = judged.broken_in_words(policy) if judged and not judged.objections else []
+    others = (*row.others, *_decided(judged, policy), *broken)
     note = remarks(row.synthetic, judged.objection if judged else "", others)
     if row.error is not None:
         note = f"{row.error.reason}. {row.error.remedy}"

@@ -38,8 +38,15 @@ def details_in_words(details: dict[str, Any]) -> str:
     words = []
     for name, value in details.items():
         if name == "changed" and isinstance(value, dict):
-            words += [f"{field} from {old} to {new}" for field, (old, new) in value.items()]
+            words += [
+                f"{field} from {_shown(old)} to {_shown(new)}"
+                for field, (old, new) in value.items()
+            ]
         elif value not in ("", None, [], {}):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            words.append(f"{name.replace('_', ' ')} {shown}")
+            words.append(f"{name.replace('_', ' ')} {_shown(value)}")
     return "; ".join(words)
+
+
+def _shown(value: Any) -> Any:
+    """A list as people write it."""
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
