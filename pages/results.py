@@ -9,7 +9,7 @@ from defectvision.store.selection import EVERYTHING
 from defectvision.web.batch import browser
 from defectvision.web.batch.charts import defect_charts
 from defectvision.web.batch.filters import filters
-from defectvision.web.batch.opening import open_batch
+from defectvision.web.batch.opening import measured, open_batch
 from defectvision.web.batch.release import release_panel, released_groups
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
@@ -29,6 +29,8 @@ with st.sidebar:
     name = who()
     policy = policy_controls(work, loaded)
     save_policy(work, results.store, loaded, policy, name)
+measured(results, policy)
+with st.sidebar:
     st.subheader("Filter")
     view = filters(results, policy)
 

@@ -29,6 +29,7 @@ class Format(NamedTuple):
     make: Callable[[], bytes | str]
 
 
+FINAL_COLUMNS = ("final_verdict", "final_label", "decided_by", "decided_at", "note")
 MEASURED_COLUMNS = ("regions", "largest_area_px", "largest_area_mm2", "broken_rules")
 REGION_COLUMNS = (
     "name", "final_verdict", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
@@ -40,7 +41,7 @@ REGION_COLUMNS = (
 def result_columns(origin: Origin, policy: Policy) -> list[str]:
     """The columns of `result_rows`."""
     return [
-        *("name", "final_verdict", "final_label", "decided_by", "decided_at", "note"),
+        *("name", *FINAL_COLUMNS),
         *("verdict", "label", "probability", "defect_score", "foreign_score", "objection"),
         *(f"probability_{name}" for name in origin.line.class_names),
         *(MEASURED_COLUMNS if origin.mask_classes else ()),
@@ -83,7 +84,7 @@ def result_rows(
             ]
         yield [
             found.name,
-            *_final(found, policy),
+            *final_columns(found, policy).values(),
             found.verdict(policy).value,
             join_labels(labels),
             found.probabilities[labels[0]] if labels else None,
@@ -104,16 +105,17 @@ def result_rows(
         yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
 
 
-def _final(found: Judged, policy: Policy) -> list[Cell]:
-    """What counts of a part, and who decided it."""
+def final_columns(found: Judged, policy: Policy) -> dict[str, str]:
+    """What counts of a part, and who decided it, by `FINAL_COLUMNS`."""
     decision = found.decision
-    return [
+    values = (
         found.final_verdict(policy).value,
         join_labels(found.final_labels(policy)),
         decision.who if decision else "",
         decision.at.isoformat(timespec="seconds") if decision else "",
         decision.note if decision else "",
-    ]
+    )
+    return dict(zip(FINAL_COLUMNS, values, strict=True))
 
 
 def region_columns(origin: Origin, policy: Policy) -> list[str]:

@@ -190,6 +190,16 @@ def every(session: Session, selection: Selection) -> Iterator[InspectionRow]:
             session.expunge(row)
 
 
+def newest(session: Session, batch: int) -> InspectionRow | None:
+    """The image of a batch that was inspected, or could not be, last."""
+    rows = select(InspectionRow).where(
+        InspectionRow.batch_id == batch, InspectionRow.state != ImageState.WAITING
+    )
+    return session.scalar(
+        rows.order_by(InspectionRow.at.desc().nulls_last(), InspectionRow.id.desc()).limit(1)
+    )
+
+
 def changed(session: Session, batch: int, before: Policy, after: Policy) -> list[InspectionRow]:
     """Inspections of a batch whose final verdict two policies differ on, as listed."""
     return list(

@@ -13,7 +13,15 @@ from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
 from defectvision.store.batches import get_batch, images_in, read_stored_line
 from defectvision.store.database import Store
-from defectvision.store.inspections import Summary, changed, every, page, place_of, summarize
+from defectvision.store.inspections import (
+    Summary,
+    changed,
+    every,
+    newest,
+    page,
+    place_of,
+    summarize,
+)
 from defectvision.store.measured import Advance, measure_parts
 from defectvision.store.policies import in_force
 from defectvision.store.releases import frozen_policy, releases_of
@@ -102,6 +110,16 @@ class Results:
         with self.store.reading() as session:
             row = session.get(InspectionRow, number)
         return self._stored(row) if row is not None and row.batch_id == self.batch.id else None
+
+    def newest(self) -> StoredInspection | ImageError | None:
+        """What was inspected last, or why it could not be; None before the first image."""
+        with self.store.reading() as session:
+            row = newest(session, self.batch.id)
+        if row is None:
+            return None
+        if row.state == ImageState.FAILED:
+            return ImageError(row.name, row.reason, row.remedy)
+        return self._stored(row)
 
     def changed(self, before: Policy, after: Policy) -> list[StoredInspection]:
         """The parts on which two policies come to different final verdicts, as listed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from defectvision.bundle.line import Line
@@ -63,9 +64,10 @@ class StoredInspection(Judged):
     def inspection(self) -> Inspection:
         """The model's whole answer; raises StoreError where it is gone or damaged."""
         try:
-            return read_record(self._files.get(self.row.record or ""), self.line, self.name)
+            found = read_record(self._files.get(self.row.record or ""), self.line, self.name)
         except RecordError as error:
             raise StoreError(str(error)) from error
+        return replace(found, decision=self.decision)
 
     def picture(self) -> bytes | None:
         """The image file; None where it was not kept."""

@@ -73,9 +73,10 @@ def decision_card(judged: Judged, line: Line) -> None:
 
 
 def headline(judged: Judged, policy: Policy) -> str:
-    """The verdict in a word, or why there can be none."""
+    """The verdict in a word, or why there can be none; the model's where people decided."""
     if not judged.objections:
-        return LOOKS[judged.verdict(policy)].word
+        word = LOOKS[judged.verdict(policy)].word
+        return word if judged.decision is None else f"The model: {word}"
     return plain(f"{judged.objection[0].upper()}{judged.objection[1:]}")
 
 

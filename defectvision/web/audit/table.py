@@ -9,6 +9,8 @@ import streamlit as st
 
 from defectvision.store.tables import AuditRow
 
+MOST_ROWS, HEIGHT = 16, 620  # in sight at a time, and what they take in px
+
 
 def audit_table(rows: Sequence[AuditRow]) -> None:
     """A row an entry: when, who, what, and the details in words."""
@@ -24,7 +26,7 @@ def audit_table(rows: Sequence[AuditRow]) -> None:
             for row in rows
         ],
         hide_index=True,
-        height=620,
+        height="content" if len(rows) < MOST_ROWS else HEIGHT,
         alt="Who changed what",
         column_config={
             "When, UTC": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
