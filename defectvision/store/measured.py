@@ -58,7 +58,7 @@ def measure_parts(
     where it has none. `advance` gets how many are done, of how many.
 
     Regions are read from the rows where the policy cuts them as when they were inspected; else each
-    part's masks are cut again, which takes some 10 ms.
+    part's masks are cut again, which takes some ms.
     """
     if not policy.rules:
         return
