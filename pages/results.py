@@ -29,8 +29,7 @@ with st.sidebar:
     name = who()
     policy = policy_controls(work, loaded)
     save_policy(work, results.store, loaded, policy, name)
-measured(results, policy)
-with st.sidebar:
+    measured(results, policy)
     st.subheader("Filter")
     view = filters(results, policy)
 
