@@ -33,6 +33,7 @@ class Region(BaseModel):
     area_mm2: float | None
     length_mm: float | None
     width_mm: float | None
+    zones: list[str] = Field(description="of the policy, that it reaches into")
 
 
 class Label(BaseModel):
@@ -66,6 +67,7 @@ class Judgement(BaseModel):
     defect_score: float | None
     labels: list[Label]
     regions: list[Region] | None = Field(description="null where they are lost, see `lost`")
+    broken_rules: list[str] = Field(description="of the policy, the strictest first")
     foreign_score: float = Field(description="above 1 where the image does not look like the line")
     objections: list[Objection]
     milliseconds: dict[str, float]

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from defectvision.batch.deadline import TooSlowError, within
-from defectvision.bundle.policy import Policy, Verdict, verdict
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
+from defectvision.inference.judged import Judged
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.retention import DEFECTS, NONE
 from defectvision.store.rows import Columns, answer_columns, failure_columns, repeated_columns
-from defectvision.store.tables import ImageState, InspectionRow, now
+from defectvision.store.stored import StoredInspection
+from defectvision.store.tables import ImageState, now
 
 log = logging.getLogger(__name__)
 WRITERS = 8  # threads that write files: a disk takes several at once, each waits for it
@@ -65,11 +67,11 @@ class Answerer:
                 raise
             return {digest: _unexpected(digest, error) for digest in new}
 
-    def repeated(self, known: InspectionRow, data: bytes) -> Columns:
+    def repeated(self, known: StoredInspection, data: bytes) -> Columns:
         """The columns of a file whose answer is known, with its picture."""
-        answer = repeated_columns(known)
         # What was kept once is mended where it was damaged, whatever this batch keeps.
-        return answer | self._picture(data, answer, known.stored)
+        kept = self._picture(data, known, known.row.stored)
+        return repeated_columns(known.row) | kept
 
     def _together(self, new: Iterable[tuple[str, bytes]]) -> dict[str, Columns]:
         new = list(new)
@@ -85,12 +87,12 @@ class Answerer:
         if isinstance(answer, ImageError):
             return failure_columns(answer)
         columns = answer_columns(answer, self.policy, self.files)
-        return columns | self._picture(data, columns)
+        return columns | self._picture(data, answer)
 
-    def _picture(self, data: bytes, answer: Columns, kept_before: bool = False) -> Columns:
+    def _picture(self, data: bytes, answer: Judged, kept_before: bool = False) -> Columns:
         """Of an image that is done; its picture lies in the store where it is kept."""
-        judged = verdict(answer["defect_score"], self.policy, judged=answer["judged"])
-        kept = self.keep != NONE and not (judged == Verdict.ACCEPT and self.keep == DEFECTS)
+        accepted = answer.verdict(self.policy) == Verdict.ACCEPT
+        kept = self.keep != NONE and not (accepted and self.keep == DEFECTS)
         if kept or kept_before:
             self.files.put(data)
         return {

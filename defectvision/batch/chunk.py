@@ -16,6 +16,7 @@ from defectvision.store.errors import ClaimLostError
 from defectvision.store.files import digest_of
 from defectvision.store.policies import in_force
 from defectvision.store.rows import Columns, failure_columns
+from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Chunk:
     def _answers(self, content: dict[str, bytes], digests: dict[int, str]) -> dict[str, Columns]:
         """By digest; those that one of them holds up are left out."""
         store, version = self.claim.store, self.inspector.loaded.version
+        line = self.inspector.line
         with store.reading() as session:
             known = known_answers(session, list(content), version)
             own = self.inspector.policy
@@ -62,7 +64,8 @@ class Chunk:
         answered, lost = {}, {}
         for digest, row in known.items():
             if all(store.files.is_whole(x) for x in (row.record, row.thumbnail) if x):
-                answered[digest] = answerer.repeated(row, content[digest])
+                found_before = StoredInspection(row, line, self.batch, store.files)
+                answered[digest] = answerer.repeated(found_before, content[digest])
             else:
                 lost[digest] = row
         begun = [r for r in self.rows if r.id in digests and digests[r.id] not in answered]

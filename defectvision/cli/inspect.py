@@ -102,4 +102,5 @@ def _in_a_line(inspection: Inspection, policy: Policy) -> str:
     labels = ", ".join(named) or "no defect"
     count = len(inspection.regions(policy))
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
+    regions += "".join(f"  {words}" for words in inspection.broken_in_words(policy))
     return f"{verdict:<7} {labels:<22}{score}{regions}  {shown}"

@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle_once
@@ -140,7 +140,7 @@ class Inspector:
             frame=Frame(size, tensor.shape[1:], placed.to_image),
             logits=answer["logits"],
             probabilities=probabilities,
-            defect_score=rules.defect_score(probabilities, self.line),
+            defect_score=policies.defect_score(probabilities, self.line),
             foreign_score=foreign_score,
             objections=self.gatekeeper.objections(seen, foreign_score),
             evidence=answer["evidence"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.labels import join_labels
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import UNMEASURED, Measured, Policy, Verdict
+from defectvision.inference.broken_rules import BrokenRule, broken_rules, measured
 from defectvision.inference.gate import Objection, reasons_in_words
 
 if TYPE_CHECKING:
@@ -70,8 +71,36 @@ class Judged:
         """The regions under the policy; None where they cannot be had, as `lost` says then."""
         return self.regions(policy)
 
+    def broken_rules(self, policy: Policy) -> tuple[BrokenRule, ...]:
+        """The policy's rules that the part breaks, the strictest first."""
+        return self._by_rules(policy)[0]
+
+    def measured(self, policy: Policy) -> Measured:
+        """What the policy's rules say of the part."""
+        return self._by_rules(policy)[1]
+
+    def _by_rules(self, policy: Policy) -> tuple[tuple[BrokenRule, ...], Measured]:
+        """Kept for the policy that asked last: regions take longer than all else."""
+        if not policy.rules:
+            return (), UNMEASURED
+        asked, answer = self.__dict__.get("_ruled", (None, None))
+        if asked != policy or answer is None:
+            broken = broken_rules(self.regions(policy), policy, self.mask_classes)
+            answer = broken, measured(broken, policy)
+            self.__dict__["_ruled"] = policy, answer
+        return answer
+
     def verdict(self, policy: Policy) -> Verdict:
-        return rules.verdict(self.defect_score, policy, judged=not self.objections)
+        return policies.verdict(
+            self.defect_score,
+            policy,
+            judged=not self.objections,
+            measured=self.measured(policy).verdict,
+        )
+
+    def broken_in_words(self, policy: Policy) -> list[str]:
+        """See `BrokenRule.in_words`, the strictest first."""
+        return [broken.in_words(self.line) for broken in self.broken_rules(policy)]
 
     @property
     def objection(self) -> str:
@@ -80,7 +109,9 @@ class Judged:
 
     def labels(self, policy: Policy) -> tuple[str, ...]:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
-        return rules.labels(self.probabilities, self.defect_score, policy, self.line)
+        found = self.measured(policy)
+        standing = policy.standing(self.defect_score, found.verdict)
+        return policies.labels(self.probabilities, standing, policy, self.line, found)
 
     @property
     def _settled(self) -> Decision | None:
@@ -137,6 +168,7 @@ class Judged:
                 {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
             ],
             "regions": None if regions is None else [region.as_json() for region in regions],
+            "broken_rules": self.broken_in_words(policy),
             "foreign_score": self.foreign_score,
             "objections": [asdict(objection) for objection in self.objections],
             "milliseconds": {name: round(value, 2) for name, value in self.times.items()},

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
-from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Origin
 from defectvision.csv_file import csv_bytes
@@ -18,6 +17,7 @@ from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
+from defectvision.report.export import FINAL_COLUMNS, final_columns
 
 
 def coco_json(
@@ -27,8 +27,8 @@ def coco_json(
     lost: Sequence[ImageError] = (),
 ) -> str:
     """COCO instance annotations: one for each region that the policy leaves, with its box, its
-    run-length mask and its probability as the score. lost: images that are left out, which `info`
-    names; it may grow while `inspections` are read."""
+    run-length mask and its probability as the score; each image with what counts of it. lost:
+    images that are left out, which `info` names; it may grow while `inspections` are read."""
     content = coco_content(_coco_images(inspections, policy), origin.mask_classes)
     content["info"] = {
         "description": f"DefectVision, line {origin.line.name}",
@@ -54,7 +54,8 @@ def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[
                 mask[areas.top : areas.top + height, areas.left : areas.left + width] = here
                 regions.append((name, mask))
                 scores.append(float(cut.probability[here].mean()) / 255)
-        yield CocoImage(found.name, *found.image_size, tuple(regions), tuple(scores))
+        size, judged = found.image_size, final_columns(found, policy)
+        yield CocoImage(found.name, *size, tuple(regions), tuple(scores), judged)
 
 
 def masks_zip(
@@ -64,11 +65,12 @@ def masks_zip(
     lost: Sequence[ImageError] = (),
 ) -> bytes:
     """A zip file of one PNG for each image, 0 background and class numbers as `classes.csv` names
-    them (the later class where two meet), and a table of the images, their labels and masks.
-    lost: images that are left out, which `left_out.csv` names; as for `coco_json`."""
+    them (the later class where two meet), and a table of the images, their labels and masks, and
+    what counts of each. lost: images that are left out, which `left_out.csv` names; as for
+    `coco_json`."""
     out = io.BytesIO()
     numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
-    index: list[tuple[str, str, str]] = [("image", "label", "mask")]
+    index: list[tuple[str, ...]] = [("image", "label", "mask", *FINAL_COLUMNS, "verdict")]
     taken: set[str] = set()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for found in inspections:
@@ -77,7 +79,9 @@ def masks_zip(
                 values[found.class_mask(name, policy)] = number
             place = own_path("masks", found.name, taken, ".png")
             add(archive, place, cv2.imencode(".png", values)[1].tobytes())
-            index.append((found.name, SEPARATOR.join(found.labels(policy)), place))
+            judged = final_columns(found, policy)
+            label, verdict = judged["final_label"], found.verdict(policy).value
+            index.append((found.name, label, place, *judged.values(), verdict))
         add(archive, "images.csv", csv_bytes(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
         add(archive, "classes.csv", csv_bytes(names))

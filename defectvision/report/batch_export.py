@@ -190,7 +190,7 @@ class Leaving:
         if data is None:
             return None
         name = whole.main_class(self.policy)
-        heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature)
+        heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature, self.policy.zones)
         image = decode_image(data, stored.name, self.limit_pixels, bits=self.results.line.bits)
         return overlaid(image, whole, whole.cut(self.policy), heatmap)
 

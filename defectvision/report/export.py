@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from defectvision.bundle.labels import join_labels
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, rule_in_words
 from defectvision.bundle.schema import LoadedBundle, Origin
 from defectvision.csv_file import csv_bytes
 from defectvision.inference.images import ImageError
@@ -29,20 +29,22 @@ class Format(NamedTuple):
     make: Callable[[], bytes | str]
 
 
+FINAL_COLUMNS = ("final_verdict", "final_label", "decided_by", "decided_at", "note")
+MEASURED_COLUMNS = ("regions", "largest_area_px", "largest_area_mm2", "broken_rules")
 REGION_COLUMNS = (
     "name", "final_verdict", "verdict", "class", "area_px", "length_px", "width_px", "x_px", "y_px",
     "left_px", "top_px", "box_width_px", "box_height_px", "probability",
-    "area_mm2", "length_mm", "width_mm",
+    "area_mm2", "length_mm", "width_mm", "zones",
 )  # fmt: skip
 
 
 def result_columns(origin: Origin, policy: Policy) -> list[str]:
     """The columns of `result_rows`."""
     return [
-        *("name", "final_verdict", "final_label", "decided_by", "decided_at", "note"),
+        *("name", *FINAL_COLUMNS),
         *("verdict", "label", "probability", "defect_score", "foreign_score", "objection"),
         *(f"probability_{name}" for name in origin.line.class_names),
-        *(("regions", "largest_area_px", "largest_area_mm2") if origin.mask_classes else ()),
+        *(MEASURED_COLUMNS if origin.mask_classes else ()),
         *("line", "bundle", "bundle_version", *_policy_columns(policy, origin)),
         *("milliseconds", "source", "error"),
     ]
@@ -62,8 +64,8 @@ def result_rows(
     `synthetic` names the images that the program drew. Several labels of one image are separated
     by `|`, the probability is the first one's. Probabilities and scores lie in 0..1; `objection`
     says why there can be no verdict; the time is the model's and its preprocessing's, in ms. Where
-    the model segments, the number of regions and the largest one's area come with it, and the
-    policy that cut them; where they cannot be had, `error` says why.
+    the model segments, the number of regions and the largest one's area come with it, the rules
+    that the part breaks, and the policy that cut them; where they cannot be had, `error` says why.
     """
     names = origin.line.class_names
     numbers = _policy_columns(policy, origin).values()
@@ -78,10 +80,11 @@ def result_rows(
                 None if regions is None else len(regions),
                 largest.area_px if largest else None,
                 largest.area_mm2 if largest else None,
+                "; ".join(found.broken_in_words(policy)),
             ]
         yield [
             found.name,
-            *_final(found, policy),
+            *final_columns(found, policy).values(),
             found.verdict(policy).value,
             join_labels(labels),
             found.probabilities[labels[0]] if labels else None,
@@ -95,21 +98,24 @@ def result_rows(
             SYNTHETIC if found.name in synthetic else "",
             found.lost,
         ]
-    empty: list[Cell] = [None] * (11 + len(names) + 3 * bool(origin.mask_classes))
+    empty: list[Cell] = [None] * (
+        11 + len(names) + len(MEASURED_COLUMNS) * bool(origin.mask_classes)
+    )
     for error in errors:
         yield [error.name, *empty, *made_by, None, "", f"{error.reason}. {error.remedy}"]
 
 
-def _final(found: Judged, policy: Policy) -> list[Cell]:
-    """What counts of a part, and who decided it."""
+def final_columns(found: Judged, policy: Policy) -> dict[str, str]:
+    """What counts of a part, and who decided it, by `FINAL_COLUMNS`."""
     decision = found.decision
-    return [
+    values = (
         found.final_verdict(policy).value,
         join_labels(found.final_labels(policy)),
         decision.who if decision else "",
         decision.at.isoformat(timespec="seconds") if decision else "",
         decision.note if decision else "",
-    ]
+    )
+    return dict(zip(FINAL_COLUMNS, values, strict=True))
 
 
 def region_columns(origin: Origin, policy: Policy) -> list[str]:
@@ -146,6 +152,7 @@ def region_rows(
                 *(round(value, 2) for value in sizes),
                 *(region.left_px, region.top_px, region.box_width_px, region.box_height_px),
                 *(region.probability, region.area_mm2, region.length_mm, region.width_mm),
+                join_labels(region.zones),
                 *made_by,
                 source,
             ]
@@ -193,6 +200,7 @@ def _policy_columns(policy: Policy, origin: Origin) -> dict[str, Cell]:
         columns["mm_per_px"] = policy.mm_per_px
         for name in origin.mask_classes:
             columns[f"mask_threshold_{name}"] = policy.mask_threshold(name)
+        columns["rules"] = "; ".join(rule_in_words(rule, origin.line) for rule in policy.rules)
     return columns
 
 

@@ -70,7 +70,8 @@ def _label_or_reason(found: Judged, policy: Policy) -> str:
     """The part's classes; why there can be no verdict, until a person gives one."""
     if found.classless:
         return found.objection if found.decision is None else ""
-    return found.line.titles(found.final_labels(policy))
+    said = (found.line.titles(found.final_labels(policy)), *found.broken_in_words(policy))
+    return "; ".join(said)
 
 
 def listed(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from defectvision.store.age import age_of
 from defectvision.store.dropped import drop
 from defectvision.store.rows import Columns
-from defectvision.store.tables import ImageState, InspectionRow
+from defectvision.store.tables import ImageState, InspectionRow, MeasuredRow
 
 
 def known_answers(
@@ -43,7 +43,10 @@ def write_answers(
 
 
 def mend_answers(session: Session, lost: InspectionRow, answer: Columns) -> None:
-    """Give all rows whose record or thumbnail was lost those of the same image's new answer."""
+    """Give all rows whose record or thumbnail was lost those of the same image's new answer; what
+    rules said of them without it is forgotten."""
+    parts = select(InspectionRow.id).where(InspectionRow.record == lost.record)
+    session.execute(delete(MeasuredRow).where(MeasuredRow.inspection_id.in_(parts)))
     for name in ("record", "thumbnail"):
         there = getattr(InspectionRow, name) == getattr(lost, name)
         session.execute(update(InspectionRow).where(there).values({name: answer[name]}))

@@ -210,6 +210,33 @@ class ReviewRow(Base):
     settles: Mapped[bool] = mapped_column(default=False)
 
 
+class RuleSetRow(Base):
+    """Rules that parts were measured by: key is the SHA-256 of all that they depend on, used when
+    they were last asked for, see store/measured.py."""
+
+    __tablename__ = "rule_sets"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    used: Mapped[datetime] = mapped_column(default=now)
+
+
+class MeasuredRow(Base):
+    """What a set of rules says of an inspection, so that the database counts by it: computed, and
+    computed anew where it is gone. label: the classes of broken rules, `|` between several."""
+
+    __tablename__ = "measured"
+
+    rule_set_id: Mapped[int] = mapped_column(
+        ForeignKey("rule_sets.id", ondelete="CASCADE"), primary_key=True
+    )
+    inspection_id: Mapped[int] = mapped_column(
+        ForeignKey("inspections.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    verdict: Mapped[str] = mapped_column(String(16))
+    label: Mapped[str] = mapped_column(Text, default="")
+
+
 class ReleaseRow(Base):
     """A version of a lot's verdicts that somebody answers for; rows are only ever added.
 

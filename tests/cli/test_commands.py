@@ -96,7 +96,9 @@ def test_inspect_takes_the_bundles_policy_and_gives_regions(tmp_path):
     image.write_bytes(encoded(strip_with()))
     common = ("inspect", image, "--line", "severstal-strip", "--weights", tmp_path)
     found = json.loads(_run(*common, "--json", "--reject-above", 0.7).stdout)
-    assert found["policy"] == policy.model_copy(update={"reject_above": 0.7}).model_dump()
+    assert found["policy"] == policy.model_copy(update={"reject_above": 0.7}).model_dump(
+        mode="json"
+    )
     assert [(r["class"], r["area_mm2"]) for r in found["regions"]] == [("3", 1000), ("2", 225)]
     assert (found["verdict"], found["label"]) == ("reject", "3")
     assert "2 regions" in _run(*common).stdout

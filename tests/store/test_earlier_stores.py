@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.rules import Rule
 from defectvision.inference.gate import Objection
 from defectvision.inference.regions import Region
 from defectvision.store import batches, policies, reviews
@@ -220,6 +221,39 @@ def test_what_did_not_look_like_its_line_is_objected_to(store) -> None:
             assert (row.objections, row.judged) == ([], True)
 
 
+def test_its_parts_follow_rules_when_there_are_any(store) -> None:
+    results = Results.open(store, 1)
+    long = Rule(then="reject", class_name="crack", measure="length", over=20)
+    policy = Policy.model_validate(OWN | {"rules": [long], "score_decides": False})
+    assert results.summary(results.selection(policy)).rejected["crack"] == 2
+    longer = policy.model_copy(update={"rules": (long.model_copy(update={"over": 20.5}),)})
+    assert results.one(2).verdict(longer) == Verdict.ACCEPT
+
+
+def test_a_store_of_the_version_before_rules_opens_with_its_parts(tmp_path) -> None:
+    file = tmp_path / "defectvision.sqlite3"
+    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    database = sqlite3.connect(file)
+    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+    insert_batch(database, 1, SOURCES[0], "done")
+    decided = {"decision": "accept", "decided_label": "free", "decided_by": "bo"}
+    insert_image(database, 1, 0.7, objections=[], judged=1, **decided)
+    insert_image(database, 2, 0.1, objections=[], judged=1)
+    insert(
+        database, "policies", id=1, line=TILES.name, bundle="joint", number=1, content=SAVED,
+        made=MOMENT, who="bo", why="overkill",
+    )  # fmt: skip
+    database.commit()
+    database.close()
+    results = Results.open(open_store(tmp_path), 1)
+    saved = results.policy_in_force()
+    assert (saved.number, saved.policy) == (1, Policy.model_validate(SAVED))
+    assert results.summary(results.selection(saved.policy)).verdicts[Verdict.ACCEPT] == 2
+    ruled = saved.policy.model_copy(update={"rules": (Rule(then="reject"),)})
+    verdicts = results.summary(results.selection(ruled)).verdicts
+    assert (verdicts[Verdict.ACCEPT], verdicts[Verdict.REJECT]) == (1, 1)
+
+
 def test_its_regions_stand_under_any_scale(store) -> None:
     results = Results.open(store, 1)
     policy = Policy.model_validate(SAVED | {"mm_per_px": 0.5})
@@ -263,7 +297,7 @@ def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None
 def test_pictures_of_the_version_before_are_kept_for_their_days_from_today(tmp_path) -> None:
     """What their clock said is not asked, nor do they go because nothing names them."""
     file, files = tmp_path / "defectvision.sqlite3", tmp_path / "files"
-    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    migrate(create_engine(f"sqlite:///{file}"), "0005")
     database = sqlite3.connect(file)
     insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
     insert_batch(database, 1, SOURCES[0], "done")

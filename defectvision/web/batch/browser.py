@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
-from defectvision.web.batch.filters import View
+from defectvision.web.batch.filters import View, sort_by
 from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
@@ -107,6 +108,7 @@ def table(work: Work, results: Results, view: View, total: int) -> None:
             next((place for place, row in enumerate(rows) if row.id == opened), None),
             lambda place: open_inspection(number, rows[place].id),
             f"rows-{number}-{at}-{view.key}",
+            partial(sort_by, number) if pages > 1 else None,
         )
     if pages > 1:
         st.pagination(pages, key=turned)

@@ -121,7 +121,7 @@ def score_histogram(summary: Summary, policy: Policy) -> go.Figure:
         customdata=np.arange(BINS) / BINS,
         hovertemplate="score from %{customdata:.2f}: %{y:,} images<extra></extra>",
     )
-    for low, high, verdict in policy.zones:
+    for low, high, verdict in policy.bands:
         figure.add_vrect(
             x0=low,
             x1=high,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.store import batches
@@ -41,6 +42,18 @@ def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]
         st.stop()
     work.policies.know(loaded, results.policy_in_force())
     return results, loaded
+
+
+def measured(results: Results, policy: Policy) -> None:
+    """Ask the policy's rules about the batch's parts, with progress where it takes long."""
+    place = st.empty()  # has its place always, see `what_if`
+
+    def advance(done: int, total: int) -> None:
+        if done < total:
+            place.progress(done / total, f"Measuring parts by the rules: {done:,} of {total:,}")
+
+    results.measure(policy, advance)
+    place.empty()
 
 
 def choose_batch(store: Store) -> Results | None:

@@ -12,7 +12,7 @@ from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
-from defectvision.web.links import review_link
+from defectvision.web.links import floor_link, review_link
 from defectvision.words import plain
 
 MOST_KEYS = 9  # classes that have a digit as their key
@@ -87,7 +87,9 @@ def decide_here(results: Results, stored: StoredInspection, policy: Policy, who:
         if not who:
             st.caption("Give your name on the left: decisions are kept under it.")
         decision_buttons(results, stored, policy, who)
-        review_link(results.batch.id, stored.id)
+        with st.container(horizontal=True):
+            review_link(results.batch.id, stored.id)
+            floor_link(results.batch.id, stored.id)
 
 
 def _guess(line: Line, stored: StoredInspection, policy: Policy) -> str:

@@ -61,6 +61,12 @@ def run() -> None:
                 help="Decide on doubtful parts, and see how far people and model agree.",
             ),
             st.Page(
+                PAGES / "floor.py",
+                title="Shop floor",
+                icon=":material/tv:",
+                help="The part that was inspected last, its verdict to be read from afar.",
+            ),
+            st.Page(
                 PAGES / "audit.py",
                 title="Audit",
                 icon=":material/history_edu:",

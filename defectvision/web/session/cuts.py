@@ -12,7 +12,7 @@ from defectvision.inference.regions import Cut, Region, scaled
 MOST_IMAGES = 20_000  # whose regions are kept; many more than a session holds
 
 Image = tuple[str, str]  # digest of the file, version of the bundle
-Levels = tuple[float, ...]  # all of a policy that decides where regions end
+Levels = tuple[object, ...]  # all of a policy that decides where regions end
 
 
 @dataclass
@@ -63,4 +63,5 @@ class Cuts:
 
 
 def _levels(policy: Policy, judged: Judged) -> Levels:
-    return (policy.smallest_region_px, *map(policy.mask_threshold, judged.mask_classes))
+    levels = map(policy.mask_threshold, judged.mask_classes)
+    return (policy.smallest_region_px, *levels, policy.zones)

@@ -29,7 +29,11 @@ def the_store(notices: DeltaGenerator) -> Store | None:
 
 
 def say_if_away(error: Exception) -> bool:
-    """Say so where an error means that the database does not answer; returns whether it does."""
+    """Say so where an error means that the database or the store's files do not answer; returns
+    whether it does."""
+    if isinstance(error, StoreError):
+        st.error(plain(str(error)), title="The store does not answer", icon=":material/error:")
+        return True
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     reason = str(error.orig).strip().splitlines()[0]
