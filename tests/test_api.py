@@ -268,3 +268,34 @@ def test_the_answers_are_those_described(case, client) -> None:
     # Only an image file is inspected, which a description cannot say of bytes.
     free = [positive_data_acceptance] if case.operation.path == "/v1/inspect" else []
     case.call_and_validate(headers=TOKEN, excluded_checks=free)
+
+
+def test_a_database_that_is_away_is_said_and_answers_when_it_is_back(client) -> None:
+    number = upload(client, ("a.png", DEFECT))["id"]
+    store = the_store()
+    database, away = store.folder / "defectvision.sqlite3", store.folder / "away"
+    store.engine.dispose()
+    database.rename(away)
+    database.mkdir()
+    try:
+        answer = client.get(f"/api/v1/batches/{number}", headers=TOKEN)
+        assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+        assert "the database does not answer" in answer.json()["detail"]
+    finally:
+        database.rmdir()
+        away.rename(database)
+    assert client.get(f"/api/v1/batches/{number}", headers=TOKEN).status_code == 200
+
+
+def test_a_picture_that_is_lost_is_not_there_and_the_others_are(client, about) -> None:
+    number = upload(client, ("a.png", DEFECT + b"a"), ("b.png", GOOD + b"b"))["id"]
+    work(about, number)
+    page = client.get(f"/api/v1/batches/{number}/results", headers=TOKEN).json()
+    first, second = sorted(one["id"] for one in page["results"])
+    store = the_store()
+    digest = Results.open(store, number).one(first).row.digest
+    (store.folder / "files" / digest[:2] / digest).write_bytes(b"")
+    lost = client.get(f"/api/v1/inspections/{first}/picture", headers=TOKEN)
+    assert lost.status_code == 404 and "is damaged" in lost.json()["detail"]
+    there = client.get(f"/api/v1/inspections/{second}/picture", headers=TOKEN)
+    assert there.status_code == 200
