@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
 
-# How an ONNX file says that a tensor's values lie in another file: the key "location" of an entry of
-# `external_data` (onnx.proto, TensorProto).
+# How an ONNX file says that a tensor's values lie in another file: the key "location" of an entry
+# of `external_data` (onnx.proto, TensorProto).
 EXTERNAL = b"\x0a\x08location"
 T = TypeVar("T", bound=BaseModel)
 
