@@ -18,7 +18,7 @@ from defectvision.web.inspect.overview import dropped_image, results_table, scor
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls
 from defectvision.web.policy.what_if import what_if
-from defectvision.web.session.store import read_policy_in_force, the_store
+from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import verdict_card
 
@@ -27,10 +27,9 @@ notices = st.container()
 with st.sidebar:
     line = choose_line(notices)
     loaded = choose_bundle(line, notices) if line else None
+    if loaded is not None and read_policy_in_force(work, loaded, notices) is None:
+        st.stop()
     if loaded is not None:
-        store = the_store(notices)
-        if store is not None:
-            read_policy_in_force(work, store, loaded)
         intake(work, loaded.line)
         errors_slot = st.container()
         policy = policy_controls(work, loaded)

@@ -67,8 +67,7 @@ if image is not None:
     show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
     places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 with places.panel:
-    if found.images < lot.images:
-        st.caption(f"{found.images:,} of {lot.images:,} shown")
+    st.caption(f"{found.images:,} of {lot.images:,} shown")
     defect_charts(results.batch.id, found, policy, results.line)
 with places.side:
     if found.images:

@@ -40,6 +40,7 @@ def decide(who: Who, store: Stored, number: Number, decision: Decision) -> Revie
         known = ", ".join(opened.line.class_names)
         raise refused(404, f"no class '{min(unknown)}'; known are: {known}")
     policy = opened.policy_in_force().policy
+    opened.measure(policy)
     try:
         with store.session() as session:
             row = reviews.decide(

@@ -169,10 +169,10 @@ def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(log_odds, -30, 30)))
 
 
-_inspectors: dict[tuple[Path, str, int], Inspector] = {}
+_inspectors: dict[tuple[Path, str, Line, int], Inspector] = {}
 _known = Lock()
 # One for each bundle, so that one that lies on a share that hangs keeps no other waiting.
-_loading: dict[tuple[Path, str, int], Lock] = {}
+_loading: dict[tuple[Path, str, Line, int], Lock] = {}
 
 
 def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits) -> Inspector:
@@ -184,7 +184,7 @@ def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits)
 def inspector_of(loaded: LoadedBundle, limits: Limits) -> Inspector:
     """The process's inspector of a checked bundle. Where the models need more memory than they
     may take, those that nobody asked for the longest are let go."""
-    key = loaded.folder, loaded.version, limits.pixels
+    key = loaded.folder, loaded.version, loaded.line, limits.pixels
     with _known:
         loading = _loading.setdefault(key, Lock())
     with loading:

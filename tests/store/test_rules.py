@@ -12,16 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from defectvision.api.results import results as api_results
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.rules import Rule
 from defectvision.report.export import result_columns, result_rows
+from defectvision.report.looks import LOOKS
 from defectvision.report.lot_record import record
+from defectvision.report.pdf_parts import in_order
 from defectvision.store import measured
 from defectvision.store.database import Store
+from defectvision.store.policies import save
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import InspectionRow, MeasuredRow, RuleSetRow
+from defectvision.web.judged_table import Row, cells
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import ZONES, fill, new_store
 
@@ -101,7 +106,7 @@ def lots(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("name", NAMES)
-def test_pages_database_exports_and_record_agree_on_every_part(
+def test_pages_database_exports_report_and_api_agree_on_every_part(
     lots: dict[str, Results], name: str, data: st.DataObject
 ) -> None:
     lot, policy = lots[name], data.draw(policies_of(name))
@@ -140,6 +145,16 @@ def test_pages_database_exports_and_record_agree_on_every_part(
     assert [part.as_json(policy)["verdict"] for part in parts] == [s[0] for s in said.values()]
     for part, broken in zip(parts, table["broken_rules"], strict=True):
         assert bool(broken) == (part.measured(policy).verdict != Verdict.ACCEPT)
+    shown = [cells(Row(part.name, part), policy)["verdict"] for part in parts]
+    assert shown == [[LOOKS[verdict].signed] for verdict, _ in said.values()]
+    listed = {part.id for part in in_order(parts, policy)}
+    assert listed == {i for i, s in said.items() if s[0] != Verdict.ACCEPT}
+
+    with lot.store.session() as session:
+        save(session, lot.batch.line, lot.batch.bundle, policy, "Ada", "tried", Policy())
+    answer = api_results("ada", lot.store, lot.batch.id, most=500)
+    assert [part.verdict for part in answer.results] == [s[0] for s in said.values()]
+    assert answer.verdicts == summary.verdicts
 
 
 LONG = Policy(

@@ -16,7 +16,7 @@ from defectvision.inference.images import ImageError
 from defectvision.settings import settings
 from defectvision.store.measured import key_of
 from defectvision.web.choices import readable_lines
-from defectvision.web.session.store import read_policy_in_force, the_store
+from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.words import counted, plain
 
@@ -37,12 +37,9 @@ def prediction_controls(study: Study) -> dict[int, str] | None:
         name = st.selectbox("Line", names, key="map-line", width=240)
         try:
             loaded = load_bundle_once(settings().weights, name)
-            store = the_store(notices)
-            in_force = (
-                current().policies.in_force(loaded)
-                if store is None
-                else read_policy_in_force(current(), store, loaded)
-            )
+            in_force = read_policy_in_force(current(), loaded, notices)
+            if in_force is None:
+                return None
             scores = _scores(study, loaded, in_force.policy)
         except (BundleError, OSError) as error:
             notices.error(plain(str(error)), icon=":material/error:")
