@@ -28,6 +28,7 @@ from defectvision.batch.memory import Memory, OfBatch
 from defectvision.batch.reading import MOST_TRIES, Reader, stamp_now
 from defectvision.batch.sources import SourceError, list_images
 from defectvision.bundle.reader import BundleError
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
@@ -39,6 +40,7 @@ from defectvision.store.batches import (
     finish,
     get_batch,
     images_in,
+    line_of,
     say,
 )
 from defectvision.store.database import Store
@@ -221,13 +223,18 @@ class _Sitting:
         replaced."""
         self.memory.doing = "loading its bundle"
         inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
-        if inspector.loaded.version != self.batch.bundle_version:
+        if not self._began_with(inspector.loaded):
             raise BundleReplacedError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "
                 f"({self.batch.bundle_version}, now {inspector.loaded.version}). Put that version "
                 "back and resume, or start a new batch for the images that are left"
             )
         return inspector
+
+    def _began_with(self, loaded: LoadedBundle) -> bool:
+        """Whether the batch began with this bundle, be it when versions did not cover the line."""
+        began, now_ = self.batch.bundle_version, (loaded.version, loaded.earlier_version)
+        return began in now_ and line_of(self.batch).decides == loaded.line.decides
 
     def _finish(self) -> None:
         """End a batch of which nothing waits; files that were read too early are read again."""

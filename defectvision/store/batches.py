@@ -74,12 +74,13 @@ def add_batch(
 ) -> BatchRow:
     """A new batch, to be listed and inspected by a worker."""
     line = loaded.line
-    session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+    session.merge(LineRow(name=line.name))
     session.flush()
     batch = BatchRow(
         id=_next_number(session),
         title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
+        line_content=line.model_dump(mode="json"),
         bundle=loaded.bundle.name,
         bundle_version=loaded.version,
         mask_classes=list(loaded.bundle.mask_classes),
@@ -234,9 +235,6 @@ def count_by_batch(session: Session, numbers: Iterable[int]) -> dict[int, Counts
     return {number: Counts(**of_batch) for number, of_batch in counts.items()}
 
 
-def read_stored_line(session: Session, name: str) -> Line:
-    """The line as it was when images were last inspected with it; raises StoreError."""
-    row = session.get(LineRow, name)
-    if row is None:
-        raise StoreError(f"nothing was inspected with line '{name}' yet")
-    return Line.model_validate(row.content)
+def line_of(batch: BatchRow) -> Line:
+    """The line as it was when the batch began."""
+    return Line.model_validate(batch.line_content)

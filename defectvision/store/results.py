@@ -11,7 +11,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
-from defectvision.store.batches import get_batch, images_in, read_stored_line
+from defectvision.store.batches import get_batch, images_in, line_of
 from defectvision.store.database import Store
 from defectvision.store.inspections import (
     Summary,
@@ -47,8 +47,7 @@ class Results:
         """Raises StoreError where there is no such batch."""
         with store.reading() as session:
             batch = get_batch(session, number)
-            line = read_stored_line(session, batch.line)
-            return cls(store, batch, line, tuple(releases_of(session, number)))
+            return cls(store, batch, line_of(batch), tuple(releases_of(session, number)))
 
     @property
     def origin(self) -> Origin:

@@ -50,12 +50,11 @@ class Base(DeclarativeBase):
 
 
 class LineRow(Base):
-    """A line as it was when images were last inspected with it: `content` is its line.json."""
+    """A line that images were inspected with; what it was then stands with each batch."""
 
     __tablename__ = "lines"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    content: Mapped[dict[str, Any]]
 
 
 class PolicyRow(Base):
@@ -77,7 +76,8 @@ class PolicyRow(Base):
 class BatchRow(Base):
     """Inspections started together.
 
-    mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
+    line_content: the line.json that it began with, by which its results are read whatever the line
+    is today. mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
     `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
     seconds: time spent inspecting, in all sittings. holder, held_since, beats: who works on it, see
     store/claims.py. passed_over: files of the source that are no images, by kind, see
@@ -89,6 +89,7 @@ class BatchRow(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     title: Mapped[str] = mapped_column(ShortWords(200))
     line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
+    line_content: Mapped[dict[str, Any]]
     bundle: Mapped[str] = mapped_column(String(64))
     bundle_version: Mapped[str] = mapped_column(String(64))
     mask_classes: Mapped[list[Any]]

@@ -56,11 +56,12 @@ def fill(
     if line.label_mode == "multiclass":
         values = (values + 1e-3) / (values + 1e-3).sum(1, keepdims=True)
     with store.session() as session:
-        session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+        session.merge(LineRow(name=line.name))
         session.flush()
         batch = BatchRow(
             title=batch_title,
             line=line.name,
+            line_content=line.model_dump(mode="json"),
             bundle=line.default_bundle,
             bundle_version="0" * 12,
             mask_classes=list(line.defect_names) if outlines else [],

@@ -254,6 +254,30 @@ def test_a_store_of_the_version_before_rules_opens_with_its_parts(tmp_path) -> N
     assert (verdicts[Verdict.ACCEPT], verdicts[Verdict.REJECT]) == (1, 1)
 
 
+def test_its_batches_keep_their_line_when_a_class_was_renamed_since(tmp_path) -> None:
+    """Only the newest line.json was kept then: what the probabilities name is what there was."""
+    file = tmp_path / "defectvision.sqlite3"
+    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    database = sqlite3.connect(file)
+    content = TILES.model_dump(mode="json")
+    for one in content["classes"]:
+        if one["name"] == "crack":
+            one.update(name="fissure", title="Fissure")
+    insert(database, "lines", name=TILES.name, content=content)
+    insert_batch(database, 1, SOURCES[0], "done")
+    insert_image(database, 1, 0.7, objections=[], judged=1)
+    database.commit()
+    database.close()
+    results = Results.open(open_store(tmp_path), 1)
+    policy = Policy.model_validate(OWN)
+    (part,) = results.every(results.selection(policy))
+    assert (part.verdict(policy), part.labels(policy)) == (Verdict.REJECT, ("crack",))
+    assert results.summary(results.selection(policy)).rejected == {"crack": 1} | dict.fromkeys(
+        set(TILES.class_names) - {"crack"}, 0
+    )
+    assert part.as_json(policy)["label"] == "crack"
+
+
 def test_its_regions_stand_under_any_scale(store) -> None:
     results = Results.open(store, 1)
     policy = Policy.model_validate(SAVED | {"mm_per_px": 0.5})
