@@ -221,10 +221,11 @@ class _Sitting:
         replaced."""
         self.memory.doing = "loading its bundle"
         inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
-        if inspector.loaded.version != self.batch.bundle_version:
+        loaded = inspector.loaded
+        if self.batch.bundle_version not in (loaded.version, loaded.earlier_version):
             raise BundleReplacedError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "
-                f"({self.batch.bundle_version}, now {inspector.loaded.version}). Put that version "
+                f"({self.batch.bundle_version}, now {loaded.version}). Put that version "
                 "back and resume, or start a new batch for the images that are left"
             )
         return inspector
