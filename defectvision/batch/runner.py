@@ -223,10 +223,11 @@ class _Sitting:
         replaced."""
         self.memory.doing = "loading its bundle"
         inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
-        if not self._began_with(inspector.loaded):
+        loaded = inspector.loaded
+        if not self._began_with(loaded):
             raise BundleReplacedError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "
-                f"({self.batch.bundle_version}, now {inspector.loaded.version}). Put that version "
+                f"({self.batch.bundle_version}, now {loaded.version}). Put that version "
                 "back and resume, or start a new batch for the images that are left"
             )
         return inspector

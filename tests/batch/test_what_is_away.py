@@ -133,6 +133,14 @@ def test_another_version_ends_a_batch_that_goes_on_when_the_first_is_back(store,
         batches.move(session, number, State.RUNNING, "ada")
 
 
+def test_a_batch_goes_on_whose_version_was_told_as_before(store, weights, tmp_path) -> None:
+    number = start(store, weights, folder_source(lot(tmp_path / "lot"), None))
+    with store.session() as session:
+        earlier = load_bundle(weights, "casting").earlier_version
+        batches.get_batch(session, number).bundle_version = earlier
+    assert run(store, weights, number) == Counts(done=6)
+
+
 def test_the_stores_files_that_are_away_are_waited_for(store, weights) -> None:
     number = start(store, weights, upload_source(PARTS.items(), store.files))
     files = Path(store.files.url)
