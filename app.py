@@ -1,5 +1,6 @@
 """The dashboard as one ASGI app: `streamlit run app.py`, or `defectvision serve`."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +11,12 @@ import streamlit as st
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from defectvision.settings import settings
+from defectvision.settings import SettingsError, settings
+
+try:
+    settings()
+except SettingsError as error:
+    sys.exit(f"error: {error}")
 
 
 @asynccontextmanager

@@ -214,11 +214,12 @@ def test_too_large_a_body_is_refused_before_it_is_read(client) -> None:
 
 def test_too_many_requests_are_refused(client, monkeypatch) -> None:
     monkeypatch.setenv("DEFECTVISION_API_PER_MINUTE", "3")
-    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four"}')
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four-four"}')
     settings.cache_clear()
     try:
         answers = [
-            client.get("/api/v1/lines", headers={"Authorization": "Bearer four"}) for _ in range(5)
+            client.get("/api/v1/lines", headers={"Authorization": "Bearer four-four"})
+            for _ in range(5)
         ]
     finally:
         monkeypatch.undo()

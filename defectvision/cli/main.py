@@ -23,7 +23,7 @@ from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
-from defectvision.cli.terminal import out
+from defectvision.cli.terminal import clear_errors, out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
 
@@ -60,6 +60,8 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    with clear_errors():
+        settings()
 
 
 @app.command()
