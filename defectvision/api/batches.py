@@ -9,14 +9,15 @@ from fastapi import (
     APIRouter,
     File,
     Form,
+    Query,
     UploadFile,
 )
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
 from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
-from defectvision.api.schemas import KEEP, Batch, Move, NewBatch
-from defectvision.api.stored import Number, Stored, find_batch
+from defectvision.api.schemas import KEEP, Batch, FailedFile, FailedFiles, Move, NewBatch
+from defectvision.api.stored import LARGEST_PAGE, First, Most, Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.reader import BundleError, load_bundle_once
@@ -25,16 +26,22 @@ from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.tables import BatchRow
+from defectvision.store.tables import BatchRow, ImageState
 
 router = APIRouter()
 
 
 @router.get("/v1/batches", tags=["batches"], responses=REFUSALS)
-def all_batches(_who: Who, store: Stored, line: str | SkipJsonSchema[None] = None) -> list[Batch]:
-    """The newest 200 batches."""
+def all_batches(
+    _who: Who,
+    store: Stored,
+    line: str | SkipJsonSchema[None] = None,
+    before: Annotated[int | SkipJsonSchema[None], Query(ge=1, le=(1 << 53) - 1)] = None,
+    most: Most = 200,
+) -> list[Batch]:
+    """The newest batches; the next older ones with the last one's number as `before`."""
     with store.reading() as session:
-        rows = batches.list_batches(session, line)
+        rows = batches.list_batches(session, line, most, before)
         counts = batches.count_by_batch(session, [row.id for row in rows])
         return [_batch(row, counts[row.id]) for row in rows]
 
@@ -66,6 +73,19 @@ def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
     """How far a batch is."""
     with store.reading() as session:
         return _counted(session, find_batch(session, number))
+
+
+@router.get("/v1/batches/{number}/failed", tags=["batches"], responses=REFUSALS)
+def failed_files(
+    _who: Who, store: Stored, number: Number, first: First = 0, most: Most = LARGEST_PAGE
+) -> FailedFiles:
+    """A page of the files that could not be inspected, with the count of all."""
+    with store.reading() as session:
+        find_batch(session, number)
+        count = batches.count_images(session, number).failed
+        rows = batches.images_in(session, number, ImageState.FAILED, most, first)
+    files = [FailedFile(path=row.name, reason=row.reason, remedy=row.remedy) for row in rows]
+    return FailedFiles(images=count, files=files)
 
 
 @router.post("/v1/batches/{number}/state", tags=["batches"], responses=REFUSALS | CONFLICT)

@@ -13,14 +13,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.schemas import Judgement, Page
-from defectvision.api.stored import Number, Stored, find_inspection, open_results
+from defectvision.api.stored import First, Most, Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.selection import Filter, Order, Sorting
 from defectvision.store.stored import StoredInspection
 
 router = APIRouter()
-
-LARGEST_PAGE = 500  # rows of one answer
 
 
 @router.get("/v1/batches/{number}/results", tags=["results"], responses=REFUSALS)
@@ -36,8 +34,8 @@ def results(
     reviewed: bool | SkipJsonSchema[None] = None,
     order: Order = "listed",
     descending: bool = False,
-    first: Annotated[int, Query(ge=0, le=(1 << 53) - 1)] = 0,
-    most: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+    first: First = 0,
+    most: Most = 50,
 ) -> Page:
     """A page of a batch's results under the policy in force, filtered as on the Results page."""
     opened = open_results(store, number)

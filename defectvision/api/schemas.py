@@ -102,6 +102,21 @@ class Batch(BaseModel):
     seconds: float
 
 
+class FailedFile(BaseModel):
+    """A file that could not be inspected, why, and what to do."""
+
+    path: str
+    reason: str
+    remedy: str
+
+
+class FailedFiles(BaseModel):
+    """A page of the files of a batch that could not be inspected; `images` counts all."""
+
+    images: int
+    files: list[FailedFile]
+
+
 class Move(BaseModel):
     state: Literal["paused", "running", "cancelled", "done"]
 

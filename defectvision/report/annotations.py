@@ -15,18 +15,27 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Origin
 from defectvision.csv_file import csv_bytes
 from defectvision.data.coco_writer import CocoImage, coco_content
+from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
+from defectvision.report.export import not_inspected
 
 
-def coco_json(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> str:
+def coco_json(
+    inspections: Iterable[Inspection],
+    policy: Policy,
+    origin: Origin,
+    errors: Iterable[ImageError] = (),
+) -> str:
     """COCO instance annotations: one for each region that the policy leaves, with its box, its
-    run-length mask and its probability as the score."""
+    run-length mask and its probability as the score; the files of `errors`, which could not be
+    inspected, stand in `info`."""
     content = coco_content(_coco_images(inspections, policy), origin.mask_classes)
     content["info"] = {
         "description": f"DefectVision, line {origin.line.name}",
         "version": f"{origin.bundle} {origin.version}",
         "policy": policy.model_dump(),
+        "not_inspected": not_inspected(errors),
     }
     return json.dumps(content, ensure_ascii=False) + "\n"
 
@@ -49,9 +58,15 @@ def _coco_images(inspections: Iterable[Inspection], policy: Policy) -> Iterator[
         yield CocoImage(found.name, *found.image_size, tuple(regions), tuple(scores))
 
 
-def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin) -> bytes:
+def masks_zip(
+    inspections: Iterable[Inspection],
+    policy: Policy,
+    origin: Origin,
+    errors: Iterable[ImageError] = (),
+) -> bytes:
     """A zip file of one PNG for each image, 0 background and class numbers as `classes.csv` names
-    them (the later class where two meet), and a table of the images, their labels and masks."""
+    them (the later class where two meet), a table of the images, their labels and masks, and one
+    of the files that could not be inspected."""
     out = io.BytesIO()
     numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
     index: list[tuple[str, str, str]] = [("image", "label", "mask")]
@@ -67,4 +82,7 @@ def masks_zip(inspections: Iterable[Inspection], policy: Policy, origin: Origin)
         add(archive, "images.csv", csv_bytes(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
         add(archive, "classes.csv", csv_bytes(names))
+        if failed := not_inspected(errors):
+            rows = [("image", "error"), *(tuple(one.values()) for one in failed)]
+            add(archive, "not_inspected.csv", csv_bytes(rows))
     return out.getvalue()

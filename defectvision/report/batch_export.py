@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,14 +96,13 @@ class Leaving:
         return workbook(sheets, self.printed)
 
     def json(self) -> bytes:
-        rows = [row.as_json(self.policy) for row in self.rows()]
-        return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+        return export.results_json(self.rows(), self.policy, self.failed)
 
     def coco(self) -> bytes:
-        return coco_json(self.inspections(), self.policy, self.results.origin).encode()
+        return coco_json(self.inspections(), self.policy, self.results.origin, self.failed).encode()
 
     def masks(self) -> bytes:
-        return masks_zip(self.inspections(), self.policy, self.results.origin)
+        return masks_zip(self.inspections(), self.policy, self.results.origin, self.failed)
 
     def submission(self) -> bytes:
         with TemporaryDirectory() as folder:
