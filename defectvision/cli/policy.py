@@ -27,7 +27,7 @@ def choose_policy(loaded: LoadedBundle, choice: str) -> Policy:
         policy, words = read_policy(Path(choice)), choice
     else:
         policy, words = _in_force(loaded)
-    err.print(f"policy: {words}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    err.say(f"policy: {words}", style="dim")
     return policy
 
 

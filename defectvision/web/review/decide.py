@@ -71,7 +71,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
         with st.container(horizontal=True, gap="small"):
             for place, about in enumerate(defects, 1):
                 st.button(
-                    about.title,
+                    plain(about.title),
                     key=f"reject-{about.name}",
                     shortcut=str(place) if place <= MOST_KEYS else None,
                     on_click=decide,
