@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="network address the dashboard listens on; `0.0.0.0` opens it to the network",
     )
+    hosts: list[str] = Field(
+        [],
+        description="names under which browsers and programs reach this server, besides "
+        "`localhost`, the machine's own and the address; requests to others are refused",
+    )
     port: int = Field(8501, ge=1, le=65535, description="port the dashboard listens on")
     max_megapixels: float = Field(
         PIXELS / 1e6, gt=0, description="largest image that is decoded, in millions of pixels"

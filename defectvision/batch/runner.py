@@ -179,7 +179,7 @@ class _Sitting:
         first: dict[str, InspectionRow] = {}
         for row in rows:
             try:
-                data = read_image(row, self.store.files)
+                data = read_image(row, self.batch.source, self.store.files)
             except ImageError as error:
                 columns[row.id] = failure_columns(error)
                 continue

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from defectvision.data.roots import NotAllowedError, below_a_root
+from defectvision.data.roots import NotAllowedError, root_of
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
@@ -54,15 +54,17 @@ def folder_source(
     roots: folders that users may read from; None for the person at the command line, who may read
     what the system lets them.
     """
+    found = path.expanduser().resolve()
     try:
-        found = path.expanduser().resolve() if roots is None else below_a_root(path, roots)
+        root = None if roots is None else str(root_of(found, roots, path))
     except NotAllowedError as error:
         raise SourceError(str(error)) from error
     if not found.exists():
         raise SourceError(f"{path}: no such file or folder. Check the path")
     if watch and not found.is_dir():
         raise SourceError(f"{path}: is not a folder. Give the folder that the camera writes to")
-    return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
+    kind = WatchedFolder if watch else Folder
+    return kind(path=str(found), root=root)
 
 
 def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterator[ListedImage]:
@@ -76,7 +78,10 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
         return
     path = Path(source.path)
     if path.is_dir():
-        files = images_below(path, passed_over)
+        try:
+            files = images_below(path, passed_over, source.wall)
+        except (OSError, NotAllowedError) as error:
+            raise SourceError(f"{path}: cannot be read ({error}). Check the folder") from error
         if isinstance(source, WatchedFolder):
             files = [file for file in files if _is_settled(file)]
         for file in files:
@@ -86,7 +91,7 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
             there = f" ({passed_over.words})" if passed_over else ""
             raise SourceError(f"{path}: a folder without an image{there}. Give another one")
     elif path.suffix.lower() == ".zip":
-        for packed in read_paths([path], passed_over=passed_over):
+        for packed in read_paths([path], passed_over=passed_over, root=source.wall):
             yield _kept(packed, store, taken)
     elif path.is_file():
         yield ListedImage(clean_name(path.name), path=str(path))
@@ -94,14 +99,15 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
         raise SourceError(f"{path}: is gone. Put it back, and resume the batch")
 
 
-def read_image(row: InspectionRow, store: Files) -> bytes:
-    """The bytes of a listed image; raises ImageError."""
+def read_image(row: InspectionRow, source: Source, store: Files) -> bytes:
+    """The bytes of a listed image of `source`; raises ImageError."""
     if not row.path:
         try:
             return store.get(row.digest or "")
         except StoreError as error:  # this one file is lost or damaged
             raise _lost(row.name, error) from error
-    (upload,) = read_paths([Path(row.path)])
+    wall = None if isinstance(source, Uploads) else source.wall
+    (upload,) = read_paths([Path(row.path)], root=wall)
     if upload.error is not None:
         raise ImageError(row.name, upload.error.reason, upload.error.remedy)
     return upload.data or b""

@@ -1,6 +1,8 @@
 """Where images come from: uploads, zip files, folders."""
 
 import io
+import os
+import stat
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.roots import NotAllowedError, opened, opened_folder
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
@@ -72,31 +75,36 @@ def read_paths(
     paths: Iterable[Path],
     limits: Limits = DEFAULT_LIMITS,
     passed_over: PassedOver | None = None,
+    root: Path | None = None,
 ) -> Iterator[Upload]:
     """Image files, folders (with all below, sorted) and zip files, named by their path.
 
     A file that is named is read whatever its suffix; in a folder, images and no others, which
     `passed_over` counts unless they are hidden. A path
     that is missing, unreadable or a folder without an image gives an Upload with an error.
+    root: a folder that no link may lead out of; None for any.
     """
     for path in map(Path, paths):
         name = path.as_posix()
         if path.is_dir():
-            found = False
-            for file in images_below(path, passed_over):
-                found = True
-                yield _read(file, limits)
+            try:
+                found = images_below(path, passed_over, root)
+            except (OSError, NotAllowedError) as error:
+                yield _unreadable(name, error)
+                continue
+            for file in found:
+                yield _read(file, limits, root)
             if not found:
                 yield _failed(name, "a folder without an image", f"Expected {_suffixes()}.")
         elif path.suffix.lower() == ".zip" and path.is_file():
             try:
                 # Opened, not read: an archive may be larger than the memory
-                with path.open("rb") as archive:
+                with opened(path, root) as archive:
                     yield from _unzip(name, archive, limits, passed_over)
-            except OSError as error:
-                yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
+            except (OSError, NotAllowedError) as error:
+                yield _unreadable(name, error)
         else:
-            yield _read(path, limits)
+            yield _read(path, limits, root)
 
 
 def clean_name(name: str) -> str:
@@ -133,38 +141,62 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
     return Upload(name, error=ImageError(name, reason, remedy))
 
 
-def images_below(folder: Path, passed_over: PassedOver | None = None) -> list[Path]:
-    """The image files of a folder and of all below, sorted, without hidden ones; `passed_over`
-    counts the others."""
+def images_below(
+    folder: Path, passed_over: PassedOver | None = None, root: Path | None = None
+) -> list[Path]:
+    """The image files of a folder and of all below, sorted, without hidden ones and what lies
+    behind links to folders; `passed_over` counts the others. root: as in `read_paths`. Raises
+    OSError and NotAllowedError where the folder cannot be read."""
     images = []
-    for file in folder.rglob("*"):
-        path = PurePosixPath(file.relative_to(folder).as_posix())
-        if not _is_visible(path) or not file.is_file():
-            continue
-        if is_image_name(path.name):
-            images.append(file)
-        elif passed_over is not None:
-            passed_over.add(path)
+    with opened_folder(folder, root) as top:
+        for here, folders, names, descriptor in os.fwalk(".", dir_fd=top):
+            folders[:] = filter(_is_shown, folders)
+            for name in filter(_is_shown, names):
+                if not _is_file(name, descriptor):
+                    continue
+                path = PurePosixPath(here, name)
+                if is_image_name(name):
+                    images.append(folder / path)
+                elif passed_over is not None:
+                    passed_over.add(path)
     return sorted(images)
 
 
+def _is_file(name: str, folder: int) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode)
+    except OSError:  # a link to nothing, or gone
+        return False
+
+
 def _is_visible(path: PurePosixPath) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return all(map(_is_shown, path.parts))
 
 
-def _read(path: Path, limits: Limits) -> Upload:
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _read(path: Path, limits: Limits, root: Path | None) -> Upload:
     name = path.as_posix()
     try:
         if path.exists() and not path.is_file():  # a device would never end
             return _failed(name, "not an ordinary file", "Give an image file.")
-        if path.stat().st_size > limits.entry_bytes:
-            return _too_large(name, limits)
-        return Upload(name, path.read_bytes())
+        with opened(path, root) as file:
+            if os.fstat(file.fileno()).st_size > limits.entry_bytes:
+                return _too_large(name, limits)
+            return Upload(name, file.read())
     except FileNotFoundError:
         return _failed(name, "no such file or folder", "Check the path.")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        return _failed(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+        return _unreadable(name, error)
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> Upload:
+    if isinstance(error, NotAllowedError):
+        return _failed(name, error.reason, error.remedy)
+    reason = getattr(error, "strerror", None) or str(error)
+    return _failed(name, f"cannot be read ({reason})", "Check the file and its permissions.")
 
 
 def _too_large(name: str, limits: Limits) -> Upload:

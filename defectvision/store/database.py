@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +60,7 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
     `folder` where empty.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _private(folder, not database, not files)
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be made ({error.strerror}). Set DEFECTVISION_STORE to a folder that "
@@ -109,6 +111,23 @@ def migrate(engine: Engine, version: str = "head") -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, version)
+
+
+def _private(folder: Path, database: bool, files: bool) -> None:
+    """Make the folder of a store and what lies in it, which nobody but its owner reads. What an
+    earlier version left open is closed, but for a group that may write to it, too."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if database:
+        (folder / DATABASE).touch(mode=0o600)
+    if files:
+        (folder / FILES).mkdir(mode=0o700, exist_ok=True)
+    for part in (*folder.glob(f"{DATABASE}*"), folder / FILES):
+        if part.exists() and (about := part.stat()).st_uid == os.getuid():
+            shared = 0o070 if about.st_mode & 0o020 else 0
+            closed = stat.S_IMODE(about.st_mode) & (0o7700 | shared)
+            if closed != stat.S_IMODE(about.st_mode):
+                part.chmod(closed)
 
 
 def _connect(address: str) -> Engine:

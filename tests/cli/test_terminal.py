@@ -90,10 +90,8 @@ def test_the_log_says_a_message_in_one_line() -> None:
 
 
 def test_names_that_no_encoding_knows_are_said_all_the_same(weights: Path, tmp_path: Path) -> None:
-    lot = os.fsencode(tmp_path) + b"/lot"
-    os.mkdir(lot)
-    with open(lot + b"/\xff.png", "wb") as file:
-        file.write(casting("def", 105))
+    (tmp_path / "lot").mkdir()
+    (tmp_path / "lot" / "\udcff.png").write_bytes(casting("def", 105))
     asked = (tmp_path / "lot", "--line", "casting", "--weights", weights)
     for more in ((), ("--json",)):
         done = run("inspect", *asked, *more, home=tmp_path)

@@ -15,6 +15,7 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError
 from defectvision.settings import settings
 from defectvision.web.choices import readable_lines
+from defectvision.web.dataset.pictures import picture_file
 from defectvision.web.session.store import read_policy_in_force, the_store
 from defectvision.web.session.work import current
 from defectvision.words import counted, plain
@@ -89,4 +90,7 @@ def _predict(study: Study, loaded: LoadedBundle) -> Scores:
 
 def _files(study: Study, images: list[int]) -> Iterator[tuple[str, bytes]]:
     for image in images:
-        yield str(image), study.catalog.image_path(image).read_bytes()
+        try:
+            yield str(image), picture_file(study, image)
+        except ImageError:  # gone since the set was opened: it has no prediction
+            continue
