@@ -59,7 +59,7 @@ def test_a_link_made_after_the_set_was_opened_shows_nothing(tmp_path: Path, monk
     monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", f'["{root}"]')
     settings.cache_clear()
     try:
-        parts = study(write(root / "set"), tmp_path / "cache", PIXELS, workers=1)
+        parts = study(write(root / "set", (500, 800)), tmp_path / "cache", PIXELS, workers=1)
         (root / "set" / "a.png").rename(tmp_path / "secret.png")
         (root / "set" / "a.png").symlink_to(tmp_path / "secret.png")
         with pytest.raises(ImageError, match="leads out of what may be read"):
