@@ -94,4 +94,6 @@ def _guess(line: Line, stored: StoredInspection, policy: Policy) -> str:
     """The defects that the model names, else the most probable one."""
     defects = line.defect_names
     named = [name for name in stored.labels(policy) if name in defects]
-    return SEPARATOR.join(named) or max(defects, key=lambda name: stored.probabilities[name])
+    return SEPARATOR.join(named) or max(
+        defects, key=lambda name: stored.probabilities[name], default=""
+    )
