@@ -112,7 +112,7 @@ def old_review(session, number: int, decision: str, label: str) -> None:
             policy=Policy().model_dump(mode="json"),
             model_verdict="reject",
             settles=False,
-        )  # fmt: skip
+        )
     )
     session.flush()
     settle(session, number)
