@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from defectvision.settings import SettingsError, settings
 from defectvision.web.guard import Guard
+from defectvision.web.script.failure import explain
 
 try:
     settings()
@@ -53,6 +54,7 @@ app = st.App(
     Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", app=rest)],
+    on_script_error=explain,
     middleware=[
         Middleware(
             Guard,

@@ -15,6 +15,8 @@ _NO_TEXT = re.compile(
     "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\x00-\x08\x0e-\x1f\x7f-\x9f]"
 )
 
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
 
 def counted(count: int, one: str, several: str = "") -> str:
     """`count` with its noun: "1 file", "2,412 files". several: the plural where it is not `one`
@@ -34,6 +36,11 @@ def plain(text: str) -> str:
     pictures, no formats, and nothing that turns its direction."""
     text = _NO_TEXT.sub("\ufffd", " ".join(text.split()))
     return _MARKDOWN.sub(r"\\\1", _TURNED.sub(rf"\g<0>{_JOINER}", text))
+
+
+def writable(text: str) -> str:
+    """`text` with a mark in place of what no database keeps: NUL, and halves of characters."""
+    return _UNWRITABLE.sub("\ufffd", text)
 
 
 def visible(text: str) -> str:

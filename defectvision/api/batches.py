@@ -16,11 +16,11 @@ from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
 from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
-from defectvision.api.schemas import KEEP, Batch, FailedFile, FailedFiles, Move, NewBatch
+from defectvision.api.schemas import KEEP, TEXT, Batch, FailedFile, FailedFiles, Move, NewBatch
 from defectvision.api.stored import LARGEST_PAGE, First, Most, Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import BatchRequest, start_batch
-from defectvision.bundle.reader import BundleError, load_bundle_once
+from defectvision.bundle.reader import NoSuchBundleError, load_bundle_once
 from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
@@ -35,7 +35,7 @@ router = APIRouter()
 def all_batches(
     _who: Who,
     store: Stored,
-    line: str | SkipJsonSchema[None] = None,
+    line: Annotated[str | SkipJsonSchema[None], Query(pattern=TEXT)] = None,
     before: Annotated[int | SkipJsonSchema[None], Query(ge=1, le=(1 << 53) - 1)] = None,
     most: Most = 200,
 ) -> list[Batch]:
@@ -60,7 +60,7 @@ def batch_of_uploads(
     files: Annotated[list[UploadFile], File(description="images or zip files", min_length=1)],
     line: Annotated[str, Form(min_length=1)],
     bundle: Annotated[str | None, Form(min_length=1)] = None,
-    title: Annotated[str, Form(max_length=200)] = "",
+    title: Annotated[str, Form(pattern=TEXT, max_length=200)] = "",
     keep: Annotated[str, Form(pattern=KEEP)] = "all",
 ) -> Batch:
     """Start a batch from files that come with the request."""
@@ -104,7 +104,7 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
 def _start(store: Store, line: str, bundle: str | None, request: BatchRequest, who: str) -> Batch:
     try:
         loaded = load_bundle_once(settings().weights, line, bundle)
-    except BundleError as error:
+    except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
     try:
         row = start_batch(store, loaded, request, settings().source_roots, who)

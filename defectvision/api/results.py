@@ -12,7 +12,7 @@ from fastapi import (
 from pydantic.json_schema import SkipJsonSchema
 
 from defectvision.api.access import REFUSALS, Who, refused
-from defectvision.api.schemas import Judgement, Page
+from defectvision.api.schemas import TEXT, Judgement, Page
 from defectvision.api.stored import First, Most, Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.selection import Filter, Order, Sorting
@@ -30,7 +30,7 @@ def results(
     class_name: Annotated[list[str] | SkipJsonSchema[None], Query(alias="class")] = None,
     low: Annotated[float, Query(ge=0, le=1)] = 0.0,
     high: Annotated[float, Query(ge=0, le=1)] = 1.0,
-    text: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+    text: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
     reviewed: bool | SkipJsonSchema[None] = None,
     order: Order = "listed",
     descending: bool = False,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import State
 
+TEXT = r"^[^\x00]*$"  # what a database can keep
 KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
 
 
@@ -76,9 +77,9 @@ class NewBatch(BaseModel):
 
     line: str
     bundle: str | None = None
-    path: str = Field(pattern=r"^[^\x00]*$", max_length=4000)
+    path: str = Field(pattern=TEXT, max_length=4000)
     watch: bool = False
-    title: str = Field("", max_length=200)
+    title: str = Field("", pattern=TEXT, max_length=200)
     keep: str = Field(
         "all", pattern=KEEP, description="pictures: all, defects, none, or for a number of days"
     )
@@ -132,8 +133,8 @@ class Page(BaseModel):
 
 class Decision(BaseModel):
     decision: Literal["accept", "reject", "unusable"]
-    label: str = Field("", max_length=500)
-    why: str = Field("", max_length=2000)
+    label: str = Field("", pattern=TEXT, max_length=500)
+    why: str = Field("", pattern=TEXT, max_length=2000)
 
 
 class Review(Decision):

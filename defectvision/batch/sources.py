@@ -54,14 +54,19 @@ def folder_source(
     roots: folders that users may read from; None for the person at the command line, who may read
     what the system lets them.
     """
-    found = path.expanduser().resolve()
+    try:
+        found = path.expanduser().resolve()
+        there, is_folder = found.exists(), found.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"{path}: cannot be looked at ({reason}). Check the path") from error
     try:
         root = None if roots is None else str(root_of(found, roots, path))
     except NotAllowedError as error:
         raise SourceError(str(error)) from error
-    if not found.exists():
+    if not there:
         raise SourceError(f"{path}: no such file or folder. Check the path")
-    if watch and not found.is_dir():
+    if watch and not is_folder:
         raise SourceError(f"{path}: is not a folder. Give the folder that the camera writes to")
     kind = WatchedFolder if watch else Folder
     return kind(path=str(found), root=root)

@@ -61,7 +61,15 @@ def clear_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one line and exit status 2."""
     try:
         yield
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, ValueError | RuntimeError | OSError):
+            from sqlalchemy.exc import SQLAlchemyError
+
+            from defectvision.store.database import in_words
+
+            if not isinstance(error, SQLAlchemyError):
+                raise
+            error = RuntimeError(in_words(error))
         text = re.sub(r"[ \t]*\n\s*", " ", str(error))  # parsers say where in several lines
         err.say(f"error: {text}", style="red")
         raise typer.Exit(2) from error

@@ -27,7 +27,11 @@ def below_a_root(path: Path, roots: Iterable[Path]) -> Path:
 
     It is the same for a path that does not exist, so that nobody learns which do.
     """
-    found = path.expanduser().resolve()
+    try:
+        found = path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NotAllowedError(path, f"cannot be looked at ({reason})", "Check the path.") from error
     root_of(found, roots, path)
     return found
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import String, cast, func, or_, select
+from sqlalchemy import cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from defectvision.store.tables import AuditRow
+from defectvision.store.tables import AuditRow, Prose
 
 MOST = 2000  # entries of one answer
 
@@ -15,7 +15,7 @@ def trail(session: Session, text: str = "", most: int = MOST) -> tuple[list[Audi
     `text` stands, whatever its case."""
     wanted = select(AuditRow)
     if text:
-        columns = (AuditRow.who, AuditRow.what, AuditRow.line, cast(AuditRow.details, String))
+        columns = (AuditRow.who, AuditRow.what, AuditRow.line, cast(AuditRow.details, Prose))
         wanted = wanted.where(or_(*(c.icontains(text, autoescape=True) for c in columns)))
     count = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
     return list(session.scalars(wanted.order_by(AuditRow.id.desc()).limit(most))), count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import stat
@@ -18,13 +19,14 @@ from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.folder import DATABASE, FILES
 from defectvision.store.tables import BatchRow
+from defectvision.words import writable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one
@@ -88,6 +90,15 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
     return open_store(folder, database, files) if there else None
 
 
+def in_words(error: SQLAlchemyError) -> str:
+    """What is wrong with the database, the reason and the remedy; nothing of what was asked."""
+    reason = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    return (
+        f"the database does not answer ({reason}). Try again in a while; whoever runs the server "
+        "looks after the database and the space on its disk"
+    )
+
+
 @contextmanager
 def _in_words(address: str) -> Iterator[None]:
     """Troubles with the database at `address` as StoreError."""
@@ -134,11 +145,26 @@ def _connect(address: str) -> Engine:
     url = make_url(address)
     if url.get_backend_name() == "postgresql" and url.get_driver_name() == "psycopg2":
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=True, json_serializer=_json)
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value)
+    if "\\u0000" in text or "\\ud" in text:  # what no database keeps
+        text = json.dumps(_writable(value))
+    return text
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, dict):
+        return {_writable(key): _writable(one) for key, one in value.items()}
+    return [*map(_writable, value)] if isinstance(value, list | tuple) else value
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from defectvision.store.sources import Source
+from defectvision.words import writable
 
 BINS = 50  # of the histogram of defect scores
 FIRST = tuple(f"p{i}" for i in range(8))
@@ -51,6 +52,26 @@ class Instant(TypeDecorator[datetime]):
         if value is None or value.tzinfo is not None:
             return None if value is None else value.astimezone(UTC)
         return value.replace(tzinfo=UTC)
+
+
+class Name(TypeDecorator[str]):
+    """A text of a limited length, as `writable` has it."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else writable(value)
+
+
+class Prose(TypeDecorator[str]):
+    """A text of any length, as `writable` has it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else writable(value)
 
 
 class SourceColumn(TypeDecorator[Source]):
@@ -85,7 +106,7 @@ class LineRow(Base):
 
     __tablename__ = "lines"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
     content: Mapped[dict[str, Any]]
 
 
@@ -96,13 +117,13 @@ class PolicyRow(Base):
     __table_args__ = (UniqueConstraint("line", "bundle", "number"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    line: Mapped[str] = mapped_column(String(64))
-    bundle: Mapped[str] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(Name(64))
+    bundle: Mapped[str] = mapped_column(Name(64))
     number: Mapped[int]
     content: Mapped[dict[str, Any]]
     made: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text, default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose, default="")
 
 
 class BatchRow(Base):
@@ -118,22 +139,22 @@ class BatchRow(Base):
     __tablename__ = "batches"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    title: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(Name(200))
     line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
-    bundle: Mapped[str] = mapped_column(String(64))
-    bundle_version: Mapped[str] = mapped_column(String(64))
+    bundle: Mapped[str] = mapped_column(Name(64))
+    bundle_version: Mapped[str] = mapped_column(Name(64))
     mask_classes: Mapped[list[Any]]
     bundle_policy: Mapped[dict[str, Any]]
     source: Mapped[Source] = mapped_column(SourceColumn)
-    state: Mapped[str] = mapped_column(String(16), index=True)
+    state: Mapped[str] = mapped_column(Name(16), index=True)
     listed: Mapped[bool] = mapped_column(default=False)
-    keep: Mapped[str] = mapped_column(String(16), default="all")
-    who: Mapped[str] = mapped_column(String(200), default="")
+    keep: Mapped[str] = mapped_column(Name(16), default="all")
+    who: Mapped[str] = mapped_column(Name(200), default="")
     made: Mapped[datetime] = mapped_column(default=now)
     ended: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
-    message: Mapped[str] = mapped_column(Text, default="")
-    holder: Mapped[str | None] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(Prose, default="")
+    holder: Mapped[str | None] = mapped_column(Name(200))
     held_since: Mapped[datetime | None]
     beats: Mapped[int] = mapped_column(default=0)
     passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
@@ -168,18 +189,18 @@ class InspectionRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(1000))
-    path: Mapped[str] = mapped_column(Text, default="")
-    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
-    digest: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(Name(1000))
+    path: Mapped[str] = mapped_column(Prose, default="")
+    state: Mapped[str] = mapped_column(Name(16), default=ImageState.WAITING)
+    digest: Mapped[str | None] = mapped_column(Name(64))
     stored: Mapped[bool] = mapped_column(default=False)
     same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
     synthetic: Mapped[bool] = mapped_column(default=False)
-    reason: Mapped[str] = mapped_column(Text, default="")
-    remedy: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Prose, default="")
+    remedy: Mapped[str] = mapped_column(Prose, default="")
     at: Mapped[datetime | None]
 
-    bundle_version: Mapped[str] = mapped_column(String(64), default="")
+    bundle_version: Mapped[str] = mapped_column(Name(64), default="")
     width: Mapped[int | None]
     height: Mapped[int | None]
     defect_score: Mapped[float | None]
@@ -187,9 +208,9 @@ class InspectionRow(Base):
     foreign_score: Mapped[float | None]
     objections: Mapped[list[Any]] = mapped_column(default=list)
     judged: Mapped[bool] = mapped_column(default=True)
-    top: Mapped[str | None] = mapped_column(String(64))
-    top_ok: Mapped[str | None] = mapped_column(String(64))
-    top_defect: Mapped[str | None] = mapped_column(String(64))
+    top: Mapped[str | None] = mapped_column(Name(64))
+    top_ok: Mapped[str | None] = mapped_column(Name(64))
+    top_defect: Mapped[str | None] = mapped_column(Name(64))
     probabilities: Mapped[dict[str, float] | None]
     p0: Mapped[float | None]
     p1: Mapped[float | None]
@@ -200,16 +221,16 @@ class InspectionRow(Base):
     p6: Mapped[float | None]
     p7: Mapped[float | None]
     regions: Mapped[list[Any] | None]
-    cut: Mapped[str] = mapped_column(Text, default="")
+    cut: Mapped[str] = mapped_column(Prose, default="")
     milliseconds: Mapped[dict[str, float] | None]
-    record: Mapped[str | None] = mapped_column(String(64))
-    thumbnail: Mapped[str | None] = mapped_column(String(64))
+    record: Mapped[str | None] = mapped_column(Name(64))
+    thumbnail: Mapped[str | None] = mapped_column(Name(64))
 
-    decision: Mapped[str] = mapped_column(String(16), default="")
-    decided_label: Mapped[str] = mapped_column(Text, default="")
-    decided_by: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16), default="")
+    decided_label: Mapped[str] = mapped_column(Prose, default="")
+    decided_by: Mapped[str] = mapped_column(Prose, default="")
     decided_at: Mapped[datetime | None]
-    decided_note: Mapped[str] = mapped_column(Text, default="")
+    decided_note: Mapped[str] = mapped_column(Prose, default="")
 
 
 class ReviewRow(Base):
@@ -223,13 +244,13 @@ class ReviewRow(Base):
     inspection_id: Mapped[int] = mapped_column(
         ForeignKey("inspections.id", ondelete="CASCADE"), index=True
     )
-    who: Mapped[str] = mapped_column(String(200))
+    who: Mapped[str] = mapped_column(Name(200))
     at: Mapped[datetime] = mapped_column(default=now)
-    decision: Mapped[str] = mapped_column(String(16))
-    label: Mapped[str] = mapped_column(Text, default="")
-    why: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Prose, default="")
+    why: Mapped[str] = mapped_column(Prose, default="")
     policy: Mapped[dict[str, Any]]
-    model_verdict: Mapped[str] = mapped_column(String(16))
+    model_verdict: Mapped[str] = mapped_column(Name(16))
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
     settles: Mapped[bool] = mapped_column(default=False)
 
@@ -248,15 +269,15 @@ class ReleaseRow(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     number: Mapped[int]
-    title: Mapped[str] = mapped_column(String(200))
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Name(200))
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose)
     at: Mapped[datetime] = mapped_column(default=now)
     policy: Mapped[dict[str, Any]]
-    policy_words: Mapped[str] = mapped_column(Text)
+    policy_words: Mapped[str] = mapped_column(Prose)
     counts: Mapped[dict[str, int]]
-    digest: Mapped[str] = mapped_column(String(64))
-    program: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(Name(64))
+    program: Mapped[str] = mapped_column(Name(64))
 
 
 class ReleaseFileRow(Base):
@@ -269,10 +290,10 @@ class ReleaseFileRow(Base):
     release_id: Mapped[int] = mapped_column(
         ForeignKey("releases.id", ondelete="CASCADE"), index=True
     )
-    title: Mapped[str] = mapped_column(String(64))
-    ending: Mapped[str] = mapped_column(String(64))
-    mime: Mapped[str] = mapped_column(String(100))
-    digest: Mapped[str] = mapped_column(String(64), index=True)
+    title: Mapped[str] = mapped_column(Name(64))
+    ending: Mapped[str] = mapped_column(Name(64))
+    mime: Mapped[str] = mapped_column(Name(100))
+    digest: Mapped[str] = mapped_column(Name(64), index=True)
 
 
 class CounterRow(Base):
@@ -280,7 +301,7 @@ class CounterRow(Base):
 
     __tablename__ = "counters"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -291,7 +312,7 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    what: Mapped[str] = mapped_column(String(64))
-    line: Mapped[str] = mapped_column(String(64), default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    what: Mapped[str] = mapped_column(Name(64))
+    line: Mapped[str] = mapped_column(Name(64), default="")
     details: Mapped[dict[str, Any]]

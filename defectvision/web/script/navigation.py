@@ -20,6 +20,7 @@ def run() -> None:
     import streamlit as st
 
     from defectvision.web.links import PAGES
+    from defectvision.web.script.failure import explain, words_of
     from defectvision.web.widgets import OPEN_PAGE
 
     st.set_page_config(
@@ -82,7 +83,12 @@ def run() -> None:
         position="top",
     )
     st.session_state[OPEN_PAGE] = page.url_path
-    page.run()
+    try:
+        page.run()
+    except Exception as error:
+        if words_of(error) is None:
+            raise
+        explain(error)
 
 
 # A process that is started from a session runs this file under another name, and draws nothing.
