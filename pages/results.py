@@ -46,7 +46,11 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
     title = f"{counted(found.images, 'image')} under the filter and the policy shown"
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
-    offered = [Group(title, stem, leaving.formats())] if found.images else []
+    whole = view.selection.filter == EVERYTHING
+    if whole and counts.failed:
+        title += f", and {counted(counts.failed, 'file')} not inspected"
+    leaves = bool(found.images or (whole and counts.failed))
+    offered = [Group(title, stem, leaving.formats())] if leaves else []
     export_menu(released_groups(results, stem) + offered)
     release_panel(work, results, loaded, lot, policy, name)
 browser.cautions(results, lot, loaded)

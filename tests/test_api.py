@@ -147,6 +147,19 @@ def test_a_decision_counts_at_once_and_a_released_lot_takes_none(client, about) 
     assert client.get(results, headers=TOKEN).json() == page
 
 
+def test_a_decision_that_contradicts_itself_is_refused_with_the_reason(client, about) -> None:
+    batch = upload(client, ("bad.png", DEFECT))
+    work(about, batch["id"])
+    (bad,) = client.get(f"/api/v1/batches/{batch['id']}/results", headers=TOKEN).json()["results"]
+    reviews = f"/api/v1/inspections/{bad['id']}/reviews"
+    for said in ({"decision": "reject", "label": "ok"}, {"decision": "accept", "label": "def"}):
+        refused = client.post(reviews, headers=TOKEN, json=said)
+        assert refused.status_code == 400 and "cannot be" in refused.json()["detail"]
+    assert client.get(reviews, headers=TOKEN).json() == []
+    made = client.post(reviews, headers=TOKEN, json={"decision": "reject"})
+    assert made.status_code == 201 and made.json()["label"] == "def"
+
+
 def test_a_list_of_50_batches_asks_the_database_twice(client, tmp_path, monkeypatch) -> None:
     store = new_store(tmp_path)
     numbers = [fill(store, LINES["casting"], images=2, seed=i) for i in range(50)]
@@ -214,11 +227,12 @@ def test_too_large_a_body_is_refused_before_it_is_read(client) -> None:
 
 def test_too_many_requests_are_refused(client, monkeypatch) -> None:
     monkeypatch.setenv("DEFECTVISION_API_PER_MINUTE", "3")
-    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four"}')
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four-four"}')
     settings.cache_clear()
     try:
         answers = [
-            client.get("/api/v1/lines", headers={"Authorization": "Bearer four"}) for _ in range(5)
+            client.get("/api/v1/lines", headers={"Authorization": "Bearer four-four"})
+            for _ in range(5)
         ]
     finally:
         monkeypatch.undo()

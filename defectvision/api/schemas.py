@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import State
 
+TEXT = r"^[^\x00]*$"  # what a database can keep
 KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
 
 
@@ -79,9 +80,9 @@ class NewBatch(BaseModel):
 
     line: str
     bundle: str | None = None
-    path: str = Field(pattern=r"^[^\x00]*$", max_length=4000)
+    path: str = Field(pattern=TEXT, max_length=4000)
     watch: bool = False
-    title: str = Field("", max_length=200)
+    title: str = Field("", pattern=TEXT, max_length=200)
     keep: str = Field(
         "all", pattern=KEEP, description="pictures: all, defects, none, or for a number of days"
     )
@@ -105,6 +106,21 @@ class Batch(BaseModel):
     seconds: float
 
 
+class FailedFile(BaseModel):
+    """A file that could not be inspected, why, and what to do."""
+
+    path: str
+    reason: str
+    remedy: str
+
+
+class FailedFiles(BaseModel):
+    """A page of the files of a batch that could not be inspected; `images` counts all."""
+
+    images: int
+    files: list[FailedFile]
+
+
 class Move(BaseModel):
     state: Literal["paused", "running", "cancelled", "done"]
 
@@ -120,8 +136,8 @@ class Page(BaseModel):
 
 class Decision(BaseModel):
     decision: Literal["accept", "reject", "unusable"]
-    label: str = Field("", max_length=500)
-    why: str = Field("", max_length=2000)
+    label: str = Field("", pattern=TEXT, max_length=500)
+    why: str = Field("", pattern=TEXT, max_length=2000)
 
 
 class Review(Decision):

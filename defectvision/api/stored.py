@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import (
     Depends,
+    Query,
 )
 from fastapi import Path as PathPart
 from sqlalchemy.orm import Session
@@ -19,7 +20,10 @@ from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
+LARGEST_PAGE = 500  # rows of one answer
 Number = Annotated[int, PathPart(ge=1, le=(1 << 53) - 1)]
+First = Annotated[int, Query(ge=0, le=(1 << 53) - 1)]
+Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 
 
 def the_store() -> Store:

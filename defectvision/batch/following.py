@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from defectvision.batch.claim import Claim
 from defectvision.batch.memory import OfBatch
 from defectvision.batch.reading import Reader
+from defectvision.batch.sources import wall_of
 from defectvision.batch.watch import Seen, Watch
 from defectvision.inference.passed_over import PassedOver
 from defectvision.store.answers import inspect_again
@@ -37,7 +38,7 @@ def look(
     again: list[Seen] = []
     same: dict[int, str] = {}
     looks = LOOKS_AGAIN
-    for file in watch.changed(folder, passed_over):
+    for file in watch.changed(folder, passed_over, wall_of(reader.source)):
         known = watch.seen.get(str(file))
         if known is not None and known.state == ImageState.FAILED:
             again.append(known)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from defectvision.batch.deadline import TooSlowError, within
 from defectvision.batch.memory import OfBatch
-from defectvision.batch.sources import Read, check_is_there, read_image, read_whole
+from defectvision.batch.sources import Read, check_is_there, read_image, read_whole, wall_of
 from defectvision.batch.watch import AwayError, stamp_of
 from defectvision.inference.images import ImageError
 from defectvision.inference.sources import unreadable
@@ -36,7 +36,7 @@ class Reader:
         for row in rows:
             self.memory.doing = f"reading the image {row.name}"
             try:
-                read[row.id] = self._read(partial(read_image, row, self.files))
+                read[row.id] = self._read(partial(read_image, row, self.source, self.files))
             except ImageError as error:
                 columns[row.id] = failure_columns(error) | {"stamp": stamp_now(row.path)}
             except AwayError:
@@ -51,7 +51,7 @@ class Reader:
         AwayError."""
         self.memory.doing = f"reading the image {path}"
         try:
-            return self._read(partial(read_whole, path))
+            return self._read(partial(read_whole, path, wall_of(self.source)))
         except AwayError:
             raise
         except (ImageError, OSError):

@@ -215,7 +215,7 @@ class _Sitting:
         """The images to inspect together; one by itself that may have ended the program before."""
         with self.store.reading() as session:
             not_yet = self.memory.not_yet()
-            rows = images_in(session, self.number, ImageState.WAITING, CHUNK, not_yet)
+            rows = images_in(session, self.number, ImageState.WAITING, CHUNK, without=not_yet)
         return list(takewhile(lambda row: row.tries < ALONE, rows)) or rows[:1]
 
     def _inspector(self) -> Inspector:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defectvision.batch.watch import AwayError, stamp_of
-from defectvision.data.roots import NotAllowedError, below_a_root
+from defectvision.data.roots import NotAllowedError, root_of
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
@@ -55,14 +55,21 @@ def folder_source(
     what the system lets them.
     """
     try:
-        found = path.expanduser().resolve() if roots is None else below_a_root(path, roots)
+        found = path.expanduser().resolve()
+        there, is_folder = found.exists(), found.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"{path}: cannot be looked at ({reason}). Check the path") from error
+    try:
+        root = None if roots is None else str(root_of(found, roots, path))
     except NotAllowedError as error:
         raise SourceError(str(error)) from error
-    if not found.exists():
+    if not there:
         raise SourceError(f"{path}: no such file or folder. Check the path")
-    if watch and not found.is_dir():
+    if watch and not is_folder:
         raise SourceError(f"{path}: is not a folder. Give the folder that the camera writes to")
-    return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
+    kind = WatchedFolder if watch else Folder
+    return kind(path=str(found), root=root)
 
 
 def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterator[ListedImage]:
@@ -77,18 +84,21 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
     path = Path(source.path)
     if path.is_dir():
         refused: list[OSError] = []
-        files = images_below(path, passed_over, refused.append)
+        try:
+            files = images_below(path, passed_over, source.wall, refused.append)
+        except NotAllowedError as error:
+            raise SourceError(f"{path}: cannot be read ({error}). Check the folder") from error
         for file in files:
             name = own_name(clean_name(file.relative_to(path).as_posix()), taken)
             yield ListedImage(name, path=str(file))
-        for error in refused:
-            found = unreadable(str(error.filename), error)
+        for one in refused:
+            found = unreadable(str(one.filename), one)
             yield _kept(Upload(found.name, error=found), store, taken)
         if not files and not refused:
             there = f" ({passed_over.words})" if passed_over else ""
             raise SourceError(f"{path}: a folder without an image{there}. Give another one")
     elif path.suffix.lower() == ".zip" and path.is_file():
-        for packed in read_paths([path], passed_over=passed_over):
+        for packed in read_paths([path], passed_over=passed_over, root=source.wall):
             yield _kept(packed, store, taken)
     elif path.is_file():
         yield ListedImage(clean_name(path.name), path=str(path))
@@ -104,21 +114,26 @@ class Read:
     stamp: str = ""
 
 
-def read_image(row: InspectionRow, store: Files) -> Read:
-    """A listed image. Raises ImageError where it can never be had, OSError where that may pass,
-    and StoreError where no file of the store can be read."""
+def read_image(row: InspectionRow, source: Source, store: Files) -> Read:
+    """A listed image of `source`. Raises ImageError where it can never be had, OSError where that
+    may pass, and StoreError where no file of the store can be read."""
     if row.path:
-        return read_whole(Path(row.path))
+        return read_whole(Path(row.path), wall_of(source))
     try:
         return Read(store.get(row.digest or ""))
     except LostFileError as error:
         raise _lost(row.name, error) from error
 
 
-def read_whole(path: Path) -> Read:
+def wall_of(source: Source) -> Path | None:
+    """The folder that no link in a source may lead out of; None where there is none."""
+    return None if isinstance(source, Uploads) else source.wall
+
+
+def read_whole(path: Path, wall: Path | None = None) -> Read:
     """A file that nobody writes to meanwhile; raises as `read_image`."""
     before = stamp_of(path)
-    data = read_file(path)
+    data = read_file(path, root=wall)
     if stamp_of(path) != before:
         raise OSError(None, "somebody is writing it", str(path))
     return Read(data, before)

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from defectvision.data.roots import NotAllowedError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import clean_name, images_below, own_name
 from defectvision.store.rows import Columns
@@ -85,12 +86,17 @@ class Watch:
                     row.id, columns["state"], columns.get("digest"), columns.get("stamp", "")
                 )
 
-    def changed(self, folder: Path, passed_over: PassedOver) -> list[Path]:
+    def changed(
+        self, folder: Path, passed_over: PassedOver, wall: Path | None = None
+    ) -> list[Path]:
         """The complete files that are not yet read as they are now. Raises AwayError where the
-        folder is away, and OSError where it cannot be read."""
+        folder is away or leads out of `wall`, and OSError where it cannot be read."""
         if not folder.is_dir():
             raise AwayError(f"{folder}: is gone. It is waited for; put it back")
-        files = images_below(folder, passed_over)
+        try:
+            files = images_below(folder, passed_over, wall)
+        except NotAllowedError as error:
+            raise AwayError(str(error)) from error
         self._check_mount(folder, bool(files))
         moment = time.monotonic()
         still: dict[str, tuple[str, float]] = {}

@@ -23,6 +23,10 @@ class BundleError(RuntimeError):
     """A line or bundle that cannot be used; the message names the file, reason and remedy."""
 
 
+class NoSuchBundleError(BundleError):
+    """There is no line or bundle of that name; the message names those that there are."""
+
+
 def read_line(folder: Path) -> Line:
     """Read `folder/line.json`; raises BundleError."""
     line = _read(folder / LINE_FILE, Line)
@@ -67,16 +71,16 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
     """Read and check a bundle (the line's default where none is named); raises BundleError."""
     for name in filter(None, (line, bundle)):
         if not NAME.fullmatch(name):
-            raise BundleError(f"'{name}' cannot be the name of a line or bundle")
+            raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
     folder = weights / line
     if not (folder / LINE_FILE).is_file():
         known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
-        raise BundleError(f"unknown line '{line}'; known are: {known}")
+        raise NoSuchBundleError(f"unknown line '{line}'; known are: {known}")
     about = read_line(folder)
     name = bundle or about.default_bundle
     if not (folder / name / ABOUT_FILE).is_file():
         known = ", ".join(list_bundles(folder)) or "none"
-        raise BundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
+        raise NoSuchBundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
     text = folder / name / ABOUT_FILE
     content = _read(text, Bundle)
     if content.classes != about.class_names:

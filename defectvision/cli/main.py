@@ -24,7 +24,7 @@ from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
 from defectvision.cli.store import app as store_app
-from defectvision.cli.terminal import out
+from defectvision.cli.terminal import clear_errors, log_to_stderr, out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
 
@@ -59,9 +59,11 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr()
     for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    with clear_errors():
+        settings()
 
 
 @app.command()
@@ -71,7 +73,7 @@ def serve(
 ) -> None:
     """Open the dashboard; it listens on this machine only unless told otherwise."""
     address, port = address or settings().address, port or settings().port
-    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)", highlight=False)
+    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)")
     os.chdir(ROOT)  # Streamlit reads .streamlit/config.toml of the working folder
     os.execv(
         sys.executable,

@@ -33,7 +33,7 @@ def choose_policy(loaded: LoadedBundle, choice: str) -> Policy:
         raise ValueError(
             f"{words}: {error}. Change the policy, or give --policy {BUNDLE}"
         ) from error
-    err.print(f"policy: {words}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    err.say(f"policy: {words}", style="dim")
     return policy
 
 

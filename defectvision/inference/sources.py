@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.roots import NotAllowedError, opened, opened_folder
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
@@ -75,31 +76,39 @@ def read_paths(
     paths: Iterable[Path],
     limits: Limits = DEFAULT_LIMITS,
     passed_over: PassedOver | None = None,
+    root: Path | None = None,
 ) -> Iterator[Upload]:
     """Image files, folders (with all below, sorted) and zip files, named by their path.
 
     A file that is named is read whatever its suffix; in a folder, images and no others, which
     `passed_over` counts unless they are hidden. A path
     that is missing, unreadable or a folder without an image gives an Upload with an error.
+    root: a folder that no link may lead out of; None for any.
     """
     for path in map(Path, paths):
         name = path.as_posix()
         if path.is_dir():
-            found = False
-            for file in images_below(path, passed_over):
-                found = True
-                yield _read(file, limits)
-            if not found:
+            refused: list[OSError] = []
+            try:
+                found = images_below(path, passed_over, root, refused.append)
+            except (OSError, NotAllowedError) as error:
+                yield Upload(name, error=unreadable(name, error))
+                continue
+            for one in refused:
+                yield Upload(one.filename, error=unreadable(one.filename, one))
+            for file in found:
+                yield _read(file, limits, root)
+            if not found and not refused:
                 yield _failed(name, "a folder without an image", f"Expected {_suffixes()}.")
         elif path.suffix.lower() == ".zip" and path.is_file():
             try:
                 # Opened, not read: an archive may be larger than the memory
-                with path.open("rb") as archive:
+                with opened(path, root) as archive:
                     yield from _unzip(name, archive, limits, passed_over)
-            except OSError as error:
-                yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
+            except (OSError, NotAllowedError) as error:
+                yield Upload(name, error=unreadable(name, error))
         else:
-            yield _read(path, limits)
+            yield _read(path, limits, root)
 
 
 def clean_name(name: str) -> str:
@@ -140,52 +149,72 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
 def images_below(
     folder: Path,
     passed_over: PassedOver | None = None,
+    root: Path | None = None,
     refuse: Callable[[OSError], None] | None = None,
 ) -> list[Path]:
-    """The image files of a folder and of all below, sorted, without hidden ones; `passed_over`
-    counts the others. Links to folders are not followed.
+    """The image files of a folder and of all below, sorted, without hidden ones and what lies
+    behind links to folders; `passed_over` counts the others. root: as in `read_paths`.
 
     refuse: gets the error of each folder below that cannot be read, which is passed over without
-    it. Raises OSError where `folder` itself cannot be read.
+    it. Raises OSError and NotAllowedError where `folder` itself cannot be read.
     """
     images = []
-
-    def refused(error: OSError) -> None:
-        if error.filename in (None, str(folder)):
-            raise error
-        if refuse is not None:
-            refuse(error)
-
-    for here, folders, files in os.walk(folder, onerror=refused):
-        folders[:] = [name for name in folders if _is_visible(PurePosixPath(name))]
-        for name in files:
-            path = PurePosixPath(name)
-            if not _is_visible(path):
-                continue
-            if not is_image_name(name):
-                if passed_over is not None:
+    with opened_folder(folder, root) as top:
+        for here, folders, names, descriptor in os.fwalk(".", dir_fd=top):
+            for name in folders[:]:
+                if error := _unreadable_folder(name, descriptor) if _is_shown(name) else None:
+                    error.filename = str(folder / here / name)
+                    if refuse is not None:
+                        refuse(error)
+            folders[:] = filter(_is_shown, folders)
+            for name in filter(_is_shown, names):
+                if not _is_file(name, descriptor):
+                    continue
+                path = PurePosixPath(here, name)
+                if is_image_name(name):
+                    images.append(folder / path)
+                elif passed_over is not None:
                     passed_over.add(path)
-            elif Path(here, name).is_file():
-                images.append(Path(here, name))
     return sorted(images)
 
 
+def _is_file(name: str, folder: int) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode)
+    except OSError:  # a link to nothing, or gone
+        return False
+
+
 def _is_visible(path: PurePosixPath) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return all(map(_is_shown, path.parts))
 
 
-def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The content of an ordinary file. Raises ImageError where it can never be an image, and
-    OSError where it cannot be read, which may pass."""
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _unreadable_folder(name: str, above: int) -> OSError | None:
+    """Why a folder cannot be read; a link, which is not followed, is no reason."""
+    try:
+        if not stat.S_ISLNK(os.lstat(name, dir_fd=above).st_mode):
+            os.close(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=above))
+    except OSError as error:
+        return error
+    return None
+
+
+def read_file(path: Path, limits: Limits = DEFAULT_LIMITS, root: Path | None = None) -> bytes:
+    """The content of an ordinary file; root: as in `read_paths`. Raises ImageError where it can
+    never be an image, and OSError where it cannot be read, which may pass."""
     name = path.as_posix()
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a device would never end
-            raise ImageError(name, "not an ordinary file", "Give an image file.")
-        if status.st_size > limits.entry_bytes:
-            raise _too_large(name, limits)
-        return path.read_bytes()
-    except ValueError as error:  # a NUL in the name
+        with opened(path, root) as file:
+            if os.fstat(file.fileno()).st_size > limits.entry_bytes:
+                raise _too_large(name, limits)
+            return file.read()
+    except IsADirectoryError as error:
+        raise ImageError(name, "not an ordinary file", "Give an image file.") from error
+    except ValueError as error:  # a NUL in the name, or what may not be read
         if isinstance(error, ImageError):
             raise
         raise unreadable(name, error) from error
@@ -193,16 +222,18 @@ def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
 
 def unreadable(name: str, error: OSError | ValueError) -> ImageError:
     """What to say of a file that cannot be read."""
+    if isinstance(error, NotAllowedError):
+        return ImageError(name, error.reason, error.remedy)
     if isinstance(error, FileNotFoundError):
         return ImageError(name, "no such file or folder", "Check the path.")
     reason = getattr(error, "strerror", None) or error
     return ImageError(name, f"cannot be read ({reason})", "Check the file and its permissions.")
 
 
-def _read(path: Path, limits: Limits) -> Upload:
+def _read(path: Path, limits: Limits, root: Path | None) -> Upload:
     name = path.as_posix()
     try:
-        return Upload(name, read_file(path, limits))
+        return Upload(name, read_file(path, limits, root))
     except ImageError as error:
         return Upload(name, error=error)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -17,24 +17,25 @@ from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
-from defectvision.report.export import FINAL_COLUMNS, final_columns
+from defectvision.report.export import FINAL_COLUMNS, final_columns, not_inspected
 
 
 def coco_json(
     inspections: Iterable[Inspection],
     policy: Policy,
     origin: Origin,
-    lost: Sequence[ImageError] = (),
+    errors: Iterable[ImageError] = (),
 ) -> str:
     """COCO instance annotations: one for each region that the policy leaves, with its box, its
-    run-length mask and its probability as the score; each image with what counts of it. lost:
-    images that are left out, which `info` names; it may grow while `inspections` are read."""
+    run-length mask and its probability as the score; each image with what counts of it. errors:
+    files that could not be inspected and answers that are gone, which stand in `info`; they may
+    grow while `inspections` are read."""
     content = coco_content(_coco_images(inspections, policy), origin.mask_classes)
     content["info"] = {
         "description": f"DefectVision, line {origin.line.name}",
         "version": f"{origin.bundle} {origin.version}",
         "policy": policy.model_dump(),
-        **({"left_out": [str(error) for error in lost]} if lost else {}),
+        "not_inspected": not_inspected(errors),
     }
     return json.dumps(content, ensure_ascii=False) + "\n"
 
@@ -62,12 +63,11 @@ def masks_zip(
     inspections: Iterable[Inspection],
     policy: Policy,
     origin: Origin,
-    lost: Sequence[ImageError] = (),
+    errors: Iterable[ImageError] = (),
 ) -> bytes:
     """A zip file of one PNG for each image, 0 background and class numbers as `classes.csv` names
-    them (the later class where two meet), and a table of the images, their labels and masks, and
-    what counts of each. lost: images that are left out, which `left_out.csv` names; as for
-    `coco_json`."""
+    them (the later class where two meet), a table of the images, their labels and masks and what
+    counts of each, and one of `errors`; as for `coco_json`."""
     out = io.BytesIO()
     numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
     index: list[tuple[str, ...]] = [("image", "label", "mask", *FINAL_COLUMNS, "verdict")]
@@ -85,7 +85,7 @@ def masks_zip(
         add(archive, "images.csv", csv_bytes(index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
         add(archive, "classes.csv", csv_bytes(names))
-        if lost:
-            reasons = ((error.name, error.reason) for error in lost)
-            add(archive, "left_out.csv", csv_bytes([("image", "reason"), *reasons]))
+        if failed := not_inspected(errors):
+            rows = [("image", "error"), *(tuple(one.values()) for one in failed)]
+            add(archive, "not_inspected.csv", csv_bytes(rows))
     return out.getvalue()

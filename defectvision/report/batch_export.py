@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -107,17 +106,16 @@ class Leaving:
         return workbook(sheets, self.printed)
 
     def json(self) -> bytes:
-        rows = [row.as_json(self.policy) for row in self.rows()]
-        return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+        return export.results_json(self.rows(), self.policy, self.failed)
 
     def coco(self) -> bytes:
-        lost: list[ImageError] = []
-        found = self.inspections(lost)
-        return coco_json(found, self.policy, self.results.origin, lost).encode()
+        errors = self.failed
+        found = self.inspections(errors)
+        return coco_json(found, self.policy, self.results.origin, errors).encode()
 
     def masks(self) -> bytes:
-        lost: list[ImageError] = []
-        return masks_zip(self.inspections(lost), self.policy, self.results.origin, lost)
+        errors = self.failed
+        return masks_zip(self.inspections(errors), self.policy, self.results.origin, errors)
 
     def submission(self) -> bytes:
         with TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from defectvision.inference.judged import Judged
 from defectvision.report.looks import SYNTHETIC
 
 Cell = str | float | int | None
+# A sign that begins a formula, also in its full width, at the beginning or after what divides cells
+# in some locale. A comma divides nothing: a text with one is quoted.
+_FORMULA = re.compile(r'(\A|[;|\t\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])')
 
 
 class Format(NamedTuple):
@@ -160,7 +164,7 @@ def region_rows(
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """A table as a CSV file, see csv_file.py; no cell is taken for a formula."""
-    return csv_bytes(chain([columns], ([_text(value) for value in row] for row in rows)))
+    return csv_bytes([_text(value) for value in row] for row in chain([columns], rows))
 
 
 def results_csv(
@@ -173,6 +177,20 @@ def results_csv(
     """`result_rows` as a CSV file."""
     rows = result_rows(inspections, policy, origin, errors, synthetic)
     return as_csv(result_columns(origin, policy), rows)
+
+
+def results_json(
+    inspections: Iterable[Judged], policy: Policy, errors: Iterable[ImageError] = ()
+) -> bytes:
+    """A list of objects, one per image, then one with `path` and `error` per file that could not
+    be inspected."""
+    rows = [found.as_json(policy) for found in inspections] + not_inspected(errors)
+    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def not_inspected(errors: Iterable[ImageError]) -> list[dict[str, str]]:
+    """Files without a result as objects, as `inspect --json` names them."""
+    return [{"path": e.name, "error": f"{e.reason}. {e.remedy}"} for e in errors]
 
 
 def regions_csv(
@@ -205,11 +223,13 @@ def _policy_columns(policy: Policy, origin: Origin) -> dict[str, Cell]:
 
 
 def safe_cell(text: str) -> str:
-    """`text` for a table cell that no spreadsheet program takes for a formula.
+    """`text` for a table cell that no spreadsheet program takes for a formula, nor a part of it
+    where the program divides cells at another character than the comma.
 
     See OWASP, CSV injection (https://owasp.org/www-community/attacks/CSV_Injection).
     """
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"} else text
+    safe = _FORMULA.sub(r"\1'\2", text)
+    return f"'{safe}" if safe[:1] in {"\t", "\r", "\n"} else safe
 
 
 def result_object(

@@ -85,7 +85,8 @@ def listed(
     if len(wanted) > MOST_ROWS:
         yield Paragraph(f"The first {MOST_ROWS}; the CSV export has all.", SMALL)
     if not wanted:
-        yield Paragraph("Every part was accepted.", BODY)
+        said = "Every part was accepted." if inspections else "No part was inspected."
+        yield Paragraph(said, BODY)
         return
     masks = bool(origin.mask_classes)
     head = ["File", "Verdict", "Decided by", "Model", "Label or reason", "Score"]

@@ -117,12 +117,28 @@ def get_batch(session: Session, number: int) -> BatchRow:
     return batch
 
 
-def list_batches(session: Session, line: str | None = None, most: int = 200) -> list[BatchRow]:
-    """The newest first."""
+def list_batches(
+    session: Session, line: str | None = None, most: int = 200, before: int | None = None
+) -> list[BatchRow]:
+    """The newest first, of those with a number under `before` where it is given."""
     wanted = select(BatchRow).order_by(BatchRow.id.desc()).limit(most)
     if line is not None:
         wanted = wanted.where(BatchRow.line == line)
+    if before is not None:
+        wanted = wanted.where(BatchRow.id < before)
     return list(session.scalars(wanted))
+
+
+def batch_titles(session: Session) -> dict[int, str]:
+    """What every batch is called, with the time of its start, by number; the newest first."""
+    rows = session.execute(
+        select(BatchRow.id, BatchRow.title, BatchRow.made).order_by(BatchRow.id.desc())
+    )
+    return {number: f"{title} · {made:%Y-%m-%d %H:%M}" for number, title, made in rows}
+
+
+def count_batches(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(BatchRow)) or 0
 
 
 def active_batches(session: Session) -> list[int]:
@@ -195,10 +211,12 @@ def images_in(
     session: Session,
     number: int,
     state: ImageState,
-    most: int = 1000,
+    most: int | None = None,
+    first: int = 0,
     without: Collection[int] = (),
 ) -> list[InspectionRow]:
-    """Images of the batch in that state, in the order they were listed, but for some rows."""
+    """All images of the batch in that state, or `most` from place `first` on, in the order they
+    were listed, but for some rows."""
     return list(
         session.scalars(
             select(InspectionRow)
@@ -206,6 +224,7 @@ def images_in(
             .where(InspectionRow.id.not_in(without))
             .order_by(InspectionRow.id)
             .limit(most)
+            .offset(first)
         )
     )
 

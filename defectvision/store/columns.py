@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import JSON, DateTime, String, Text, TypeDecorator
 
 from defectvision.store.sources import Source
-from defectvision.words import as_text
+from defectvision.words import as_text, writable
 
 SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 BYTES = "bytes:"
@@ -32,21 +32,20 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
-class Words(TypeDecorator[str]):
-    """Text that may come from file names and from what a system says: what no database takes shows
-    as �."""
+class Name(TypeDecorator[str]):
+    """A text of a limited length, as `writable` has it."""
 
-    impl: type[String] = Text
+    impl: type[String] = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        return None if value is None else as_text(value).replace("\0", "�")
+        return None if value is None else writable(value)
 
 
-class ShortWords(Words):
-    """Words of at most a number of characters."""
+class Prose(Name):
+    """A text of any length, as `writable` has it."""
 
-    impl = String
+    impl = Text
     cache_ok = True
 
 

@@ -12,13 +12,11 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    String,
-    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from defectvision.store.columns import Instant, PathText, ShortWords, SourceColumn, Words
+from defectvision.store.columns import Instant, Name, PathText, Prose, SourceColumn
 from defectvision.store.sources import Source
 
 BINS = 50  # of the histogram of defect scores
@@ -54,7 +52,7 @@ class LineRow(Base):
 
     __tablename__ = "lines"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
 
 
 class PolicyRow(Base):
@@ -64,13 +62,13 @@ class PolicyRow(Base):
     __table_args__ = (UniqueConstraint("line", "bundle", "number"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    line: Mapped[str] = mapped_column(String(64))
-    bundle: Mapped[str] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(Name(64))
+    bundle: Mapped[str] = mapped_column(Name(64))
     number: Mapped[int]
     content: Mapped[dict[str, Any]]
     made: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text, default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose, default="")
 
 
 class BatchRow(Base):
@@ -87,23 +85,23 @@ class BatchRow(Base):
     __tablename__ = "batches"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    title: Mapped[str] = mapped_column(ShortWords(200))
+    title: Mapped[str] = mapped_column(Name(200))
     line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
     line_content: Mapped[dict[str, Any]]
-    bundle: Mapped[str] = mapped_column(String(64))
-    bundle_version: Mapped[str] = mapped_column(String(64))
+    bundle: Mapped[str] = mapped_column(Name(64))
+    bundle_version: Mapped[str] = mapped_column(Name(64))
     mask_classes: Mapped[list[Any]]
     bundle_policy: Mapped[dict[str, Any]]
     source: Mapped[Source] = mapped_column(SourceColumn)
-    state: Mapped[str] = mapped_column(String(16), index=True)
+    state: Mapped[str] = mapped_column(Name(16), index=True)
     listed: Mapped[bool] = mapped_column(default=False)
-    keep: Mapped[str] = mapped_column(String(16), default="all")
-    who: Mapped[str] = mapped_column(String(200), default="")
+    keep: Mapped[str] = mapped_column(Name(16), default="all")
+    who: Mapped[str] = mapped_column(Name(200), default="")
     made: Mapped[datetime] = mapped_column(default=now)
     ended: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
-    message: Mapped[str] = mapped_column(Words, default="")
-    holder: Mapped[str | None] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(Prose, default="")
+    holder: Mapped[str | None] = mapped_column(Name(200))
     held_since: Mapped[datetime | None]
     beats: Mapped[int] = mapped_column(default=0)
     passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
@@ -141,18 +139,18 @@ class InspectionRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(ShortWords(1000))
+    name: Mapped[str] = mapped_column(Name(1000))
     path: Mapped[str] = mapped_column(PathText, default="")
-    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
-    digest: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(Name(16), default=ImageState.WAITING)
+    digest: Mapped[str | None] = mapped_column(Name(64))
     stored: Mapped[bool] = mapped_column(default=False)
     same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
     synthetic: Mapped[bool] = mapped_column(default=False)
-    reason: Mapped[str] = mapped_column(Words, default="")
-    remedy: Mapped[str] = mapped_column(Words, default="")
+    reason: Mapped[str] = mapped_column(Prose, default="")
+    remedy: Mapped[str] = mapped_column(Prose, default="")
     at: Mapped[datetime | None]
 
-    bundle_version: Mapped[str] = mapped_column(String(64), default="")
+    bundle_version: Mapped[str] = mapped_column(Name(64), default="")
     width: Mapped[int | None]
     height: Mapped[int | None]
     defect_score: Mapped[float | None]
@@ -160,9 +158,9 @@ class InspectionRow(Base):
     foreign_score: Mapped[float | None]
     objections: Mapped[list[Any]] = mapped_column(default=list)
     judged: Mapped[bool] = mapped_column(default=True)
-    top: Mapped[str | None] = mapped_column(String(64))
-    top_ok: Mapped[str | None] = mapped_column(String(64))
-    top_defect: Mapped[str | None] = mapped_column(String(64))
+    top: Mapped[str | None] = mapped_column(Name(64))
+    top_ok: Mapped[str | None] = mapped_column(Name(64))
+    top_defect: Mapped[str | None] = mapped_column(Name(64))
     probabilities: Mapped[dict[str, float] | None]
     p0: Mapped[float | None]
     p1: Mapped[float | None]
@@ -173,19 +171,19 @@ class InspectionRow(Base):
     p6: Mapped[float | None]
     p7: Mapped[float | None]
     regions: Mapped[list[Any] | None]
-    cut: Mapped[str] = mapped_column(Text, default="")
+    cut: Mapped[str] = mapped_column(Prose, default="")
     milliseconds: Mapped[dict[str, float] | None]
-    record: Mapped[str | None] = mapped_column(String(64), index=True)
-    thumbnail: Mapped[str | None] = mapped_column(String(64), index=True)
+    record: Mapped[str | None] = mapped_column(Name(64), index=True)
+    thumbnail: Mapped[str | None] = mapped_column(Name(64), index=True)
 
-    decision: Mapped[str] = mapped_column(String(16), default="")
-    decided_label: Mapped[str] = mapped_column(Text, default="")
-    decided_by: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16), default="")
+    decided_label: Mapped[str] = mapped_column(Prose, default="")
+    decided_by: Mapped[str] = mapped_column(Prose, default="")
     decided_at: Mapped[datetime | None]
-    decided_note: Mapped[str] = mapped_column(Text, default="")
+    decided_note: Mapped[str] = mapped_column(Prose, default="")
 
     aged: Mapped[int] = mapped_column(BigInteger, default=0)
-    stamp: Mapped[str] = mapped_column(Text, default="")
+    stamp: Mapped[str] = mapped_column(Prose, default="")
     tries: Mapped[int] = mapped_column(default=0)
 
 
@@ -200,13 +198,13 @@ class ReviewRow(Base):
     inspection_id: Mapped[int] = mapped_column(
         ForeignKey("inspections.id", ondelete="CASCADE"), index=True
     )
-    who: Mapped[str] = mapped_column(String(200))
+    who: Mapped[str] = mapped_column(Name(200))
     at: Mapped[datetime] = mapped_column(default=now)
-    decision: Mapped[str] = mapped_column(String(16))
-    label: Mapped[str] = mapped_column(Text, default="")
-    why: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Prose, default="")
+    why: Mapped[str] = mapped_column(Prose, default="")
     policy: Mapped[dict[str, Any]]
-    model_verdict: Mapped[str] = mapped_column(String(16))
+    model_verdict: Mapped[str] = mapped_column(Name(16))
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
     settles: Mapped[bool] = mapped_column(default=False)
 
@@ -218,7 +216,7 @@ class RuleSetRow(Base):
     __tablename__ = "rule_sets"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    key: Mapped[str] = mapped_column(String(64), unique=True)
+    key: Mapped[str] = mapped_column(Name(64), unique=True)
     used: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -234,8 +232,8 @@ class MeasuredRow(Base):
     inspection_id: Mapped[int] = mapped_column(
         ForeignKey("inspections.id", ondelete="CASCADE"), primary_key=True, index=True
     )
-    verdict: Mapped[str] = mapped_column(String(16))
-    label: Mapped[str] = mapped_column(Text, default="")
+    verdict: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Prose, default="")
 
 
 class ReleaseRow(Base):
@@ -252,15 +250,15 @@ class ReleaseRow(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     number: Mapped[int]
-    title: Mapped[str] = mapped_column(String(200))
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Name(200))
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose)
     at: Mapped[datetime] = mapped_column(default=now)
     policy: Mapped[dict[str, Any]]
-    policy_words: Mapped[str] = mapped_column(Text)
+    policy_words: Mapped[str] = mapped_column(Prose)
     counts: Mapped[dict[str, int]]
-    digest: Mapped[str] = mapped_column(String(64))
-    program: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(Name(64))
+    program: Mapped[str] = mapped_column(Name(64))
 
 
 class ReleaseFileRow(Base):
@@ -273,10 +271,10 @@ class ReleaseFileRow(Base):
     release_id: Mapped[int] = mapped_column(
         ForeignKey("releases.id", ondelete="CASCADE"), index=True
     )
-    title: Mapped[str] = mapped_column(String(64))
-    ending: Mapped[str] = mapped_column(String(64))
-    mime: Mapped[str] = mapped_column(String(100))
-    digest: Mapped[str] = mapped_column(String(64), index=True)
+    title: Mapped[str] = mapped_column(Name(64))
+    ending: Mapped[str] = mapped_column(Name(64))
+    mime: Mapped[str] = mapped_column(Name(100))
+    digest: Mapped[str] = mapped_column(Name(64), index=True)
 
 
 class CounterRow(Base):
@@ -284,7 +282,7 @@ class CounterRow(Base):
 
     __tablename__ = "counters"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -300,12 +298,12 @@ class AboutStoreRow(Base):
 
     __tablename__ = "about_store"
 
-    identity: Mapped[str] = mapped_column(String(36), primary_key=True)
+    identity: Mapped[str] = mapped_column(Name(36), primary_key=True)
     writes: Mapped[int] = mapped_column(BigInteger, default=0)
     age: Mapped[int] = mapped_column(BigInteger, default=0)
     seen: Mapped[datetime | None]
     steady_from: Mapped[int] = mapped_column(BigInteger, default=0)
-    standstill: Mapped[str] = mapped_column(Text, default="")
+    standstill: Mapped[str] = mapped_column(Prose, default="")
 
 
 class DroppedFileRow(Base):
@@ -317,9 +315,9 @@ class DroppedFileRow(Base):
 
     __tablename__ = "dropped_files"
 
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(Name(64), primary_key=True)
     age: Mapped[int] = mapped_column(BigInteger, index=True)
-    who: Mapped[str] = mapped_column(String(200), default="")
+    who: Mapped[str] = mapped_column(Name(200), default="")
 
 
 class AuditRow(Base):
@@ -329,7 +327,7 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    what: Mapped[str] = mapped_column(String(64))
-    line: Mapped[str] = mapped_column(String(64), default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    what: Mapped[str] = mapped_column(Name(64))
+    line: Mapped[str] = mapped_column(Name(64), default="")
     details: Mapped[dict[str, Any]]

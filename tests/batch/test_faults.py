@@ -127,10 +127,10 @@ def hanging(monkeypatch):
     names, over = set(), Event()
     read_file = sources.read_file
 
-    def slow(path: Path, *more):
+    def slow(path: Path, **more):
         if path.name in names:
             over.wait()
-        return read_file(path, *more)
+        return read_file(path, **more)
 
     monkeypatch.setattr(sources, "read_file", slow)
     monkeypatch.setattr(reading, "READ_SECONDS", 0.2)

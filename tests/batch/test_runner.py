@@ -266,7 +266,8 @@ def test_a_link_does_not_lead_out_of_a_root(tmp_path) -> None:
     (tmp_path / "lot" / "way").symlink_to(tmp_path / "secret")
     with pytest.raises(SourceError, match="not below"):
         folder_source(tmp_path / "lot" / "way", [tmp_path / "lot"])
-    assert folder_source(tmp_path / "lot", [tmp_path]) == Folder(path=str(tmp_path / "lot"))
+    found = folder_source(tmp_path / "lot", [tmp_path])
+    assert found == Folder(path=str(tmp_path / "lot"), root=str(tmp_path))
 
 
 def test_accepted_parts_leave_no_picture_where_only_defects_are_kept(

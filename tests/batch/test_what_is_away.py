@@ -79,14 +79,14 @@ def test_a_folder_below_that_cannot_be_read_is_named_and_the_others_are_inspecte
 ) -> None:
     folder = lot(tmp_path / "lot")
     (folder / "left").mkdir()
-    scandir = os.scandir
+    opened = os.open
 
-    def refused(path):
-        if os.fspath(path) == str(folder / "left"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
+    def refused(path, *more, **named):
+        if path == "left":
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *more, **named)
 
-    monkeypatch.setattr(os, "scandir", refused)
+    monkeypatch.setattr(os, "open", refused)
     number = start(store, weights, folder_source(folder, None))
     assert run(store, weights, number) == Counts(done=6, failed=1)
     (failed,) = [row for row in rows(store, number).values() if row.state == "failed"]

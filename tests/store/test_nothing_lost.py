@@ -64,7 +64,7 @@ def names(store: Store) -> set[str]:
 
 def said(store: Store, what: str) -> list[dict]:
     with store.reading() as session:
-        return [row.details for row in trail(session) if row.what == what]
+        return [row.details for row in trail(session)[0] if row.what == what]
 
 
 def kept_pictures(store: Store) -> int:

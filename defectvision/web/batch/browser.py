@@ -10,7 +10,7 @@ import streamlit as st
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_in
-from defectvision.report.lot_words import without_verdict
+from defectvision.report.lot_words import plain_markdown, without_verdict
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
@@ -47,7 +47,7 @@ def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:
     if words := without_verdict(lot, results.line):
         st.error(plain(words), icon=":material/report:")
     if caution := loaded.bundle.caution:
-        st.warning(caution, icon=":material/warning:")
+        st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
 
 
 def opened_number(batch: int) -> int | None:

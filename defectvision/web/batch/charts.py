@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
     import plotly.graph_objects as go
 
     ranked = [(n, count) for n, count in summary.rejected.items() if n in line.defect_names]
-    titles = [line.title_of(name) for name, _ in ranked]
+    titles = [escape(line.title_of(name)) for name, _ in ranked]  # Plotly reads tags
     counts = np.array([count for _, count in ranked])
     running = counts.cumsum() / max(1, counts.sum())
     figure = go.Figure()

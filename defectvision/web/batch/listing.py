@@ -17,10 +17,11 @@ from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.progress import progress
-from defectvision.web.session.store import say_if_away
+from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
 LOOK_SECONDS = 1.0
+SHOWN = 200  # batches, and as many more with each click
 EMPTY = (
     "Nothing was inspected as a batch yet. On the left, choose a line, give the images of a lot "
     "(files, zip files, or a folder on the server) and press **Start batch**. It goes on when this "
@@ -37,33 +38,35 @@ def all_batches(store: Store, who: str) -> None:
     """
     with store.reading() as session:
         active = bool(batches.active_batches(session))
-    st.fragment(_look, run_every=LOOK_SECONDS if active else None)(store, who)
-
-
-def _look(store: Store, who: str) -> None:
-    try:
-        _all_batches(store, who)
-    except Exception as error:
-        if not say_if_away(error):
-            raise
+    st.fragment(_all_batches, run_every=LOOK_SECONDS if active else None)(store, who)
 
 
 def _all_batches(store: Store, who: str) -> None:
     with store.reading() as session:
-        rows = batches.list_batches(session)
-        numbers = [row.id for row in rows]
+        shown = st.session_state.setdefault("batches-shown", SHOWN)
+        rows = batches.list_batches(session, most=shown)
+        every = batches.count_batches(session)
+        followed: int | None = st.session_state.get("followed")
+        batch = followed and session.get(BatchRow, followed)
+        numbers = [row.id for row in (*rows, *([batch] if batch else []))]
         counts = batches.count_by_batch(session, numbers)
         versions = newest_versions(session, numbers)
     if not rows:
         st.markdown(EMPTY)
         return
-    by_number = {row.id: row for row in rows}
-    followed: int = st.session_state.get("followed", rows[0].id)
-    batch = by_number.get(followed, rows[0])
+    batch = batch or rows[0]
     progress(store, batch, counts[batch.id], who)
-    _table(rows, counts, versions)
-    failed_files(store, batch.id)
+    with part_of_more(every > len(rows)):
+        _table(rows, counts, versions)
+    if every > len(rows):
+        st.caption(f"The newest {len(rows):,} of {counted(every, 'batch', 'batches')}.")
+        st.button("Show older ones", icon=":material/expand_more:", on_click=_show_older)
+    failed_files(store, batch.id, counts[batch.id].failed)
     store_size(store, who)
+
+
+def _show_older() -> None:
+    st.session_state["batches-shown"] += SHOWN
 
 
 def _table(
@@ -161,14 +164,18 @@ def _confirm(store: Store, who: str, why: str) -> None:
         st.toast(plain(str(error)), icon=":material/info:")
 
 
-def failed_files(store: Store, number: int) -> None:
-    """Files of a batch that could not be inspected, with reason and remedy."""
-    with store.reading() as session:
-        rows = images_in(session, number, ImageState.FAILED)
-    if not rows:
+def failed_files(store: Store, number: int, count: int) -> None:
+    """The `count` files of a batch that could not be inspected, with reason and remedy; read when
+    somebody opens them."""
+    if not count:
         return
-    title = counted(len(rows), "file was not inspected", "files were not inspected")
-    with st.expander(title, icon=NOT_INSPECTED.icon):
+    title = counted(count, "file was not inspected", "files were not inspected")
+    key = f"failed-files-{number}"
+    with st.expander(title, icon=NOT_INSPECTED.icon, key=key, on_change="rerun") as opened:
+        if not opened.open:
+            return
+        with store.reading() as session:
+            rows = images_in(session, number, ImageState.FAILED)
         st.dataframe(
             [{"File": r.name, "Reason": r.reason, "What to do": r.remedy} for r in rows],
             hide_index=True,

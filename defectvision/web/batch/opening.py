@@ -60,14 +60,13 @@ def choose_batch(store: Store) -> Results | None:
     """The batch of the page's address, else the one that was open on another page, else the newest;
     None where there is none."""
     with store.reading() as session:
-        rows = batches.list_batches(session)
-    if not rows:
+        titles = batches.batch_titles(session)
+    if not titles:
         return None
-    titles = {row.id: f"{row.title} · {row.made:%Y-%m-%d %H:%M}" for row in rows}
     asked = st.query_params.get("batch", "")
     wanted = int(asked) if asked.isdigit() else st.session_state.get(OPENED_BATCH)
     if wanted not in titles:
-        wanted = rows[0].id
+        wanted = next(iter(titles))
     st.session_state[OPENED_BATCH] = wanted
     name = "results-batch"
 

@@ -83,7 +83,7 @@ def _tile(study: Study, image: int, masks: bool) -> None:
     label = _label(study, image)
     try:
         picture = marked_picture(study, image, SMALL, masks)
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         st.caption(plain(str(error)))
         return
     st.image(picture, width="stretch", alt=f"{label}: {name}")
@@ -96,7 +96,10 @@ def _tile(study: Study, image: int, masks: bool) -> None:
 
 @st.dialog("Image", width="large")
 def _large(study: Study, image: int) -> None:
-    st.image(marked_picture(study, image, LARGE), width="stretch")
+    try:
+        st.image(marked_picture(study, image, LARGE), width="stretch")
+    except ImageError as error:
+        st.error(plain(str(error)), icon=":material/error:")
     facts = [study.catalog.table["path"].iloc[image], f"class {_label(study, image)}"]
     measured = study.pictures[study.pictures["image"] == image]
     if len(measured):

@@ -10,7 +10,7 @@ import streamlit as st
 
 from defectvision.audit.study import Study, study
 from defectvision.data.catalog import CatalogError
-from defectvision.data.roots import NotAllowedError, below_a_root
+from defectvision.data.roots import NotAllowedError, below_a_root, refuse_leading_out
 from defectvision.settings import settings
 from defectvision.web.dataset.picked import forget
 from defectvision.words import plain
@@ -30,7 +30,10 @@ def open_controls() -> Study | None:
     if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not text):
         try:
             if chosen == OWN:
-                _open(below_a_root(Path(text), settings().source_roots))
+                roots = settings().source_roots
+                found = below_a_root(Path(text), roots)
+                refuse_leading_out(found, roots)
+                _open(found)
             else:
                 _open(sets[chosen] if chosen in sets else _drawn_samples())
         except NotAllowedError as error:

@@ -13,9 +13,11 @@ from PIL import ImageColor
 from defectvision.audit.study import Study
 from defectvision.data.catalog import CatalogError
 from defectvision.data.masks import Masks
-from defectvision.inference.images import decode_image
+from defectvision.data.roots import NotAllowedError, opened
+from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.thumbnail import fit
 from defectvision.report.dataset.style import class_colours
+from defectvision.settings import settings
 
 SMALL, LARGE = 260, 1600  # px
 QUALITY = 88
@@ -27,9 +29,25 @@ def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -
     """JPEG of image number `image`, at most `longest` px on its longer side, its masks outlined
     and tinted in the class's colour.
 
-    Raises ImageError or OSError where the image cannot be read.
+    Raises ImageError where the image cannot be read.
     """
     return _drawn(_Subject(study.key, image, study), longest, masks)
+
+
+def picture_file(study: Study, image: int) -> bytes:
+    """The file of image number `image`. In a set below one of the folders that pages may read from
+    no link leads out of that folder. Raises ImageError."""
+    path, name = study.catalog.image_path(image), study.catalog.table["path"].iloc[image]
+    folder = study.catalog.root.resolve()
+    roots = (root.expanduser().resolve() for root in settings().source_roots)
+    wall = next((root for root in roots if folder.is_relative_to(root)), None)
+    try:
+        with opened(path, wall) as file:
+            return file.read()
+    except NotAllowedError as error:
+        raise ImageError(name, error.reason, error.remedy) from error
+    except OSError as error:
+        raise ImageError(name, f"cannot be read ({error.strerror})", "Check the file.") from error
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ def _drawn(subject: _Subject, longest: int, masks: bool) -> bytes:
     study, image = subject.study, subject.image
     catalog = study.catalog
     pixels = decode_image(
-        catalog.image_path(image).read_bytes(),
+        picture_file(study, image),
         catalog.table["path"].iloc[image],
         study.image_set.limit_pixels,
         bits=study.image_set.bits,

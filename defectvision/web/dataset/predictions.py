@@ -16,6 +16,7 @@ from defectvision.inference.images import ImageError
 from defectvision.settings import settings
 from defectvision.store.measured import key_of
 from defectvision.web.choices import readable_lines
+from defectvision.web.dataset.pictures import picture_file
 from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.words import counted, plain
@@ -89,4 +90,7 @@ def _predict(study: Study, loaded: LoadedBundle, policy: Policy) -> Scores:
 
 def _files(study: Study, images: list[int]) -> Iterator[tuple[str, bytes]]:
     for image in images:
-        yield str(image), study.catalog.image_path(image).read_bytes()
+        try:
+            yield str(image), picture_file(study, image)
+        except ImageError:  # gone since the set was opened: it has no prediction
+            continue

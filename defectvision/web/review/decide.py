@@ -71,7 +71,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
         with st.container(horizontal=True, gap="small"):
             for place, about in enumerate(defects, 1):
                 st.button(
-                    about.title,
+                    plain(about.title),
                     key=f"reject-{about.name}",
                     shortcut=str(place) if place <= MOST_KEYS else None,
                     on_click=decide,
@@ -96,4 +96,6 @@ def _guess(line: Line, stored: StoredInspection, policy: Policy) -> str:
     """The defects that the model names, else the most probable one."""
     defects = line.defect_names
     named = [name for name in stored.labels(policy) if name in defects]
-    return SEPARATOR.join(named) or max(defects, key=lambda name: stored.probabilities[name])
+    return SEPARATOR.join(named) or max(
+        defects, key=lambda name: stored.probabilities[name], default=""
+    )

@@ -20,6 +20,7 @@ def run() -> None:
     import streamlit as st
 
     from defectvision.web.links import PAGES
+    from defectvision.web.script.failure import explain, words_of
     from defectvision.web.widgets import OPEN_PAGE
 
     st.set_page_config(
@@ -91,10 +92,9 @@ def run() -> None:
     try:
         page.run()
     except Exception as error:
-        from defectvision.web.session.store import say_if_away
-
-        if not say_if_away(error):
+        if words_of(error) is None:
             raise
+        explain(error)
 
 
 # A process that is started from a session runs this file under another name, and draws nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from streamlit.delta_generator import DeltaGenerator
 
 from defectvision.bundle.policy import PolicyInForce
@@ -26,23 +26,6 @@ def the_store(notices: DeltaGenerator) -> Store | None:
             plain(str(error)), title="The store cannot be used", icon=":material/database_off:"
         )
         return None
-
-
-def say_if_away(error: Exception) -> bool:
-    """Say so where an error means that the database or the store's files do not answer; returns
-    whether it does."""
-    if isinstance(error, StoreError):
-        st.error(plain(str(error)), title="The store does not answer", icon=":material/error:")
-        return True
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    reason = str(error.orig).strip().splitlines()[0]
-    st.error(
-        plain(f"{reason}. Nothing was changed. Reload the page in a moment."),
-        title="The database does not answer",
-        icon=":material/database_off:",
-    )
-    return True
 
 
 def read_policy_in_force(
