@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from sqlalchemy import select
 from defectvision.batch import answers, reading, sources, worker
 from defectvision.batch.memory import Memory
 from defectvision.batch.sources import folder_source
+from defectvision.inference import sources as of_files
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import Limits
 from defectvision.store import batches
@@ -179,14 +179,14 @@ def test_a_batch_that_hangs_stops_no_other_and_can_be_cancelled(
     store, weights, tmp_path, monkeypatch, server
 ) -> None:
     hung, over = lot(tmp_path / "hung"), Event()
-    walk = os.walk
+    opened_folder = of_files.opened_folder
 
-    def dead_mount(folder, **more):
+    def dead_mount(folder, *more):
         if Path(folder) == hung:
             over.wait()
-        return walk(folder, **more)
+        return opened_folder(folder, *more)
 
-    monkeypatch.setattr(os, "walk", dead_mount)
+    monkeypatch.setattr(of_files, "opened_folder", dead_mount)
     first = start(store, weights, folder_source(hung, None))
     watched = start(store, weights, folder_source(lot(tmp_path / "w"), None, watch=True))
     other = start(store, weights, folder_source(lot(tmp_path / "lot"), None))

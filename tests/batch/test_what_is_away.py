@@ -221,9 +221,9 @@ def test_one_lost_answer_spoils_neither_a_page_nor_an_export(tmp_path, monkeypat
     assert objects["0.png"]["regions"] and "lost" not in objects["0.png"]
     assert "is missing" in out.csv().decode() and "is missing" in out.regions_csv().decode()
     coco = json.loads(out.coco())
-    assert len(coco["images"]) == 3 and "1.png" in coco["info"]["left_out"][0]
+    assert len(coco["images"]) == 3 and coco["info"]["not_inspected"][0]["path"] == "1.png"
     with zipfile.ZipFile(io.BytesIO(out.masks())) as masks:
-        assert "1.png" in masks.read("left_out.csv").decode()
+        assert "1.png" in masks.read("not_inspected.csv").decode()
 
 
 @pytest.mark.slow
