@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
 from defectvision.api.schemas import KEEP, TEXT, Batch, FailedFile, FailedFiles, Move, NewBatch
-from defectvision.api.stored import LARGEST_PAGE, First, Most, Number, Stored, find_batch
+from defectvision.api.stored import LARGEST_PAGE, LAST, First, Most, Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.reader import NoSuchBundleError, load_bundle_once
@@ -35,8 +35,8 @@ router = APIRouter()
 def all_batches(
     _who: Who,
     store: Stored,
-    line: Annotated[str | SkipJsonSchema[None], Query(pattern=TEXT)] = None,
-    before: Annotated[int | SkipJsonSchema[None], Query(ge=1, le=(1 << 53) - 1)] = None,
+    line: str | SkipJsonSchema[None] = None,
+    before: Annotated[int, Query(ge=1, le=LAST)] = LAST,
     most: Most = 200,
 ) -> list[Batch]:
     """The newest batches; the next older ones with the last one's number as `before`."""

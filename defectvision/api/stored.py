@@ -21,8 +21,9 @@ from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 LARGEST_PAGE = 500  # rows of one answer
-Number = Annotated[int, PathPart(ge=1, le=(1 << 53) - 1)]
-First = Annotated[int, Query(ge=0, le=(1 << 53) - 1)]
+LAST = (1 << 53) - 1  # the largest number that every JSON reader keeps
+Number = Annotated[int, PathPart(ge=1, le=LAST)]
+First = Annotated[int, Query(ge=0, le=LAST)]
 Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 
 
