@@ -16,13 +16,14 @@ from defectvision.report.dataset.selection import (
     orders,
 )
 from defectvision.report.dataset.words import class_in_words
-from defectvision.web.dataset.picked import PAGE, pick, picked
-from defectvision.web.dataset.pictures import LARGE, SMALL, marked_picture
+from defectvision.web.dataset.picked import LARGE, PAGE, pick, picked
+from defectvision.web.dataset.pictures import SMALL, WHOLE, marked_picture
 from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
 PER_PAGE = 12
 ACROSS = 3
+NARROWEST = 110  # px of a picture
 LISTED = 200  # files of a set without images
 ALL = "all"
 
@@ -50,9 +51,16 @@ def browser(study: Study) -> None:
         st.session_state[PAGE] = 1
     masks = st.toggle("Masks", value=True, key="masks") if study.image_set.has_masks else False
     page = int(st.session_state.get(PAGE, 1))
-    _grid(study, images[(page - 1) * PER_PAGE : page * PER_PAGE], masks)
+    shown = images[(page - 1) * PER_PAGE : page * PER_PAGE]
+    with st.grid(ACROSS, min_column_width=NARROWEST) as grid:
+        for image in shown:
+            with grid.cell():
+                _tile(study, image, masks)
     if pages > 1:
         st.number_input(f"Page of {pages}", 1, pages, key=PAGE)
+    opened = st.session_state.get(LARGE)
+    if opened is not None:  # asked for at each run: one that is not asked for closes
+        _large(study, opened)
 
 
 def _filters(study: Study, rows: list[int] | None) -> list[int]:
@@ -69,14 +77,6 @@ def _filters(study: Study, rows: list[int] | None) -> list[int]:
     return ordered(study, images, order)
 
 
-def _grid(study: Study, images: list[int], masks: bool) -> None:
-    for start in range(0, len(images), ACROSS):
-        row = images[start : start + ACROSS]
-        for column, image in zip(st.columns(ACROSS), row, strict=False):
-            with column:
-                _tile(study, image, masks)
-
-
 def _tile(study: Study, image: int, masks: bool) -> None:
     row = study.catalog.table.iloc[image]
     name = row["path"].rsplit("/", 1)[-1]
@@ -88,15 +88,24 @@ def _tile(study: Study, image: int, masks: bool) -> None:
         return
     st.image(picture, width="stretch", alt=f"{label}: {name}")
     split = f" · {row['split']}" if row["split"] else ""
-    if st.button(
-        plain(f"{label}{split}"), key=f"open-{image}", type="tertiary", help=plain(row["path"])
-    ):
-        _large(study, image)
+    st.button(
+        plain(f"{label}{split}"),
+        key=f"open-{image}",
+        type="tertiary",
+        help=plain(row["path"]),
+        on_click=_open,
+        args=(image,),
+    )
 
 
-@st.dialog("Image", width="large")
+def _open(image: int | None = None) -> None:
+    """Show an image large, or none."""
+    st.session_state[LARGE] = image
+
+
+@st.dialog("Image", width="large", on_dismiss=_open)
 def _large(study: Study, image: int) -> None:
-    st.image(marked_picture(study, image, LARGE), width="stretch")
+    st.image(marked_picture(study, image, WHOLE), width="stretch")
     facts = [study.catalog.table["path"].iloc[image], f"class {_label(study, image)}"]
     measured = study.pictures[study.pictures["image"] == image]
     if len(measured):
