@@ -72,7 +72,6 @@ class Study:
     """
 
     image_set: ImageSet
-    stage: Stage = Stage.LABELS
     pictures: pd.DataFrame = field(default_factory=no_pictures)
     regions: pd.DataFrame = field(default_factory=_no_regions)
     coverage: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -83,6 +82,7 @@ class Study:
     seconds: float = 0.0
     from_cache: bool = False
     key: str = ""
+    stage: Stage = Stage.LABELS
 
     @property
     def catalog(self) -> Catalog:
@@ -153,7 +153,7 @@ def opened_study(image_set: ImageSet) -> Study:
     regions = image_set.annotations[["image", "label", "area_px"]]
     return Study(
         image_set,
-        Stage.COPIES,
+        stage=Stage.COPIES,
         regions=regions.reindex(columns=["image", *REGION_COLUMNS]),
         failures=[*failures, *image_set.unreadable],
     )
@@ -170,7 +170,7 @@ def _kept(image_set: ImageSet, cache: Path, key: str) -> Study | None:
     parts = kept(cache, key)
     if parts is None:
         return None
-    return Study(image_set, Stage.COPIES, **parts, from_cache=True, key=key)
+    return Study(image_set, **parts, from_cache=True, key=key, stage=Stage.COPIES)
 
 
 def _find(

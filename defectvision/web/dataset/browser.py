@@ -7,6 +7,7 @@ import streamlit as st
 from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.data.catalog import SPLITS
+from defectvision.data.image_head import image_size
 from defectvision.inference.images import ImageError
 from defectvision.report.dataset.selection import (
     chosen_images,
@@ -23,7 +24,8 @@ from defectvision.words import counted, plain
 
 PER_PAGE = 12
 ACROSS = 3
-NARROWEST = 110  # px of a picture
+NARROWEST = 80  # px of a picture
+STRIP = 3  # times as wide as high
 LISTED = 200  # files of a set without images
 ALL = "all"
 
@@ -52,7 +54,11 @@ def browser(study: Study) -> None:
     masks = st.toggle("Masks", value=True, key="masks") if study.image_set.has_masks else False
     page = int(st.session_state.get(PAGE, 1))
     shown = images[(page - 1) * PER_PAGE : page * PER_PAGE]
-    with st.grid(ACROSS, min_column_width=NARROWEST) as grid:
+    across = 1 if _is_strip(study, shown[0]) else ACROSS
+    with (
+        st.container(key="set-images"),
+        st.grid(across, min_column_width=NARROWEST, vertical_alignment="bottom") as grid,
+    ):
         for image in shown:
             with grid.cell():
                 _tile(study, image, masks)
@@ -75,6 +81,12 @@ def _filters(study: Study, rows: list[int] | None) -> list[int]:
         order = st.selectbox("Order", orders(study), key="filter-order")
     images = filtered(study, rows, None if label == ALL else label, None if split == ALL else split)
     return ordered(study, images, order)
+
+
+def _is_strip(study: Study, image: int) -> bool:
+    """Whether an image is so wide that beside others nothing of it could be seen."""
+    height, width = image_size(study.catalog.image_path(image)) or (1, 1)
+    return width >= STRIP * height
 
 
 def _tile(study: Study, image: int, masks: bool) -> None:

@@ -15,7 +15,7 @@ from defectvision.words import plain
 NO_REGIONS = "This set has no masks, boxes or areas: sizes and places of the defects are unknown."
 NO_PICTURES = "Without images there is nothing to measure here."
 NO_SHORTCUTS = "Shortcuts need images of two classes, at least 10 of each."
-NARROWEST = 330  # px of a chart whose title and labels can be read
+NARROWEST = 280  # px of a chart whose title and labels can be read
 WIDE = ("position", "shortcuts")  # keys of the blocks that take the whole width
 
 Mode = Literal["points", "box", "lasso"]

@@ -8,7 +8,7 @@ from defectvision.audit.background import Look, Opening, State
 from defectvision.audit.forecast import Step
 from defectvision.audit.study import Stage
 from defectvision.web.dataset.opening import open_again
-from defectvision.words import counted, duration, plain
+from defectvision.words import duration, plain
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 2.0  # how long a click on Cancel waits until the work has ended
@@ -106,5 +106,5 @@ def _in_words(look: Look) -> str:
         return "Waiting until another set is measured" if look.queued else "Starting"
     if progress.step is Step.WAIT:
         return str(progress.step)
-    words = f"{progress.step}: {progress.done:,} of {counted(progress.total, 'picture')}"
+    words = f"{progress.step}: {progress.done:,} of {progress.total:,}"
     return words if look.left is None else f"{words} · about {duration(look.left)} left"
