@@ -13,37 +13,44 @@ from defectvision.web.dataset import charts, heading, tables
 from defectvision.web.dataset.browser import browser
 from defectvision.web.dataset.near_copies import near_copies
 from defectvision.web.dataset.opening import open_controls
+from defectvision.web.dataset.progress import chosen_part, follow
 
 with st.sidebar:
-    study = open_controls()
-if study is None:
+    opening = open_controls()
+if opening is None:
     heading.empty_state()
     st.stop()
 
+look = opening.now  # all that is drawn shows this moment
+study = look.study
+if study is None:
+    heading.nameless(opening.path)
+    follow(opening, look)
+    st.stop()
+
 heading.heading(study)
-left, right = st.columns([7, 4], gap="medium")
+follow(opening, look)
+with st.container(key="set-places"):
+    left, right = st.columns([7, 4], gap="medium")
 with left:
     heading.messages(study)
-    names = ["Balance", "Defects", "Pictures", "Near-copies", "Shortcuts", "Map"]
-    part = st.segmented_control(
-        "Part", names, default="Balance", required=True, key="part", label_visibility="collapsed"
-    )
+    part = chosen_part(look)
     if part == "Balance":
-        charts.chart_grid(study, balance_blocks(study))
+        charts.chart_grid(balance_blocks(study))
         tables.weights(study)
     elif part == "Defects":
-        charts.chart_grid(study, defect_blocks(study), charts.NO_REGIONS)
+        charts.chart_grid(defect_blocks(study), charts.NO_REGIONS)
         tables.extremes(study)
     elif part == "Pictures":
-        charts.chart_grid(study, picture_blocks(study), charts.NO_PICTURES)
+        charts.chart_grid(picture_blocks(study), charts.NO_PICTURES)
         tables.odd_ones(study)
     elif part == "Near-copies":
         near_copies(study)
-        charts.chart_grid(study, group_blocks(study))
+        charts.chart_grid(group_blocks(study))
         tables.contradictions(study)
     elif part == "Shortcuts":
-        charts.chart_grid(study, shortcut_blocks(study), charts.NO_SHORTCUTS)
-    else:
+        charts.chart_grid(shortcut_blocks(study), charts.NO_SHORTCUTS)
+    elif part == "Map":
         charts.map_panel(study)
 with right:
     browser(study)

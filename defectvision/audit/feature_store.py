@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +13,19 @@ from defectvision.audit.keypoints import POINTS, SMALL_SIDE, Features
 
 
 class FeatureStore:
-    """Arrays of a fixed size per picture, mapped into memory; a folder that its owner deletes."""
+    """Arrays of a fixed size per picture, mapped into memory; a folder that its owner deletes.
 
-    def __init__(self, folder: Path, count: int, *, create: bool = False) -> None:
-        mode: Literal["w+", "r"] = "w+" if create else "r"
+    `writable`: what the folder holds stays, and what it lacks is made.
+    """
+
+    def __init__(self, folder: Path, count: int, *, writable: bool = False) -> None:
+        mode: Literal["r+", "r"] = "r+" if writable else "r"
 
         def array(name: str, kind: str, *shape: int) -> np.memmap[Any, Any]:
-            return np.memmap(
-                folder / f"{name}.bin", dtype=kind, mode=mode, shape=(max(1, count), *shape)
-            )
+            file = folder / f"{name}.bin"
+            if writable:
+                file.touch()
+            return np.memmap(file, dtype=kind, mode=mode, shape=(max(1, count), *shape))
 
         self.count = count
         self._descriptors = array("descriptors", "uint8", POINTS, 128)
@@ -46,6 +51,15 @@ class FeatureStore:
 
     def descriptors(self, i: int) -> NDArray[np.uint8]:
         return np.array(self._descriptors[i, : self._sizes[i, 0]])
+
+    def checksum(self, i: int) -> int:
+        """Of what is stored of picture i: a machine that lost its power may have lost some."""
+        n = min(max(0, int(self._sizes[i, 0])), POINTS)
+        parts = (self._sizes[i], self._points[i, :n], self._descriptors[i, :n], self._small[i])
+        checksum = 0
+        for part in parts:
+            checksum = zlib.crc32(part.tobytes(), checksum)
+        return checksum
 
     def flush(self) -> None:
         for array in (self._descriptors, self._points, self._small, self._sizes):

@@ -69,12 +69,13 @@ def group_pictures(
     digests: Sequence[str],
     neighbours: NDArray[np.int64],
     compare: Callable[[list[Pair]], Iterable[Agreement | None]],
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> tuple[list[Group], pd.DataFrame]:
     """The groups, and the confirmed pairs as rows (one, other, inliers, detail, light, kind).
 
     `digests` of the files ('' where unreadable), `neighbours` (n, k) row numbers, nearest first;
-    `compare` yields an agreement for each pair, in their order.
+    `compare` yields an agreement for each pair, in their order; `advance` gets the share of the
+    work that is done, 0 to 1.
     """
     first: dict[str, int] = {}
     same_file: list[Pair] = []
@@ -87,6 +88,7 @@ def group_pictures(
     edges: dict[Pair, Agreement] = {}
     tested: set[Pair] = set()
     roots = _joined(len(digests), same_file, edges)
+    most = _most_pairs(neighbours, copies)
     for number, (low, high) in enumerate(ROUNDS):
         wanted = list(_candidates(neighbours, low, high, copies, roots, tested, number > 0))
         for done, (pair, found) in enumerate(zip(wanted, compare(wanted), strict=True), 1):
@@ -94,9 +96,22 @@ def group_pictures(
             if confirmed(found):
                 edges[pair] = found
             if done % CHUNK == 0 or done == len(wanted):
-                advance(number * len(wanted) + done, len(ROUNDS) * len(wanted))
+                here = most[number] * done / len(wanted)
+                advance((sum(most[:number]) + here) / max(1, sum(most)))
         roots = _joined(len(digests), same_file, edges)
     return _groups(roots, copies, edges), _table(edges, same_file)
+
+
+def _most_pairs(neighbours: NDArray[np.int64], copies: set[int]) -> list[int]:
+    """How many pairs each round compares at most: known before the first one, so that what is left
+    to do never grows while it is done."""
+    count = len(neighbours)
+    own = np.arange(count)[:, None]
+    numbered = np.minimum(own, neighbours) * count + np.maximum(own, neighbours)
+    gone = np.fromiter(copies, np.int64, len(copies))
+    numbered[np.isin(own, gone) | np.isin(neighbours, gone)] = -1
+    upto = [len(np.setdiff1d(numbered[:, :high], [-1])) for _, high in ROUNDS]
+    return np.diff([0, *upto]).tolist()
 
 
 def _candidates(

@@ -18,12 +18,18 @@ WORDS = 48
 SAMPLE = 40_000  # descriptors the vocabulary is learned from
 DIMENSIONS = 256
 SEED = 0
+TOLD = 64  # pictures between two words on how far it is
 
 
-def embed(descriptors: Callable[[int], NDArray[np.uint8]], count: int) -> NDArray[np.float32]:
+def embed(
+    descriptors: Callable[[int], NDArray[np.uint8]],
+    count: int,
+    advance: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
     """(count, d) vectors of length 1 (0 where a picture has no points), d <= DIMENSIONS.
 
-    `descriptors(i)` gives the (n, 128) uint8 local features of picture i.
+    `descriptors(i)` gives the (n, 128) uint8 local features of picture i; `advance` gets how many
+    pictures are done.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -41,6 +47,8 @@ def embed(descriptors: Callable[[int], NDArray[np.uint8]], count: int) -> NDArra
     vectors = np.zeros((count, words * 128), np.float32)
     for i in range(count):
         vectors[i] = _vlad(descriptors(i), centres)
+        if i % TOLD == TOLD - 1:
+            advance(i + 1)
     return reduce(vectors, DIMENSIONS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from defectvision.audit import regions
+from defectvision.audit.alignment import agreement
 from defectvision.audit.keypoints import Features, extract
 from defectvision.audit.pictures import as_grey, measure
 from defectvision.data.catalog import CatalogError
@@ -46,6 +48,20 @@ class Reading:
 
 def read(task: Task) -> Reading:
     """Read one picture; whatever is wrong with it is said in `errors`, nothing is raised."""
+    try:
+        return _read(task)
+    except Exception as error:  # one picture must not cost the others
+        return Reading(task.image, errors=[_unmeasured(task, f"{type(error).__name__}: {error}")])
+
+
+def _unmeasured(task: Task, reason: str) -> str:
+    return (
+        f"{task.path}: could not be measured ({reason}). Save it anew from an image editor, or "
+        "leave it out."
+    )
+
+
+def _read(task: Task) -> Reading:
     found = Reading(task.image)
     try:
         data = (Path(task.root) / task.path).read_bytes()
@@ -80,9 +96,23 @@ def read(task: Task) -> Reading:
     return found
 
 
-def read_many(tasks: list[Task]) -> list[Reading]:
-    """Several pictures, in a worker process: OpenCV's own threads would only fight the others."""
+def read_many(tasks: list[Task]) -> tuple[list[Reading], float | None]:
+    """Several pictures, in a worker process, and the seconds that comparing two of them took, from
+    which the time for all pairs is told long before they are compared; None of fewer than three."""
     import cv2
 
-    cv2.setNumThreads(1)
-    return [read(task) for task in tasks]
+    cv2.setNumThreads(1)  # OpenCV's own threads would only fight the other processes
+    readings = [read(task) for task in tasks]
+    features = [r.features for r in readings if r.features is not None]
+    if len(features) < 3:
+        return readings, None
+    agreement(features[0], features[1])  # the first one of a process takes longer
+    started = time.perf_counter()
+    agreement(features[1], features[2])
+    return readings, time.perf_counter() - started
+
+
+def read_fatal(tasks: list[Task]) -> tuple[list[Reading], float | None]:
+    """What stands for pictures at which the process that read them ended."""
+    reason = "the program that read it broke down"
+    return [Reading(task.image, errors=[_unmeasured(task, reason)]) for task in tasks], None

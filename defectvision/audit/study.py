@@ -1,57 +1,68 @@
-"""Everything that is found in a labelled set: one pass over its pictures, then its pairs."""
+"""Everything that is found in a labelled set, in stages: what its labels say, then its pictures one
+by one, then how they lie together, then its pairs."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from enum import IntEnum
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from defectvision.audit.alignment import Agreement
-from defectvision.audit.cache import study_key, write_folder
-from defectvision.audit.feature_store import FeatureStore
+from defectvision.audit.cache import known_key, study_key
+from defectvision.audit.first_pass import no_pictures, read_all
+from defectvision.audit.forecast import Forecast, Step, Tell
 from defectvision.audit.near_duplicates import (
     CHUNK,
     ROUNDS,
     Group,
+    Pair,
     compare_pairs,
     group_pictures,
 )
 from defectvision.audit.picture_map import picture_map
 from defectvision.audit.proposals import embed, neighbours
-from defectvision.audit.reading import Reading, Task, read_many
 from defectvision.audit.regions import COLUMNS as REGION_COLUMNS
-from defectvision.audit.regions import MAP_CELLS
 from defectvision.audit.shortcuts import shortcuts
+from defectvision.audit.study_files import keep, kept
+from defectvision.audit.unfinished import Unfinished, unfinished
 from defectvision.audit.workers import Workers
 from defectvision.data.catalog import Catalog
-from defectvision.data.class_names import read_class_numbers
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.leaks import with_groups
 from defectvision.data.statistics import primary_label
 
-READ_CHUNK = 16
 FEW = 24  # pictures; below this, starting processes takes longer than the work
 
-Progress = Callable[[str, int, int], None]
+
+class Stage(IntEnum):
+    """How far a study has come; each stage has what those before it have."""
+
+    LABELS = 0  # the catalog: balance, splits, images to look at
+    PICTURES = 1  # measures, regions, coverage, failures
+    MAP = 2
+    COPIES = 3  # near-copies, and with them leaks and shortcuts: everything
 
 
-def _silent(step: str, done: int, total: int) -> None:
+def _silent(_: object) -> None:
     pass
+
+
+def _no_regions() -> pd.DataFrame:
+    return pd.DataFrame(columns=["image", *REGION_COLUMNS])
 
 
 @dataclass(eq=False)
 class Study:
-    """What was found in a set.
+    """What was found in a set, up to `stage`.
 
     pictures: a row per readable image (`image`, `path` and `pictures.measure`); regions: a row per
     defect area (`image`, `regions.COLUMNS`; where only areas are known the rest is NaN);
@@ -61,8 +72,8 @@ class Study:
     """
 
     image_set: ImageSet
-    pictures: pd.DataFrame
-    regions: pd.DataFrame
+    pictures: pd.DataFrame = field(default_factory=no_pictures)
+    regions: pd.DataFrame = field(default_factory=_no_regions)
     coverage: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -71,6 +82,7 @@ class Study:
     seconds: float = 0.0
     from_cache: bool = False
     key: str = ""
+    stage: Stage = Stage.LABELS
 
     @property
     def catalog(self) -> Catalog:
@@ -96,160 +108,121 @@ def study(
     path: Path,
     cache: Path,
     limit_pixels: int,
-    progress: Progress = _silent,
+    progress: Tell = _silent,
     workers: int | None = None,
     image_set: ImageSet | None = None,
+    staged: Callable[[Study], None] = _silent,
 ) -> Study:
     """Open a set and find everything about it, or take it from the folder `cache`.
 
-    `limit_pixels` is the largest image that is decoded; `progress(step, done, total)` is called
-    between pieces of work. Raises CatalogError where the set cannot be opened; single broken
-    images only stand in `failures`.
+    `limit_pixels` is the largest image that is decoded; `progress` is told between pieces of work,
+    `staged` gets what is known at the end of each stage but the last. What was measured before an
+    early end, of this process or another, is not measured again. Raises CatalogError where the
+    set cannot be opened, OSError where the cache cannot be written; single broken images only
+    stand in `failures`.
     """
     started = time.perf_counter()
     image_set = image_set or open_set(path, limit_pixels)
-    key = study_key(image_set, lambda d, n: progress("Comparing with the cache", d, n), cache)
-    place = cache / "studies" / key
-    if (place / "study.json").is_file():
-        try:
-            return _load(place, image_set, key)
-        except (OSError, ValueError, KeyError):
-            pass  # a damaged cache is no reason to fail: find it all again
-    found = _study(image_set, progress, workers or os.cpu_count() or 1)
-    found.seconds, found.key = time.perf_counter() - started, key
-    write_folder(place, lambda folder: _write(found, folder))
-    return found
-
-
-def _study(image_set: ImageSet, progress: Progress, workers: int) -> Study:
-    if not image_set.has_images:
-        regions = image_set.annotations[["image", "label", "area_px"]]
-        return Study(
-            image_set,
-            pd.DataFrame(),
-            regions.reindex(columns=["image", *REGION_COLUMNS]),
-            failures=[*map(str, image_set.catalog.left_out), *image_set.unreadable],
-        )
+    opened = opened_study(image_set)
+    staged(opened)
     count = len(image_set.catalog)
-    with tempfile.TemporaryDirectory(prefix="defectvision-") as name:
-        folder = Path(name)
-        store = FeatureStore(folder, count, create=True)
-        with Workers(workers if count >= FEW else 0) as crew:
-            found = _read_all(image_set, store, crew, progress)
-            store.flush()
-            digests = [""] * count
-            for i, digest in zip(
-                found.pictures.get("image", []), found.pictures.get("sha256", []), strict=True
-            ):
-                digests[int(i)] = digest
-            progress("Describing the pictures", 0, 1)
-            vectors = embed(store.descriptors, count)
-            near = neighbours(vectors, ROUNDS[-1][1])
-
-            def compare(pairs: list[tuple[int, int]]) -> Iterator[Agreement | None]:
-                parts = [pairs[i : i + CHUNK] for i in range(0, len(pairs), CHUNK)]
-                for part in crew.map(compare_pairs, [(folder, count, p) for p in parts]):
-                    yield from part
-
-            found.groups, found.pairs = group_pictures(
-                digests, near, compare, lambda d, n: progress("Comparing pairs", d, n)
-            )
-        progress("Drawing the map", 0, 1)
-        readable = found.pictures["image"].to_numpy() if len(found.pictures) else []
-        found.map = picture_map(vectors, readable)
+    crew = (workers or os.cpu_count() or 1) if count >= FEW else 1
+    forecast = Forecast(count, crew, progress)
+    forecast.begin(Step.CHECK)
+    key = study_key(image_set, lambda done, files: forecast.advance(done / files * count), cache)
+    if found := _kept(image_set, cache, key):
+        return found
+    if not image_set.has_images:
+        found = replace(opened, key=key, seconds=time.perf_counter() - started)
+        keep(cache, key, vars(found))
+        return found
+    with unfinished(cache, key, count, partial(forecast.begin, Step.WAIT)) as work:
+        if found := _kept(image_set, cache, key):  # by the process that had it until now
+            return found
+        found = _find(replace(opened, key=key), work, crew, forecast, staged)
+        found.seconds = time.perf_counter() - started
+        keep(cache, key, vars(found))
     return found
 
 
-def _read_all(image_set: ImageSet, store: FeatureStore, crew: Workers, progress: Progress) -> Study:
-    catalog = image_set.catalog
-    tasks = list(_tasks(image_set))
-    parts = [tasks[i : i + READ_CHUNK] for i in range(0, len(tasks), READ_CHUNK)]
-    rows, regions, done = [], [], 0
-    failures = [str(left_out) for left_out in catalog.left_out]
-    totals: dict[str, NDArray[np.float32]] = {}
-    shown: dict[str, int] = {}
-    for part in crew.map(read_many, [(p,) for p in parts]):
-        for reading in part:
-            failures += reading.errors
-            if reading.measures is not None:
-                path = catalog.table["path"].iloc[reading.image]
-                rows.append({"image": reading.image, "path": path, **reading.measures})
-            regions += reading.regions
-            _add_coverage(reading, totals, shown)
-            if reading.features is not None:
-                store.put(reading.image, reading.features)
-        done += len(part)
-        progress("Reading the pictures", done, len(tasks))
-    found = pd.DataFrame(regions, columns=["image", *REGION_COLUMNS])
-    coverage = {label: totals[label] / np.float32(shown[label]) for label in totals}
-    return Study(image_set, pd.DataFrame(rows), found, coverage, failures=failures)
-
-
-def _add_coverage(
-    reading: Reading, totals: dict[str, NDArray[np.float32]], shown: dict[str, int]
-) -> None:
-    for label, part in reading.coverage.items():
-        totals.setdefault(label, np.zeros((MAP_CELLS, MAP_CELLS), np.float32))
-        totals[label] += part
-        shown[label] = shown.get(label, 0) + 1
-
-
-def _tasks(image_set: ImageSet) -> Iterator[Task]:
-    catalog = image_set.catalog
-    classes = read_class_numbers(catalog.root)
-    notes = {int(i): rows for i, rows in image_set.annotations.groupby("image")}
-    columns = (catalog.table[name] for name in ("path", "label", "mask"))
-    for i, (path, label, mask) in enumerate(zip(*columns, strict=True)):
-        yield Task(
-            i,
-            str(catalog.root),
-            path,
-            image_set.limit_pixels,
-            image_set.bits,
-            label,
-            mask,
-            classes,
-            notes.get(i),
-        )
-
-
-def _write(result: Study, folder: Path) -> None:
-    for name in ("pictures", "regions", "pairs", "map"):
-        getattr(result, name).to_json(folder / f"{name}.json", orient="split", double_precision=6)
-    arrays: dict[str, Any] = dict(enumerate_names(result.coverage))
-    np.savez_compressed(folder / "coverage.npz", **arrays)
-    content = {
-        "seconds": result.seconds,
-        "failures": result.failures,
-        "groups": [[list(g.images), g.kind] for g in result.groups],
-        "covered": list(result.coverage),
-    }
-    (folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def enumerate_names(
-    arrays: dict[str, NDArray[np.float32]],
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Arrays under names that any class name fits: `c0`, `c1`, ..."""
-    for i, array in enumerate(arrays.values()):
-        yield f"c{i}", array
-
-
-def _load(place: Path, image_set: ImageSet, key: str) -> Study:
-    content = json.loads((place / "study.json").read_text(encoding="utf-8"))
-    tables = {}
-    for name in ("pictures", "regions", "pairs", "map"):
-        raw = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
-        tables[name] = pd.DataFrame(raw["data"], columns=raw["columns"])
-    with np.load(place / "coverage.npz") as arrays:
-        coverage = {label: arrays[f"c{i}"] for i, label in enumerate(content["covered"])}
-    place.touch()
-    found = Study(
+def opened_study(image_set: ImageSet) -> Study:
+    """What a set's labels say; of a set without images that is everything."""
+    failures = [*map(str, image_set.catalog.left_out)]
+    if image_set.has_images:
+        return Study(image_set, failures=failures)
+    regions = image_set.annotations[["image", "label", "area_px"]]
+    return Study(
         image_set,
-        coverage=coverage,
-        groups=[Group(tuple(images), kind) for images, kind in content["groups"]],
-        failures=content["failures"],
-        seconds=content["seconds"],
-        **tables,
+        stage=Stage.COPIES,
+        regions=regions.reindex(columns=["image", *REGION_COLUMNS]),
+        failures=[*failures, *image_set.unreadable],
     )
-    return replace(found, from_cache=True, key=key)
+
+
+def known_study(image_set: ImageSet, cache: Path) -> Study | None:
+    """The study of a set, where it can be had at once; else None."""
+    key = known_key(image_set, cache)
+    found = None if key is None else _kept(image_set, cache, key)
+    return found or (None if image_set.has_images else opened_study(image_set))
+
+
+def _kept(image_set: ImageSet, cache: Path, key: str) -> Study | None:
+    parts = kept(cache, key)
+    if parts is None:
+        return None
+    return Study(image_set, **parts, from_cache=True, key=key, stage=Stage.COPIES)
+
+
+def _find(
+    found: Study,
+    work: Unfinished,
+    workers: int,
+    forecast: Forecast,
+    staged: Callable[[Study], None],
+) -> Study:
+    count = len(found.catalog)
+    with Workers(workers) as crew:
+        read = read_all(found.image_set, work, crew, forecast)
+        work.features.flush()
+        found = replace(found, stage=Stage.PICTURES, **read.parts())
+        staged(found)
+        # Each is many small steps, whose threads wait for one another where others compute, too.
+        with threadpool_limits(1):
+            forecast.begin(Step.DESCRIBE)
+            vectors = embed(work.features.descriptors, count, forecast.advance)
+            forecast.begin(Step.MAP)
+            laid = picture_map(vectors, found.pictures["image"].to_numpy())
+        found = replace(found, stage=Stage.MAP, map=laid)
+        staged(found)
+        forecast.begin(Step.COMPARE)
+        digests = [""] * count
+        for image, digest in zip(
+            found.pictures["image"], found.pictures.get("sha256", []), strict=True
+        ):
+            digests[int(image)] = digest
+        groups, pairs = group_pictures(
+            digests,
+            neighbours(vectors, ROUNDS[-1][1]),
+            partial(_compared, work, crew, forecast),
+            lambda share: forecast.advance(share * count),
+        )
+    return replace(found, stage=Stage.COPIES, groups=groups, pairs=pairs)
+
+
+def _compared(
+    work: Unfinished, crew: Workers, forecast: Forecast, pairs: list[Pair]
+) -> Iterator[Agreement | None]:
+    """How pairs of pictures compare: as `work` knows, and the others by the crew."""
+    known = work.agreements
+    unknown = [pair for pair in pairs if pair not in known]
+    parts = [unknown[i : i + CHUNK] for i in range(0, len(unknown), CHUNK)]
+    fresh = crew.map(compare_pairs, [(work.folder, work.count, part) for part in parts])
+    coming = zip(parts, fresh, strict=True)
+    resumed = len(unknown) < len(pairs)
+    for pair in pairs:
+        if pair not in known:
+            if resumed:
+                forecast.restart()
+                resumed = False
+            work.add_agreements(*next(coming))
+        yield known.pop(pair)

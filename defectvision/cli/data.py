@@ -48,10 +48,10 @@ def report(
         for target in filter(None, (html, index)):
             target.parent.mkdir(parents=True, exist_ok=True)
             atomic.check_target(target)
-        with steps() as advance:
+        with steps() as tell:
             images = open_set(data, settings().limits.pixels, bits, good or ())
             place = cache or settings().cache
-            found = study(data, place, images.limit_pixels, advance, workers, images)
+            found = study(data, place, images.limit_pixels, tell, workers, images)
         content = findings(found)
         if html is not None:
             from defectvision.report.dataset.parts import study_html

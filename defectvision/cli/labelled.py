@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress as Bars
+from rich.progress import TaskID
 
+from defectvision.audit.forecast import Progress
 from defectvision.audit.study import study
 from defectvision.cli.terminal import err
 from defectvision.data.image_set import ImageSet, open_set
@@ -19,21 +21,21 @@ def open_grouped(data: Path, bits: int | None, good: Sequence[str] = ()) -> Imag
     """The image set `data`, its samples of `bits` bits where its files do not say how many; its
     photo groups are those it names, joined with the near-copies that its pictures show. An index
     can miss some, and a folder of classes names none. good: see `open_set`."""
-    with steps() as advance:
+    with steps() as tell:
         images = open_set(data, settings().limits.pixels, bits, good)
-        found = study(data, settings().cache, images.limit_pixels, advance, image_set=images)
+        found = study(data, settings().cache, images.limit_pixels, tell, image_set=images)
         return replace(found.image_set, catalog=found.grouped)
 
 
 @contextmanager
-def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar a step; what it gives is called with (step, done, total)."""
-    with Progress(console=err, transient=True) as bar:
+def steps() -> Iterator[Callable[[Progress], None]]:
+    """A progress bar a step; what it gives is told how far a study is."""
+    with Bars(console=err, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def advance(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done, total=max(1, total))
+        def tell(progress: Progress) -> None:
+            if progress.step not in tasks:
+                tasks[progress.step] = bars.add_task(progress.step, total=max(1, progress.total))
+            bars.update(tasks[progress.step], completed=progress.done)
 
-        yield advance
+        yield tell

@@ -1,15 +1,19 @@
 """Shared work: in order, never far ahead, and with its errors."""
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from defectvision.audit.workers import AHEAD, Workers
+from tests.stand_ins.processes import all_ended, running
 
 
 def square(folder: str, number: int) -> tuple[int, int]:
@@ -46,6 +50,50 @@ def test_what_goes_wrong_in_a_piece_of_work_is_raised(count: int, tmp_path: Path
         pytest.raises(ValueError, match="thirteen"),
     ):
         list(workers.map(square, [(str(tmp_path), 13)]))
+
+
+def fragile(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+@pytest.mark.slow
+def test_a_piece_of_work_that_ends_its_process_costs_no_other_one() -> None:
+    with Workers(2) as workers:
+        found = list(workers.map(fragile, [(n,) for n in range(20)], lambda number: -number))
+        assert found == [-5 if n == 5 else n**2 for n in range(20)]
+        assert list(workers.map(fragile, [(6,)])) == [36]
+
+
+@pytest.mark.slow
+def test_work_that_ends_its_process_is_an_error_where_nobody_answers_for_it() -> None:
+    with Workers(2) as workers, pytest.raises(BrokenProcessPool):
+        list(workers.map(fragile, [(n,) for n in range(20)]))
+
+
+OWNER = """
+import sys, time
+from defectvision.audit.workers import Workers
+import os
+with Workers(2) as workers:
+    pids = set()
+    while len(pids) < 2:
+        pids |= set(workers.map(os.getpid, [()] * 8))
+    print(*pids, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_the_process_it_works_for() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    workers = [int(pid) for pid in owner.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(running, workers))
+    owner.kill()
+    owner.wait()
+    assert all_ended(workers), "a worker waits for a process that is gone"
 
 
 def test_no_worker_runs_the_page_that_asked(tmp_path: Path, monkeypatch) -> None:

@@ -54,6 +54,7 @@ def shortcut_chart(table: pd.DataFrame) -> go.Figure:
                 "array": (rows["high"] - rows["auc"]).fillna(0),
                 "arrayminus": (rows["auc"] - rows["low"]).fillna(0),
                 "thickness": 1.5,
+                "color": GOOD_COLOUR,
             },
             customdata=[[token(label=label)] for label in rows["label"]],
             hovertemplate="%{y}: AUC %{x:.3f}<extra></extra>",
@@ -62,9 +63,10 @@ def shortcut_chart(table: pd.DataFrame) -> go.Figure:
     )
     figure.add_vline(0.75, line={"dash": "dot", "color": WARNING, "width": 1})
     finished(figure, "What gives the label away without the part", "AUC, 95 % interval", "",
-            130 + 30 * len(rows))  # fmt: skip
-    figure.update_xaxes(range=[0.48, 1.04])
-    figure.update_yaxes(type="category")
+            130 + 38 * len(rows))  # fmt: skip
+    figure.update_xaxes(range=[0.48, 1.04], dtick=0.1)
+    # Each name above its own line: beside it, a narrow page would have no room for the lines.
+    figure.update_yaxes(type="category", ticklabelposition="inside top", ticklabelshift=7)
     return figure
 
 
@@ -97,9 +99,10 @@ def map_chart(table: pd.DataFrame, by: str, hue: Mapping[str, str]) -> go.Figure
             customdata=[[token(image=int(i))] for i in rows["image"]],
             hovertemplate="%{fullData.name}<extra></extra>",
         )
-    finished(figure, f"Images that look alike lie together (colour: {by})", "no unit", "no unit",
+    finished(figure, f"What looks alike lies together (colour: {by})", "no unit", "no unit",
             560)  # fmt: skip
-    figure.update_layout(dragmode="lasso")
+    # Its tools stand beside it: in a row they would cover the title on a narrow page.
+    figure.update_layout(dragmode="lasso", modebar={"orientation": "v"}, margin={"r": 40})
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
     return figure

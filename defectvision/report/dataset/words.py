@@ -46,7 +46,7 @@ def of_regions(regions: pd.DataFrame) -> str:
     per_image = regions.groupby(["label", "image"]).size()
     most = per_image.groupby("label").mean().sort_values()
     return (
-        f"{class_in_words(most.index[-1])} comes in {most.iloc[-1]:.1f} regions per image, "
+        f"{_first(class_in_words(most.index[-1]))} comes in {most.iloc[-1]:.1f} regions per image, "
         f"{class_in_words(most.index[0])} in {most.iloc[0]:.1f}: a rule on the number of "
         "regions must be set for each class."
     )
@@ -95,7 +95,7 @@ def of_co_occurrence(matrix: pd.DataFrame) -> str:
     rarer = min((first, other), key=lambda name: matrix.loc[name, name])
     share = count / matrix.loc[rarer, rarer]
     return (
-        f"{class_in_words(first)} comes most often with {class_in_words(other)}: "
+        f"{_first(class_in_words(first))} comes most often with {class_in_words(other)}: "
         f"{counted(count, 'image')}, "
         f"{share:.1%} of all images of {class_in_words(rarer)}. "
         "A model may learn one from the other where they come together often."
@@ -118,7 +118,7 @@ def of_region_measure(regions: pd.DataFrame, column: str, pictures: pd.DataFrame
         return ""
     if column == "elongation":
         return (
-            f"{class_in_words(middle.index[-1])} is the most elongated (median "
+            f"{_first(class_in_words(middle.index[-1]))} is the most elongated (median "
             f"{middle.iloc[-1]:.1f} : 1). Long, thin defects are "
             "the first that a smaller input resolution loses."
         )
@@ -255,6 +255,11 @@ def of_map() -> str:
         "hard or wrongly labelled; a class in separate islands has several causes or cameras. "
         "Distances between islands mean nothing."
     )
+
+
+def _first(words: str) -> str:
+    """At the beginning of a sentence; a class keeps the letters of its name."""
+    return words[0].upper() + words[1:] if words.startswith("class ") or words == "good" else words
 
 
 def class_in_words(label: str) -> str:

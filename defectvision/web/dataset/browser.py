@@ -7,6 +7,7 @@ import streamlit as st
 from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.data.catalog import SPLITS
+from defectvision.data.image_head import image_size
 from defectvision.inference.images import ImageError
 from defectvision.report.dataset.selection import (
     chosen_images,
@@ -16,13 +17,15 @@ from defectvision.report.dataset.selection import (
     orders,
 )
 from defectvision.report.dataset.words import class_in_words
-from defectvision.web.dataset.picked import PAGE, pick, picked
-from defectvision.web.dataset.pictures import LARGE, SMALL, marked_picture
+from defectvision.web.dataset.picked import LARGE, PAGE, pick, picked
+from defectvision.web.dataset.pictures import SMALL, WHOLE, marked_picture
 from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
 PER_PAGE = 12
 ACROSS = 3
+NARROWEST = 80  # px of a picture
+STRIP = 3  # times as wide as high
 LISTED = 200  # files of a set without images
 ALL = "all"
 
@@ -50,9 +53,20 @@ def browser(study: Study) -> None:
         st.session_state[PAGE] = 1
     masks = st.toggle("Masks", value=True, key="masks") if study.image_set.has_masks else False
     page = int(st.session_state.get(PAGE, 1))
-    _grid(study, images[(page - 1) * PER_PAGE : page * PER_PAGE], masks)
+    shown = images[(page - 1) * PER_PAGE : page * PER_PAGE]
+    across = 1 if _is_strip(study, shown[0]) else ACROSS
+    with (
+        st.container(key="set-images"),
+        st.grid(across, min_column_width=NARROWEST, vertical_alignment="bottom") as grid,
+    ):
+        for image in shown:
+            with grid.cell():
+                _tile(study, image, masks)
     if pages > 1:
         st.number_input(f"Page of {pages}", 1, pages, key=PAGE)
+    opened = st.session_state.get(LARGE)
+    if opened is not None:  # asked for at each run: one that is not asked for closes
+        _large(study, opened)
 
 
 def _filters(study: Study, rows: list[int] | None) -> list[int]:
@@ -69,12 +83,10 @@ def _filters(study: Study, rows: list[int] | None) -> list[int]:
     return ordered(study, images, order)
 
 
-def _grid(study: Study, images: list[int], masks: bool) -> None:
-    for start in range(0, len(images), ACROSS):
-        row = images[start : start + ACROSS]
-        for column, image in zip(st.columns(ACROSS), row, strict=False):
-            with column:
-                _tile(study, image, masks)
+def _is_strip(study: Study, image: int) -> bool:
+    """Whether an image is so wide that beside others nothing of it could be seen."""
+    height, width = image_size(study.catalog.image_path(image)) or (1, 1)
+    return width >= STRIP * height
 
 
 def _tile(study: Study, image: int, masks: bool) -> None:
@@ -88,16 +100,25 @@ def _tile(study: Study, image: int, masks: bool) -> None:
         return
     st.image(picture, width="stretch", alt=f"{label}: {name}")
     split = f" · {row['split']}" if row["split"] else ""
-    if st.button(
-        plain(f"{label}{split}"), key=f"open-{image}", type="tertiary", help=plain(row["path"])
-    ):
-        _large(study, image)
+    st.button(
+        plain(f"{label}{split}"),
+        key=f"open-{image}",
+        type="tertiary",
+        help=plain(row["path"]),
+        on_click=_open,
+        args=(image,),
+    )
 
 
-@st.dialog("Image", width="large")
+def _open(image: int | None = None) -> None:
+    """Show an image large, or none."""
+    st.session_state[LARGE] = image
+
+
+@st.dialog("Image", width="large", on_dismiss=_open)
 def _large(study: Study, image: int) -> None:
     try:
-        st.image(marked_picture(study, image, LARGE), width="stretch")
+        st.image(marked_picture(study, image, WHOLE), width="stretch")
     except ImageError as error:
         st.error(plain(str(error)), icon=":material/error:")
     facts = [study.catalog.table["path"].iloc[image], f"class {_label(study, image)}"]

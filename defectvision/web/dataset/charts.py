@@ -15,26 +15,23 @@ from defectvision.words import plain
 NO_REGIONS = "This set has no masks, boxes or areas: sizes and places of the defects are unknown."
 NO_PICTURES = "Without images there is nothing to measure here."
 NO_SHORTCUTS = "Shortcuts need images of two classes, at least 10 of each."
+NARROWEST = 280  # px of a chart whose title and labels can be read
 WIDE = ("position", "shortcuts")  # keys of the blocks that take the whole width
 
 Mode = Literal["points", "box", "lasso"]
 
 
-def chart_grid(study: Study, blocks: list[Block], empty_text: str = "") -> None:
-    """Charts in two columns, each with its sentence; `empty_text` where there is none."""
+def chart_grid(blocks: list[Block], empty_text: str = "") -> None:
+    """Charts in two columns where there is room, each with its sentence; `empty_text` where there
+    is none."""
     if not blocks:
         if empty_text:
             st.info(empty_text, icon=":material/info:")
         return
-    small = [block for block in blocks if block.key not in WIDE]
-    for start in range(0, len(small), 2):
-        row = small[start : start + 2]
-        for column, block in zip(st.columns(2, gap="medium"), row, strict=False):
-            with column:
-                _chart(study, block)
-    for block in blocks:
-        if block.key in WIDE:
-            _chart(study, block)
+    with st.grid(2, min_column_width=NARROWEST, gap="medium") as grid:
+        for block in blocks:
+            with grid.cell(column_span="all" if block.key in WIDE else 1):
+                _chart(block)
 
 
 def map_panel(study: Study) -> None:
@@ -54,11 +51,11 @@ def map_panel(study: Study) -> None:
         predictions = prediction_controls(study)
         if predictions is None:
             return
-    _chart(study, map_block(study, by, predictions), ("points", "lasso"))
+    _chart(map_block(study, by, predictions), ("points", "lasso"))
 
 
-def _chart(study: Study, block: Block, modes: tuple[Mode, ...] = ("points",)) -> None:
-    key = f"chart-{study.key[:8]}-{block.key}"
+def _chart(block: Block, modes: tuple[Mode, ...] = ("points",)) -> None:
+    key = f"chart-{block.key}"
     st.plotly_chart(
         block.figure,
         key=key,

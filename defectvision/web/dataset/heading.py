@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from defectvision.audit.shortcuts import warnings
-from defectvision.audit.study import Study
+from defectvision.audit.study import Stage, Study
 from defectvision.data import statistics
 from defectvision.data.leaks import leaks
 from defectvision.report.dataset.parts import study_html
 from defectvision.report.dataset.words import independent_scenes
-from defectvision.words import counted, plain
+from defectvision.words import counted, duration, plain
 
 FAILURES = 50  # named; the others are counted
+NARROWEST = 120  # px of a figure
+LATER = "…"  # a figure that is not known yet
 
 
 def empty_state() -> None:
@@ -30,13 +34,17 @@ def empty_state() -> None:
     )
 
 
+def nameless(path: Path) -> None:
+    """The heading of a set whose labels are not read yet."""
+    st.subheader(plain(path.name), icon=":material/database:")
+
+
 def heading(study: Study) -> None:
     """Name, the figures that matter most, and the report."""
     catalog = study.catalog
     name, actions = st.columns([7, 4], vertical_alignment="bottom")
     name.subheader(plain(catalog.name), icon=":material/database:")
-    source = "from the cache" if study.from_cache else f"read in {study.seconds:.0f} s"
-    name.caption(plain(f"Layout: {catalog.layout}; {source}"))
+    name.caption(plain(f"Layout: {catalog.layout}{_source(study)}"))
     with actions.container(horizontal=True, horizontal_alignment="right"):
         st.download_button(
             "Report",
@@ -46,11 +54,20 @@ def heading(study: Study) -> None:
             key="report",
             icon=":material/description:",
             on_click="ignore",
-            help="The whole page as one HTML file that needs no network.",
+            disabled=study.stage < Stage.COPIES,
+            help="The whole page as one HTML file that needs no network, as soon as all of it is "
+            "there.",
         )
     tiles = _tiles(study)
-    for column, (label, value) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value)
+    with st.grid(len(tiles), min_column_width=NARROWEST):
+        for label, value in tiles:
+            st.metric(label, value)
+
+
+def _source(study: Study) -> str:
+    if study.stage < Stage.COPIES:
+        return ""
+    return "; from the cache" if study.from_cache else f"; read in {duration(study.seconds)}"
 
 
 def _tiles(study: Study) -> list[tuple[str, str]]:
@@ -64,17 +81,19 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
         ("Majority accuracy", f"{majority:.1%}"),
     ]
     if study.image_set.has_images:
+        known = study.stage >= Stage.COPIES
         tiles += [
-            ("Independent scenes", f"{independent_scenes(study):,}"),
-            ("Leaking groups", f"{len(leaks(study.grouped)):,}"),
+            ("Independent scenes", f"{independent_scenes(study):,}" if known else LATER),
+            ("Leaking groups", f"{len(leaks(study.grouped)):,}" if known else LATER),
         ]
     return tiles
 
 
 def messages(study: Study) -> None:
     """What is wrong with the set, the gravest first."""
-    for text in warnings(study.shortcuts):
-        st.warning(plain(text), icon=":material/warning:")
+    if study.stage >= Stage.COPIES:
+        for text in warnings(study.shortcuts):
+            st.warning(plain(text), icon=":material/warning:")
     for text in study.catalog.warnings:
         st.info(plain(text), icon=":material/info:")
     if study.failures:

@@ -10,7 +10,7 @@ from defectvision.data import statistics
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.leaks import corrected_split, leaks
 from defectvision.report.dataset import words
-from defectvision.web.dataset.picked import pick_rows
+from defectvision.web.dataset.picked import pick_rows, table_key
 from defectvision.words import plain
 
 
@@ -72,7 +72,7 @@ def _group_table(study: Study, leaking: set[str]) -> None:
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        key="groups",
+        key=table_key("groups"),
         height=280,
     )
     if chosen := event.selection.rows:

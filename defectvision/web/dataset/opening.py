@@ -1,15 +1,14 @@
-"""Choose and open a labelled set, with progress and time left."""
+"""Choose and open a labelled set."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import streamlit as st
 
-from defectvision.audit.study import Study, study
-from defectvision.data.catalog import CatalogError
+from defectvision.audit.background import Opening, open_in_background
 from defectvision.data.roots import NotAllowedError, below_a_root, refuse_leading_out
 from defectvision.settings import settings
 from defectvision.web.dataset.picked import forget
@@ -17,31 +16,40 @@ from defectvision.words import plain
 
 DRAWN, OWN = "Drawn samples", "Another folder or file"
 PER_CLASS = 12  # drawn samples
-OPENED = "dataset"  # key of the open study in the session
+OPENED = "dataset"  # session key: the set that is open, or being opened
+ADDRESS = "dataset-address"  # session key: the part of the page's address that names it
+LABELS_SECONDS = 2.0  # for which the page waits, so that most sets show their labels at once
 
 
-def open_controls() -> Study | None:
-    """The widgets that open a set; the set that is open in this session."""
+def open_controls() -> Opening | None:
+    """The widgets that open a set; the set that is open in this session, or being opened. The
+    page's address names it, so that a page that is loaded again shows it again."""
+    asked = {name: st.query_params[name] for name in ("set", "folder") if name in st.query_params}
+    if asked and asked != st.session_state.get(ADDRESS):
+        st.session_state[ADDRESS] = asked
+        _open(asked)
+        st.session_state["set"] = asked.get("set", OWN)
+        st.session_state["set-path"] = asked.get("folder", "")
     sets = settings().data_sets
     chosen = st.selectbox(
         "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None
     )
     text = _own_path() if chosen == OWN else "drawn"
     if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not text):
-        try:
-            if chosen == OWN:
-                roots = settings().source_roots
-                found = below_a_root(Path(text), roots)
-                refuse_leading_out(found, roots)
-                _open(found)
-            else:
-                _open(sets[chosen] if chosen in sets else _drawn_samples())
-        except NotAllowedError as error:
-            st.error(
-                plain(str(error)), title="The set was not opened", icon=":material/folder_off:"
-            )
+        asked = {"folder": text} if chosen == OWN else {"set": chosen}
+        if _open(asked):
+            st.session_state[ADDRESS] = asked
     opened = st.session_state.get(OPENED)
-    return opened if isinstance(opened, Study) else None
+    if not isinstance(opened, Opening):
+        return None
+    if dict(st.query_params) != st.session_state[ADDRESS]:
+        st.query_params.from_dict(st.session_state[ADDRESS])
+    return opened
+
+
+def open_again(opening: Opening) -> None:
+    """Go on with a set whose opening ended early."""
+    _follow(open_in_background(opening.path, opening.cache, opening.limit_pixels))
 
 
 def _own_path() -> str:
@@ -79,44 +87,32 @@ def _drawn_samples() -> Path:
     return folder
 
 
-def _open(path: Path) -> None:
-    bar = st.progress(0.0, "Opening")
-    clock = _Clock()
-
-    def advance(step: str, done: int, total: int) -> None:
-        share = min(1.0, done / max(1, total))
-        bar.progress(share, f"{step}: {done:,} of {total:,}{clock.left(step, share)}")
-
+def _open(asked: Mapping[str, str]) -> bool:
+    """Open the set that an address names; False, with the reason, where it may not be."""
     try:
-        opened = study(path, settings().cache, settings().limits.pixels, advance)
-    except CatalogError as error:
-        bar.empty()
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    except OSError as error:
-        bar.empty()
-        st.error(plain(f"{path}: {error.strerror or error}"), icon=":material/error:")
-        return
-    bar.empty()
+        path = _path_of(asked)
+    except NotAllowedError as error:
+        st.error(plain(str(error)), title="The set was not opened", icon=":material/folder_off:")
+        return False
     forget()
-    st.session_state[OPENED] = opened
+    _follow(open_in_background(path, settings().cache, settings().limits.pixels))
+    return True
 
 
-class _Clock:
-    """Time left of the step that runs, from its share that is done."""
+def _path_of(asked: Mapping[str, str]) -> Path:
+    if "folder" in asked:
+        roots = settings().source_roots
+        found = below_a_root(Path(asked["folder"]), roots)
+        refuse_leading_out(found, roots)
+        return found
+    name = asked["set"]
+    if name == DRAWN:
+        return _drawn_samples()
+    if name not in settings().data_sets:
+        raise NotAllowedError(name, "no set of this name is offered here", "Choose one below.")
+    return settings().data_sets[name]
 
-    def __init__(self) -> None:
-        self.step, self.started = "", 0.0
 
-    def left(self, step: str, share: float) -> str:
-        now = time.monotonic()
-        if step != self.step:
-            self.step, self.started = step, now
-        if share <= 0 or now - self.started < 1:
-            return ""
-        seconds = (now - self.started) / share * (1 - share)
-        return (
-            f", about {seconds:.0f} s left"
-            if seconds < 90
-            else (f", about {seconds / 60:.0f} min left")
-        )
+def _follow(opening: Opening) -> None:
+    st.session_state[OPENED] = opening
+    opening.labelled.wait(LABELS_SECONDS)

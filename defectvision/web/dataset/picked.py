@@ -10,7 +10,9 @@ from defectvision.report.dataset.selection import token
 
 PICKED = "picked"  # session key: the filters behind the marks that were clicked
 PAGE = "page"  # session key: the browser's page
+LARGE = "large-image"  # session key: the image that is open in its dialog
 FILTERS = ("filter-class", "filter-split")  # session keys of the browser's own filters
+SETS = "sets-opened"  # session key: how many sets were opened
 
 
 def picked() -> list[str]:
@@ -35,5 +37,11 @@ def pick_rows(table: str, images: Iterable[int]) -> None:
 
 def forget() -> None:
     """Clear what was picked and filtered: in another set it means nothing."""
-    for key in (PICKED, PAGE, *FILTERS):
+    for key in (PICKED, PAGE, LARGE, *FILTERS):
         st.session_state.pop(key, None)
+    st.session_state[SETS] = st.session_state.get(SETS, 0) + 1
+
+
+def table_key(table: str) -> str:
+    """The key of a table of this set: rows that were selected in another one mean nothing here."""
+    return f"{table}-{st.session_state.get(SETS, 0)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -11,15 +10,16 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from defectvision.audit.study import Study
-from defectvision.data.catalog import CatalogError
+from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.data.image_set import ImageSet
 from defectvision.data.masks import Masks
 from defectvision.data.roots import NotAllowedError, opened
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.thumbnail import fit
-from defectvision.report.dataset.style import class_colours
+from defectvision.report.dataset.style import ACCENT, class_colours
 from defectvision.settings import settings
 
-SMALL, LARGE = 260, 1600  # px
+SMALL, WHOLE = 260, 1600  # px
 QUALITY = 88
 TINT = 0.28  # how strongly a mask's inside takes its class's colour
 LEAST_COVER = 0.02  # of a shrunk px; a thin defect must not vanish with the pixels it loses
@@ -31,14 +31,15 @@ def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -
 
     Raises ImageError where the image cannot be read.
     """
-    return _drawn(_Subject(study.key, image, study), longest, masks)
+    hue = class_colours(study.catalog, study.regions["label"])
+    return _drawn(study.image_set, image, longest, masks, tuple(hue.items()))
 
 
-def picture_file(study: Study, image: int) -> bytes:
+def picture_file(catalog: Catalog, image: int) -> bytes:
     """The file of image number `image`. In a set below one of the folders that pages may read from
     no link leads out of that folder. Raises ImageError."""
-    path, name = study.catalog.image_path(image), study.catalog.table["path"].iloc[image]
-    folder = study.catalog.root.resolve()
+    path, name = catalog.image_path(image), catalog.table["path"].iloc[image]
+    folder = catalog.root.resolve()
     roots = (root.expanduser().resolve() for root in settings().source_roots)
     wall = next((root for root in roots if folder.is_relative_to(root)), None)
     try:
@@ -50,40 +51,33 @@ def picture_file(study: Study, image: int) -> bytes:
         raise ImageError(name, f"cannot be read ({error.strerror})", "Check the file.") from error
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """An image of a study as one hashable thing: by its content's key, not by its tables."""
-
-    key: str
-    image: int
-    study: Study = field(compare=False)
-
-
 @lru_cache(maxsize=400)
-def _drawn(subject: _Subject, longest: int, masks: bool) -> bytes:
-    study, image = subject.study, subject.image
-    catalog = study.catalog
+def _drawn(
+    image_set: ImageSet, image: int, longest: int, masks: bool, hue: tuple[tuple[str, str], ...]
+) -> bytes:
+    catalog = image_set.catalog
     pixels = decode_image(
-        picture_file(study, image),
+        picture_file(catalog, image),
         catalog.table["path"].iloc[image],
-        study.image_set.limit_pixels,
-        bits=study.image_set.bits,
+        image_set.limit_pixels,
+        bits=image_set.bits,
     )
     shown = fit(pixels, longest)
     # A copy: what is drawn on must not be the decoded image itself.
     shown = cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR if shown.ndim == 2 else cv2.COLOR_RGB2BGR)
     if masks:
-        hue = class_colours(catalog, study.regions["label"])
-        for label, mask in _masks(study, image, pixels.shape[:2]):
+        for label, mask in _masks(image_set, image, pixels.shape[:2]):
+            # While the regions are not read, a class of masks alone has no colour of its own.
+            colour = ImageColor.getrgb(dict(hue).get(label, ACCENT))[::-1]
             reached = fit(mask.astype(np.uint8) * np.uint8(255), longest) > 255 * LEAST_COVER
-            _draw(shown, reached.astype(np.uint8), ImageColor.getrgb(hue[label])[::-1])
+            _draw(shown, reached.astype(np.uint8), colour)
     return cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def _masks(study: Study, image: int, size: tuple[int, int]) -> Masks:
+def _masks(image_set: ImageSet, image: int, size: tuple[int, int]) -> Masks:
     """The masks of an image; none where they cannot be read, which the study's failures tell."""
     try:
-        return study.image_set.masks(image, size)
+        return image_set.masks(image, size)
     except (CatalogError, OSError):
         return []
 

@@ -91,6 +91,6 @@ def _predict(study: Study, loaded: LoadedBundle, policy: Policy) -> Scores:
 def _files(study: Study, images: list[int]) -> Iterator[tuple[str, bytes]]:
     for image in images:
         try:
-            yield str(image), picture_file(study, image)
+            yield str(image), picture_file(study.catalog, image)
         except ImageError:  # gone since the set was opened: it has no prediction
             continue

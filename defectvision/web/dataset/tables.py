@@ -9,7 +9,7 @@ from defectvision.audit import pictures
 from defectvision.audit.study import Study
 from defectvision.data import statistics
 from defectvision.report.dataset import words
-from defectvision.web.dataset.picked import pick_rows
+from defectvision.web.dataset.picked import pick_rows, table_key
 from defectvision.words import counted
 
 
@@ -42,7 +42,11 @@ def extremes(study: Study) -> None:
     paths = study.catalog.table["path"]
     shown = table.assign(file=[paths.iloc[int(i)] for i in table["image"]]).drop(columns="image")
     event = st.dataframe(
-        shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="extremes"
+        shown,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=table_key("extremes"),
     )
     if chosen := event.selection.rows:
         pick_rows("extremes", table["image"].iloc[chosen])
@@ -68,7 +72,12 @@ def odd_ones(study: Study) -> None:
         }
     )
     event = st.dataframe(
-        shown, hide_index=True, on_select="rerun", selection_mode="multi-row", key="odd", height=260
+        shown,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=table_key("odd"),
+        height=260,
     )
     if chosen := event.selection.rows:
         pick_rows("odd", odd["image"].iloc[chosen])
@@ -86,7 +95,7 @@ def contradictions(study: Study) -> None:
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        key="conflicts",
+        key=table_key("conflicts"),
         height=240,
     )
     if chosen := event.selection.rows:

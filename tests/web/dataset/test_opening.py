@@ -25,7 +25,11 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 def _opened(page: AppTest) -> str | None:
-    return page.session_state[OPENED].catalog.name if OPENED in page.session_state else None
+    if OPENED not in page.session_state:
+        return None
+    opening = page.session_state[OPENED]
+    assert opening.ended.wait(60)
+    return opening.now.study.catalog.name
 
 
 def test_without_roots_no_folder_can_be_given(page: AppTest) -> None:
@@ -87,3 +91,36 @@ def test_what_lies_below_a_root_and_the_samples_are_opened(
     page.selectbox[0].set_value(DRAWN).run()
     page.button[0].click().run()
     assert _opened(page) == "drawn castings"
+
+
+@pytest.mark.slow
+def test_a_page_that_is_loaded_again_shows_the_set_of_its_address(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(tmp_path)]))
+    write_samples("casting", tmp_path / "mine", 2)
+    page.run().selectbox[0].set_value(OWN).run()
+    page.text_input[0].set_value(f"{tmp_path}/mine").run()
+    page.button[0].click().run()
+    address = dict(page.query_params)
+    again = AppTest.from_function(_page, default_timeout=120)
+    for name, value in address.items():
+        again.query_params[name] = value
+    again.run()
+    assert _opened(again) == "mine"
+    assert again.selectbox[0].value == OWN
+    assert again.text_input[0].value == f"{tmp_path}/mine"
+
+
+@pytest.mark.parametrize("address", [{"folder": "/etc"}, {"set": "of somebody else"}])
+def test_an_address_opens_no_more_than_the_page_would(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(tmp_path)]))
+    for name, value in address.items():
+        page.query_params[name] = value
+    page.run()
+    assert page.error[0].value
+    assert _opened(page) is None
+    page.run()  # said once: the page is not kept from another set
+    assert not page.error
