@@ -10,10 +10,10 @@ from defectvision.web.batch import browser
 from defectvision.web.batch.charts import defect_charts
 from defectvision.web.batch.filters import filters
 from defectvision.web.batch.opening import measured, open_batch
-from defectvision.web.batch.release import release_panel, released_groups
+from defectvision.web.batch.release import release_panel, released_groups, selected_group
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
-from defectvision.web.export_menu import Group, export_menu, file_stem
+from defectvision.web.export_menu import export_menu, file_stem
 from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls, save_policy
 from defectvision.web.policy.what_if import what_if
@@ -21,7 +21,7 @@ from defectvision.web.review.decide import decide_here
 from defectvision.web.session.store import who
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import decision_card, verdict_card
-from defectvision.words import counted, plain
+from defectvision.words import plain
 
 work = current()
 results, loaded = open_batch(work, "Results", ":material/table_view:")
@@ -44,14 +44,8 @@ which = in_force.words + ("" if followed else ", changed and not saved")
 leaving = Leaving(results, view.selection, which, loaded, settings().limits.pixels, followed)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
-    title = f"{counted(found.images, 'image')} under the filter and the policy shown"
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
-    whole = view.selection.filter == EVERYTHING
-    if whole and counts.failed:
-        title += f", and {counted(counts.failed, 'file')} not inspected"
-    leaves = bool(found.images or (whole and counts.failed))
-    offered = [Group(title, stem, leaving.formats())] if leaves else []
-    export_menu(released_groups(results, stem) + offered)
+    export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
     release_panel(work, results, loaded, lot, policy, name)
 browser.cautions(results, lot, loaded)
 browser.tiles(results, lot, counts.failed)

@@ -30,7 +30,7 @@ def weights(
     (folder / "valves" / "line.json").write_text(BROKEN[request.param])
     monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(folder))
     monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"mes": "secret"}')
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"mes": "secret-of-mes"}')
     return folder
 
 
@@ -44,7 +44,7 @@ def test_the_command_line_lists_the_rest_and_names_the_broken_one(weights: Path)
 
 
 def test_the_api_lists_the_rest_and_names_the_broken_one(weights: Path) -> None:
-    answer = TestClient(api).get("/v1/lines", headers={"Authorization": "Bearer secret"})
+    answer = TestClient(api).get("/v1/lines", headers={"Authorization": "Bearer secret-of-mes"})
     assert answer.status_code == 200
     usable, broken = answer.json()
     assert usable["name"] == "casting" and usable["problem"] is None and usable["classes"]

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.store.columns import Prose
 from defectvision.store.tables import AuditRow
+from defectvision.words import writable
 
 MOST = 2000  # entries of one answer
 
@@ -15,7 +16,7 @@ def trail(session: Session, text: str = "", most: int = MOST) -> tuple[list[Audi
     """The newest `most` entries, the newest first, and how many there are; those alone in which
     `text` stands, whatever its case."""
     wanted = select(AuditRow)
-    if text:
+    if text := writable(text):
         columns = (AuditRow.who, AuditRow.what, AuditRow.line, cast(AuditRow.details, Prose))
         wanted = wanted.where(or_(*(c.icontains(text, autoescape=True) for c in columns)))
     count = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0

@@ -23,7 +23,7 @@ from defectvision.store.tables import (
     LineRow,
     now,
 )
-from defectvision.words import as_text
+from defectvision.words import as_text, writable
 
 
 class State(StrEnum):
@@ -123,7 +123,7 @@ def list_batches(
     """The newest first, of those with a number under `before` where it is given."""
     wanted = select(BatchRow).order_by(BatchRow.id.desc()).limit(most)
     if line is not None:
-        wanted = wanted.where(BatchRow.line == line)
+        wanted = wanted.where(BatchRow.line == writable(line))
     if before is not None:
         wanted = wanted.where(BatchRow.id < before)
     return list(session.scalars(wanted))

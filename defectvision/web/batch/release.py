@@ -6,13 +6,15 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.report.batch_export import Leaving
 from defectvision.report.looks import LOOKS
 from defectvision.report.release import release_lot, released_formats
 from defectvision.settings import settings
-from defectvision.store.batches import ENDED, State
+from defectvision.store.batches import ENDED, Counts, State
 from defectvision.store.errors import StoreError
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
+from defectvision.store.selection import EVERYTHING
 from defectvision.web.export_menu import Group
 from defectvision.web.session.work import Work
 from defectvision.words import counted, plain
@@ -49,6 +51,16 @@ def release_panel(
             "`defectvision report verify FILE` checks a file."
         )
         _judge_anew(work, results, loaded, lot, who)
+
+
+def selected_group(leaving: Leaving, stem: str, found: Summary, counts: Counts) -> list[Group]:
+    """What the filter leaves, with the files that could not be inspected where it leaves all; none
+    where nothing is left."""
+    failed = counts.failed if leaving.selection.filter == EVERYTHING else 0
+    title = f"{counted(found.images, 'image')} under the filter and the policy shown"
+    if failed:
+        title += f", and {counted(failed, 'file')} not inspected"
+    return [Group(title, stem, leaving.formats())] if found.images or failed else []
 
 
 def released_groups(results: Results, stem: str) -> list[Group]:
