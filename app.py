@@ -1,5 +1,7 @@
 """The dashboard as one ASGI app: `streamlit run app.py`, or `defectvision serve`."""
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -7,10 +9,19 @@ from pathlib import Path
 from threading import Event, Thread
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from defectvision.settings import settings
+from defectvision.settings import SettingsError, settings
+from defectvision.web.guard import Guard
+from defectvision.web.script.failure import explain
+
+try:
+    settings()
+except SettingsError as error:
+    sys.exit(f"error: {error}")
+os.umask(0o077)  # what this process writes is for its owner alone
 
 
 @asynccontextmanager
@@ -43,4 +54,12 @@ app = st.App(
     Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", app=rest)],
+    on_script_error=explain,
+    middleware=[
+        Middleware(
+            Guard,
+            st.get_option("server.address") or "",
+            [*settings().hosts, st.get_option("browser.serverAddress")],
+        )
+    ],
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+import pydantic_settings
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from defectvision.limits import MODEL_BYTES, PIXELS, Limits
@@ -14,6 +17,12 @@ from defectvision.store.folder import store_in
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "defectvision"
+SHORTEST_TOKEN = 8  # characters; less than that can be guessed
+
+
+class SettingsError(ValueError):
+    """A variable that cannot be used; the message names it, the reason and the remedy, and never
+    its value, which may be a secret."""
 
 
 def user_folder(variable: str, below_home: str) -> Path:
@@ -39,7 +48,9 @@ def _cache() -> Path:
 class Settings(BaseSettings):
     """The settings in force; every field has a default, so that nothing must be set."""
 
-    model_config = SettingsConfigDict(env_prefix="DEFECTVISION_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DEFECTVISION_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     weights: Path = Field(
         ROOT / "weights", description="folder that holds one folder per line, with its bundles"
@@ -47,6 +58,11 @@ class Settings(BaseSettings):
     address: str = Field(
         "127.0.0.1",
         description="network address the dashboard listens on; `0.0.0.0` opens it to the network",
+    )
+    hosts: list[str] = Field(
+        [],
+        description="names under which browsers and programs reach this server, besides "
+        "`localhost`, the machine's own and the address; requests to others are refused",
     )
     port: int = Field(8501, ge=1, le=65535, description="port the dashboard listens on")
     max_megapixels: float = Field(
@@ -86,7 +102,9 @@ class Settings(BaseSettings):
         json_schema_extra={"shown": "`~/.cache/defectvision`"},
     )
     api_tokens: dict[str, SecretStr] = Field(
-        {}, description="who may use the REST API: name to token; nobody where empty"
+        {},
+        description="who may use the REST API: name to token, each of at least "
+        f"{SHORTEST_TOKEN} characters; nobody where empty",
     )
     api_per_minute: int = Field(
         600, gt=0, description="requests a minute that each token of the REST API may make"
@@ -94,6 +112,27 @@ class Settings(BaseSettings):
     max_upload_mb: int = Field(
         200, gt=0, description="largest single upload, and largest body of an API request, in MB"
     )
+
+    @field_validator("source_roots", "data_sets", mode="before")
+    @classmethod
+    def _name_a_folder(cls, given: Any) -> Any:
+        paths = given.values() if isinstance(given, dict) else given
+        if any(isinstance(path, str) and not path.strip() for path in paths):
+            raise ValueError("a folder is empty, which would be the one that the server runs in")
+        return given
+
+    @field_validator("api_tokens")
+    @classmethod
+    def _cannot_be_guessed(cls, given: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for place, (name, secret) in enumerate(given.items(), 1):
+            token, which = secret.get_secret_value(), f"token {place} of {len(given)}"
+            if not name.strip():
+                raise ValueError(f"{which} has no name, under which its decisions would be kept")
+            if not token.isprintable() or " " in token:
+                raise ValueError(f"{which} holds a blank or a character that cannot be printed")
+            if len(token) < SHORTEST_TOKEN:
+                raise ValueError(f"{which} has fewer than {SHORTEST_TOKEN} characters")
+        return given
 
     @property
     def limits(self) -> Limits:
@@ -103,5 +142,16 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once; raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = {
+            str(one["loc"][0]): one["msg"].removeprefix("Value error, ").lower()
+            for one in error.errors(include_input=False)
+        }
+    except pydantic_settings.SettingsError as error:
+        wrong = dict.fromkeys(re.findall(r'field "(\w+)"', str(error)), "is not written as JSON")
+    said = "; ".join(f"DEFECTVISION_{name.upper()}: {why}" for name, why in wrong.items())
+    # Outside the handlers, so that no traceback leads back to a value.
+    raise SettingsError(f"{said}. Correct it; docs/settings.md says what it is")

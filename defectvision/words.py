@@ -6,6 +6,15 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
+# What a reader of Markdown makes links or other signs of even where it is escaped: an address and
+# an arrow between blanks. A word joiner, which nobody sees, goes behind what matches.
+_JOINER = "\u2060"
+_TURNED = re.compile(r"https?:(?=//)|www(?=\.)|[-.\w+](?=@)|(?<!\S)[-<>~=]{2,3}(?!\S)", re.I)
+# The direction of the text (Unicode Bidi_Control) and what no text holds.
+_NO_TEXT = re.compile(
+    "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\x00-\x08\x0e-\x1f\x7f-\x9f]"
+)
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -22,8 +31,21 @@ def duration(seconds: float) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` for a place that reads Markdown, so that it shows exactly as it is."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    """`text` for a place that reads Markdown, so that it shows exactly as it is: no links, no
+    pictures, no formats, and nothing that turns its direction."""
+    text = _NO_TEXT.sub("\ufffd", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", _TURNED.sub(rf"\g<0>{_JOINER}", text))
+
+
+def writable(text: str) -> str:
+    """`text` with a mark in place of what no database keeps: NUL, and halves of characters."""
+    return as_text(text).replace("\0", "\ufffd")
+
+
+def as_text(text: str) -> str:
+    """`text` as every file and database can hold it: what Python keeps of bytes that are no UTF-8
+    shows as �."""
+    return _HALVES.sub("�", text)
 
 
 def visible(text: str) -> str:

@@ -16,9 +16,9 @@ from defectvision.web.inspect.intake import (
 )
 from defectvision.web.inspect.overview import dropped_image, results_table, scores, steps, tiles
 from defectvision.web.open_image import Places, show_picture
-from defectvision.web.policy.controls import policy_controls, scale_of
+from defectvision.web.policy.controls import marking_of, policy_controls
 from defectvision.web.policy.what_if import what_if
-from defectvision.web.session.store import read_policy_in_force, the_store
+from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import verdict_card
 
@@ -27,10 +27,9 @@ notices = st.container()
 with st.sidebar:
     line = choose_line(notices)
     loaded = choose_bundle(line, notices) if line else None
+    if loaded is not None and read_policy_in_force(work, loaded, notices) is None:
+        st.stop()
     if loaded is not None:
-        store = the_store(notices)
-        if store is not None:
-            read_policy_in_force(work, store, loaded)
         intake(work, loaded.line)
         errors_slot = st.container()
         policy = policy_controls(work, loaded)
@@ -58,7 +57,7 @@ if opened is not None and image is not None:
     with places.panel:
         heatmap = explanation(work, loaded, policy, image, data)
         st.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
-    show_picture(places, image, heatmap, policy, scale_of(work, loaded))
+    show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
     leaving.append(exports.of_image(data, image, heatmap, policy, loaded))
 if results:
     leaving.append(exports.of_all(results, policy, loaded))

@@ -20,7 +20,7 @@ for line in readable_lines(st.container()):
     if not names:
         st.info(f"This line has no bundle yet: `defectvision train --line {line.name}`.")
         continue
-    for name, tab in zip(names, st.tabs(names), strict=True):
+    for name, tab in zip(names, st.tabs([plain(name) for name in names]), strict=True):
         with tab:
             if name == line.default_bundle:
                 st.badge("Default bundle of the line", icon=":material/star:", color="blue")

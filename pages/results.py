@@ -9,13 +9,13 @@ from defectvision.store.selection import EVERYTHING
 from defectvision.web.batch import browser
 from defectvision.web.batch.charts import defect_charts
 from defectvision.web.batch.filters import filters
-from defectvision.web.batch.opening import open_batch
+from defectvision.web.batch.opening import measured, open_batch
 from defectvision.web.batch.release import release_panel, released_groups
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.export_menu import Group, export_menu, file_stem
 from defectvision.web.open_image import Places, main_heatmap, show_picture
-from defectvision.web.policy.controls import policy_controls, save_policy, scale_of
+from defectvision.web.policy.controls import marking_of, policy_controls, save_policy
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review.decide import decide_here
 from defectvision.web.session.store import who
@@ -29,6 +29,7 @@ with st.sidebar:
     name = who()
     policy = policy_controls(work, loaded)
     save_policy(work, results.store, loaded, policy, name)
+    measured(results, policy)
     st.subheader("Filter")
     view = filters(results, policy)
 
@@ -45,7 +46,11 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
     title = f"{counted(found.images, 'image')} under the filter and the policy shown"
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
-    offered = [Group(title, stem, leaving.formats())] if found.images else []
+    whole = view.selection.filter == EVERYTHING
+    if whole and counts.failed:
+        title += f", and {counted(counts.failed, 'file')} not inspected"
+    leaves = bool(found.images or (whole and counts.failed))
+    offered = [Group(title, stem, leaving.formats())] if leaves else []
     export_menu(released_groups(results, stem) + offered)
     release_panel(work, results, loaded, lot, policy, name)
 browser.cautions(results, lot, loaded)
@@ -63,11 +68,10 @@ with places.first:
         decide_here(results, opened[0], policy, name)
 if image is not None:
     heatmap = main_heatmap(image.inspection, policy, loaded)
-    show_picture(places, image, heatmap, policy, scale_of(work, loaded))
+    show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
     places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 with places.panel:
-    if found.images < lot.images:
-        st.caption(f"{found.images:,} of {lot.images:,} shown")
+    st.caption(f"{found.images:,} of {lot.images:,} shown")
     defect_charts(results.batch.id, found, policy, results.line)
 with places.side:
     if found.images:

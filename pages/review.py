@@ -3,7 +3,7 @@
 import streamlit as st
 
 from defectvision.web.batch.browser import cautions
-from defectvision.web.batch.opening import open_batch
+from defectvision.web.batch.opening import measured, open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
 from defectvision.web.export_menu import export_menu
@@ -18,6 +18,7 @@ from defectvision.web.verdict_card import decision_card, verdict_card
 work = current()
 results, loaded = open_batch(work, "Review", ":material/how_to_reg:")
 policy = work.policies.of(loaded)
+measured(results, policy)
 review_panel.asked_for()
 with st.sidebar:
     name = who()

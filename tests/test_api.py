@@ -147,6 +147,19 @@ def test_a_decision_counts_at_once_and_a_released_lot_takes_none(client, about) 
     assert client.get(results, headers=TOKEN).json() == page
 
 
+def test_a_decision_that_contradicts_itself_is_refused_with_the_reason(client, about) -> None:
+    batch = upload(client, ("bad.png", DEFECT))
+    work(about, batch["id"])
+    (bad,) = client.get(f"/api/v1/batches/{batch['id']}/results", headers=TOKEN).json()["results"]
+    reviews = f"/api/v1/inspections/{bad['id']}/reviews"
+    for said in ({"decision": "reject", "label": "ok"}, {"decision": "accept", "label": "def"}):
+        refused = client.post(reviews, headers=TOKEN, json=said)
+        assert refused.status_code == 400 and "cannot be" in refused.json()["detail"]
+    assert client.get(reviews, headers=TOKEN).json() == []
+    made = client.post(reviews, headers=TOKEN, json={"decision": "reject"})
+    assert made.status_code == 201 and made.json()["label"] == "def"
+
+
 def test_a_list_of_50_batches_asks_the_database_twice(client, tmp_path, monkeypatch) -> None:
     store = new_store(tmp_path)
     numbers = [fill(store, LINES["casting"], images=2, seed=i) for i in range(50)]
@@ -214,11 +227,12 @@ def test_too_large_a_body_is_refused_before_it_is_read(client) -> None:
 
 def test_too_many_requests_are_refused(client, monkeypatch) -> None:
     monkeypatch.setenv("DEFECTVISION_API_PER_MINUTE", "3")
-    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four"}')
+    monkeypatch.setenv("DEFECTVISION_API_TOKENS", '{"cell-4": "four-four"}')
     settings.cache_clear()
     try:
         answers = [
-            client.get("/api/v1/lines", headers={"Authorization": "Bearer four"}) for _ in range(5)
+            client.get("/api/v1/lines", headers={"Authorization": "Bearer four-four"})
+            for _ in range(5)
         ]
     finally:
         monkeypatch.undo()
@@ -268,3 +282,34 @@ def test_the_answers_are_those_described(case, client) -> None:
     # Only an image file is inspected, which a description cannot say of bytes.
     free = [positive_data_acceptance] if case.operation.path == "/v1/inspect" else []
     case.call_and_validate(headers=TOKEN, excluded_checks=free)
+
+
+def test_a_database_that_is_away_is_said_and_answers_when_it_is_back(client) -> None:
+    number = upload(client, ("a.png", DEFECT))["id"]
+    store = the_store()
+    database, away = store.folder / "defectvision.sqlite3", store.folder / "away"
+    store.engine.dispose()
+    database.rename(away)
+    database.mkdir()
+    try:
+        answer = client.get(f"/api/v1/batches/{number}", headers=TOKEN)
+        assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+        assert "the database does not answer" in answer.json()["detail"]
+    finally:
+        database.rmdir()
+        away.rename(database)
+    assert client.get(f"/api/v1/batches/{number}", headers=TOKEN).status_code == 200
+
+
+def test_a_picture_that_is_lost_is_not_there_and_the_others_are(client, about) -> None:
+    number = upload(client, ("a.png", DEFECT + b"a"), ("b.png", GOOD + b"b"))["id"]
+    work(about, number)
+    page = client.get(f"/api/v1/batches/{number}/results", headers=TOKEN).json()
+    first, second = sorted(one["id"] for one in page["results"])
+    store = the_store()
+    digest = Results.open(store, number).one(first).row.digest
+    (store.folder / "files" / digest[:2] / digest).write_bytes(b"")
+    lost = client.get(f"/api/v1/inspections/{first}/picture", headers=TOKEN)
+    assert lost.status_code == 404 and "is damaged" in lost.json()["detail"]
+    there = client.get(f"/api/v1/inspections/{second}/picture", headers=TOKEN)
+    assert there.status_code == 200

@@ -36,6 +36,11 @@ def test_a_time_to_wait_is_told_in_a_unit_that_fits(seconds, expected) -> None:
         ("**b** [a](x)", r"\*\*b\*\* \[a\]\(x\)"),
         (":red[x] $x$", r"\:red\[x\] \$x\$"),
         ("two\nlines  here", "two lines here"),
+        ("at http://x", "at http\\:\u2060\\/\\/x"),
+        ("www.x", "www\u2060\\.x"),
+        ("a@b", "a\u2060\\@b"),
+        ("a -> b --c", "a \\-\\>\u2060 b \\-\\-c"),
+        ("gnp.\u202etrap \ud800\x1b", "gnp\\.\ufffdtrap \ufffd\ufffd"),
     ],
 )
 def test_foreign_text_shows_as_it_is_where_markdown_is_read(text, expected) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
 from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from defectvision import __version__
 from defectvision.api import batches, inspect, results, reviews, service
+from defectvision.api.access import Door
 from defectvision.api.monitoring import requests, took
+from defectvision.bundle.reader import BundleError
 from defectvision.settings import settings
+from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
 
+OPEN = {"/v1/health", "/v1/openapi.json"}  # they need no token
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
@@ -28,24 +38,59 @@ api = FastAPI(
 )
 
 
+log = logging.getLogger(__name__)
+door = Door()
+
+
+class Said(JSONResponse):
+    """JSON in ASCII: a text that came in may hold halves of characters, which UTF-8 cannot."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 @api.middleware("http")
 async def measured_and_limited(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Count every answer, and refuse a body above the limit before it is read."""
+    """Count every answer, and refuse who may not ask before anything of a body is read."""
     started = perf_counter()
-    largest = settings().max_upload_mb << 20
-    length = request.headers.get("content-length", "")
-    chunked = "transfer-encoding" in request.headers
-    if chunked or (length.isdigit() and int(length) > largest):
-        said = "give a Content-Length" if chunked else f"more than {largest >> 20} MB"
-        response: Response = JSONResponse({"detail": said}, 411 if chunked else 413)
-    else:
+    try:
+        if get_route_path(request.scope) not in OPEN:
+            request.state.who = await door.admit(request)
+        _check_length(request)
         response = await answer(request)
+    except HTTPException as error:
+        response = refusal(request, error)
+    except Exception as error:
+        log.exception("%s %s", request.method, request.url.path)
+        said = f"the server cannot answer this ({type(error).__name__}); its log says more"
+        response = Said({"detail": said}, 503)
     took.observe(perf_counter() - started)
     method = request.method if request.method in METHODS else "other"
     requests.labels(method, response.status_code).inc()
     return response
+
+
+def _check_length(request: Request) -> None:
+    largest = settings().max_upload_mb << 20
+    length = request.headers.get("content-length", "")
+    if "transfer-encoding" in request.headers:
+        raise HTTPException(411, "give a Content-Length")
+    if length.isdigit() and int(length) > largest:
+        raise HTTPException(413, f"more than {largest >> 20} MB")
+
+
+@api.exception_handler(StarletteHTTPException)
+def refusal(_request: Request, error: StarletteHTTPException) -> Response:
+    return Said({"detail": error.detail}, error.status_code, error.headers)
+
+
+@api.exception_handler(RequestValidationError)
+def invalid(_request: Request, error: RequestValidationError) -> Response:
+    """What is wrong with which part of a request, and nothing of what was given."""
+    wrong = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    return Said({"detail": wrong}, 422)
 
 
 @api.exception_handler(405)
@@ -62,8 +107,23 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
 
 
 @api.exception_handler(StoreError)
-def store_failed(_request: Request, error: StoreError) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 503)
+@api.exception_handler(BundleError)
+def cannot(_request: Request, error: Exception) -> Response:
+    return Said({"detail": str(error)}, 503)
+
+
+@api.exception_handler(SQLAlchemyError)
+def database_failed(_request: Request, error: SQLAlchemyError) -> Response:
+    said = in_words(error)
+    log.warning("%s", said)
+    return Said({"detail": said}, 503, {"Retry-After": "5"})
+
+
+@api.exception_handler(OSError)
+def machine_failed(_request: Request, error: OSError) -> Response:
+    said = f"{error.filename or 'a file'}: {error.strerror or error}"
+    log.warning("%s", said)
+    return Said({"detail": f"{said}. Whoever runs the server looks after its disk"}, 503)
 
 
 for resource in (service, inspect, batches, results, reviews):

@@ -9,32 +9,39 @@ from fastapi import (
     APIRouter,
     File,
     Form,
+    Query,
     UploadFile,
 )
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
 from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
-from defectvision.api.schemas import KEEP, Batch, Move, NewBatch
-from defectvision.api.stored import Number, Stored, find_batch
+from defectvision.api.schemas import KEEP, TEXT, Batch, FailedFile, FailedFiles, Move, NewBatch
+from defectvision.api.stored import LARGEST_PAGE, LAST, First, Most, Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import BatchRequest, start_batch
-from defectvision.bundle.reader import BundleError, load_bundle_once
+from defectvision.bundle.reader import NoSuchBundleError, load_bundle_once
 from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.tables import BatchRow
+from defectvision.store.tables import BatchRow, ImageState
 
 router = APIRouter()
 
 
 @router.get("/v1/batches", tags=["batches"], responses=REFUSALS)
-def all_batches(_who: Who, store: Stored, line: str | SkipJsonSchema[None] = None) -> list[Batch]:
-    """The newest 200 batches."""
+def all_batches(
+    _who: Who,
+    store: Stored,
+    line: str | SkipJsonSchema[None] = None,
+    before: Annotated[int, Query(ge=1, le=LAST)] = LAST,
+    most: Most = 200,
+) -> list[Batch]:
+    """The newest batches; the next older ones with the last one's number as `before`."""
     with store.reading() as session:
-        rows = batches.list_batches(session, line)
+        rows = batches.list_batches(session, line, most, before)
         counts = batches.count_by_batch(session, [row.id for row in rows])
         return [_batch(row, counts[row.id]) for row in rows]
 
@@ -53,7 +60,7 @@ def batch_of_uploads(
     files: Annotated[list[UploadFile], File(description="images or zip files", min_length=1)],
     line: Annotated[str, Form(min_length=1)],
     bundle: Annotated[str | None, Form(min_length=1)] = None,
-    title: Annotated[str, Form(max_length=200)] = "",
+    title: Annotated[str, Form(pattern=TEXT, max_length=200)] = "",
     keep: Annotated[str, Form(pattern=KEEP)] = "all",
 ) -> Batch:
     """Start a batch from files that come with the request."""
@@ -66,6 +73,19 @@ def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
     """How far a batch is."""
     with store.reading() as session:
         return _counted(session, find_batch(session, number))
+
+
+@router.get("/v1/batches/{number}/failed", tags=["batches"], responses=REFUSALS)
+def failed_files(
+    _who: Who, store: Stored, number: Number, first: First = 0, most: Most = LARGEST_PAGE
+) -> FailedFiles:
+    """A page of the files that could not be inspected, with the count of all."""
+    with store.reading() as session:
+        find_batch(session, number)
+        count = batches.count_images(session, number).failed
+        rows = batches.images_in(session, number, ImageState.FAILED, most, first)
+    files = [FailedFile(path=row.name, reason=row.reason, remedy=row.remedy) for row in rows]
+    return FailedFiles(images=count, files=files)
 
 
 @router.post("/v1/batches/{number}/state", tags=["batches"], responses=REFUSALS | CONFLICT)
@@ -84,7 +104,7 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
 def _start(store: Store, line: str, bundle: str | None, request: BatchRequest, who: str) -> Batch:
     try:
         loaded = load_bundle_once(settings().weights, line, bundle)
-    except BundleError as error:
+    except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
     try:
         row = start_batch(store, loaded, request, settings().source_roots, who)

@@ -15,7 +15,7 @@ from defectvision.api.access import REFUSALS, Who, refused
 from defectvision.api.monitoring import inspected
 from defectvision.api.schemas import Judgement
 from defectvision.api.stored import Stored
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.reader import NoSuchBundleError
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import load_inspector
 from defectvision.settings import settings
@@ -36,7 +36,7 @@ def inspect(
     try:
         inspector = load_inspector(settings().weights, line, bundle, settings().limits)
         found = inspector.inspect(file.file.read(), file.filename or "image")
-    except BundleError as error:
+    except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
     except ImageError as error:
         raise refused(400, str(error)) from error

@@ -12,15 +12,14 @@ from fastapi import (
 from pydantic.json_schema import SkipJsonSchema
 
 from defectvision.api.access import REFUSALS, Who, refused
-from defectvision.api.schemas import Judgement, Page
-from defectvision.api.stored import Number, Stored, find_inspection, open_results
+from defectvision.api.schemas import TEXT, Judgement, Page
+from defectvision.api.stored import First, Most, Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.store.errors import LostFileError
 from defectvision.store.selection import Filter, Order, Sorting
 from defectvision.store.stored import StoredInspection
 
 router = APIRouter()
-
-LARGEST_PAGE = 500  # rows of one answer
 
 
 @router.get("/v1/batches/{number}/results", tags=["results"], responses=REFUSALS)
@@ -32,12 +31,12 @@ def results(
     class_name: Annotated[list[str] | SkipJsonSchema[None], Query(alias="class")] = None,
     low: Annotated[float, Query(ge=0, le=1)] = 0.0,
     high: Annotated[float, Query(ge=0, le=1)] = 1.0,
-    text: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+    text: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
     reviewed: bool | SkipJsonSchema[None] = None,
     order: Order = "listed",
     descending: bool = False,
-    first: Annotated[int, Query(ge=0, le=(1 << 53) - 1)] = 0,
-    most: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+    first: First = 0,
+    most: Most = 50,
 ) -> Page:
     """A page of a batch's results under the policy in force, filtered as on the Results page."""
     opened = open_results(store, number)
@@ -77,7 +76,10 @@ def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
 def picture(_who: Who, store: Stored, number: Number) -> Response:
     """The image file as it came in."""
     found, _ = find_inspection(store, number)
-    data = found.picture()
+    try:
+        data = found.picture()
+    except LostFileError as error:
+        raise refused(404, str(error)) from error
     if data is None:
         raise refused(404, "the picture was not kept, or its days are over")
     # Somebody else's bytes: never to be shown as a page of this server.

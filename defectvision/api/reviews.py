@@ -11,7 +11,7 @@ from defectvision.api.schemas import Decision, Review
 from defectvision.api.stored import Number, Stored, find_inspection
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.store import reviews
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import ContradictionError, StoreError
 from defectvision.store.tables import ReviewRow
 
 router = APIRouter()
@@ -33,19 +33,23 @@ def reviews_of(_who: Who, store: Stored, number: Number) -> list[Review]:
     responses=REFUSALS | CONFLICT,
 )
 def decide(who: Who, store: Stored, number: Number, decision: Decision) -> Review:
-    """Add a decision, under the name of the token; 409 where the lot is released."""
+    """Add a decision, under the name of the token; 400 where it contradicts itself, 409 where
+    the lot is released."""
     _, opened = find_inspection(store, number)
     unknown = set(filter(None, decision.label.split(SEPARATOR))) - set(opened.line.class_names)
     if unknown:
         known = ", ".join(opened.line.class_names)
         raise refused(404, f"no class '{min(unknown)}'; known are: {known}")
     policy = opened.policy_in_force().policy
+    opened.measure(policy)
     try:
         with store.session() as session:
             row = reviews.decide(
                 session, number, who, decision.decision, policy, decision.label, decision.why
             )
             return _review(row)
+    except ContradictionError as error:
+        raise refused(400, str(error)) from error
     except StoreError as error:  # the lot is released
         raise refused(409, str(error)) from error
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import State
 
+TEXT = r"^[^\x00]*$"  # what a database can keep
 KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
 
 
@@ -33,6 +34,7 @@ class Region(BaseModel):
     area_mm2: float | None
     length_mm: float | None
     width_mm: float | None
+    zones: list[str] = Field(description="of the policy, that it reaches into")
 
 
 class Label(BaseModel):
@@ -65,10 +67,12 @@ class Judgement(BaseModel):
     note: str
     defect_score: float | None
     labels: list[Label]
-    regions: list[Region]
+    regions: list[Region] | None = Field(description="null where they are lost, see `lost`")
+    broken_rules: list[str] = Field(description="of the policy, the strictest first")
     foreign_score: float = Field(description="above 1 where the image does not look like the line")
     objections: list[Objection]
     milliseconds: dict[str, float]
+    lost: str = Field("", description="why the regions cannot be had, where they cannot")
 
 
 class NewBatch(BaseModel):
@@ -76,9 +80,9 @@ class NewBatch(BaseModel):
 
     line: str
     bundle: str | None = None
-    path: str = Field(pattern=r"^[^\x00]*$", max_length=4000)
+    path: str = Field(pattern=TEXT, max_length=4000)
     watch: bool = False
-    title: str = Field("", max_length=200)
+    title: str = Field("", pattern=TEXT, max_length=200)
     keep: str = Field(
         "all", pattern=KEEP, description="pictures: all, defects, none, or for a number of days"
     )
@@ -102,6 +106,21 @@ class Batch(BaseModel):
     seconds: float
 
 
+class FailedFile(BaseModel):
+    """A file that could not be inspected, why, and what to do."""
+
+    path: str
+    reason: str
+    remedy: str
+
+
+class FailedFiles(BaseModel):
+    """A page of the files of a batch that could not be inspected; `images` counts all."""
+
+    images: int
+    files: list[FailedFile]
+
+
 class Move(BaseModel):
     state: Literal["paused", "running", "cancelled", "done"]
 
@@ -117,8 +136,8 @@ class Page(BaseModel):
 
 class Decision(BaseModel):
     decision: Literal["accept", "reject", "unusable"]
-    label: str = Field("", max_length=500)
-    why: str = Field("", max_length=2000)
+    label: str = Field("", pattern=TEXT, max_length=500)
+    why: str = Field("", pattern=TEXT, max_length=2000)
 
 
 class Review(Decision):

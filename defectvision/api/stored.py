@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import (
     Depends,
+    Query,
 )
 from fastapi import Path as PathPart
 from sqlalchemy.orm import Session
@@ -19,7 +20,11 @@ from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
-Number = Annotated[int, PathPart(ge=1, le=(1 << 53) - 1)]
+LARGEST_PAGE = 500  # rows of one answer
+LAST = (1 << 53) - 1  # the largest number that every JSON reader keeps
+Number = Annotated[int, PathPart(ge=1, le=LAST)]
+First = Annotated[int, Query(ge=0, le=LAST)]
+Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 
 
 def the_store() -> Store:

@@ -64,7 +64,7 @@ def _ends(length: int) -> tuple[slice, slice]:
     return slice(None, length), slice(-length, None)
 
 
-def outliers(pictures: pd.DataFrame, limit: int = 200) -> pd.DataFrame:
+def outliers(pictures: pd.DataFrame) -> pd.DataFrame:
     """Rows (image, path, measure, value, usual, score) of odd pictures, the oddest first.
 
     The score is the distance from the median in robust standard deviations (1.4826 times the
@@ -94,7 +94,7 @@ def outliers(pictures: pd.DataFrame, limit: int = 200) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(odd, columns=["image", "path", "measure", "value", "usual", "score"])
-    return table.sort_values("score", ascending=False, ignore_index=True).head(limit)
+    return table.sort_values("score", ascending=False, ignore_index=True)
 
 
 _BY_FACTOR = frozenset({"width", "height", "aspect_ratio", "sharpness"})

@@ -4,6 +4,9 @@ An image's answer and its state are written in one transaction, a few images at 
 files that the row names. So whatever ends the program, the next one finds every image either
 waiting or done, and no row without its files. Each of these transactions is the claim's: a worker
 that lost the batch to another writes nothing more.
+
+What is away, be it a folder, the store's files, the bundle or the database, is waited for. What
+one image does, a read that hangs, an error, an end of the whole program, is that image's alone.
 """
 
 from __future__ import annotations
@@ -11,21 +14,25 @@ from __future__ import annotations
 import logging
 import math
 import time
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from defectvision.batch.claim import Claim, Rivals, claimed
-from defectvision.batch.sources import SourceError, list_images, read_image
-from defectvision.bundle.policy import Policy, Verdict, verdict
+from defectvision.batch.chunk import ALONE, Chunk
+from defectvision.batch.claim import Claim, claimed
+from defectvision.batch.following import LISTED, look
+from defectvision.batch.memory import Memory, OfBatch
+from defectvision.batch.reading import MOST_TRIES, Reader, stamp_now
+from defectvision.batch.sources import SourceError, list_images
 from defectvision.bundle.reader import BundleError
-from defectvision.data.synthetic.samples import is_synthetic
-from defectvision.inference.images import ImageError
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
+from defectvision.store.answers import inspect_again, write_answers
 from defectvision.store.batches import (
     ACTIVE,
     State,
@@ -33,19 +40,21 @@ from defectvision.store.batches import (
     finish,
     get_batch,
     images_in,
+    line_of,
+    say,
 )
 from defectvision.store.database import Store
+from defectvision.store.dropped import drop
 from defectvision.store.errors import ClaimLostError, StoreError
-from defectvision.store.files import digest_of
-from defectvision.store.policies import in_force
-from defectvision.store.retention import DEFECTS, NONE
-from defectvision.store.rows import Columns, answer_columns, failure_columns, repeated_columns
-from defectvision.store.sources import ListedImage, WatchedFolder
-from defectvision.store.tables import BatchRow, ImageState, InspectionRow, now
+from defectvision.store.sources import ListedImage, Uploads, WatchedFolder
+from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 
 log = logging.getLogger(__name__)
 CHUNK = 32  # images that are written together
-LISTED = 500  # images that are listed together
+
+
+class BundleReplacedError(BundleError):
+    """Another version of the bundle is there than the batch began with."""
 
 
 def work_on(
@@ -55,64 +64,101 @@ def work_on(
     number: int,
     stop: Event,
     seconds: float = math.inf,
-    rivals: Rivals | None = None,
+    memory: Memory | None = None,
+    patience: float = math.inf,
 ) -> bool:
     """List and inspect a batch until it is done, paused, cancelled or `stop` is set, or `seconds`
     are over; of a watched folder, until nothing new is there. Returns whether anything was done:
-    not where another process is at the batch.
+    not where another process is at the batch, nor where something is away.
 
-    A folder that is gone or a full disk pause the batch with the reason; it can be resumed.
-    rivals: what the caller saw of others at earlier calls; without, a silent one is never replaced.
+    What is away is waited for, with the reason as the batch's message, and tried again by later
+    calls; where that lasts longer than `patience` s, the batch is paused.
+    memory: what the caller saw at earlier calls; without, a silent rival is never replaced. Raises
+    SQLAlchemy's errors where the database does not answer.
     """
-    with claimed(store, number, rivals or Rivals()) as claim:
+    memory = memory or Memory()
+    about = memory.of(number)
+    if not about.is_due:
+        return False
+    with claimed(store, number, memory.rivals) as claim:
         if claim is None:
             return False
         try:
-            return _Sitting(claim, weights, limits, stop, seconds).work()
+            worked = _Sitting(claim, weights, limits, stop, seconds, about, patience).work()
         except ClaimLostError as error:
             log.warning("%s", error)
             return False
+        finally:
+            about.doing = ""
+    with store.reading() as session:
+        about.beats = session.scalar(select(BatchRow.beats).where(BatchRow.id == number))
+    return worked
 
 
 class _Sitting:
     """One worker at one batch."""
 
-    def __init__(self, claim: Claim, weights: Path, limits: Limits, stop: Event, seconds: float):
+    def __init__(
+        self,
+        claim: Claim,
+        weights: Path,
+        limits: Limits,
+        stop: Event,
+        seconds: float,
+        memory: OfBatch,
+        patience: float,
+    ):
         self.claim, self.store, self.number = claim, claim.store, claim.number
         self.weights, self.stop, self.limits = weights, stop, limits
+        self.memory, self.patience = memory, patience
         self.until = time.monotonic() + seconds
         with self.store.reading() as session:
             self.batch = get_batch(session, self.number)
+        if memory.beats is None or self.batch.beats > memory.beats + 1:  # others were at it
+            memory.watch = None
+        self.reader = Reader(self.batch.source, self.store.files, memory)
 
     def work(self) -> bool:
         """As `work_on`; raises ClaimLostError."""
         try:
             done = self._list() + self._inspect()
+            self._finish()
         except ClaimLostError:  # what became of the batch is for the other one to say
             raise
-        except BundleError as error:
+        except BundleReplacedError as error:
             with self.claim.session() as session:
                 finish(session, self.number, State.FAILED, str(error))
             return True
-        except (StoreError, SourceError, OSError) as error:
+        except (OperationalError, InterfaceError):  # the database is away, not the batch at fault
+            raise
+        except SourceError as error:
             self._pause(str(error))
             return True
+        except (BundleError, StoreError, OSError) as error:
+            return self._wait(str(error))
         except Exception as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise
             log.exception("batch %d was broken off", self.number)
             self._pause(f"an unexpected error: {type(error).__name__}: {error}")
             return True
-        if not self.stop.is_set() and not isinstance(self.batch.source, WatchedFolder):
-            with self.claim.session() as session:
-                if not images_in(session, self.number, ImageState.WAITING, 1):
-                    finish(session, self.number, State.DONE)
+        self.memory.is_calm()
+        self._say(self.memory.watch.quiet if self.memory.watch else "")
         return bool(done)
 
     def _list(self) -> int:
         """Rows for the images that have none yet; returns how many."""
         if self.batch.listed:
             return 0
-        added = 0
+        self.memory.doing = "listing its files"
         passed_over = PassedOver()
+        if isinstance(self.batch.source, WatchedFolder):
+            folder = Path(self.batch.source.path)
+            added = look(self.claim, folder, self.memory, self.reader, passed_over)
+            if passed_over != self.batch.passed_over:
+                self._note_listed(False, passed_over)
+            return added
+        added = 0
         images: list[ListedImage] = []
         for image in list_images(self.batch.source, self.store.files, passed_over):
             images.append(image)
@@ -122,15 +168,18 @@ class _Sitting:
                 if not self._is_wanted():
                     return added
         added += self._add(images)
-        complete = not isinstance(self.batch.source, WatchedFolder)
-        if complete or passed_over != self.batch.passed_over:
-            with self.claim.session() as session:
-                session.execute(
-                    update(BatchRow)
-                    .where(BatchRow.id == self.number)
-                    .values(listed=complete, passed_over=dict(passed_over))
-                )
+        self._note_listed(True, passed_over)
         return added
+
+    def _note_listed(self, complete: bool, passed_over: PassedOver) -> None:
+        with self.claim.session() as session:
+            session.execute(
+                update(BatchRow)
+                .where(BatchRow.id == self.number)
+                .values(listed=complete, passed_over=dict(passed_over))
+            )
+            if isinstance(self.batch.source, Uploads):  # zip files, of which nothing is left
+                drop(session, (file.digest for file in self.batch.source.files))
 
     def _add(self, images: list[ListedImage]) -> int:
         if not images:
@@ -143,79 +192,69 @@ class _Sitting:
         written = 0
         while self._is_wanted():
             started = time.perf_counter()
-            with self.store.reading() as session:
-                rows = images_in(session, self.number, ImageState.WAITING, CHUNK)
+            rows = self._next()
             if not rows:
                 break
-            answers = self._answer(rows, self._inspector())
+            chunk = Chunk(self.claim, self.batch, self.reader, self._inspector(), rows)
+            answers = chunk.answer()
             with self.claim.session() as session:
-                _write(session, answers)
+                write_answers(session, rows, answers)
                 session.execute(
                     update(BatchRow)
                     .where(BatchRow.id == self.number)
                     .values(seconds=BatchRow.seconds + time.perf_counter() - started)
                 )
+            if self.memory.watch is not None:
+                self.memory.watch.was_read(rows, answers)
             written += len(answers)
             if time.monotonic() > self.until:
                 break
         return written
 
+    def _next(self) -> list[InspectionRow]:
+        """The images to inspect together; one by itself that may have ended the program before."""
+        with self.store.reading() as session:
+            not_yet = self.memory.not_yet()
+            rows = images_in(session, self.number, ImageState.WAITING, CHUNK, without=not_yet)
+        return list(takewhile(lambda row: row.tries < ALONE, rows)) or rows[:1]
+
     def _inspector(self) -> Inspector:
-        """The bundle that the batch began with; raises BundleError where it was replaced."""
+        """The bundle that the batch began with; raises BundleError where it is away or was
+        replaced."""
+        self.memory.doing = "loading its bundle"
         inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
-        if inspector.loaded.version != self.batch.bundle_version:
-            raise BundleError(
+        loaded = inspector.loaded
+        if not self._began_with(loaded):
+            raise BundleReplacedError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "
-                f"({self.batch.bundle_version}, now {inspector.loaded.version}). Start a new batch "
-                "for the images that are left"
+                f"({self.batch.bundle_version}, now {loaded.version}). Put that version "
+                "back and resume, or start a new batch for the images that are left"
             )
         return inspector
 
-    def _answer(self, rows: list[InspectionRow], inspector: Inspector) -> dict[int, Columns]:
-        """What to write into each row. A file whose answer is known is not inferred again, and one
-        that stands here twice waits for its first answer."""
-        columns: dict[int, Columns] = {}
-        content: dict[str, bytes] = {}
-        first: dict[str, InspectionRow] = {}
-        for row in rows:
-            try:
-                data = read_image(row, self.store.files)
-            except ImageError as error:
-                columns[row.id] = failure_columns(error)
-                continue
-            digest = digest_of(data)
-            if first.setdefault(digest, row) is row:
-                content[digest] = data
-        with self.store.reading() as session:
-            known = _known(session, list(content), inspector.loaded.version)
-            whose = self.batch.line, self.batch.bundle
-            policy = in_force(session, *whose, inspector.policy).policy
-        new = [(digest, data) for digest, data in content.items() if digest not in known]
-        answers = inspector.inspect_many(new, thumbnails=True)
-        answered = {digest: repeated_columns(row) for digest, row in known.items()}
-        for (digest, _), answer in zip(new, answers, strict=True):
-            if isinstance(answer, ImageError):
-                answered[digest] = failure_columns(answer)
-            else:
-                answered[digest] = answer_columns(answer, policy, self.store.files)
-        for digest, row in first.items():
-            columns[row.id] = answered[digest] | {"digest": digest}
-            if answered[digest].get("state") != ImageState.FAILED:
-                accepted = _is_accepted(answered[digest], policy)
-                columns[row.id] |= self._picture_columns(content[digest], accepted)
-        return columns
+    def _began_with(self, loaded: LoadedBundle) -> bool:
+        """Whether the batch began with this bundle, be it when versions did not cover the line."""
+        began, now_ = self.batch.bundle_version, (loaded.version, loaded.earlier_version)
+        return began in now_ and line_of(self.batch).decides == loaded.line.decides
 
-    def _picture_columns(self, data: bytes, accepted: bool) -> Columns:
-        """Of an image that is done; its picture lies in the store where it is kept."""
-        kept = self.batch.keep != NONE and not (accepted and self.batch.keep == DEFECTS)
-        if kept:
-            self.store.files.put(data)
-        return {
-            "state": ImageState.DONE,
-            "stored": kept,
-            "synthetic": is_synthetic(data),
-            "at": now(),
-        }
+    def _finish(self) -> None:
+        """End a batch of which nothing waits; files that were read too early are read again."""
+        if self.stop.is_set() or isinstance(self.batch.source, WatchedFolder):
+            return
+        with self.store.reading() as session:
+            if images_in(session, self.number, ImageState.WAITING, 1):
+                return
+            failed = images_in(session, self.number, ImageState.FAILED)
+        self.memory.doing = "looking at its files"
+        tried = (row for row in failed if row.stamp and row.tries < MOST_TRIES)
+        again = [row for row in tried if stamp_now(row.path) != row.stamp]
+        for row in again:  # somebody may still be writing it
+            self.memory.later[row.id] = time.monotonic() + 2**row.tries
+        with self.claim.session() as session:
+            if again:
+                inspect_again(session, [row.id for row in again])
+            else:
+                finish(session, self.number, State.DONE)
 
     def _is_wanted(self) -> bool:
         """Whether nobody stopped, paused, cancelled or took over meanwhile."""
@@ -224,6 +263,22 @@ class _Sitting:
         with self.store.reading() as session:
             return State(get_batch(session, self.number).state) in ACTIVE
 
+    def _wait(self, message: str) -> bool:
+        """Say what is away, and have it tried again; returns whether the batch was paused."""
+        if self.memory.is_troubled() > self.patience:
+            self._pause(message)
+            return True
+        if message != self.batch.message:
+            log.warning("batch %d: %s", self.number, message)
+        self._say(message)
+        return False
+
+    def _say(self, message: str) -> None:
+        """Leave a message with a batch that is worked on; empty where all is well."""
+        if message != self.batch.message:
+            with self.claim.session() as session:
+                say(session, self.number, message)
+
     def _pause(self, message: str) -> None:
         with self.claim.session() as session:
             session.execute(
@@ -231,23 +286,3 @@ class _Sitting:
                 .where(BatchRow.id == self.number, BatchRow.state.in_(ACTIVE))
                 .values(state=State.PAUSED, message=message)
             )
-
-
-def _is_accepted(answer: Columns, policy: Policy) -> bool:
-    return verdict(answer["defect_score"], policy, judged=answer["judged"]) == Verdict.ACCEPT
-
-
-def _known(session: Session, digests: list[str], version: str) -> dict[str, InspectionRow]:
-    """Answers of this bundle for these files, by digest."""
-    rows = session.scalars(
-        select(InspectionRow).where(
-            InspectionRow.digest.in_(digests),
-            InspectionRow.bundle_version == version,
-            InspectionRow.state == ImageState.DONE,
-        ).order_by(InspectionRow.id.desc())
-    )  # fmt: skip
-    return {row.digest: row for row in rows if row.digest}
-
-
-def _write(session: Session, answers: dict[int, Columns]) -> None:
-    session.execute(update(InspectionRow), [{"id": row, **c} for row, c in answers.items()])

@@ -5,11 +5,12 @@ Listing the same source again gives the same names, so that it can be broken off
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from defectvision.data.roots import NotAllowedError, below_a_root
+from defectvision.batch.watch import AwayError, stamp_of
+from defectvision.data.roots import NotAllowedError, root_of
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
@@ -18,9 +19,11 @@ from defectvision.inference.sources import (
     expand_uploads,
     images_below,
     own_name,
+    read_file,
     read_paths,
+    unreadable,
 )
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
 from defectvision.store.sources import (
     Folder,
@@ -31,9 +34,6 @@ from defectvision.store.sources import (
     WatchedFolder,
 )
 from defectvision.store.tables import InspectionRow
-
-# A file that was not written to for so long is taken to be complete.
-SETTLED_SECONDS = 1.0
 
 
 class SourceError(ValueError):
@@ -55,20 +55,27 @@ def folder_source(
     what the system lets them.
     """
     try:
-        found = path.expanduser().resolve() if roots is None else below_a_root(path, roots)
+        found = path.expanduser().resolve()
+        there, is_folder = found.exists(), found.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"{path}: cannot be looked at ({reason}). Check the path") from error
+    try:
+        root = None if roots is None else str(root_of(found, roots, path))
     except NotAllowedError as error:
         raise SourceError(str(error)) from error
-    if not found.exists():
+    if not there:
         raise SourceError(f"{path}: no such file or folder. Check the path")
-    if watch and not found.is_dir():
+    if watch and not is_folder:
         raise SourceError(f"{path}: is not a folder. Give the folder that the camera writes to")
-    return WatchedFolder(path=str(found)) if watch else Folder(path=str(found))
+    kind = WatchedFolder if watch else Folder
+    return kind(path=str(found), root=root)
 
 
 def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterator[ListedImage]:
     """The images of a source, and what of it is none. What is packed in a zip file is unpacked
     into the store; files that are no images are counted in `passed_over`. Raises SourceError where
-    there is nothing to list."""
+    there is nothing to list, and AwayError and other OSErrors where that may pass."""
     taken: set[str] = set()
     if isinstance(source, Uploads):
         for upload in source.files:
@@ -76,35 +83,76 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
         return
     path = Path(source.path)
     if path.is_dir():
-        files = images_below(path, passed_over)
-        if isinstance(source, WatchedFolder):
-            files = [file for file in files if _is_settled(file)]
+        refused: list[OSError] = []
+        try:
+            files = images_below(path, passed_over, source.wall, refused.append)
+        except NotAllowedError as error:
+            raise SourceError(f"{path}: cannot be read ({error}). Check the folder") from error
         for file in files:
             name = own_name(clean_name(file.relative_to(path).as_posix()), taken)
             yield ListedImage(name, path=str(file))
-        if not files and isinstance(source, Folder):
+        for one in refused:
+            found = unreadable(str(one.filename), one)
+            yield _kept(Upload(found.name, error=found), store, taken)
+        if not files and not refused:
             there = f" ({passed_over.words})" if passed_over else ""
             raise SourceError(f"{path}: a folder without an image{there}. Give another one")
-    elif path.suffix.lower() == ".zip":
-        for packed in read_paths([path], passed_over=passed_over):
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        for packed in read_paths([path], passed_over=passed_over, root=source.wall):
             yield _kept(packed, store, taken)
     elif path.is_file():
         yield ListedImage(clean_name(path.name), path=str(path))
     else:
-        raise SourceError(f"{path}: is gone. Put it back, and resume the batch")
+        raise AwayError(f"{path}: is gone. It is waited for; put it back")
 
 
-def read_image(row: InspectionRow, store: Files) -> bytes:
-    """The bytes of a listed image; raises ImageError."""
-    if not row.path:
-        try:
-            return store.get(row.digest or "")
-        except StoreError as error:  # this one file is lost or damaged
-            raise _lost(row.name, error) from error
-    (upload,) = read_paths([Path(row.path)])
-    if upload.error is not None:
-        raise ImageError(row.name, upload.error.reason, upload.error.remedy)
-    return upload.data or b""
+@dataclass(frozen=True)
+class Read:
+    """What was read of an image; stamp: of its file, empty where it lies in the store."""
+
+    data: bytes
+    stamp: str = ""
+
+
+def read_image(row: InspectionRow, source: Source, store: Files) -> Read:
+    """A listed image of `source`. Raises ImageError where it can never be had, OSError where that
+    may pass, and StoreError where no file of the store can be read."""
+    if row.path:
+        return read_whole(Path(row.path), wall_of(source))
+    try:
+        return Read(store.get(row.digest or ""))
+    except LostFileError as error:
+        raise _lost(row.name, error) from error
+
+
+def wall_of(source: Source) -> Path | None:
+    """The folder that no link in a source may lead out of; None where there is none."""
+    return None if isinstance(source, Uploads) else source.wall
+
+
+def read_whole(path: Path, wall: Path | None = None) -> Read:
+    """A file that nobody writes to meanwhile; raises as `read_image`."""
+    before = stamp_of(path)
+    data = read_file(path, root=wall)
+    if stamp_of(path) != before:
+        raise OSError(None, "somebody is writing it", str(path))
+    return Read(data, before)
+
+
+def check_is_there(source: Source, missing: Path) -> None:
+    """Tell a file that is gone from a place that is: raises AwayError where the source, or the
+    folder that the file was in, is not there or holds nothing, as where a share is not mounted."""
+    if isinstance(source, Uploads):
+        return
+    root = Path(source.path)
+    if not root.exists():
+        raise AwayError(f"{root}: is gone. It is waited for; put it back")
+    folder = next((f for f in missing.parents if f.is_dir()), root)
+    if folder.is_relative_to(root) and not any(folder.iterdir()):
+        raise AwayError(
+            f"{folder}: is empty, and {missing.name} was there. It is waited for; put back what "
+            "was there, or mount the share again"
+        )
 
 
 def _unpacked(
@@ -112,7 +160,7 @@ def _unpacked(
 ) -> Iterator[ListedImage]:
     try:
         data = store.get(file.digest)
-    except StoreError as error:
+    except LostFileError as error:
         yield _kept(Upload(file.name, error=_lost(file.name, error)), store, taken)
         return
     for upload in expand_uploads([(file.name, data)], passed_over=passed_over):
@@ -131,10 +179,3 @@ def _kept(upload: Upload, store: Files, taken: set[str]) -> ListedImage:
     if upload.error is not None:
         return ListedImage(name, reason=upload.error.reason, remedy=upload.error.remedy)
     return ListedImage(name, digest=store.put(upload.data or b""))
-
-
-def _is_settled(file: Path) -> bool:
-    try:
-        return time.time() - file.stat().st_mtime >= SETTLED_SECONDS
-    except OSError:  # moved away while we looked
-        return False

@@ -10,6 +10,7 @@ from defectvision.batch.sources import folder_source, upload_source
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.store import batches
 from defectvision.store.database import Store
+from defectvision.store.ownership import join_files
 from defectvision.store.retention import ALL, days_kept
 from defectvision.store.sources import Source
 from defectvision.store.tables import BatchRow
@@ -41,6 +42,7 @@ def start_batch(
     roots: folders that may be read from; None for whoever may read what the system lets them.
     """
     days_kept(request.keep)
+    join_files(store)
     source: Source
     if request.path is not None:
         source = folder_source(request.path, roots, request.watch)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
-from defectvision.batch.claim import Rivals
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from defectvision.batch.memory import Memory
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
-from defectvision.store.batches import ACTIVE, active_batches, get_batch
+from defectvision.store.age import Timekeeper
+from defectvision.store.batches import ACTIVE, active_batches, get_batch, say
 from defectvision.store.database import Store
-from defectvision.store.retention import expire, sweep
+from defectvision.store.dropped import remove_dropped
+from defectvision.store.retention import expire
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TURN_SECONDS = 5.0  # after which another batch has its turn: a camera must not wait for a lot
+HUNG_SECONDS = 15.0  # after which others have theirs, though this one has not come back
 RETRY_SECONDS = 5.0
+TICK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
+AWAY_SECONDS = 60.0  # that a command waits for what is away
 
 
 def work_forever(
@@ -27,38 +36,128 @@ def work_forever(
 ) -> None:
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
     crash left. The store is opened each time, and tried again where it cannot be reached."""
-    tidied = -TIDY_SECONDS
-    rivals = Rivals()
+    turns, tidiness = _Turns(weights, limits, stop), _Tidiness()
     while not stop.is_set():
         try:
             store = open_the_store()
-            if time.monotonic() - tidied >= TIDY_SECONDS:
-                tidied = time.monotonic()
-                with store.session() as session:
-                    expire(session)
-                sweep(store)
+            tidiness.see_to(store)
             with store.reading() as session:
                 numbers = active_batches(session)
-            worked = [
-                work_on(store, weights, limits, number, stop, TURN_SECONDS, rivals)
-                for number in numbers
-            ]
+            worked = turns.take(store, numbers)
         except Exception:  # a database that is away for a while must not end the work for good
             log.exception("the store did not answer; trying again")
             stop.wait(RETRY_SECONDS)
         else:
-            if not any(worked):
+            if not worked:
                 stop.wait(IDLE_SECONDS)
 
 
 def work_until_ended(store: Store, weights: Path, limits: Limits, number: int, stop: Event) -> None:
     """Return when a batch is not active any more or `stop` is set. Whoever claims it first works
-    on it; this worker does where another one is gone. Raises StoreError where it was deleted."""
-    rivals = Rivals()
+    on it; this worker does where another one is gone. What is away is waited for, for
+    AWAY_SECONDS. Raises StoreError where the batch was deleted."""
+    memory, away_since = Memory(), math.inf
     while not stop.is_set():
-        worked = work_on(store, weights, limits, number, stop, rivals=rivals)
-        with store.reading() as session:
-            if get_batch(session, number).state not in ACTIVE:
-                return
+        try:
+            worked = work_on(
+                store, weights, limits, number, stop, memory=memory, patience=AWAY_SECONDS
+            )
+            with store.reading() as session:
+                if get_batch(session, number).state not in ACTIVE:
+                    return
+            away_since = math.inf
+        except (OperationalError, InterfaceError):
+            away_since, worked = min(away_since, time.monotonic()), False
+            if time.monotonic() - away_since > AWAY_SECONDS:
+                raise
+            log.warning("the database did not answer; trying again", exc_info=True)
         if not worked:
             stop.wait(IDLE_SECONDS)
+
+
+class _Tidiness:
+    """What is done to a store every now and then. Its troubles keep nobody from working."""
+
+    def __init__(self) -> None:
+        self._timekeeper = Timekeeper()
+        self._ticked = self._tidied = -math.inf
+        self._tidying: Thread | None = None
+
+    def see_to(self, store: Store) -> None:
+        moment = time.monotonic()
+        if moment - self._ticked >= TICK_SECONDS:
+            self._ticked = moment
+            with store.session() as session:
+                self._timekeeper.tick(session)
+        busy = self._tidying is not None and self._tidying.is_alive()
+        if moment - self._tidied >= TIDY_SECONDS and not busy:
+            self._tidied = moment
+            self._tidying = Thread(target=_tidy, args=(store,), name="tidy", daemon=True)
+            self._tidying.start()
+
+
+def _tidy(store: Store) -> None:
+    try:
+        with store.session() as session:
+            expire(session)
+        remove_dropped(store)
+    except Exception:
+        log.exception("the store could not be tidied; it is tried again in an hour")
+
+
+@dataclass
+class _Turn:
+    """One turn at a batch, in a thread of its own: what hangs there hangs alone."""
+
+    thread: Thread | None = None
+    worked: list[bool] = field(default_factory=list)
+    told: bool = False
+
+
+class _Turns:
+    """The turns of all batches: one after the other, but that none waits for one that hangs."""
+
+    def __init__(self, weights: Path, limits: Limits, stop: Event) -> None:
+        self.weights, self.limits, self.stop = weights, limits, stop
+        self.memory = Memory()
+        self._hung: dict[int, _Turn] = {}
+
+    def take(self, store: Store, numbers: list[int]) -> bool:
+        """A turn for each batch; returns whether anything was done."""
+        self.memory.keep_only([*numbers, *self._hung])
+        worked = [self._take(store, number) for number in numbers]
+        return any(worked)
+
+    def _take(self, store: Store, number: int) -> bool:
+        turn = self._hung.pop(number, None) or _Turn()
+        if turn.thread is None:
+            turn.thread = Thread(
+                target=self._work, args=(store, number, turn), name=f"batch-{number}", daemon=True
+            )
+            turn.thread.start()
+            turn.thread.join(HUNG_SECONDS)
+        if turn.thread.is_alive():
+            self._hung[number] = turn
+            if not turn.told:
+                self._tell(store, number)
+                turn.told = True
+            return False
+        return any(turn.worked)
+
+    def _work(self, store: Store, number: int, turn: _Turn) -> None:
+        try:
+            what = store, self.weights, self.limits, number, self.stop, TURN_SECONDS
+            turn.worked.append(work_on(*what, self.memory))
+        except Exception:  # its own; others go on
+            log.exception("batch %d: trying again", number)
+            self.memory.of(number).rest(RETRY_SECONDS)
+
+    def _tell(self, store: Store, number: int) -> None:
+        """Say what a batch waits for; it takes that back itself when it goes on."""
+        doing = self.memory.of(number).doing
+        if not doing:
+            return
+        message = f"{doing} takes longer than {HUNG_SECONDS:.0f} s. It is waited for"
+        log.warning("batch %d: %s. The other batches go on", number, message)
+        with store.session() as session:
+            say(session, number, message)

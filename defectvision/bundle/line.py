@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -47,6 +48,14 @@ class Line(Frozen):
         if not NAME.fullmatch(value):
             raise ValueError("only lowercase letters, digits, '_', '.' and '-'")
         return value
+
+    @property
+    def decides(self) -> str:
+        """What of it verdicts depend on, as text that is the same wherever that is the same: which
+        classes there are and which are good, how many labels a part has, the camera's bits; not
+        titles and colours."""
+        kinds = [[c.name, c.kind] for c in self.classes]
+        return json.dumps([kinds, self.label_mode, self.bits])
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from defectvision.bundle.line import Line
+from defectvision.bundle.rules import Rule, Zone
 
 HALF = 0.5
 ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
@@ -27,6 +28,9 @@ class Verdict(StrEnum):
     UNUSABLE = "unusable"
 
 
+STRICTNESS = (Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT)
+
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -38,7 +42,9 @@ class Policy(BaseModel):
     class_thresholds: from which probability on a multilabel line names a class; mask_thresholds:
     from which probability on a pixel belongs to a class's mask; 0.5 for a class that is not named.
     smallest_region_px: connected areas of fewer px of the image are left out. mm_per_px: the
-    scale of the picture, where it is known.
+    scale of the picture, where it is known. zones: places of the part, ignored or named by rules;
+    rules: limits on the regions. score_decides: whether the stricter of score and rules is the
+    verdict, else the rules alone are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +55,9 @@ class Policy(BaseModel):
     mask_thresholds: dict[str, Probability] = {}
     smallest_region_px: int = Field(0, ge=0)
     mm_per_px: float | None = Field(None, gt=0)
+    zones: tuple[Zone, ...] = Field((), max_length=50)
+    rules: tuple[Rule, ...] = Field((), max_length=100)
+    score_decides: bool = True
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -59,6 +68,21 @@ class Policy(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _rules_can_be_applied(self) -> Self:
+        names = [zone.name for zone in self.zones]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two zones are named '{min(twice)}'")
+        usable = {zone.name for zone in self.zones if not zone.ignored}
+        for rule in self.rules:
+            if rule.zone is not None and rule.zone not in usable:
+                raise ValueError(f"a rule names zone '{rule.zone}', which is not drawn or ignored")
+            if rule.unit == "mm" and self.mm_per_px is None:
+                raise ValueError("a rule is in mm, and the scale of the picture is not known")
+        if not (self.rules or self.score_decides):
+            raise ValueError("the rules alone shall decide, and there is none")
+        return self
+
     def zone(self, score: float | None) -> Verdict | None:
         """The verdict on a defect score alone; None where the line gives no score."""
         if score is None:
@@ -67,6 +91,16 @@ class Policy(BaseModel):
             return Verdict.ACCEPT
         return Verdict.REJECT if score >= self.reject_above else Verdict.REVIEW
 
+    def standing(self, score: float | None, measured: Verdict | None) -> Verdict | None:
+        """What score and rules say together; None where the line gives no score.
+
+        measured: the verdict of the rules, None where there are none.
+        """
+        zone = self.zone(score)
+        if zone is None or measured is None:
+            return zone
+        return max(zone, measured, key=STRICTNESS.index) if self.score_decides else measured
+
     def class_threshold(self, name: str) -> float:
         return self.class_thresholds.get(name, HALF)
 
@@ -74,15 +108,15 @@ class Policy(BaseModel):
         return self.mask_thresholds.get(name, HALF)
 
     @property
-    def zones(self) -> tuple[tuple[float, float, Verdict], ...]:
+    def bands(self) -> tuple[tuple[float, float, Verdict], ...]:
         """The parts of the defect score's 0..1, each from the one number to the other, with the
         verdict on scores in it; none that is empty."""
-        zones = (
+        bands = (
             (0.0, self.accept_below, Verdict.ACCEPT),
             (self.accept_below, self.reject_above, Verdict.REVIEW),
             (self.reject_above, 1.0, Verdict.REJECT),
         )
-        return tuple(zone for zone in zones if zone[1] > zone[0])
+        return tuple(band for band in bands if band[1] > band[0])
 
 
 def threshold_text(value: float) -> str:
@@ -100,7 +134,7 @@ def thresholds_in_words(policy: Policy) -> str:
 
 def in_words(policy: Policy, line: Line, mask_classes: Sequence[str] = ()) -> str:
     """All numbers of a policy that results of a bundle with `mask_classes` depend on."""
-    words = [thresholds_in_words(policy) if line.can_accept else NO_ACCEPTING]
+    words = [_verdict_in_words(policy, line)]
     if line.label_mode == "multilabel":
         named = (f"{n} {threshold_text(policy.class_threshold(n))}" for n in line.class_names)
         words.append(f"classes named from {', '.join(named)}")
@@ -110,7 +144,59 @@ def in_words(policy: Policy, line: Line, mask_classes: Sequence[str] = ()) -> st
         words.append(f"regions from {policy.smallest_region_px} px")
         scale = policy.mm_per_px
         words.append("no scale" if scale is None else f"{scale:.4g} mm per px")
+    if ignored := [zone.name for zone in policy.zones if zone.ignored]:
+        words.append(f"ignored: {', '.join(ignored)}")
+    words += [rule_in_words(rule, line) for rule in policy.rules]
     return "; ".join(words)
+
+
+def _verdict_in_words(policy: Policy, line: Line) -> str:
+    if not line.can_accept:
+        return NO_ACCEPTING
+    return thresholds_in_words(policy) if policy.score_decides else "the rules alone decide"
+
+
+def rule_in_words(rule: Rule, line: Line) -> str:
+    """ "reject: Crack longer than 2 mm"."""
+    return rule.in_words(class_title(rule, line))
+
+
+def class_title(rule: Rule, line: Line) -> str:
+    """What a rule calls the regions that it looks at."""
+    name = rule.class_name
+    if name is None:
+        return "any defect"
+    return line.title_of(name) if name in line.class_names else name
+
+
+def check_fits(policy: Policy, line: Line, mask_classes: Sequence[str]) -> None:
+    """Raises ValueError where a bundle with `mask_classes` could not follow the policy: a rule that
+    never holds would let defective parts out in silence."""
+    if not mask_classes and (policy.rules or policy.zones):
+        raise ValueError("the policy has rules or zones, and the bundle outlines no regions")
+    if policy.rules and not line.can_accept:
+        raise ValueError(f"the policy has rules, and line '{line.name}' {NO_ACCEPTING}")
+    for rule in policy.rules:
+        if rule.class_name is not None and rule.class_name not in mask_classes:
+            raise ValueError(
+                f"a rule names class '{rule.class_name}', which the bundle does not outline; it "
+                f"outlines {', '.join(mask_classes)}"
+            )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the rules say of a part.
+
+    verdict: None where there are none; classes: of the regions that break the strictest of those
+    that are broken, the largest region's first.
+    """
+
+    verdict: Verdict | None = None
+    classes: tuple[str, ...] = ()
+
+
+UNMEASURED = Measured()
 
 
 @dataclass(frozen=True)
@@ -150,47 +236,62 @@ def defect_score(probabilities: Mapping[str, float], line: Line) -> float | None
     return 1.0 - sum(good)
 
 
-def verdict(score: float | None, policy: Policy, *, judged: bool) -> Verdict:
+def verdict(
+    score: float | None, policy: Policy, *, judged: bool, measured: Verdict | None = None
+) -> Verdict:
     """The verdict on one part.
 
     judged: whether the gate objects to nothing; else the part goes to review whatever its score
-    is. A line without a good class cannot accept: all its parts show a defect and are rejected.
+    is. measured: the verdict of the rules, None where there are none. A line without a good class
+    cannot accept: all its parts show a defect and are rejected.
     """
     if not judged:
         return Verdict.REVIEW
-    return policy.zone(score) or Verdict.REJECT
+    return policy.standing(score, measured) or Verdict.REJECT
 
 
 def labels(
-    probabilities: Mapping[str, float], score: float | None, policy: Policy, line: Line
+    probabilities: Mapping[str, float],
+    standing: Verdict | None,
+    policy: Policy,
+    line: Line,
+    broken: Measured = UNMEASURED,
 ) -> tuple[str, ...]:
     """The classes that the policy names on the part, the most probable first.
 
+    standing: what score and rules say of it, see `Policy.standing`; broken: what the rules say.
     Exactly one where the line is multiclass, see `label`. On a multilabel line those whose
-    probability reaches their threshold, none on a good part. The verdict has the last word: an
-    accepted part has none, and a rejected one at least its most probable defect.
+    probability reaches their threshold, and those of broken rules; none on a good part. The verdict
+    has the last word: an accepted part has none, and a rejected one at least its most probable
+    defect.
     """
     if line.label_mode == "multiclass":
-        return (label(probabilities, score, policy, line),)
-    zone = policy.zone(score)
-    if zone == Verdict.ACCEPT:
+        return (label(probabilities, standing, line, broken),)
+    if standing == Verdict.ACCEPT:
         return ()
     ranked = sorted(
         (c.name for c in line.classes if c.kind == "defect"), key=lambda n: -probabilities[n]
     )
-    named = tuple(n for n in ranked if probabilities[n] >= policy.class_threshold(n))
-    return named or (tuple(ranked[:1]) if zone == Verdict.REJECT else ())
+    named = tuple(
+        n for n in ranked if probabilities[n] >= policy.class_threshold(n) or n in broken.classes
+    )
+    return named or (tuple(ranked[:1]) if standing == Verdict.REJECT else ())
 
 
 def label(
-    probabilities: Mapping[str, float], score: float | None, policy: Policy, line: Line
+    probabilities: Mapping[str, float],
+    standing: Verdict | None,
+    line: Line,
+    broken: Measured = UNMEASURED,
 ) -> str:
-    """The class that the policy calls a part of a multiclass line: the good one where it accepts
-    on the score, the most probable defect where it rejects, and the most probable class of all
-    in between."""
-    zone, names = policy.zone(score), line.class_names
-    if zone == Verdict.ACCEPT:
+    """The class that the policy calls a part of a multiclass line: the good one where it accepts,
+    that of the rule that rejects it, the most probable defect where the score alone does, and the
+    most probable class of all in between."""
+    names = line.class_names
+    if standing == Verdict.ACCEPT:
         names = line.good_names
-    elif zone == Verdict.REJECT:
+    elif standing == Verdict.REJECT:
+        if broken.verdict == Verdict.REJECT and broken.classes:
+            return broken.classes[0]
         names = line.defect_names
     return max(names, key=lambda name: probabilities[name])

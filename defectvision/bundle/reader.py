@@ -13,11 +13,18 @@ from pydantic import BaseModel, ValidationError
 from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
 
+# How an ONNX file says that a tensor's values lie in another file: the key "location" of an entry
+# of `external_data` (onnx.proto, TensorProto).
+EXTERNAL = b"\x0a\x08location"
 T = TypeVar("T", bound=BaseModel)
 
 
 class BundleError(RuntimeError):
     """A line or bundle that cannot be used; the message names the file, reason and remedy."""
+
+
+class NoSuchBundleError(BundleError):
+    """There is no line or bundle of that name; the message names those that there are."""
 
 
 def read_line(folder: Path) -> Line:
@@ -64,16 +71,16 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
     """Read and check a bundle (the line's default where none is named); raises BundleError."""
     for name in filter(None, (line, bundle)):
         if not NAME.fullmatch(name):
-            raise BundleError(f"'{name}' cannot be the name of a line or bundle")
+            raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
     folder = weights / line
     if not (folder / LINE_FILE).is_file():
         known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
-        raise BundleError(f"unknown line '{line}'; known are: {known}")
+        raise NoSuchBundleError(f"unknown line '{line}'; known are: {known}")
     about = read_line(folder)
     name = bundle or about.default_bundle
     if not (folder / name / ABOUT_FILE).is_file():
         known = ", ".join(list_bundles(folder)) or "none"
-        raise BundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
+        raise NoSuchBundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
     text = folder / name / ABOUT_FILE
     content = _read(text, Bundle)
     if content.classes != about.class_names:
@@ -88,8 +95,13 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
             raise BundleError(f"{text}: lists no hash of {required}. Export the bundle again")
     for file, wanted in content.files.items():
         check_file(folder / name, file, wanted)
-    version = hashlib.sha256(text.read_bytes()).hexdigest()[:12]
-    return LoadedBundle(folder / name, about, content, version)
+    _refuse_other_files(folder / name / MODEL_FILE)
+    alone = hashlib.sha256(text.read_bytes())
+    earlier, version = alone.copy(), alone
+    version.update(about.decides.encode())
+    return LoadedBundle(
+        folder / name, about, content, version.hexdigest()[:12], earlier.hexdigest()[:12]
+    )
 
 
 def load_bundle_once(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
@@ -118,6 +130,13 @@ def check_file(folder: Path, name: str, digest: str) -> None:
             f"{path}: does not match the hash in bundle.json (has {found[:12]}, wants "
             f"{digest[:12]}). The file was damaged or changed; copy the whole bundle folder again"
         )
+
+
+def _refuse_other_files(model: Path) -> None:
+    """Raises BundleError where an ONNX file keeps weights in further files, which no hash covers
+    and which may lie anywhere."""
+    if EXTERNAL in model.read_bytes():
+        raise BundleError(f"{model}: keeps weights in another file. Export the model as one file")
 
 
 def _read(path: Path, kind: type[T]) -> T:

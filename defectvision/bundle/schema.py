@@ -154,13 +154,18 @@ class Bundle(Frozen):
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A bundle whose files have been checked; `version` is a short hash of bundle.json, which
-    in turn holds the hashes of all other files."""
+    """A bundle whose files have been checked.
+
+    version: short hash of all that its verdicts depend on: bundle.json, which holds the hashes of
+    all other files, and what of line.json decides. earlier_version: of bundle.json alone, as
+    versions were told before; batches that began under it are the same bundle's.
+    """
 
     folder: Path
     line: Line
     bundle: Bundle
     version: str
+    earlier_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from defectvision import atomic
 from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out, print_note
@@ -43,7 +44,7 @@ def batch(
 ) -> None:
     """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
     it where it was broken off."""
-    with clear_errors(), ExitStack() as opened:
+    with clear_errors():
         from defectvision.batch.start import BatchRequest, start_batch
         from defectvision.bundle.reader import load_bundle
         from defectvision.store.database import open_store
@@ -53,12 +54,9 @@ def batch(
             raise ValueError("say where the results go: --out FILE, or --db to keep the batch")
         if file is not None and file.suffix.lower() not in FORMATS:
             raise ValueError(f"{file}: '{file.suffix}' is not one of {', '.join(FORMATS)}")
+        if file is not None:
+            atomic.check_target(file)
         about = settings()
-        if db:
-            store = open_store(about.store, about.database, about.files)
-        else:
-            folder = opened.enter_context(tempfile.TemporaryDirectory())
-            store = open_store(Path(folder))
         folder_of_lines = weights or about.weights
         loaded = load_bundle(folder_of_lines, line, bundle)
         if policy and file is None:
@@ -67,12 +65,30 @@ def batch(
                 "policy in force"
             )
         chosen = choose_policy(loaded, policy) if file is not None else None
-        # Without the store nobody would look at the pictures again.
-        request = BatchRequest(title or source.name, path=source, keep=ALL if db else NONE)
-        number = start_batch(store, loaded, request, None, "command line").id
-        counts, message = _run(store, folder_of_lines, number)
-        if file is not None and chosen is not None:
-            _write(store, number, file, chosen)
+        temporary = None if db else Path(tempfile.mkdtemp(prefix="defectvision-"))
+        try:
+            if temporary is None:
+                store = open_store(about.store, about.database, about.files)
+            else:
+                store = open_store(temporary)
+            # Without the store nobody would look at the pictures again.
+            request = BatchRequest(title or source.name, path=source, keep=ALL if db else NONE)
+            number = start_batch(store, loaded, request, None, "command line").id
+            counts, message = _run(store, folder_of_lines, number)
+            if file is not None and chosen is not None:
+                try:
+                    _write(store, number, file, chosen)
+                except OSError as error:
+                    where = f"DEFECTVISION_STORE={temporary}" if temporary else "the store"
+                    temporary = None  # it stays
+                    raise ValueError(
+                        f"{file}: cannot be written ({error.strerror or error}). What was "
+                        f"inspected is kept as batch {number} of {where}: open the dashboard "
+                        "with it, and export the batch there"
+                    ) from error
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
         said = {"batch": number if db else None, "images": counts.total, "done": counts.done}
         said |= {"failed": counts.failed, "repeated": counts.repeated}
         if message:
@@ -118,15 +134,12 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
         counts, state = count_images(session, number), get_batch(session, number)
         print_note(PassedOver(state.passed_over).words)
         for row in images_in(session, number, ImageState.FAILED):
-            err.print(
-                f"failed  {row.name}: {row.reason}. {row.remedy}",
-                style="red", markup=False, highlight=False,
-            )  # fmt: skip
+            err.say(f"failed  {row.name}: {row.reason}. {row.remedy}", style="red")
     return counts, "" if state.state == State.DONE else state.message or f"batch is {state.state}"
 
 
 def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
-    from defectvision.report.export import result_columns, result_rows, results_csv
+    from defectvision.report.export import result_columns, result_rows, results_csv, results_json
     from defectvision.report.tables import workbook
     from defectvision.store.results import Results
     from defectvision.store.tables import now
@@ -139,13 +152,13 @@ def _write(store: Store, number: int, file: Path, policy: Policy) -> None:
     if suffix == ".csv":
         content = results_csv(found, policy, origin, errors, drawn)
     elif suffix == ".json":
-        content = json.dumps([one.as_json(policy) for one in found], ensure_ascii=False).encode()
+        content = results_json(found, policy, errors)
     else:
         table = result_columns(origin, policy), result_rows(found, policy, origin, errors, drawn)
         if suffix == ".parquet":
             import pandas as pd
 
-            pd.DataFrame(list(table[1]), columns=list(table[0])).to_parquet(file)
-            return
-        content = workbook({"Results": table}, now())
-    file.write_bytes(content)
+            content = pd.DataFrame(list(table[1]), columns=list(table[0])).to_parquet()
+        else:
+            content = workbook({"Results": table}, now())
+    atomic.write_bytes(file, content)

@@ -10,7 +10,7 @@ import typer
 
 from defectvision import atomic
 from defectvision.cli.options import Bits, Good
-from defectvision.cli.terminal import err, out, print_note
+from defectvision.cli.terminal import clear_errors, err, out, print_note
 from defectvision.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Understand a labelled set before training on it.")
@@ -40,12 +40,14 @@ def report(
     from defectvision.audit.findings import findings
     from defectvision.audit.study import study
     from defectvision.cli.labelled import steps
-    from defectvision.data.catalog import CatalogError
     from defectvision.data.image_set import open_set
     from defectvision.data.leaks import corrected_split
     from defectvision.settings import settings
 
-    try:
+    with clear_errors():
+        for target in filter(None, (html, index)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic.check_target(target)
         with steps() as tell:
             images = open_set(data, settings().limits.pixels, bits, good or ())
             place = cache or settings().cache
@@ -57,13 +59,10 @@ def report(
             atomic.write_text(html, study_html(found))
         if index is not None:
             corrected_split(found.grouped).write_index(index)
-    except (CatalogError, OSError) as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
     for failure in found.failures:
-        err.print(f"failed  {failure}", style="red", markup=False, highlight=False)
+        err.say(f"failed  {failure}", style="red")
     if as_json:
-        print(json.dumps(content, ensure_ascii=False))
+        print(json.dumps(content))
     else:
         _print(content)
     raise typer.Exit(1 if found.failures else 0)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from defectvision.atomic import check_folder
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.inspect import open_inspector
 from defectvision.cli.options import BundleName, Flips, Good, Json, LineName, PolicyChoice, Weights
@@ -41,6 +42,8 @@ def evaluate(
         from defectvision.evaluation import evaluate as evaluation
 
         inspector = open_inspector(weights, line, bundle, flips)
+        if record:
+            check_folder(inspector.loaded.folder)
         chosen = choose_policy(inspector.loaded, policy)
         images = open_grouped(data, inspector.line.bits, good or ())
         if split:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from defectvision.atomic import check_folder
 from defectvision.cli.inspect import open_inspector
 from defectvision.cli.options import BundleName, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, err, out
@@ -55,6 +56,8 @@ def gate(
 
         inspector = open_inspector(weights, line, bundle)
         limit, bits, folder = settings().limits.pixels, inspector.line.bits, inspector.loaded.folder
+        if not check:
+            check_folder(folder)
         images = open_grouped(data, bits)
         seen = seen_rows(images.catalog, folder)
         known, labelled = (images.take(np.flatnonzero(rows)) for rows in (seen, ~seen))
@@ -66,7 +69,10 @@ def gate(
         unseen = [part for part in (labelled, *map(_flat, more or ())) if len(part.catalog)]
         others = [open_set(path, limit) for path in foreign or ()]
         with err.status("looking") as status:
-            looked = list(sights(inspector, known, unseen, others, status.update))
+            looking = sights(
+                inspector, known, unseen, others, lambda kind: status.update(err.render_str(kind))
+            )
+            looked = list(looking)
         damaged: dict[str, Damage] = {}
         if check:
             rates = trial.try_gate(inspector, looked)

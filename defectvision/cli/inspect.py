@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from defectvision.atomic import check_target
 from defectvision.bundle.policy import Policy
 from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
@@ -62,6 +63,9 @@ def inspect(
         if submission is not None:
             from defectvision.report.submission import submission_file
 
+            if not inspector.loaded.bundle.mask_classes:
+                raise ValueError(f"{line}: this bundle has no masks to submit")
+            check_target(submission)
             submit = opened.enter_context(submission_file(submission, chosen))
         for answer in inspector.inspect_many(readable_files()):
             if isinstance(answer, ImageError):
@@ -95,11 +99,12 @@ def open_inspector(
 
 def _in_a_line(inspection: Inspection, policy: Policy) -> str:
     score = "" if inspection.defect_score is None else f"  score {inspection.defect_score:.3f}"
-    verdict, shown = inspection.verdict(policy).value, visible(inspection.name)
+    verdict = inspection.verdict(policy).value
     if inspection.objections:
-        return f"{verdict:<7} {inspection.objection}  {shown}"
+        return visible(f"{verdict:<7} {inspection.objection}  {inspection.name}")
     named = [f"{n} {inspection.probabilities[n]:.1%}" for n in inspection.labels(policy)]
     labels = ", ".join(named) or "no defect"
     count = len(inspection.regions(policy))
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
-    return f"{verdict:<7} {labels:<22}{score}{regions}  {shown}"
+    regions += "".join(f"  {words}" for words in inspection.broken_in_words(policy))
+    return visible(f"{verdict:<7} {labels:<22}{score}{regions}  {inspection.name}")

@@ -1,5 +1,5 @@
-"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, lines,
-serve.
+"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
+lines, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -23,7 +23,8 @@ from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
-from defectvision.cli.terminal import out
+from defectvision.cli.store import app as store_app
+from defectvision.cli.terminal import clear_errors, log_to_stderr, out
 from defectvision.cli.train import export, train
 from defectvision.settings import ROOT, settings
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(report_app, name="report")
+app.add_typer(store_app, name="store")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)
@@ -57,9 +59,11 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr()
     for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    with clear_errors():
+        settings()
 
 
 @app.command()
@@ -69,7 +73,7 @@ def serve(
 ) -> None:
     """Open the dashboard; it listens on this machine only unless told otherwise."""
     address, port = address or settings().address, port or settings().port
-    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)", highlight=False)
+    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)")
     os.chdir(ROOT)  # Streamlit reads .streamlit/config.toml of the working folder
     os.execv(
         sys.executable,

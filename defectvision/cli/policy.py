@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, check_fits
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.cli.terminal import err
 from defectvision.settings import settings
@@ -27,7 +27,13 @@ def choose_policy(loaded: LoadedBundle, choice: str) -> Policy:
         policy, words = read_policy(Path(choice)), choice
     else:
         policy, words = _in_force(loaded)
-    err.print(f"policy: {words}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    try:
+        check_fits(policy, loaded.line, loaded.bundle.mask_classes)
+    except ValueError as error:
+        raise ValueError(
+            f"{words}: {error}. Change the policy, or give --policy {BUNDLE}"
+        ) from error
+    err.say(f"policy: {words}", style="dim")
     return policy
 
 

@@ -11,7 +11,6 @@ import typer
 from defectvision.cli.options import Json
 from defectvision.cli.terminal import clear_errors, err, out
 from defectvision.settings import settings
-from defectvision.words import visible
 
 app = typer.Typer(no_args_is_help=True, help="Check reports and tables of released lots.")
 
@@ -44,5 +43,5 @@ def verify(
         print(json.dumps({"path": str(file), "sound": found.sound, "words": found.words}))
     else:
         terminal, style = (out, None) if found.sound else (err, "red")
-        terminal.print(visible(found.words), style=style, markup=False, highlight=False)
+        terminal.say(found.words, style=style)
     raise typer.Exit(0 if found.sound else 1)

@@ -3,21 +3,57 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from defectvision.words import visible
 
 if TYPE_CHECKING:
     from defectvision.inference.images import ImageError
 
-out = Console()
-err = Console(stderr=True)
+
+class Terminal(Console):
+    """A console on which every text is text: no markup, no names of emoji, nothing that a terminal
+    obeys; and a line that is piped stays one, however long."""
+
+    def __init__(self, stderr: bool = False):
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **more: Any) -> Text:
+        return super().render_str(visible(text), **more)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """One line, which only the terminal itself breaks."""
+        self.print(text, style=style, soft_wrap=True)
+
+
+class VisibleLog(logging.Formatter):
+    """A message of the log as one line of visible characters; a traceback line by line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # as logging calls it
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(map(visible, super().formatException(ei).split("\n")))
+
+
+out = Terminal()
+err = Terminal(stderr=True)
+
+
+def log_to_stderr() -> None:
+    """What the log says from `info` on, on the error stream."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleLog("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 @contextmanager
@@ -25,9 +61,17 @@ def clear_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one line and exit status 2."""
     try:
         yield
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, ValueError | RuntimeError | OSError):
+            from sqlalchemy.exc import SQLAlchemyError
+
+            from defectvision.store.database import in_words
+
+            if not isinstance(error, SQLAlchemyError):
+                raise
+            error = RuntimeError(in_words(error))
         text = re.sub(r"[ \t]*\n\s*", " ", str(error))  # parsers say where in several lines
-        err.print(f"error: {visible(text)}", style="red", markup=False, highlight=False)
+        err.say(f"error: {text}", style="red")
         raise typer.Exit(2) from error
 
 
@@ -36,10 +80,10 @@ def print_failure(error: ImageError, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps({"path": error.name, "error": f"{error.reason}. {error.remedy}"}))
     else:
-        err.print(f"failed  {visible(str(error))}", style="red", markup=False, highlight=False)
+        err.say(f"failed  {error}", style="red")
 
 
 def print_note(text: str) -> None:
     """What is worth knowing and no failure, beside the results; nothing where there is nothing."""
     if text:
-        err.print(f"note: {visible(text)}", style="yellow", markup=False, highlight=False)
+        err.say(f"note: {text}", style="yellow")

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.table import Table
 
+from defectvision.atomic import check_folder
 from defectvision.bundle.reader import load_bundle, read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.bundle.words import metric_words
@@ -61,6 +62,7 @@ def train(
         folder = weights or settings().weights
         if bits is None and (folder / line / LINE_FILE).is_file():
             bits = read_line(folder / line).bits
+        check_folder(folder / line / name)
         images = open_grouped(data, bits, good or ())
         if warning := lacks_good(images.catalog):
             print_note(warning)
@@ -99,6 +101,7 @@ def export(
 
         folder = weights or settings().weights
         loaded = load_bundle(folder, line, bundle)
+        check_folder(loaded.folder)
         name, images = loaded.bundle.name, open_grouped(data, loaded.line.bits, good or ())
         cost, damaged = quantize_bundle(folder, line, name, images, allowed)
     if as_json:

@@ -1,8 +1,8 @@
 """Writer of COCO instance annotations: boxes and run-length masks, as pycocotools reads them."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ class CocoImage:
 
     name: path of the image file as the annotations name it; height, width in px;
     regions: (category, mask) each, the mask (height, width) bool of one region or of a class;
-    scores: one for each region where a model made them, else empty.
+    scores: one for each region where a model made them, else empty; attributes: what else is known
+    of the image, which other programs pass over.
     """
 
     name: str
@@ -27,6 +28,7 @@ class CocoImage:
     width: int
     regions: Sequence[tuple[str, NDArray[np.bool_]]] = ()
     scores: Sequence[float] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def coco_content(images: Iterable[CocoImage], categories: Sequence[str]) -> dict
                 "file_name": image.name,
                 "height": image.height,
                 "width": image.width,
+                **image.attributes,
             }
         )
         scores: Sequence[float | None] = image.scores or [None] * len(image.regions)

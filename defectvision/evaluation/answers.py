@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Measured, Policy
 from defectvision.bundle.schema import Bundle
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
@@ -60,6 +60,7 @@ class Answers:
         self.segmented: list[int] = []
         self._probabilities: list[list[float]] = []
         self._unobjected: list[bool] = []
+        self._measured: list[Measured] = []
 
     def add(self, row: int, answer: Inspection | ImageError, images: ImageSet) -> None:
         """Take the answer to image number `row`. One that could not be inspected, or whose true
@@ -75,6 +76,7 @@ class Answers:
             return
         self._probabilities.append(list(answer.probabilities.values()))
         self._unobjected.append(not answer.objections)
+        self._measured.append(answer.measured(self.policy))
         label = self.catalog.table["label"].iloc[row]
         if self.bundle.preprocessing.fit == "round_part" and label in self.line.defect_names:
             share = answer.evidence_inside(label)
@@ -106,4 +108,5 @@ class Answers:
             self.groups.tolist(),
             self.line,
             self.policy,
+            self._measured,
         ).assign(path=table["path"].tolist())

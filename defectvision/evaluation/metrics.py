@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.labels import SEPARATOR, label_names
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import UNMEASURED, Measured, Policy, Verdict
 from defectvision.bundle.schema import Measure
 from defectvision.data.resampling import drawn_weights, interval
 
@@ -28,22 +28,27 @@ def judge(
     groups: list[str],
     line: Line,
     policy: Policy,
+    measured: Sequence[Measured] = (),
 ) -> pd.DataFrame:
     """One row an image: true class, photo group, score, and label and verdict under `policy`;
     several labels of one image are joined by `|` in the line's order.
 
     probabilities: (N, C) in the order of the line's classes; unobjected: (N,) bool, the images
-    to which the gate does not object.
+    to which the gate does not object; measured: what the policy's rules say of each, empty where
+    it has none.
     """
     rows = []
-    for values, judged in zip(probabilities, unobjected.tolist(), strict=True):
+    said = measured or [UNMEASURED] * len(probabilities)
+    for values, judged, found in zip(probabilities, unobjected.tolist(), said, strict=True):
         named = dict(zip(line.class_names, values.tolist(), strict=True))
-        score = rules.defect_score(named, line)
+        score = policies.defect_score(named, line)
+        standing = policy.standing(score, found.verdict)
+        verdict = policies.verdict(score, policy, judged=judged, measured=found.verdict)
         rows.append(
             {
                 "score": score,
-                "label": _joined(rules.labels(named, score, policy, line), line),
-                "verdict": rules.verdict(score, policy, judged=judged).value,
+                "label": _joined(policies.labels(named, standing, policy, line, found), line),
+                "verdict": verdict.value,
             }
         )
     truth = [_joined(label_names(label), line) for label in truth]

@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from defectvision.bundle.rules import Zone
 from defectvision.inference.frame import Frame
 
 if TYPE_CHECKING:
     from defectvision.inference.inspection import Inspection
+from defectvision.inference.zones import covered
 
 Palette = Literal["signed", "unsigned"]
 EXACT = "Exact evidence map"
@@ -66,7 +68,8 @@ class Heatmap:
 
     values: (h, w) float32 on the model's grid, signed ones as shares of a decision; scale: the
     value at which colours are full; meaning: the two (signed) or one things that the colours say;
-    unit: what the numbers are, in words; sums_to: the arithmetic behind them.
+    unit: what the numbers are, in words; sums_to: the arithmetic behind them; zones: the policy's,
+    of which those that it ignores are left without colour.
     """
 
     method: str
@@ -77,10 +80,14 @@ class Heatmap:
     meaning: tuple[str, ...]
     unit: str
     sums_to: str
+    zones: tuple[Zone, ...] = ()
 
     def colours(self, frame: Frame, longest: int) -> NDArray[np.uint8]:
         """(H, W, 4) uint8 RGBA for the inspected image, scaled to at most `longest` px."""
-        return colourise(frame.shrunk(longest).on_image(self.values), self.scale, self.palette)
+        small = frame.shrunk(longest)
+        drawn = colourise(small.on_image(self.values), self.scale, self.palette)
+        drawn[covered((zone for zone in self.zones if zone.ignored), small), 3] = 0
+        return drawn
 
 
 def decision_step(temperature: float) -> float:
@@ -96,8 +103,13 @@ def shares(evidence: NDArray[np.float32], temperature: float) -> NDArray[np.floa
     return evidence / np.float32(evidence.size * decision_step(temperature))
 
 
-def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float = 1.0) -> Heatmap:
-    """The exact evidence for `class_name`, from the inspection alone."""
+def evidence_heatmap(
+    inspection: Inspection,
+    class_name: str,
+    temperature: float = 1.0,
+    zones: tuple[Zone, ...] = (),
+) -> Heatmap:
+    """The exact evidence for `class_name`, from the inspection alone; zones: the policy's."""
     index = inspection.line.class_names.index(class_name)
     title = inspection.line.classes[index].title
     evidence = inspection.evidence[index]
@@ -121,13 +133,18 @@ def evidence_heatmap(inspection: Inspection, class_name: str, temperature: float
             f"{100 * SURE:.0f} %, {decision_step(temperature):.2f}; a place's share is its "
             f"evidence, divided by it and by the {rows} × {columns} places."
         ),
+        zones=zones,
     )
 
 
 def gradient_heatmap(
-    inspection: Inspection, class_name: str, method: str, values: NDArray[np.float32]
+    inspection: Inspection,
+    class_name: str,
+    method: str,
+    values: NDArray[np.float32],
+    zones: tuple[Zone, ...] = (),
 ) -> Heatmap:
-    """A gradient method's map (h, w) in 0..1; it says where, not how much."""
+    """A gradient method's map (h, w) in 0..1; it says where, not how much. zones: the policy's."""
     title = inspection.line.classes[inspection.line.class_names.index(class_name)].title
     said, meaning = "", f"matters for {title}"
     if method in CLASSLESS:
@@ -147,6 +164,7 @@ def gradient_heatmap(
             f"{method} is scaled to this image, from 0 to 1: it shows where, not how much, and "
             f"adds up to nothing.{said}"
         ),
+        zones=zones,
     )
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
+    BmpImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
@@ -21,10 +22,22 @@ from PIL import (
 
 from defectvision.inference.depth import sample_bits
 from defectvision.inference.image_error import ImageError, Refusal
-from defectvision.inference.jpeg import check_jpeg
+from defectvision.inference.jpeg import JpegFrame, check_jpeg
 from defectvision.inference.kinds import COPY_AGAIN, reader_of
-from defectvision.inference.png import significant_bits, without_texts
+from defectvision.inference.png import (
+    check_png_end,
+    check_png_rows,
+    significant_bits,
+    without_texts,
+)
 from defectvision.inference.tiff import check_tiff
+from defectvision.inference.whole import (
+    bitmap_segment,
+    check_blank_end,
+    check_jpeg_end,
+    check_webp_end,
+    check_webp_zeros,
+)
 from defectvision.limits import PIXELS
 
 __all__ = ["ImageError", "decode_image", "decode_reduced"]
@@ -92,12 +105,13 @@ def decode_reduced(
     """
     try:
         reader = reader_of(data)
-        tagged = None
+        tagged, frame, ended = None, None, 0
         if reader is WebPImagePlugin.WebPImageFile:
             # Pillow's WebP reader lays out the canvas as soon as it opens
             _check_size(*_webp_size(data), limit_pixels, min_side)
+            ended = check_webp_end(data)
         elif reader is JpegImagePlugin.JpegImageFile:
-            check_jpeg(data)
+            frame = check_jpeg(data)
         elif reader is PngImagePlugin.PngImageFile:
             tagged, data = significant_bits(data), without_texts(data)
         elif reader is TiffImagePlugin.TiffImageFile:
@@ -107,7 +121,13 @@ def decode_reduced(
         with reader(io.BytesIO(data)) as image:
             _check_size(*image.size, limit_pixels, min_side)
             _check_frames(image, limit_pixels)
-            return _pixels(image, data, reduction, Depth(tagged, bits))
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                check_png_end(data)
+            elif isinstance(image, BmpImagePlugin.BmpImageFile):
+                check_blank_end(data, bitmap_segment(image, data))
+            elif ended:
+                check_webp_zeros(data, ended, np.asarray(image))
+            return _pixels(image, data, reduction, Depth(tagged, bits), frame)
     except Refusal as refused:
         raise ImageError(name, refused.reason, refused.remedy) from None
     except SyntaxError as error:  # Pillow's word for a header it cannot read
@@ -162,23 +182,30 @@ def _pixels(
     data: bytes,
     reduction: Callable[[tuple[int, int]], int],
     depth: Depth,
+    frame: JpegFrame | None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and frame is not None:
         if data.count(b"\xff\xda") > LIMIT_JPEG_SCANS:
             raise Refusal("a JPEG of too many scans", "Save it as an ordinary JPEG or PNG.")
         orientation, stored = _orientation(image), image.size[::-1]
         if orientation == 1 and (by := reduction(stored)) > 1:
             pixels = _decoded_by_opencv(image, data, by)
             if pixels is not None:
+                check_jpeg_end(image, data, frame, pixels, by)
                 return pixels, stored
         pixels = _decoded_by_opencv(image, data)
-        if pixels is not None:
+        if pixels is None:
+            image.load()
+            check_jpeg_end(image, data, frame, np.asarray(image))
+        else:
+            check_jpeg_end(image, data, frame, pixels)
             pixels = _upright(pixels, orientation)
             return pixels, pixels.shape[:2]
     if any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I"):
         # Read before Pillow loads the pixels: it turns a TIFF upright and forgets the tag.
         orientation = _orientation(image)
         pixels = np.asarray(_grey_or_rgb(_wide_colour(image, data, depth)))
+        _check_rows(image, data, pixels)
         return _turned(pixels, orientation)
     image.load()
     if image.mode.startswith("I;16"):
@@ -188,8 +215,20 @@ def _pixels(
         pixels = _from_16_bit(np.asarray(image), white_is_zero, depth)
     else:
         pixels = np.asarray(_grey_or_rgb(image))
+    _check_rows(image, data, pixels)
     # Pillow turns a TIFF upright by itself, and forgets the tag
     return _turned(pixels, _orientation(image))
+
+
+def _check_rows(image: ImageFile.ImageFile, data: bytes, pixels: NDArray[np.uint8]) -> None:
+    """Raises Refusal for a PNG of which rows are missing: the last one is of one colour then, black
+    but for palettes and alpha; of an interlaced file, any may be missing."""
+    if not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    last = pixels[-1]
+    one_colour = (last == last[0]).all() and (image.mode not in _PLAIN or not last[0].any())
+    if one_colour or image.info.get("interlace"):
+        check_png_rows(data)
 
 
 def _turned(
@@ -247,6 +286,7 @@ def _decoded_by_opencv(
     return pixels if pixels.ndim == 2 or reduction == 1 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
+_PLAIN = {"1", "L", "RGB", "I;16", "I;16B"}
 _OPENCV_FLAGS = {
     "L": {
         1: cv2.IMREAD_GRAYSCALE,

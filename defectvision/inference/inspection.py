@@ -11,7 +11,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.inference.frame import Frame
 from defectvision.inference.gate import Objection
-from defectvision.inference.judged import Judged
+from defectvision.inference.judged import Decision, Judged
 from defectvision.inference.masks import ClassAreas, class_areas, mask_of
 from defectvision.inference.regions import Cut, Region, cut_masks
 
@@ -36,7 +36,8 @@ class Inspection(Judged):
     bool, the px of the model's input on the part; masks: (K, h, w) uint8, probability x 255 of
     each of `mask_classes` on a grid spread over the model's input, None where the model does not
     segment; thumbnail: a small JPEG, empty unless it was asked for; pixels: the decoded image
-    (H, W) or (H, W, 3) RGB uint8 where it was asked for and was not reduced while decoding.
+    (H, W) or (H, W, 3) RGB uint8 where it was asked for and was not reduced while decoding;
+    decision: of people, where there is one.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Inspection(Judged):
     thumbnail: bytes = b""
     pixels: NDArray[np.uint8] | None = None
     objections: tuple[Objection, ...] = ()
+    decision: Decision | None = None
 
     @property
     def times(self) -> dict[str, float]:

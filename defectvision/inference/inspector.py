@@ -11,13 +11,14 @@ from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import load_bundle_once
+from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
 from defectvision.inference.frame import Frame
 from defectvision.inference.gate import Gatekeeper, Seen
@@ -140,7 +141,7 @@ class Inspector:
             frame=Frame(size, tensor.shape[1:], placed.to_image),
             logits=answer["logits"],
             probabilities=probabilities,
-            defect_score=rules.defect_score(probabilities, self.line),
+            defect_score=policies.defect_score(probabilities, self.line),
             foreign_score=foreign_score,
             objections=self.gatekeeper.objections(seen, foreign_score),
             evidence=answer["evidence"],
@@ -169,8 +170,10 @@ def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(log_odds, -30, 30)))
 
 
-_inspectors: dict[tuple[Path, str, int], Inspector] = {}
-_loading = Lock()
+_inspectors: dict[tuple[Path, str, Line, int], Inspector] = {}
+_known = Lock()
+# One for each bundle, so that one that lies on a share that hangs keeps no other waiting.
+_loading: dict[tuple[Path, str, Line, int], Lock] = {}
 
 
 def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits) -> Inspector:
@@ -180,14 +183,37 @@ def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits)
 
 
 def inspector_of(loaded: LoadedBundle, limits: Limits) -> Inspector:
-    """The process's inspector of a checked bundle. Where the models need more memory than they
+    """The process's inspector of a checked bundle; raises BundleError where its files are whole and
+    cannot be used all the same. Where the models need more memory than they
     may take, those that nobody asked for the longest are let go."""
-    key = loaded.folder, loaded.version, limits.pixels
-    with _loading:
-        found = _inspectors.pop(key, None) or Inspector(loaded, limits.pixels)
+    key = loaded.folder, loaded.version, loaded.line, limits.pixels
+    with _known:
+        loading = _loading.setdefault(key, Lock())
+    with loading:
+        with _known:
+            found = _inspectors.get(key)
+        if found is None:
+            found = _tried(loaded, limits.pixels)
+    with _known:
+        _inspectors.pop(key, None)
         _inspectors[key] = found  # the last one used stands last
         while len(_inspectors) > 1 and (
             sum(model.memory_bytes for model in _inspectors.values()) > limits.model_bytes
         ):
             del _inspectors[next(iter(_inspectors))]
         return found
+
+
+def _tried(loaded: LoadedBundle, limit_pixels: int) -> Inspector:
+    """An inspector that has answered to a blank picture."""
+    blank = cv2.imencode(".png", np.full((16, 16), 128, np.uint8))[1].tobytes()
+    try:
+        made = Inspector(loaded, limit_pixels)
+        made.inspect(blank, "blank")
+    except Exception as error:  # of whichever library reads that file
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise BundleError(
+            f"{loaded.folder}: cannot be loaded ({said[-1].strip()[:200]}). Export the bundle "
+            "again, or copy it from where it works"
+        ) from error
+    return made

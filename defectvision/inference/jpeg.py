@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from defectvision.inference.image_error import Refusal
 from defectvision.inference.kinds import SAVE_AS
 
 # Markers that begin a frame (ITU-T T.81, table B.1), those that are not read with their names.
 _READ = {0xC0, 0xC1, 0xC2}
+_PROGRESSIVE, _SCAN = 0xC2, 0xDA
 _FRAMES = {
     0xC3: "a lossless JPEG",
     **dict.fromkeys((0xC5, 0xC6, 0xC7), "a hierarchical JPEG"),
@@ -25,10 +27,37 @@ ORDINARY = "Save it as an ordinary JPEG of 8 bits, or as PNG."
 _VIEW, _PREVIEW = 0x02, 0x01
 
 
-def check_jpeg(data: bytes) -> None:
+class JpegFrame(NamedTuple):
+    """What a JPEG says of its coded data: its frame's marker and content, and where it stands."""
+
+    marker: int
+    content: bytes
+    at: int
+
+    @property
+    def height(self) -> int:
+        return int.from_bytes(self.content[1:3])
+
+    @property
+    def components(self) -> bytes:
+        """The number of each component."""
+        return self.content[6::3]
+
+    def first_scan(self, data: bytes) -> int:
+        """Where the coded data begin."""
+        return data.find(b"\xff\xda", self.at)
+
+    def has_one_scan(self, data: bytes) -> bool:
+        """Whether a single scan holds all components, whole."""
+        at = self.first_scan(data)
+        return self.marker != _PROGRESSIVE and data[at + 4 : at + 5] == self.content[5:6]
+
+
+def check_jpeg(data: bytes) -> JpegFrame | None:
     """Raises Refusal for a sound JPEG that is not read: coded in another way, of more than 8 bits,
-    of several views, or whose first picture is a preview. Damage is left to the decoder."""
-    for marker, content in _segments(data):
+    of several views, or whose first picture is a preview. Damage is left to the decoder, as is a
+    file without a frame (None)."""
+    for marker, content, at in _segments(data):
         if marker == _APP2 and content.startswith(b"MPF\0"):
             _check_pictures(content[4:])
         if marker in _FRAMES:
@@ -36,12 +65,29 @@ def check_jpeg(data: bytes) -> None:
         if marker in _READ:
             if content and content[0] != 8:
                 raise Refusal(f"a JPEG of {content[0]} bits a channel", ORDINARY)
-            return
+            return JpegFrame(marker, content, at)
+    return None
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment up to the first scan or the first that makes no sense."""
-    at = 2
+def lacks_scans(data: bytes, frame: JpegFrame) -> bool:
+    """Whether the scans of a file that has several leave out a part of a component's coefficients,
+    or the last bits of some."""
+    missing = {(component, place) for component in frame.components for place in range(64)}
+    at = frame.first_scan(data)
+    while at >= 0:
+        _, content, _ = next(_segments(data, at), (0, b"", 0))
+        count = content[0] if content else 0
+        if len(content) == 4 + 2 * count and content[-1] & 0x0F == 0:
+            first, last = content[-3], content[-2]
+            for component in content[1 : 1 + 2 * count : 2]:
+                missing -= {(component, place) for place in range(first, last + 1)}
+        at = data.find(b"\xff\xda", at + 2)
+    return bool(missing)
+
+
+def _segments(data: bytes, at: int = 2) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, content and place of each segment up to the first scan, with it, or the first that
+    makes no sense."""
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # padding
@@ -51,9 +97,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += 2
             continue
         (length,) = struct.unpack_from(">H", data, at + 2)
-        if marker == 0xDA or length < 2:
+        if length < 2:
             return
-        yield marker, data[at + 4 : at + 2 + length]
+        yield marker, data[at + 4 : at + 2 + length], at
+        if marker == _SCAN:
+            return
         at += 2 + length
 
 

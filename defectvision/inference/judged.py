@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.labels import join_labels
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import UNMEASURED, Measured, Policy, Verdict
+from defectvision.inference.broken_rules import BrokenRule, broken_rules, measured
 from defectvision.inference.gate import Objection, reasons_in_words
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Judged:
     `verdict` and `labels` are the model's; `final_verdict` and `final_labels` those that count: a
     person's decision where there is one.
     objections: what speaks against any verdict, see inference/gate.py; none on most images.
+    lost: why the regions that were asked for last cannot be had; empty where they can.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Judged:
     objections: tuple[Objection, ...]
     mask_classes: tuple[str, ...]
     decision: Decision | None = None
+    lost: str = ""
 
     @property
     def times(self) -> Mapping[str, float]:
@@ -64,8 +67,40 @@ class Judged:
         """The defect regions under the policy, the largest first; none without masks."""
         raise NotImplementedError
 
+    def known_regions(self, policy: Policy) -> tuple[Region, ...] | None:
+        """The regions under the policy; None where they cannot be had, as `lost` says then."""
+        return self.regions(policy)
+
+    def broken_rules(self, policy: Policy) -> tuple[BrokenRule, ...]:
+        """The policy's rules that the part breaks, the strictest first."""
+        return self._by_rules(policy)[0]
+
+    def measured(self, policy: Policy) -> Measured:
+        """What the policy's rules say of the part."""
+        return self._by_rules(policy)[1]
+
+    def _by_rules(self, policy: Policy) -> tuple[tuple[BrokenRule, ...], Measured]:
+        """Kept for the policy that asked last: regions take longer than all else."""
+        if not policy.rules:
+            return (), UNMEASURED
+        asked, answer = self.__dict__.get("_ruled", (None, None))
+        if asked != policy or answer is None:
+            broken = broken_rules(self.regions(policy), policy, self.mask_classes)
+            answer = broken, measured(broken, policy)
+            self.__dict__["_ruled"] = policy, answer
+        return answer
+
     def verdict(self, policy: Policy) -> Verdict:
-        return rules.verdict(self.defect_score, policy, judged=not self.objections)
+        return policies.verdict(
+            self.defect_score,
+            policy,
+            judged=not self.objections,
+            measured=self.measured(policy).verdict,
+        )
+
+    def broken_in_words(self, policy: Policy) -> list[str]:
+        """See `BrokenRule.in_words`, the strictest first."""
+        return [broken.in_words(self.line) for broken in self.broken_rules(policy)]
 
     @property
     def objection(self) -> str:
@@ -74,7 +109,9 @@ class Judged:
 
     def labels(self, policy: Policy) -> tuple[str, ...]:
         """The classes that the policy names, the most probable first; see `policy.labels`."""
-        return rules.labels(self.probabilities, self.defect_score, policy, self.line)
+        found = self.measured(policy)
+        standing = policy.standing(self.defect_score, found.verdict)
+        return policies.labels(self.probabilities, standing, policy, self.line, found)
 
     @property
     def _settled(self) -> Decision | None:
@@ -110,8 +147,10 @@ class Judged:
 
     def as_json(self, policy: Policy) -> dict[str, Any]:
         """The object that the command line, the page and the API hand out for one image: `labels`
-        are all classes with their probabilities, `label` those named by the policy, as one text."""
+        are all classes with their probabilities, `label` those named by the policy, as one text.
+        Where the regions cannot be had they are None, and `lost` says why."""
         named, decision = self.labels(policy), self.decision
+        regions = self.known_regions(policy)
         return {
             "path": self.name,
             "line": self.line.name,
@@ -128,8 +167,10 @@ class Judged:
             "labels": [
                 {"name": n, "probability": p, "named": n in named} for n, p in self.ranking()
             ],
-            "regions": [region.as_json() for region in self.regions(policy)],
+            "regions": None if regions is None else [region.as_json() for region in regions],
+            "broken_rules": self.broken_in_words(policy),
             "foreign_score": self.foreign_score,
             "objections": [asdict(objection) for objection in self.objections],
             "milliseconds": {name: round(value, 2) for name, value in self.times.items()},
+            **({"lost": self.lost} if regions is None else {}),
         }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.policy import Policy
 from defectvision.inference.frame import Frame
+from defectvision.inference.zones import covered
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def class_areas(
     """The areas of a class under the policy's threshold and smallest region; None without any.
 
     grid: (h, w) probability x 255 that a place belongs to the class. It is drawn smoothly over
-    the image before its border is cut, so that the border does not follow the grid's cells.
+    the image before its border is cut, so that the border does not follow the grid's cells. What
+    the policy's zones ignore is left out.
     """
     # Probabilities are kept in 8 bits: 0.2 is 51 of 255 and reaches a threshold of 0.2. At a
     # threshold of 0 what is called impossible stays out, and so does what the model did not see.
@@ -85,7 +87,10 @@ def class_areas(
     window = _window(frame, grid >= least)
     if window is None:
         return None
-    probability = frame.window(*window).on_image(grid)
+    seen = frame.window(*window)
+    probability = seen.on_image(grid)
+    if ignored := [zone for zone in policy.zones if zone.ignored]:
+        probability[covered(ignored, seen)] = 0
     areas = connected_areas(probability >= least, policy.smallest_region_px)
     return ClassAreas(class_name, areas.moved(*window[:2]), probability) if len(areas) else None
 

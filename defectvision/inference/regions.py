@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defectvision.bundle.policy import Policy
+from defectvision.bundle.rules import Zone
 from defectvision.inference.frame import Frame
 from defectvision.inference.masks import Areas, ClassAreas, class_areas
+from defectvision.inference.zones import covered
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Region:
 
     length_px and width_px: sides of the smallest rectangle around it, at any angle; x_px, y_px:
     its centroid, pixel centres on whole numbers; left_px to height_px: its upright box;
-    probability: the mean over its px; mm_per_px: the picture's scale, None where it is unknown.
+    probability: the mean over its px; mm_per_px: the picture's scale, None where it is unknown;
+    zones: names of the policy's zones that it reaches into, be it with a single px.
     """
 
     class_name: str
@@ -36,6 +39,7 @@ class Region:
     box_height_px: int
     probability: float
     mm_per_px: float | None = None
+    zones: tuple[str, ...] = ()
 
     @property
     def area_mm2(self) -> float | None:
@@ -63,6 +67,7 @@ class Region:
             "area_mm2": _rounded(self.area_mm2),
             "length_mm": _rounded(self.length_mm),
             "width_mm": _rounded(self.width_mm),
+            "zones": list(self.zones),
         }
 
 
@@ -88,9 +93,12 @@ def rectangle_sides(areas: Areas) -> NDArray[np.float64]:
     return sides
 
 
-def measure(cut: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
+def measure(
+    cut: ClassAreas, frame: Frame, zones: Iterable[Zone] = (), mm_per_px: float | None = None
+) -> list[Region]:
     """One region for each area, in the areas' order."""
     areas = cut.areas
+    reached = _zones_of(areas, frame, zones)
     on = areas.marks > 0
     sums = np.bincount(areas.marks[on], cut.probability[on], len(areas) + 1)[1:]
     means = sums / areas.area_px / 255
@@ -109,9 +117,22 @@ def measure(cut: ClassAreas, mm_per_px: float | None = None) -> list[Region]:
             int(areas.boxes[i, 3]),
             float(means[i]),
             mm_per_px,
+            reached[i],
         )
         for i in range(len(areas))
     ]
+
+
+def _zones_of(areas: Areas, frame: Frame, zones: Iterable[Zone]) -> list[tuple[str, ...]]:
+    """For each area the names of the zones that it reaches into."""
+    height, width = areas.marks.shape
+    window = frame.window(areas.left, areas.top, areas.left + width, areas.top + height)
+    reached: list[tuple[str, ...]] = [()] * len(areas)
+    for zone in zones:
+        for mark in np.unique(areas.marks[covered([zone], window)]):
+            if mark:
+                reached[mark - 1] += (zone.name,)
+    return reached
 
 
 @dataclass(frozen=True)
@@ -141,9 +162,10 @@ def cut_masks(grids: Mapping[str, NDArray[np.uint8]], frame: Frame, policy: Poli
     """What the policy cuts; grids: by class the (h, w) probability x 255 that a place belongs to
     it."""
     classes = (class_areas(grid, frame, name, policy) for name, grid in grids.items())
+    zones = [zone for zone in policy.zones if not zone.ignored]
     return Cut(
         tuple(
-            (areas, tuple(measure(areas, policy.mm_per_px)))
+            (areas, tuple(measure(areas, frame, zones, policy.mm_per_px)))
             for areas in classes
             if areas is not None
         )

@@ -1,17 +1,21 @@
 """Where images come from: uploads, zip files, folders."""
 
 import io
+import os
+import stat
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
+from defectvision.data.roots import NotAllowedError, opened, opened_folder
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
+from defectvision.words import as_text
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 CHUNK = 1 << 20
@@ -72,37 +76,46 @@ def read_paths(
     paths: Iterable[Path],
     limits: Limits = DEFAULT_LIMITS,
     passed_over: PassedOver | None = None,
+    root: Path | None = None,
 ) -> Iterator[Upload]:
     """Image files, folders (with all below, sorted) and zip files, named by their path.
 
     A file that is named is read whatever its suffix; in a folder, images and no others, which
     `passed_over` counts unless they are hidden. A path
     that is missing, unreadable or a folder without an image gives an Upload with an error.
+    root: a folder that no link may lead out of; None for any.
     """
     for path in map(Path, paths):
         name = path.as_posix()
         if path.is_dir():
-            found = False
-            for file in images_below(path, passed_over):
-                found = True
-                yield _read(file, limits)
-            if not found:
+            refused: list[OSError] = []
+            try:
+                found = images_below(path, passed_over, root, refused.append)
+            except (OSError, NotAllowedError) as error:
+                yield Upload(name, error=unreadable(name, error))
+                continue
+            for one in refused:
+                yield Upload(one.filename, error=unreadable(one.filename, one))
+            for file in found:
+                yield _read(file, limits, root)
+            if not found and not refused:
                 yield _failed(name, "a folder without an image", f"Expected {_suffixes()}.")
         elif path.suffix.lower() == ".zip" and path.is_file():
             try:
                 # Opened, not read: an archive may be larger than the memory
-                with path.open("rb") as archive:
+                with opened(path, root) as archive:
                     yield from _unzip(name, archive, limits, passed_over)
-            except OSError as error:
-                yield _failed(name, f"cannot be read ({error.strerror})", "Check the file.")
+            except (OSError, NotAllowedError) as error:
+                yield Upload(name, error=unreadable(name, error))
         else:
-            yield _read(path, limits)
+            yield _read(path, limits, root)
 
 
 def clean_name(name: str) -> str:
     """A file name to show: no control characters, nothing that changes the direction of the
-    text, not endlessly long. What remains is still hostile and is escaped where it is drawn."""
-    name = name.replace("\\", "/").strip("/")
+    text, not endlessly long; a byte that is no UTF-8 shows as �. What remains is still hostile and
+    is escaped where it is drawn."""
+    name = as_text(name).replace("\\", "/").strip("/")
     shown = "".join(c for c in name if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
     shown = unicodedata.normalize("NFC", shown).strip() or "unnamed"
     if len(shown) > LONGEST_NAME:
@@ -133,42 +146,102 @@ def _failed(name: str, reason: str, remedy: str) -> Upload:
     return Upload(name, error=ImageError(name, reason, remedy))
 
 
-def images_below(folder: Path, passed_over: PassedOver | None = None) -> list[Path]:
-    """The image files of a folder and of all below, sorted, without hidden ones; `passed_over`
-    counts the others."""
+def images_below(
+    folder: Path,
+    passed_over: PassedOver | None = None,
+    root: Path | None = None,
+    refuse: Callable[[OSError], None] | None = None,
+) -> list[Path]:
+    """The image files of a folder and of all below, sorted, without hidden ones and what lies
+    behind links to folders; `passed_over` counts the others. root: as in `read_paths`.
+
+    refuse: gets the error of each folder below that cannot be read, which is passed over without
+    it. Raises OSError and NotAllowedError where `folder` itself cannot be read.
+    """
     images = []
-    for file in folder.rglob("*"):
-        path = PurePosixPath(file.relative_to(folder).as_posix())
-        if not _is_visible(path) or not file.is_file():
-            continue
-        if is_image_name(path.name):
-            images.append(file)
-        elif passed_over is not None:
-            passed_over.add(path)
+    with opened_folder(folder, root) as top:
+        for here, folders, names, descriptor in os.fwalk(".", dir_fd=top):
+            for name in folders[:]:
+                if error := _unreadable_folder(name, descriptor) if _is_shown(name) else None:
+                    error.filename = str(folder / here / name)
+                    if refuse is not None:
+                        refuse(error)
+            folders[:] = filter(_is_shown, folders)
+            for name in filter(_is_shown, names):
+                if not _is_file(name, descriptor):
+                    continue
+                path = PurePosixPath(here, name)
+                if is_image_name(name):
+                    images.append(folder / path)
+                elif passed_over is not None:
+                    passed_over.add(path)
     return sorted(images)
 
 
+def _is_file(name: str, folder: int) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode)
+    except OSError:  # a link to nothing, or gone
+        return False
+
+
 def _is_visible(path: PurePosixPath) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return all(map(_is_shown, path.parts))
 
 
-def _read(path: Path, limits: Limits) -> Upload:
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _unreadable_folder(name: str, above: int) -> OSError | None:
+    """Why a folder cannot be read; a link, which is not followed, is no reason."""
+    try:
+        if not stat.S_ISLNK(os.lstat(name, dir_fd=above).st_mode):
+            os.close(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=above))
+    except OSError as error:
+        return error
+    return None
+
+
+def read_file(path: Path, limits: Limits = DEFAULT_LIMITS, root: Path | None = None) -> bytes:
+    """The content of an ordinary file; root: as in `read_paths`. Raises ImageError where it can
+    never be an image, and OSError where it cannot be read, which may pass."""
     name = path.as_posix()
     try:
-        if path.exists() and not path.is_file():  # a device would never end
-            return _failed(name, "not an ordinary file", "Give an image file.")
-        if path.stat().st_size > limits.entry_bytes:
-            return _too_large(name, limits)
-        return Upload(name, path.read_bytes())
-    except FileNotFoundError:
-        return _failed(name, "no such file or folder", "Check the path.")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        return _failed(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+        with opened(path, root) as file:
+            if os.fstat(file.fileno()).st_size > limits.entry_bytes:
+                raise _too_large(name, limits)
+            return file.read()
+    except IsADirectoryError as error:
+        raise ImageError(name, "not an ordinary file", "Give an image file.") from error
+    except ValueError as error:  # a NUL in the name, or what may not be read
+        if isinstance(error, ImageError):
+            raise
+        raise unreadable(name, error) from error
 
 
-def _too_large(name: str, limits: Limits) -> Upload:
-    return _failed(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
+def unreadable(name: str, error: OSError | ValueError) -> ImageError:
+    """What to say of a file that cannot be read."""
+    if isinstance(error, NotAllowedError):
+        return ImageError(name, error.reason, error.remedy)
+    if isinstance(error, FileNotFoundError):
+        return ImageError(name, "no such file or folder", "Check the path.")
+    reason = getattr(error, "strerror", None) or error
+    return ImageError(name, f"cannot be read ({reason})", "Check the file and its permissions.")
+
+
+def _read(path: Path, limits: Limits, root: Path | None) -> Upload:
+    name = path.as_posix()
+    try:
+        return Upload(name, read_file(path, limits, root))
+    except ImageError as error:
+        return Upload(name, error=error)
+    except OSError as error:
+        return Upload(name, error=unreadable(name, error))
+
+
+def _too_large(name: str, limits: Limits) -> ImageError:
+    return ImageError(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
 
 
 def _unzip(
@@ -261,7 +334,7 @@ class _Unpacker:
                             "Divide it into several; what follows was not read either.",
                         )
                     if size > self.limits.entry_bytes:
-                        return _too_large(name, self.limits)
+                        return Upload(name, error=_too_large(name, self.limits))
                     parts.append(chunk)
         except Exception as error:  # as above
             return _failed(name, f"damaged in the zip file ({error})", "Pack it again.")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from defectvision.inference.image_error import Refusal
+from defectvision.inference.jpeg import check_jpeg
 from defectvision.inference.kinds import DEVELOP
+from defectvision.inference.whole import Segment, check_blank_end, cut_off, ends_blank
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -20,6 +23,8 @@ NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 MAX_SAMPLE_VALUE, SAMPLE_FORMAT, DNG_VERSION = 281, 339, 50706
 CFA, LINEAR_RAW = 32803, 34892
 READ_BITS = {1, 2, 4, 8, 16, 32}
+JPEG, JPEG_TABLES = 7, 347
+ENTROPY = {5, 8, 32946, 34925, 50000, 50001}  # LZW, Deflate, LZMA, Zstandard, WebP
 EXPORT_8 = "Export it with 8 bits a channel."
 EXPORT_PLAIN = "Export the picture alone, as a TIFF without further pages, or as PNG."
 
@@ -39,6 +44,7 @@ def check_tiff(data: bytes) -> int | None:
         _check_raw(data, first)
         _check_place(file, first)
         _check_samples(first)
+        _check_end(data, first)
         return _stated_bits(first)
 
 
@@ -82,6 +88,50 @@ def _check_samples(first: TiffPage) -> None:
         raise Refusal(f"a TIFF compressed as {name}", "Export it with LZW or without compression.")
 
 
+def _check_end(data: bytes, first: TiffPage) -> None:
+    """Raises Refusal where strips or tiles are missing, short, or were never written."""
+    parts = [*zip(first.dataoffsets, first.databytecounts, strict=False)]
+    if len(parts) < math.prod(first.chunked):
+        raise cut_off(f"{len(parts)} of {math.prod(first.chunked)} parts of the picture are there")
+    kind = int(first.compression)
+    if kind == 1:
+        check_blank_end(data, _segments(data, first, parts))
+        return
+    tables = _value(first, JPEG_TABLES, b"")
+    if kind == JPEG and tables and not bytes(tables).endswith(b"\xff\xd9"):
+        raise cut_off("the tables of its JPEG data end early")
+    for place, (start, count) in enumerate(parts):
+        coded = data[start : start + count]
+        if kind == JPEG:
+            if not coded.rstrip(b"\0").endswith(b"\xff\xd9"):
+                raise cut_off("the end of its JPEG data is missing")
+            rows = first.tilelength or first.rowsperstrip
+            frame = check_jpeg(coded)
+            if frame and frame.height < min(rows, first.imagelength - place * rows):
+                raise cut_off("its header promises more rows than its data hold")
+        if kind in ENTROPY and ends_blank(coded):
+            raise cut_off("its data end in zeros")
+
+
+def _segments(data: bytes, first: TiffPage, parts: list[tuple[int, int]]) -> list[Segment]:
+    """The strips or tiles of a file without compression."""
+    tiled = bool(first.tilewidth)
+    width, rows = (first.tilewidth, first.tilelength) if tiled else (first.imagewidth, 0)
+    samples = first.samplesperpixel if int(first.planarconfig) == 1 else 1
+    bits = samples * max(_numbers(first.bitspersample))
+    row, across = -(-width * bits // 8), -(-first.imagewidth // width)
+    segments, left = [], first.imagelength
+    for place, (start, count) in enumerate(parts):
+        high = rows if tiled else min(first.rowsperstrip, left)
+        # A count of 0 says nothing: some programs leave it out.
+        if min(count or len(data), len(data) - start) < high * row:
+            raise cut_off("its header promises more rows than its data hold")
+        shown = min(width, first.imagewidth - place % across * width)  # the rest of a tile is blank
+        segments.append(Segment(start, start + high * row, -(-shown * bits // 8), row))
+        left = left - high or first.imagelength  # the next plane, where each has its own
+    return segments
+
+
 def _stated_bits(first: TiffPage) -> int | None:
     """By MaxSampleValue, where it is the largest value of a number of bits; some programs write
     the largest value of the picture there, which says nothing about the camera."""
@@ -116,7 +166,7 @@ def _size(page: TiffPage) -> int:
     return page.imagewidth * page.imagelength
 
 
-def _value(page: TiffPage, code: int, default: int) -> int:
+def _value(page: TiffPage, code: int, default: Any) -> Any:
     tag = page.tags.get(code)
     return default if tag is None else tag.value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,11 +25,13 @@ from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
 from defectvision.report.lot_words import measured_escapes, plain_markdown, without_verdict, zone_of
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
+from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.reviews import reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 
+log = logging.getLogger(__name__)
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -63,8 +65,15 @@ class Leaving:
     def rows(self) -> Iterator[StoredInspection]:
         return self.results.every(self.selection)
 
-    def inspections(self) -> Iterator[Inspection]:
-        return (row.inspection for row in self.rows())
+    def inspections(self, lost: list[ImageError]) -> Iterator[Inspection]:
+        """The whole answers; `lost` gets the parts whose answer is gone or damaged."""
+        for row in self.rows():
+            try:
+                found = row.inspection
+            except StoreError as error:
+                lost.append(ImageError(row.name, str(error), "Inspect the image again."))
+                continue
+            yield found
 
     @property
     def failed(self) -> list[ImageError]:
@@ -97,21 +106,26 @@ class Leaving:
         return workbook(sheets, self.printed)
 
     def json(self) -> bytes:
-        rows = [row.as_json(self.policy) for row in self.rows()]
-        return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+        return export.results_json(self.rows(), self.policy, self.failed)
 
     def coco(self) -> bytes:
-        return coco_json(self.inspections(), self.policy, self.results.origin).encode()
+        errors = self.failed
+        found = self.inspections(errors)
+        return coco_json(found, self.policy, self.results.origin, errors).encode()
 
     def masks(self) -> bytes:
-        return masks_zip(self.inspections(), self.policy, self.results.origin)
+        errors = self.failed
+        return masks_zip(self.inspections(errors), self.policy, self.results.origin, errors)
 
     def submission(self) -> bytes:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "submission.csv"
+            lost: list[ImageError] = []
             with submission_file(file, self.policy) as add:
-                for found in self.inspections():
+                for found in self.inspections(lost):
                     add(found)
+            for error in lost:  # the competition's file has no place for it
+                log.warning("left out of the submission: %s", error)
             return file.read_bytes()
 
     def record(self) -> bytes:
@@ -166,12 +180,15 @@ class Leaving:
         return facts
 
     def _picture(self, stored: StoredInspection) -> NDArray[np.uint8] | None:
-        data = stored.picture()
+        try:
+            data, whole = stored.picture(), stored.inspection
+        except StoreError as error:
+            log.warning("left out of the report: %s", error)
+            return None
         if data is None:
             return None
-        whole = stored.inspection
         name = whole.main_class(self.policy)
-        heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature)
+        heatmap = evidence_heatmap(whole, name, self.loaded.bundle.temperature, self.policy.zones)
         image = decode_image(data, stored.name, self.limit_pixels, bits=self.results.line.bits)
         return overlaid(image, whole, whole.cut(self.policy), heatmap)
 

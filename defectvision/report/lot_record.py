@@ -40,13 +40,23 @@ def record(results: Results, selection: Selection, rows: Iterable[StoredInspecti
         "line": batch.line,
         "bundle": batch.bundle,
         "bundle_version": batch.bundle_version,
-        "policy": policy.model_dump(mode="json"),
+        "policy": _policy(policy),
         "selection": selection.words,
         "parts": [_part(row, policy) for row in rows],
         "not_inspected": [{"name": e.name, "reason": e.reason} for e in results.errors()],
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    """Without what came to policies later and says nothing in this one: records from before keep
+    their bytes."""
+    content = policy.model_dump(mode="json")
+    for name in ("zones", "rules", "score_decides"):
+        if getattr(policy, name) == Policy.model_fields[name].default:
+            del content[name]
+    return content
 
 
 def digest_of_record(content: bytes) -> str:
@@ -56,7 +66,9 @@ def digest_of_record(content: bytes) -> str:
 
 def _part(row: StoredInspection, policy: Policy) -> dict[str, Any]:
     decision = row.decision
+    rules = {"broken_rules": row.broken_in_words(policy)} if policy.rules else {}
     return {
+        **rules,
         "name": row.name,
         "sha256": row.row.digest,
         "defect_score": row.defect_score,

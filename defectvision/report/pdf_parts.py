@@ -70,7 +70,8 @@ def _label_or_reason(found: Judged, policy: Policy) -> str:
     """The part's classes; why there can be no verdict, until a person gives one."""
     if found.classless:
         return found.objection if found.decision is None else ""
-    return found.line.titles(found.final_labels(policy))
+    said = (found.line.titles(found.final_labels(policy)), *found.broken_in_words(policy))
+    return "; ".join(said)
 
 
 def listed(
@@ -84,7 +85,8 @@ def listed(
     if len(wanted) > MOST_ROWS:
         yield Paragraph(f"The first {MOST_ROWS}; the CSV export has all.", SMALL)
     if not wanted:
-        yield Paragraph("Every part was accepted.", BODY)
+        said = "Every part was accepted." if inspections else "No part was inspected."
+        yield Paragraph(said, BODY)
         return
     masks = bool(origin.mask_classes)
     head = ["File", "Verdict", "Decided by", "Model", "Label or reason", "Score"]
@@ -109,7 +111,9 @@ def listed(
             Paragraph(shown(_label_or_reason(found, policy)), CELL),
             "" if found.defect_score is None else f"{found.defect_score:.4f}",
         ]
-        rows.append([*row, str(len(found.regions(policy)))] if masks else row)
+        regions = found.known_regions(policy) if masks else ()
+        count = "lost" if regions is None else str(len(regions))
+        rows.append([*row, count] if masks else row)
     table = Table(rows, colWidths=widths, repeatRows=1)
     style = [
         ("FONT", (0, 0), (-1, -1), FONT, 7),
@@ -174,7 +178,7 @@ def pictures(
         text = f"{shown(found.name)}: {verdict}, {label}{score}{drawn}"
         words = Paragraph(text, SMALL)
         if pixels is None:
-            pair.append([Paragraph("(the picture was not kept)", SMALL), words])
+            pair.append([Paragraph("(the picture was not kept, or is lost)", SMALL), words])
         elif pixels.shape[1] > WIDE * pixels.shape[0]:
             yield from _side_by_side(pair)
             pair = []

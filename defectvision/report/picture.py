@@ -53,7 +53,7 @@ def annotated_png(
     """
     if heatmap is None:
         named = class_name or inspection.main_class(policy)
-        heatmap = evidence_heatmap(inspection, named, loaded.bundle.temperature)
+        heatmap = evidence_heatmap(inspection, named, loaded.bundle.temperature, policy.zones)
     cut = inspection.cut(policy)
     picture = overlaid(image, inspection, cut, heatmap, opacity)
     regions = cut.regions
@@ -202,7 +202,11 @@ def _regions_line(regions: tuple[Region, ...], policy: Policy) -> str:
 def _policy_line(inspection: Inspection, policy: Policy) -> str:
     if inspection.defect_score is None:
         return f"This line {NO_ACCEPTING}"
-    return f"Defect score {inspection.defect_score:.3f}: {thresholds_in_words(policy)}"
+    broken = [_plain(words) for words in inspection.broken_in_words(policy)]
+    if policy.rules and not policy.score_decides:
+        return "; ".join(broken) or "No rule is broken, and the rules alone decide"
+    score = f"Defect score {inspection.defect_score:.3f}: {thresholds_in_words(policy)}"
+    return "; ".join([*broken, score])
 
 
 def _legend(

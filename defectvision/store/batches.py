@@ -23,6 +23,7 @@ from defectvision.store.tables import (
     LineRow,
     now,
 )
+from defectvision.words import as_text
 
 
 class State(StrEnum):
@@ -42,7 +43,7 @@ ENDED = (State.CANCELLED, State.FAILED, State.DONE)
 # What a person may ask for, and of which batches.
 MOVES = {
     State.PAUSED: ACTIVE,
-    State.RUNNING: (State.PAUSED,),
+    State.RUNNING: (State.PAUSED, State.FAILED),
     State.CANCELLED: (*ACTIVE, State.PAUSED),
     State.DONE: (State.WATCHING,),
 }
@@ -73,12 +74,13 @@ def add_batch(
 ) -> BatchRow:
     """A new batch, to be listed and inspected by a worker."""
     line = loaded.line
-    session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+    session.merge(LineRow(name=line.name))
     session.flush()
     batch = BatchRow(
         id=_next_number(session),
-        title=title.strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
+        title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
+        line_content=line.model_dump(mode="json"),
         bundle=loaded.bundle.name,
         bundle_version=loaded.version,
         mask_classes=list(loaded.bundle.mask_classes),
@@ -115,12 +117,28 @@ def get_batch(session: Session, number: int) -> BatchRow:
     return batch
 
 
-def list_batches(session: Session, line: str | None = None, most: int = 200) -> list[BatchRow]:
-    """The newest first."""
+def list_batches(
+    session: Session, line: str | None = None, most: int = 200, before: int | None = None
+) -> list[BatchRow]:
+    """The newest first, of those with a number under `before` where it is given."""
     wanted = select(BatchRow).order_by(BatchRow.id.desc()).limit(most)
     if line is not None:
         wanted = wanted.where(BatchRow.line == line)
+    if before is not None:
+        wanted = wanted.where(BatchRow.id < before)
     return list(session.scalars(wanted))
+
+
+def batch_titles(session: Session) -> dict[int, str]:
+    """What every batch is called, with the time of its start, by number; the newest first."""
+    rows = session.execute(
+        select(BatchRow.id, BatchRow.title, BatchRow.made).order_by(BatchRow.id.desc())
+    )
+    return {number: f"{title} · {made:%Y-%m-%d %H:%M}" for number, title, made in rows}
+
+
+def count_batches(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(BatchRow)) or 0
 
 
 def active_batches(session: Session) -> list[int]:
@@ -143,9 +161,12 @@ def move(session: Session, number: int, to: State, who: str) -> State:
         return to
     if now_in not in allowed:
         raise StoreError(f"batch {number} is {now_in}: it cannot become {to}")
+    if now_in == State.FAILED and not images_in(session, number, ImageState.WAITING, 1):
+        raise StoreError(f"batch {number} is {now_in}, and none of its images waits")
     batch.state = to
-    if to in ENDED:
-        batch.ended = now()
+    batch.ended = now() if to in ENDED else None
+    if to in ACTIVE:
+        batch.message = ""
     details = {"batch": number, "title": batch.title}
     session.add(AuditRow(who=who, what=f"batch {to}", line=batch.line, details=details))
     return to
@@ -157,6 +178,15 @@ def finish(session: Session, number: int, to: State, message: str = "") -> None:
         update(BatchRow)
         .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE))
         .values(state=to, message=message, ended=now())
+    )
+
+
+def say(session: Session, number: int, message: str) -> None:
+    """Leave a message with a batch that is active: what it waits for; empty where all is well."""
+    session.execute(
+        update(BatchRow)
+        .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE))
+        .values(message=message)
     )
 
 
@@ -178,15 +208,23 @@ def add_images(session: Session, number: int, images: Collection[ListedImage]) -
 
 
 def images_in(
-    session: Session, number: int, state: ImageState, most: int = 1000
+    session: Session,
+    number: int,
+    state: ImageState,
+    most: int | None = None,
+    first: int = 0,
+    without: Collection[int] = (),
 ) -> list[InspectionRow]:
-    """Images of the batch in that state, in the order they were listed."""
+    """All images of the batch in that state, or `most` from place `first` on, in the order they
+    were listed, but for some rows."""
     return list(
         session.scalars(
             select(InspectionRow)
             .where(InspectionRow.batch_id == number, InspectionRow.state == state)
+            .where(InspectionRow.id.not_in(without))
             .order_by(InspectionRow.id)
             .limit(most)
+            .offset(first)
         )
     )
 
@@ -216,9 +254,6 @@ def count_by_batch(session: Session, numbers: Iterable[int]) -> dict[int, Counts
     return {number: Counts(**of_batch) for number, of_batch in counts.items()}
 
 
-def read_stored_line(session: Session, name: str) -> Line:
-    """The line as it was when images were last inspected with it; raises StoreError."""
-    row = session.get(LineRow, name)
-    if row is None:
-        raise StoreError(f"nothing was inspected with line '{name}' yet")
-    return Line.model_validate(row.content)
+def line_of(batch: BatchRow) -> Line:
+    """The line as it was when the batch began."""
+    return Line.model_validate(batch.line_content)

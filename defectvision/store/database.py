@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,19 +16,29 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.folder import DATABASE, FILES
 from defectvision.store.tables import BatchRow
+from defectvision.words import writable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000  # how long a writer waits for another one
+# For libpq, in s and ms: after which a network that swallows everything is an error.
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
 
@@ -58,7 +71,7 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
     `folder` where empty.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _private(folder, not database, not files)
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be made ({error.strerror}). Set DEFECTVISION_STORE to a folder that "
@@ -69,8 +82,14 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
         engine = _connect(address)
         # Two processes that start at once must not both build the tables; `migrate` sees to it for
         # servers that share no folder.
-        with FileLock(folder / "migration.lock"):
-            migrate(engine)
+        try:
+            with FileLock(folder / "migration.lock", timeout=MIGRATION_SECONDS):
+                migrate(engine)
+        except Timeout as error:
+            raise StoreError(
+                f"{error.lock_file}: another process has held it for {MIGRATION_SECONDS} s. Let it "
+                "bring the store up to date, or end it"
+            ) from error
     return Store(engine, Files(files or str((folder / FILES).resolve())), folder)
 
 
@@ -84,6 +103,15 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
         else:
             there = inspect(_connect(database)).has_table(BatchRow.__tablename__)
     return open_store(folder, database, files) if there else None
+
+
+def in_words(error: SQLAlchemyError) -> str:
+    """What is wrong with the database, the reason and the remedy; nothing of what was asked."""
+    reason = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    return (
+        f"the database does not answer ({reason}). Try again in a while; whoever runs the server "
+        "looks after the database and the space on its disk"
+    )
 
 
 @contextmanager
@@ -111,15 +139,53 @@ def migrate(engine: Engine, version: str = "head") -> None:
         command.upgrade(settings, version)
 
 
+def _private(folder: Path, database: bool, files: bool) -> None:
+    """Make the folder of a store and what lies in it, which nobody but its owner reads. What an
+    earlier version left open is closed, but for a group that may write to it, too."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if database:
+        (folder / DATABASE).touch(mode=0o600)
+    if files:
+        (folder / FILES).mkdir(mode=0o700, exist_ok=True)
+    for part in (*folder.glob(f"{DATABASE}*"), folder / FILES):
+        if part.exists() and (about := part.stat()).st_uid == os.getuid():
+            shared = 0o070 if about.st_mode & 0o020 else 0
+            closed = stat.S_IMODE(about.st_mode) & (0o7700 | shared)
+            if closed != stat.S_IMODE(about.st_mode):
+                part.chmod(closed)
+
+
 def _connect(address: str) -> Engine:
     url = make_url(address)
     if url.get_backend_name() == "postgresql" and url.get_driver_name() == "psycopg2":
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_pre_ping=True)
+    postgresql = url.get_backend_name() == "postgresql"
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        json_serializer=_json,
+        connect_args=NETWORK if postgresql else {},
+    )
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value)
+    if "\\u0000" in text or "\\ud" in text:  # what no database keeps
+        text = json.dumps(_writable(value))
+    return text
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, dict):
+        return {_writable(key): _writable(one) for key, one in value.items()}
+    return [*map(_writable, value)] if isinstance(value, list | tuple) else value
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -9,12 +9,52 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import and_
 
-from defectvision.bundle.labels import label_names
+from defectvision.bundle.labels import join_labels, label_names
+from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Verdict
 from defectvision.inference.judged import Decision
+from defectvision.store.errors import ContradictionError
 from defectvision.store.tables import InspectionRow, ReviewRow
 
 DISPUTED = Verdict.REVIEW.value  # two who disagree leave the part to a third
+
+
+def label_to_keep(line: Line, decision: str, label: str) -> str:
+    """The label that a decision is kept with: its classes in the line's order, and the only defect
+    of a line that has one where a rejection names none. Raises ContradictionError where decision
+    and label contradict each other, so that no rejected part is ever learned from as a good one."""
+    named = set(label_names(label))
+    if unknown := sorted(named - set(line.class_names)):
+        raise ContradictionError(
+            f"line '{line.name}' has no class '{unknown[0]}'; known are: "
+            f"{', '.join(line.class_names)}"
+        )
+    if decision == Verdict.REJECT:
+        if wrong := sorted(named & set(line.good_names)):
+            raise ContradictionError(
+                f"a part cannot be rejected as '{wrong[0]}', which is good: name its defect, or "
+                "accept it"
+            )
+        if not named and len(line.defect_names) != 1:
+            raise ContradictionError(
+                "a rejected part needs its defect, or it would be learned from as a good one: "
+                f"name {' or '.join(line.defect_names) or 'one'}"
+            )
+        named = named or set(line.defect_names)
+        if len(named) > 1 and line.label_mode == "multiclass":
+            raise ContradictionError(f"a part of line '{line.name}' has one class: name one defect")
+    elif decision == Verdict.ACCEPT and not line.can_accept:
+        raise ContradictionError(
+            f"line '{line.name}' knows no good part, so none can be accepted: reject it with its "
+            "defect, or call it unusable"
+        )
+    elif wrong := sorted(named - (set(line.good_names) if decision == Verdict.ACCEPT else set())):
+        doing = "accepted" if decision == Verdict.ACCEPT else f"called {decision}"
+        raise ContradictionError(
+            f"a part cannot be {doing} as '{wrong[0]}': reject it with that class, or leave the "
+            "class away"
+        )
+    return join_labels(name for name in line.class_names if name in named)
 
 
 def standing() -> ColumnElement[bool]:

@@ -31,7 +31,7 @@ from defectvision.store.verdicts import (
     is_final,
     label_of,
     reached_bits,
-    zone_of,
+    standing_of,
 )
 
 CHUNK = 500
@@ -95,7 +95,7 @@ def summarize(session: Session, selection: Selection) -> Summary:
         named = (label_of(policy), literal(0), literal(0))
     else:
         names = list(line.defect_names)
-        named = (InspectionRow.top_defect, zone_of(policy), reached_bits(names, policy, line))
+        named = (InspectionRow.top_defect, standing_of(policy), reached_bits(names, policy, line))
     rows = session.execute(
         select(
             final_of(policy),
@@ -112,7 +112,7 @@ def summarize(session: Session, selection: Selection) -> Summary:
     verdicts = dict.fromkeys(Verdict, 0)
     classes, rejected = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     scores, decided_on, unjudged = np.zeros(BINS, np.int64), 0, 0
-    for verdict, place, decision, given, judged, top, zone, reached, count in rows:
+    for verdict, place, decision, given, judged, top, standing, reached, count in rows:
         verdicts[Verdict(verdict)] += count
         decided_on += count if decision else 0
         unjudged += 0 if judged else count
@@ -125,7 +125,7 @@ def summarize(session: Session, selection: Selection) -> Summary:
         elif line.label_mode == "multiclass":
             labels = (top,)
         else:
-            labels = _reached(names, top, zone, reached)
+            labels = _reached(names, top, standing, reached)
         for name in labels:
             classes[name] = classes.get(name, 0) + count
             if verdict == Verdict.REJECT:
@@ -135,11 +135,11 @@ def summarize(session: Session, selection: Selection) -> Summary:
     return Summary(images, verdicts, ranked, of_rejected, decided_on, unjudged, scores)
 
 
-def _reached(names: list[str], top: str, zone: str | None, reached: int) -> tuple[str, ...]:
+def _reached(names: list[str], top: str, standing: str | None, reached: int) -> tuple[str, ...]:
     """`policy.labels` of rows of a multilabel line, by what the database says of them."""
-    if zone not in (Verdict.REVIEW, Verdict.REJECT):
+    if standing not in (Verdict.REVIEW, Verdict.REJECT):
         return ()
-    bits = reached or (1 << names.index(top) if zone == Verdict.REJECT else 0)
+    bits = reached or (1 << names.index(top) if standing == Verdict.REJECT else 0)
     return tuple(name for i, name in enumerate(names) if bits >> i & 1)
 
 
@@ -188,6 +188,16 @@ def every(session: Session, selection: Selection) -> Iterator[InspectionRow]:
         yield from rows
         for row in rows:
             session.expunge(row)
+
+
+def newest(session: Session, batch: int) -> InspectionRow | None:
+    """The image of a batch that was inspected, or could not be, last."""
+    rows = select(InspectionRow).where(
+        InspectionRow.batch_id == batch, InspectionRow.state != ImageState.WAITING
+    )
+    return session.scalar(
+        rows.order_by(InspectionRow.at.desc().nulls_last(), InspectionRow.id.desc()).limit(1)
+    )
 
 
 def changed(session: Session, batch: int, before: Policy, after: Policy) -> list[InspectionRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -53,7 +55,7 @@ def save(
     )
     session.add(row)
     changed = {
-        name: [old, row.content[name]]
+        name: [_said(before, name), _said(policy, name)]
         for name, old in before.model_dump(mode="json").items()
         if row.content[name] != old
     }
@@ -61,6 +63,15 @@ def save(
     session.add(AuditRow(who=who, what="policy saved", line=line, details=details))
     session.flush()
     return row
+
+
+def _said(policy: Policy, field: str) -> Any:
+    """A field as the audit trail says it: rules in words, zones by name."""
+    if field == "rules":
+        return [rule.in_words(rule.class_name or "any defect") for rule in policy.rules]
+    if field == "zones":
+        return [f"{zone.name}{', ignored' if zone.ignored else ''}" for zone in policy.zones]
+    return policy.model_dump(mode="json")[field]
 
 
 def policy_of(row: PolicyRow) -> Policy:

@@ -11,9 +11,18 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
-from defectvision.store.batches import get_batch, images_in, read_stored_line
+from defectvision.store.batches import get_batch, images_in, line_of
 from defectvision.store.database import Store
-from defectvision.store.inspections import Summary, changed, every, page, place_of, summarize
+from defectvision.store.inspections import (
+    Summary,
+    changed,
+    every,
+    newest,
+    page,
+    place_of,
+    summarize,
+)
+from defectvision.store.measured import Advance, measure_parts
 from defectvision.store.policies import in_force
 from defectvision.store.releases import frozen_policy, releases_of
 from defectvision.store.selection import AS_LISTED, EVERYTHING, Filter, Selection, Sorting
@@ -38,8 +47,7 @@ class Results:
         """Raises StoreError where there is no such batch."""
         with store.reading() as session:
             batch = get_batch(session, number)
-            line = read_stored_line(session, batch.line)
-            return cls(store, batch, line, tuple(releases_of(session, number)))
+            return cls(store, batch, line_of(batch), tuple(releases_of(session, number)))
 
     @property
     def origin(self) -> Origin:
@@ -59,8 +67,14 @@ class Results:
             return in_force(session, self.batch.line, self.batch.bundle, own)
 
     def selection(self, policy: Policy, filter: Filter = EVERYTHING) -> Selection:
-        """What `filter` leaves of the batch under `policy`."""
+        """What `filter` leaves of the batch under `policy`; its parts are measured by the policy's
+        rules first, see `measure`."""
+        self.measure(policy)
         return Selection(self.batch.id, self.line, policy, filter)
+
+    def measure(self, policy: Policy, advance: Advance | None = None) -> None:
+        """Ask the policy's rules about all parts; see `measured.measure_parts`."""
+        measure_parts(self.store, self.batch, self.line, policy, advance)
 
     def summary(self, selection: Selection) -> Summary:
         """Counts of what is selected."""
@@ -96,8 +110,20 @@ class Results:
             row = session.get(InspectionRow, number)
         return self._stored(row) if row is not None and row.batch_id == self.batch.id else None
 
+    def newest(self) -> StoredInspection | ImageError | None:
+        """What was inspected last, or why it could not be; None before the first image."""
+        with self.store.reading() as session:
+            row = newest(session, self.batch.id)
+        if row is None:
+            return None
+        if row.state == ImageState.FAILED:
+            return ImageError(row.name, row.reason, row.remedy)
+        return self._stored(row)
+
     def changed(self, before: Policy, after: Policy) -> list[StoredInspection]:
         """The parts on which two policies come to different final verdicts, as listed."""
+        self.measure(before)
+        self.measure(after)
         with self.store.reading() as session:
             return [self._stored(row) for row in changed(session, self.batch.id, before, after)]
 

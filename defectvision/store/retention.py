@@ -2,31 +2,24 @@
 
 A batch's `keep` is `all`, `defects` (pictures of accepted parts are not kept), `none` or a number
 of days after which its pictures go. Scores, records, thumbnails and reviews stay with the batch,
-so its table and its report stay complete; only the pictures themselves are gone.
+so its table and its report stay complete; only the pictures themselves are gone. Days are those of
+the store's own age, see store/age.py, and files go some days after them, see store/dropped.py.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, and_, delete, select, update
 from sqlalchemy.orm import Session
 
+from defectvision.store.age import DAY, about
 from defectvision.store.batches import ACTIVE, State, get_batch
-from defectvision.store.database import Store
+from defectvision.store.dropped import drop, drop_of_inspections
 from defectvision.store.errors import StoreError
-from defectvision.store.files import STALE_SECONDS
-from defectvision.store.releases import releases_of
+from defectvision.store.releases import files_of, releases_of
 from defectvision.store.sources import Uploads
-from defectvision.store.tables import (
-    AuditRow,
-    BatchRow,
-    ImageState,
-    InspectionRow,
-    ReleaseFileRow,
-    now,
-)
+from defectvision.store.tables import AuditRow, BatchRow, InspectionRow
 
 ALL, DEFECTS, NONE = "all", "defects", "none"
 
@@ -40,22 +33,23 @@ def days_kept(keep: str) -> int | None:
     return int(keep)
 
 
-def expire(session: Session, at: datetime | None = None) -> int:
-    """Let go of the pictures whose days are over; returns how many. `sweep` then frees them."""
-    at, gone = at or now(), 0
+def expire(session: Session) -> int:
+    """Let go of the pictures whose days are over; returns how many. Of none where the clock has
+    jumped lately."""
+    row, gone = about(session), 0
+    if row.age < row.steady_from:
+        return 0
     for number, keep in session.execute(select(BatchRow.id, BatchRow.keep)).all():
         days = days_kept(keep)
         if days is None:
             continue
-        expired = session.execute(
-            update(InspectionRow)
-            .where(
-                InspectionRow.batch_id == number,
-                InspectionRow.stored,
-                InspectionRow.at < at - timedelta(days=days),
-            )
-            .values(stored=False)
+        over = and_(
+            InspectionRow.batch_id == number,
+            InspectionRow.stored,
+            InspectionRow.aged <= row.age - days * DAY,
         )
+        drop_of_inspections(session, over, pictures_only=True)
+        expired = session.execute(update(InspectionRow).where(over).values(stored=False))
         gone += cast(CursorResult[Any], expired).rowcount
     return gone
 
@@ -63,7 +57,8 @@ def expire(session: Session, at: datetime | None = None) -> int:
 def delete_batch(
     session: Session, number: int, who: str, why: str, released_too: bool = False
 ) -> None:
-    """Remove a batch with its inspections, reviews and, where that is said, its releases.
+    """Remove a batch with its inspections, reviews and, where that is said, its releases. Its files
+    go some days later, see store/dropped.py.
 
     Raises StoreError without a name or a reason, while it is worked on, and for a released lot
     unless `released_too`.
@@ -82,19 +77,8 @@ def delete_batch(
     if versions:
         details["records"] = [release.digest for release in versions]
     session.add(AuditRow(who=who, what="batch deleted", line=batch.line, details=details))
+    drop_of_inspections(session, InspectionRow.batch_id == number, who=who)
+    if isinstance(batch.source, Uploads):
+        drop(session, (file.digest for file in batch.source.files), who)
+    drop(session, (f.digest for v in versions for f in files_of(session, v.id)), who)
     session.execute(delete(BatchRow).where(BatchRow.id == number))
-
-
-def sweep(store: Store, seconds: float = STALE_SECONDS) -> tuple[int, int]:
-    """Free the files that no row names any more; returns files and bytes."""
-    wanted: set[str] = set()
-    with store.reading() as session:
-        held = InspectionRow.stored | (InspectionRow.state == ImageState.WAITING)
-        wanted.update(filter(None, session.scalars(select(InspectionRow.digest).where(held))))
-        for column in (InspectionRow.record, InspectionRow.thumbnail):
-            wanted.update(filter(None, session.scalars(select(column).distinct())))
-        wanted.update(session.scalars(select(ReleaseFileRow.digest)))
-        for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):
-            if isinstance(source, Uploads):
-                wanted.update(file.digest for file in source.files)
-    return store.files.sweep(wanted, seconds)

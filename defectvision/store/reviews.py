@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.store.decisions import DISPUTED, last_words, settle, standing
+from defectvision.store.batches import get_batch, line_of
+from defectvision.store.decisions import DISPUTED, label_to_keep, last_words, settle, standing
 from defectvision.store.errors import StoreError
 from defectvision.store.inspections import matching
 from defectvision.store.releases import refuse_released
@@ -38,7 +39,8 @@ def decide(
     why: str = "",
 ) -> ReviewRow:
     """Add a decision; it counts at once. Raises StoreError where it is none, the inspection is
-    missing or its lot is released. The decision of a third on what others dispute settles it."""
+    missing or its lot is released, and ContradictionError where decision and label contradict each
+    other; see `label_to_keep`. The decision of a third on what others dispute settles it."""
     if decision not in DECISIONS:
         raise StoreError(f"'{decision}' is no decision; give {' or '.join(DECISIONS)}")
     if not who.strip():
@@ -47,6 +49,8 @@ def decide(
     if row is None or row.state != ImageState.DONE:
         raise StoreError(f"inspection {inspection} is not there to be decided on")
     refuse_released(session, row.batch_id)
+    line = line_of(get_batch(session, row.batch_id))
+    label = label_to_keep(line, decision, label)
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
     name = who.strip()[:200]
     others = last_words(reviews_of(session, [inspection]).get(inspection, []))

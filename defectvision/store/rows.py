@@ -96,8 +96,11 @@ def most_probable(probabilities: Mapping[str, float], names: Iterable[str]) -> s
 
 def cut_of(policy: Policy, mask_classes: tuple[str, ...]) -> str:
     """What of a policy decides where regions end; the same text cuts the same regions."""
+    if not mask_classes:
+        return ""
     levels = [policy.mask_threshold(name) for name in mask_classes]
-    return json.dumps([policy.smallest_region_px, *levels]) if mask_classes else ""
+    zones = [zone.model_dump() for zone in policy.zones]
+    return json.dumps([policy.smallest_region_px, *levels, *zones])
 
 
 def regions_as_json(regions: Iterable[Region]) -> list[dict[str, Any]]:
@@ -111,4 +114,7 @@ def regions_as_json(regions: Iterable[Region]) -> list[dict[str, Any]]:
 def regions_of(row: InspectionRow, mm_per_px: float | None) -> tuple[Region, ...]:
     """The regions that a row keeps, under a scale; see `cut_of` for which policies they are
     right."""
-    return tuple(Region(**fields, mm_per_px=mm_per_px) for fields in row.regions or [])
+    return tuple(
+        Region(**fields | {"zones": tuple(fields.get("zones", ()))}, mm_per_px=mm_per_px)
+        for fields in row.regions or []
+    )

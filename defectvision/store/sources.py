@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,19 +27,29 @@ class Uploads(_Kept):
     files: tuple[UploadedFile, ...] = ()
 
 
-class Folder(_Kept):
+class _Place(_Kept):
+    """root: the folder that no link may lead out of; None where whoever started the batch may read
+    what the system lets them. Sources of earlier versions do not say: no link leads out of them."""
+
+    path: str
+    root: str | None = ""
+
+    @property
+    def wall(self) -> Path | None:
+        return None if self.root is None else Path(self.root or self.path)
+
+
+class Folder(_Place):
     """A folder, a zip file or an image on this machine."""
 
     kind: Literal["folder"] = "folder"
-    path: str
 
 
-class WatchedFolder(_Kept):
+class WatchedFolder(_Place):
     """A folder to which a camera writes: what appears there belongs to the batch, until somebody
     ends it."""
 
     kind: Literal["watch"] = "watch"
-    path: str
 
 
 Source = Annotated[Uploads | Folder | WatchedFolder, Field(discriminator="kind")]

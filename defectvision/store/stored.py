@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Measured, Policy, Verdict
+from defectvision.inference.broken_rules import BrokenRule
 from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
 from defectvision.inference.record import RecordError, read_record
 from defectvision.inference.regions import Region
 from defectvision.store.decisions import decision_of
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
 from defectvision.store.rows import cut_of, regions_of
 from defectvision.store.tables import BatchRow, InspectionRow
@@ -44,17 +46,43 @@ class StoredInspection(Judged):
             return regions_of(self.row, policy.mm_per_px)
         return self.inspection.regions(policy)
 
+    def known_regions(self, policy: Policy) -> tuple[Region, ...] | None:
+        """As `regions`; None, with the reason in `lost`, where those of this one row are gone."""
+        try:
+            return self.regions(policy)
+        except StoreError as error:
+            self.lost = str(error)
+            return None
+
+    def broken_rules(self, policy: Policy) -> tuple[BrokenRule, ...]:
+        """As `Judged.broken_rules`; none can be told where what was kept is gone or damaged."""
+        try:
+            return super().broken_rules(policy)
+        except LostFileError:
+            return ()
+
+    def measured(self, policy: Policy) -> Measured:
+        """As `Judged.measured`; review where what was kept is gone or damaged. Raises StoreError
+        where no file of the store can be read."""
+        try:
+            return super().measured(policy)
+        except LostFileError:
+            return Measured(Verdict.REVIEW)
+
     @cached_property
     def inspection(self) -> Inspection:
         """The model's whole answer; raises StoreError where it is gone or damaged."""
+        if not self.row.record:
+            raise LostFileError(f"{self.name}: the model's answer was not kept. Inspect it again")
         try:
-            return read_record(self._files.get(self.row.record or ""), self.line, self.name)
+            found = read_record(self._files.get(self.row.record), self.line, self.name)
         except RecordError as error:
-            raise StoreError(str(error)) from error
+            raise LostFileError(str(error)) from error
+        return replace(found, decision=self.decision)
 
     def picture(self) -> bytes | None:
-        """The image file; None where it was not kept."""
-        if not self.row.stored or not self.row.digest or not self._files.has(self.row.digest):
+        """The image file; None where it was not kept. Raises StoreError where it is lost."""
+        if not self.row.stored or not self.row.digest:
             return None
         return self._files.get(self.row.digest)
 

@@ -6,26 +6,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
-    String,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from defectvision.store.columns import Instant, Name, PathText, Prose, SourceColumn
 from defectvision.store.sources import Source
 
 BINS = 50  # of the histogram of defect scores
 FIRST = tuple(f"p{i}" for i in range(8))
-SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 # SQLite numbers rows itself only where the key is an INTEGER.
 Key = BigInteger().with_variant(Integer, "sqlite")
 
@@ -36,34 +31,6 @@ class ImageState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite would hand it back without its time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return None if value is None else value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
-
-
-class SourceColumn(TypeDecorator[Source]):
-    """A batch's source, as JSON."""
-
-    impl = JSON
-    cache_ok = True
-
-    def process_bind_param(self, value: Source | None, dialect: Any) -> Any:
-        return None if value is None else value.model_dump(mode="json")
-
-    def process_result_value(self, value: Any, dialect: Any) -> Source | None:
-        return None if value is None else SOURCE.validate_python(value)
 
 
 def now() -> datetime:
@@ -81,12 +48,11 @@ class Base(DeclarativeBase):
 
 
 class LineRow(Base):
-    """A line as it was when images were last inspected with it: `content` is its line.json."""
+    """A line that images were inspected with; what it was then stands with each batch."""
 
     __tablename__ = "lines"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    content: Mapped[dict[str, Any]]
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
 
 
 class PolicyRow(Base):
@@ -96,19 +62,20 @@ class PolicyRow(Base):
     __table_args__ = (UniqueConstraint("line", "bundle", "number"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    line: Mapped[str] = mapped_column(String(64))
-    bundle: Mapped[str] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(Name(64))
+    bundle: Mapped[str] = mapped_column(Name(64))
     number: Mapped[int]
     content: Mapped[dict[str, Any]]
     made: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text, default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose, default="")
 
 
 class BatchRow(Base):
     """Inspections started together.
 
-    mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
+    line_content: the line.json that it began with, by which its results are read whatever the line
+    is today. mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
     `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
     seconds: time spent inspecting, in all sittings. holder, held_since, beats: who works on it, see
     store/claims.py. passed_over: files of the source that are no images, by kind, see
@@ -118,22 +85,23 @@ class BatchRow(Base):
     __tablename__ = "batches"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    title: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(Name(200))
     line: Mapped[str] = mapped_column(ForeignKey("lines.name"))
-    bundle: Mapped[str] = mapped_column(String(64))
-    bundle_version: Mapped[str] = mapped_column(String(64))
+    line_content: Mapped[dict[str, Any]]
+    bundle: Mapped[str] = mapped_column(Name(64))
+    bundle_version: Mapped[str] = mapped_column(Name(64))
     mask_classes: Mapped[list[Any]]
     bundle_policy: Mapped[dict[str, Any]]
     source: Mapped[Source] = mapped_column(SourceColumn)
-    state: Mapped[str] = mapped_column(String(16), index=True)
+    state: Mapped[str] = mapped_column(Name(16), index=True)
     listed: Mapped[bool] = mapped_column(default=False)
-    keep: Mapped[str] = mapped_column(String(16), default="all")
-    who: Mapped[str] = mapped_column(String(200), default="")
+    keep: Mapped[str] = mapped_column(Name(16), default="all")
+    who: Mapped[str] = mapped_column(Name(200), default="")
     made: Mapped[datetime] = mapped_column(default=now)
     ended: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
-    message: Mapped[str] = mapped_column(Text, default="")
-    holder: Mapped[str | None] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(Prose, default="")
+    holder: Mapped[str | None] = mapped_column(Name(200))
     held_since: Mapped[datetime | None]
     beats: Mapped[int] = mapped_column(default=0)
     passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
@@ -151,7 +119,10 @@ class InspectionRow(Base):
     raw answer's file, see inference/record.py; thumbnail: that of a small JPEG. same_as: the
     inspection whose answer this one repeats, as the file is the same. decision, decided_label,
     decided_by, decided_at, decided_note: what its reviews come to, see store/decisions.py, kept
-    with the row so that the database counts by it; empty where nobody has decided.
+    with the row so that the database counts by it; empty where nobody has decided. aged: the
+    store's age when it was inspected, in s, see store/age.py. stamp: what the file system said of
+    the file when it was read, see batch/watch.py; empty where nobody asked. tries: how often
+    inspecting it was begun.
     """
 
     __tablename__ = "inspections"
@@ -168,18 +139,18 @@ class InspectionRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(1000))
-    path: Mapped[str] = mapped_column(Text, default="")
-    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
-    digest: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(Name(1000))
+    path: Mapped[str] = mapped_column(PathText, default="")
+    state: Mapped[str] = mapped_column(Name(16), default=ImageState.WAITING)
+    digest: Mapped[str | None] = mapped_column(Name(64))
     stored: Mapped[bool] = mapped_column(default=False)
     same_as: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", ondelete="SET NULL"))
     synthetic: Mapped[bool] = mapped_column(default=False)
-    reason: Mapped[str] = mapped_column(Text, default="")
-    remedy: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Prose, default="")
+    remedy: Mapped[str] = mapped_column(Prose, default="")
     at: Mapped[datetime | None]
 
-    bundle_version: Mapped[str] = mapped_column(String(64), default="")
+    bundle_version: Mapped[str] = mapped_column(Name(64), default="")
     width: Mapped[int | None]
     height: Mapped[int | None]
     defect_score: Mapped[float | None]
@@ -187,9 +158,9 @@ class InspectionRow(Base):
     foreign_score: Mapped[float | None]
     objections: Mapped[list[Any]] = mapped_column(default=list)
     judged: Mapped[bool] = mapped_column(default=True)
-    top: Mapped[str | None] = mapped_column(String(64))
-    top_ok: Mapped[str | None] = mapped_column(String(64))
-    top_defect: Mapped[str | None] = mapped_column(String(64))
+    top: Mapped[str | None] = mapped_column(Name(64))
+    top_ok: Mapped[str | None] = mapped_column(Name(64))
+    top_defect: Mapped[str | None] = mapped_column(Name(64))
     probabilities: Mapped[dict[str, float] | None]
     p0: Mapped[float | None]
     p1: Mapped[float | None]
@@ -200,16 +171,20 @@ class InspectionRow(Base):
     p6: Mapped[float | None]
     p7: Mapped[float | None]
     regions: Mapped[list[Any] | None]
-    cut: Mapped[str] = mapped_column(Text, default="")
+    cut: Mapped[str] = mapped_column(Prose, default="")
     milliseconds: Mapped[dict[str, float] | None]
-    record: Mapped[str | None] = mapped_column(String(64))
-    thumbnail: Mapped[str | None] = mapped_column(String(64))
+    record: Mapped[str | None] = mapped_column(Name(64), index=True)
+    thumbnail: Mapped[str | None] = mapped_column(Name(64), index=True)
 
-    decision: Mapped[str] = mapped_column(String(16), default="")
-    decided_label: Mapped[str] = mapped_column(Text, default="")
-    decided_by: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16), default="")
+    decided_label: Mapped[str] = mapped_column(Prose, default="")
+    decided_by: Mapped[str] = mapped_column(Prose, default="")
     decided_at: Mapped[datetime | None]
-    decided_note: Mapped[str] = mapped_column(Text, default="")
+    decided_note: Mapped[str] = mapped_column(Prose, default="")
+
+    aged: Mapped[int] = mapped_column(BigInteger, default=0)
+    stamp: Mapped[str] = mapped_column(Prose, default="")
+    tries: Mapped[int] = mapped_column(default=0)
 
 
 class ReviewRow(Base):
@@ -223,15 +198,42 @@ class ReviewRow(Base):
     inspection_id: Mapped[int] = mapped_column(
         ForeignKey("inspections.id", ondelete="CASCADE"), index=True
     )
-    who: Mapped[str] = mapped_column(String(200))
+    who: Mapped[str] = mapped_column(Name(200))
     at: Mapped[datetime] = mapped_column(default=now)
-    decision: Mapped[str] = mapped_column(String(16))
-    label: Mapped[str] = mapped_column(Text, default="")
-    why: Mapped[str] = mapped_column(Text, default="")
+    decision: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Prose, default="")
+    why: Mapped[str] = mapped_column(Prose, default="")
     policy: Mapped[dict[str, Any]]
-    model_verdict: Mapped[str] = mapped_column(String(16))
+    model_verdict: Mapped[str] = mapped_column(Name(16))
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
     settles: Mapped[bool] = mapped_column(default=False)
+
+
+class RuleSetRow(Base):
+    """Rules that parts were measured by: key is the SHA-256 of all that they depend on, used when
+    they were last asked for, see store/measured.py."""
+
+    __tablename__ = "rule_sets"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    key: Mapped[str] = mapped_column(Name(64), unique=True)
+    used: Mapped[datetime] = mapped_column(default=now)
+
+
+class MeasuredRow(Base):
+    """What a set of rules says of an inspection, so that the database counts by it: computed, and
+    computed anew where it is gone. label: the classes of broken rules, `|` between several."""
+
+    __tablename__ = "measured"
+
+    rule_set_id: Mapped[int] = mapped_column(
+        ForeignKey("rule_sets.id", ondelete="CASCADE"), primary_key=True
+    )
+    inspection_id: Mapped[int] = mapped_column(
+        ForeignKey("inspections.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    verdict: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Prose, default="")
 
 
 class ReleaseRow(Base):
@@ -248,15 +250,15 @@ class ReleaseRow(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     number: Mapped[int]
-    title: Mapped[str] = mapped_column(String(200))
-    who: Mapped[str] = mapped_column(String(200))
-    why: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Name(200))
+    who: Mapped[str] = mapped_column(Name(200))
+    why: Mapped[str] = mapped_column(Prose)
     at: Mapped[datetime] = mapped_column(default=now)
     policy: Mapped[dict[str, Any]]
-    policy_words: Mapped[str] = mapped_column(Text)
+    policy_words: Mapped[str] = mapped_column(Prose)
     counts: Mapped[dict[str, int]]
-    digest: Mapped[str] = mapped_column(String(64))
-    program: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(Name(64))
+    program: Mapped[str] = mapped_column(Name(64))
 
 
 class ReleaseFileRow(Base):
@@ -269,10 +271,10 @@ class ReleaseFileRow(Base):
     release_id: Mapped[int] = mapped_column(
         ForeignKey("releases.id", ondelete="CASCADE"), index=True
     )
-    title: Mapped[str] = mapped_column(String(64))
-    ending: Mapped[str] = mapped_column(String(64))
-    mime: Mapped[str] = mapped_column(String(100))
-    digest: Mapped[str] = mapped_column(String(64), index=True)
+    title: Mapped[str] = mapped_column(Name(64))
+    ending: Mapped[str] = mapped_column(Name(64))
+    mime: Mapped[str] = mapped_column(Name(100))
+    digest: Mapped[str] = mapped_column(Name(64), index=True)
 
 
 class CounterRow(Base):
@@ -280,8 +282,42 @@ class CounterRow(Base):
 
     __tablename__ = "counters"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
+
+
+class AboutStoreRow(Base):
+    """The store as a whole, in one row.
+
+    identity: of this database, which its files carry too, see store/ownership.py. writes: how often
+    it was written beside the files. age: seconds that the store knows to have passed; seen: what
+    the clock said when they were counted last; steady_from: the age before which nothing is
+    removed, as the clock jumped; see store/age.py. standstill: why nothing is removed, where that
+    is so.
+    """
+
+    __tablename__ = "about_store"
+
+    identity: Mapped[str] = mapped_column(Name(36), primary_key=True)
+    writes: Mapped[int] = mapped_column(BigInteger, default=0)
+    age: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen: Mapped[datetime | None]
+    steady_from: Mapped[int] = mapped_column(BigInteger, default=0)
+    standstill: Mapped[str] = mapped_column(Prose, default="")
+
+
+class DroppedFileRow(Base):
+    """A file that this database needs no more, and that is removed some days later.
+
+    age: of the store when it was dropped. who: the person who dropped it, or who confirmed that it
+    may go; empty where its days were over and nobody was asked.
+    """
+
+    __tablename__ = "dropped_files"
+
+    digest: Mapped[str] = mapped_column(Name(64), primary_key=True)
+    age: Mapped[int] = mapped_column(BigInteger, index=True)
+    who: Mapped[str] = mapped_column(Name(200), default="")
 
 
 class AuditRow(Base):
@@ -291,7 +327,7 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
-    who: Mapped[str] = mapped_column(String(200))
-    what: Mapped[str] = mapped_column(String(64))
-    line: Mapped[str] = mapped_column(String(64), default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    what: Mapped[str] = mapped_column(Name(64))
+    line: Mapped[str] = mapped_column(Name(64), default="")
     details: Mapped[dict[str, Any]]

@@ -6,13 +6,24 @@ together.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, String, and_, case, literal, or_
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    String,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+)
 from sqlalchemy import cast as sql_cast
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.decisions import DISPUTED
+from defectvision.store.measured import label_by_rules, verdict_by_rules
 from defectvision.store.tables import FIRST, InspectionRow
 
 defect_score = InspectionRow.defect_score
@@ -21,22 +32,34 @@ labelled = InspectionRow.decision.not_in(["", DISPUTED])  # by people, be it wit
 
 
 def accepted(policy: Policy) -> ColumnElement[bool]:
-    """Whether a row's score lies in the policy's first zone; like the others unknown without a
-    score."""
-    return defect_score < policy.accept_below
+    """Whether a row stands in the policy's first zone, see `policy.standing`; like the others
+    unknown without a score."""
+    return _stands(defect_score < policy.accept_below, Verdict.ACCEPT, policy)
 
 
 def rejected(policy: Policy) -> ColumnElement[bool]:
-    """Whether a row's score lies in the policy's last zone."""
-    return defect_score >= policy.reject_above
+    """Whether a row stands in the policy's last zone."""
+    return _stands(defect_score >= policy.reject_above, Verdict.REJECT, policy)
 
 
-def zone_of(policy: Policy) -> ColumnElement[str]:
-    """`policy.zone` of a row's score."""
+def _stands(by_score: ColumnElement[bool], as_what: Verdict, policy: Policy) -> ColumnElement[bool]:
+    """Whether a row stands as accepted or as rejected: by score, by rules, or by both, of which the
+    stricter counts."""
+    if not policy.rules:
+        return by_score
+    by_rules = verdict_by_rules(policy) == as_what.value
+    if not policy.score_decides:
+        return by_rules
+    return and_(by_score, by_rules) if as_what == Verdict.ACCEPT else or_(by_score, by_rules)
+
+
+def standing_of(policy: Policy) -> ColumnElement[str]:
+    """`policy.standing` of a row."""
     return case(
+        (defect_score.is_(None), null()),
         (accepted(policy), literal(Verdict.ACCEPT.value)),
         (rejected(policy), literal(Verdict.REJECT.value)),
-        (defect_score.is_not(None), literal(Verdict.REVIEW.value)),
+        else_=literal(Verdict.REVIEW.value),
     )
 
 
@@ -44,10 +67,7 @@ def verdict_of(policy: Policy) -> ColumnElement[str]:
     """`policy.verdict` of a row."""
     return case(
         (~InspectionRow.judged, literal(Verdict.REVIEW.value)),
-        (defect_score.is_(None), literal(Verdict.REJECT.value)),
-        (accepted(policy), literal(Verdict.ACCEPT.value)),
-        (rejected(policy), literal(Verdict.REJECT.value)),
-        else_=literal(Verdict.REVIEW.value),
+        else_=func.coalesce(standing_of(policy), literal(Verdict.REJECT.value)),
     )
 
 
@@ -60,21 +80,35 @@ def label_of(policy: Policy) -> ColumnElement[str]:
     """`policy.label` of a row of a multiclass line."""
     return sql_cast(
         case(
+            (defect_score.is_(None), InspectionRow.top),
             (accepted(policy), InspectionRow.top_ok),
-            (rejected(policy), InspectionRow.top_defect),
+            (rejected(policy), _rejected_as(policy)),
             else_=InspectionRow.top,
         ),
         String,
     )
 
 
+def _rejected_as(policy: Policy) -> SQLColumnExpression[str | None]:
+    """The class of a rejected row of a multiclass line: that of the rule that rejects it, else the
+    most probable defect."""
+    if not policy.rules:
+        return InspectionRow.top_defect
+    return func.coalesce(func.nullif(label_by_rules(policy), ""), InspectionRow.top_defect)
+
+
 def is_final(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
     """Whether class `name` is one of a row's `Judged.final_labels`."""
-    given = literal(SEPARATOR) + InspectionRow.decided_label + SEPARATOR
-    said = given.contains(f"{SEPARATOR}{name}{SEPARATOR}", autoescape=True)
+    said = _among(name, InspectionRow.decided_label)
     return or_(
         and_(labelled, said), and_(~labelled, InspectionRow.judged, is_named(name, policy, line))
     )
+
+
+def _among(name: str, labels: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Whether `name` is one of several classes in one text."""
+    text = literal(SEPARATOR) + labels + SEPARATOR
+    return text.contains(f"{SEPARATOR}{name}{SEPARATOR}", autoescape=True)
 
 
 def is_named(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
@@ -93,7 +127,7 @@ def is_named(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
 
 
 def reached_bits(names: list[str], policy: Policy, line: Line) -> ColumnElement[int]:
-    """The classes whose threshold a row's probabilities reach: bit i for `names[i]`; 0 on an
+    """The classes that thresholds and broken rules name on a row: bit i for `names[i]`; 0 on an
     accepted row."""
     bits: ColumnElement[int] = literal(0)
     for i, name in enumerate(names):
@@ -102,10 +136,12 @@ def reached_bits(names: list[str], policy: Policy, line: Line) -> ColumnElement[
 
 
 def _reaches(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
+    """Whether class `name` of a multilabel line is named by its threshold or by a broken rule."""
     place = line.class_names.index(name)
     probability = (
         getattr(InspectionRow, FIRST[place])
         if place < len(FIRST)
         else InspectionRow.probabilities[name].as_float()
     )
-    return probability >= policy.class_threshold(name)
+    reaches = probability >= policy.class_threshold(name)
+    return or_(reaches, _among(name, label_by_rules(policy))) if policy.rules else reaches

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from defectvision.bundle.line import Line
 from defectvision.bundle.reader import BundleError, find_lines, list_bundles, load_bundle_once
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.report.lot_words import plain_markdown
 from defectvision.settings import settings
 from defectvision.words import plain
 
@@ -63,7 +64,7 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
         notices.error(plain(str(error)), title="The bundle cannot be used", icon=":material/error:")
         return None
     if caution := loaded.bundle.caution:
-        st.warning(caution, icon=":material/warning:")
+        st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
     return loaded
 
 

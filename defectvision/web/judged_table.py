@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -25,14 +25,15 @@ class Row:
     """One image: what judges it, or the error that there is instead.
 
     thumbnail: a small JPEG, empty where there is none; regions: those under the policy, the
-    largest first; others: more remarks; reviews: what people decided, in words.
+    largest first, None where they are lost; others: more remarks; reviews: what people decided, in
+    words.
     """
 
     name: str
     judged: Judged | None
     error: ImageError | None = None
     thumbnail: bytes = b""
-    regions: Sequence[Region] = ()
+    regions: Sequence[Region] | None = ()
     synthetic: bool = False
     others: tuple[str, ...] = ()
     reviews: str = ""
@@ -43,7 +44,8 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
     judged = row.judged
     labels = judged.final_labels(policy) if judged else ()
     look = LOOKS[judged.final_verdict(policy)] if judged else NOT_INSPECTED
-    others = (*row.others, *_decided(judged, policy))
+    broken = judged.broken_in_words(policy) if judged and not judged.objections else []
+    others = (*row.others, *_decided(judged, policy), *broken)
     note = remarks(row.synthetic, judged.objection if judged else "", others)
     if row.error is not None:
         note = f"{row.error.reason}. {row.error.remedy}"
@@ -54,8 +56,8 @@ def cells(row: Row, policy: Policy) -> dict[str, object]:
         "label": judged.line.titles(labels) if judged and not judged.classless else "",
         "probability": judged.probabilities.get(labels[0]) if judged and labels else None,
         "score": judged.defect_score if judged else None,
-        "regions": len(row.regions) if judged else None,
-        "largest": largest_area(row.regions),
+        "regions": len(row.regions) if judged and row.regions is not None else None,
+        "largest": largest_area(row.regions or ()),
         "reviews": row.reviews,
         "note": note,
     }
@@ -93,9 +95,14 @@ def judged_table(
     opened: int | None,
     choose: Callable[[int], None],
     key: str,
+    sort: Callable[[str], None] | None = None,
 ) -> None:
     """The table; `opened` is the place of the row whose image is open, and `choose` gets that of a
-    row which was clicked. A row without an inspection opens nothing."""
+    row which was clicked. A row without an inspection opens nothing.
+
+    sort: gets the column whose head was clicked, where the rows are a page of more: else the table
+    would sort those alone.
+    """
     import pandas as pd
 
     content = [cells(row, policy) for row in rows]
@@ -106,10 +113,15 @@ def judged_table(
 
     def clicked() -> None:
         selection = st.session_state[key]["selection"]
+        if sort is not None and selection["columns"]:
+            sort(selection["columns"][0])
+            return
         places = [row for row, _ in selection["cells"]] or list(selection["rows"])
         if places and places[0] < len(rows) and rows[places[0]].judged is not None:
             choose(places[0])
 
+    modes: list[Literal["single-row", "single-cell", "single-column"]]
+    modes = ["single-row", "single-cell"]
     st.dataframe(
         pd.DataFrame(content),
         key=key,
@@ -117,7 +129,7 @@ def judged_table(
         row_height=ROW_HEIGHT,
         height=HEAD_HEIGHT + ROW_HEIGHT * min(max(1, len(rows)), MOST_ROWS) + 3,
         on_select=clicked,
-        selection_mode=["single-row", "single-cell"],
+        selection_mode=[*modes, "single-column"] if sort else modes,
         alt="Inspected images with verdict, label and scores",
         placeholder="",
         column_config={**_columns(policy), **dict.fromkeys(hidden)},

@@ -24,6 +24,16 @@ def review_link(batch: int, image: int) -> None:
     )
 
 
+def floor_link(batch: int, image: int) -> None:
+    """To one part's verdict, to be read from afar."""
+    st.page_link(
+        PAGES / "floor.py",
+        label="Shop-floor view",
+        icon=":material/tv:",
+        query_params={"batch": str(batch), "image": str(image)},
+    )
+
+
 def results_link(batch: int) -> None:
     """To what was found in a batch."""
     st.page_link(

@@ -3,7 +3,6 @@ beside them the place for what is known about it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,7 +14,7 @@ from defectvision.inference.heatmap import Heatmap, evidence_heatmap
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Cut
 from defectvision.report.looks import SYNTHETIC
-from defectvision.web.viewer.component import is_wide, picture_viewer, regions_table
+from defectvision.web.viewer.component import Marking, is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
 
@@ -62,7 +61,7 @@ class Places:
 def main_heatmap(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -> Heatmap:
     """The exact evidence of the class to explain first."""
     class_name = inspection.main_class(policy)
-    return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
+    return evidence_heatmap(inspection, class_name, loaded.bundle.temperature, policy.zones)
 
 
 def show_picture(
@@ -70,14 +69,14 @@ def show_picture(
     image: OpenImage,
     heatmap: Heatmap | None,
     policy: Policy,
-    set_scale: Callable[[float], None] | None = None,
+    marking: Marking | None = None,
     blind: bool = False,
 ) -> None:
     """The picture with `heatmap` and masks over it, and the table of the regions; nothing where the
     picture was not kept.
 
-    set_scale: gets the scale that somebody measures in it, in mm per px. blind: the picture is all
-    there is, for a reviewer who must not see what the model says.
+    marking: gets what somebody measures and draws in it. blind: the picture is all there is, for a
+    reviewer who must not see what the model says.
     """
     if image.picture is None:
         places.panel.info(
@@ -93,7 +92,8 @@ def show_picture(
             None if blind else heatmap,
             mark,
             policy.mm_per_px,
-            set_scale,
+            () if blind else policy.zones,
+            marking,
         )
     if not blind:
         with places.side:

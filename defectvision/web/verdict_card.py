@@ -34,7 +34,9 @@ def verdict_card(image: OpenImage, policy: Policy, loaded: LoadedBundle) -> None
     """Verdict, label and probabilities."""
     inspection = image.inspection
     verdict = inspection.verdict(policy)
-    words = [reason(inspection, policy), contradiction(verdict, image.cut.regions)]
+    words = [reason(inspection, policy)]
+    if not policy.rules:
+        words.append(contradiction(verdict, image.cut.regions))
     if not inspection.objections:
         words.insert(0, labels_in_words(inspection, policy))
     with st.container(key="verdict"):
@@ -71,9 +73,10 @@ def decision_card(judged: Judged, line: Line) -> None:
 
 
 def headline(judged: Judged, policy: Policy) -> str:
-    """The verdict in a word, or why there can be none."""
+    """The verdict in a word, or why there can be none; the model's where people decided."""
     if not judged.objections:
-        return LOOKS[judged.verdict(policy)].word
+        word = LOOKS[judged.verdict(policy)].word
+        return word if judged.decision is None else f"The model: {word}"
     return plain(f"{judged.objection[0].upper()}{judged.objection[1:]}")
 
 
@@ -98,18 +101,26 @@ def reason(judged: Judged, policy: Policy) -> str:
         return NO_VERDICT[judged.objections[0].kind]
     if judged.defect_score is None:
         return f"This line {NO_ACCEPTING}."
-    score = f"Defect score {judged.defect_score:.3f}"
+    broken = " ".join(f"**{plain(words)}**." for words in judged.broken_in_words(policy))
+    if policy.rules and not policy.score_decides:
+        return broken or "No rule is broken, and the rules alone decide."
+    return " ".join(filter(None, (broken, _by_score(judged.defect_score, policy))))
+
+
+def _by_score(defect_score: float, policy: Policy) -> str:
+    """What the score says, in a sentence."""
+    score = f"Defect score {defect_score:.3f}"
     low, high = threshold_text(policy.accept_below), threshold_text(policy.reject_above)
-    verdict = judged.verdict(policy)
-    if verdict == Verdict.ACCEPT:
+    zone = policy.zone(defect_score)
+    if zone == Verdict.ACCEPT:
         return f"{score}, accepted below {low}."
-    if verdict == Verdict.REJECT:
+    if zone == Verdict.REJECT:
         return f"{score}, rejected from {high} on."
     return f"{score}, between {low} and {high}."
 
 
 def contradiction(verdict: Verdict, regions: Sequence[Region]) -> str:
-    """The verdict comes from the score: a mask that says otherwise is worth a look."""
+    """Where the verdict comes from the score alone, a mask that says otherwise is worth a look."""
     if verdict != Verdict.ACCEPT or not regions:
         return ""
     outlined = counted(len(regions), "region is", "regions are")

@@ -60,7 +60,7 @@ def test_verdict(score, judged, wanted):
 )
 def test_label_follows_the_policy(probabilities, wanted):
     score = defect_score(probabilities, GRADED)
-    assert label(probabilities, score, POLICY, GRADED) == wanted
+    assert label(probabilities, POLICY.zone(score), GRADED) == wanted
 
 
 def test_moving_the_threshold_moves_label_and_verdict_together():
@@ -68,12 +68,12 @@ def test_moving_the_threshold_moves_label_and_verdict_together():
     lenient = Policy(accept_below=0.65, reject_above=0.9)
     score = defect_score(probabilities, GRADED)
     assert verdict(score, lenient, judged=True) is Verdict.ACCEPT
-    assert label(probabilities, score, lenient, GRADED) == "a"
+    assert label(probabilities, lenient.zone(score), GRADED) == "a"
 
 
 def test_a_line_without_a_good_class_has_no_score():
     assert defect_score({"a": 0.5, "b": 0.5}, NAMES_ONLY) is None
-    assert label({"a": 0.4, "b": 0.6}, None, POLICY, NAMES_ONLY) == "b"
+    assert label({"a": 0.4, "b": 0.6}, None, NAMES_ONLY) == "b"
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_part_has_several_labels_or_none(probabilities, thresholds, said, want
     score = defect_score(named, SEVERAL)
     assert score == max(probabilities)
     assert verdict(score, policy, judged=True) == said
-    assert labels(named, score, policy, SEVERAL) == wanted
+    assert labels(named, policy.zone(score), policy, SEVERAL) == wanted
 
 
 def test_a_multiclass_part_has_one_label():
     named = {"a": 0.8, "b": 0.15, "c": 0.05}
     policy = Policy(class_thresholds={"b": 0})
-    assert labels(named, defect_score(named, GRADED), policy, GRADED) == ("a",)
+    assert labels(named, policy.zone(defect_score(named, GRADED)), policy, GRADED) == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_the_policy_is_said_in_the_same_words_everywhere(policy, line, masks, ex
 @pytest.mark.parametrize("name", ["accept_below", "reject_above"])
 def test_the_zones_hold_the_verdicts_that_scores_in_them_get(name) -> None:
     policy = Policy(**{"accept_below": 0.25, "reject_above": 0.75, name: 0.5})
-    for low, high, expected in policy.zones:
+    for low, high, expected in policy.bands:
         for score in (low, (low + high) / 2):
             assert verdict(score, policy, judged=True) == expected
-    assert [z[0] for z in policy.zones[1:]] == [z[1] for z in policy.zones[:-1]]
+    assert [z[0] for z in policy.bands[1:]] == [z[1] for z in policy.bands[:-1]]
 
 
 def test_equal_thresholds_leave_no_zone_of_review() -> None:
-    assert [zone[2] for zone in Policy().zones] == [Verdict.ACCEPT, Verdict.REJECT]
-    assert [zone[2] for zone in Policy(accept_below=0, reject_above=0).zones] == [Verdict.REJECT]
+    assert [zone[2] for zone in Policy().bands] == [Verdict.ACCEPT, Verdict.REJECT]
+    assert [zone[2] for zone in Policy(accept_below=0, reject_above=0).bands] == [Verdict.REJECT]

@@ -1,8 +1,10 @@
 """A bundle that is damaged, changed or misplaced is refused with its file, reason and remedy."""
 
+import hashlib
 import json
 import shutil
 
+import onnx
 import pytest
 
 from defectvision.bundle.reader import (
@@ -13,6 +15,8 @@ from defectvision.bundle.reader import (
     load_bundle,
     read_line,
 )
+from defectvision.inference.inspector import load_inspector
+from defectvision.limits import Limits
 from tests.stand_ins.bundles import write_bundle
 
 
@@ -97,6 +101,55 @@ def _edit(file, **changes):
 def test_what_is_wrong_is_named(weights, harm, said):
     harm(weights / "casting" / "resnet50")
     with pytest.raises(BundleError, match=f"(?i){said}"):
+        load_bundle(weights, "casting")
+
+
+def with_class(content: dict, **changes: str) -> dict:
+    """The content of a line.json with another last class."""
+    *others, last = content["classes"]
+    return {"classes": [*others, {**last, **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        (lambda c: with_class(c, title="Pits and cracks", colour="#000000"), True),
+        (lambda c: {"title": "Impellers"}, True),
+        (lambda c: with_class(c, kind="ok"), False),
+        (lambda c: {"label_mode": "multilabel"}, False),
+        (lambda c: {"bits": 12}, False),
+    ],
+)
+def test_a_version_covers_what_of_the_line_decides(weights, changes, same):
+    file = weights / "casting" / "line.json"
+    before = load_bundle(weights, "casting")
+    _edit(file, **changes(json.loads(file.read_text())))
+    after = load_bundle(weights, "casting")
+    assert (after.version == before.version) == same
+    assert after.earlier_version == before.earlier_version
+
+
+def test_a_changed_line_is_noticed_while_serving(weights):
+    file = weights / "casting" / "line.json"
+    before = load_inspector(weights, "casting", None, Limits())
+    content = json.loads(file.read_text())
+    _edit(file, **with_class(content, kind="ok"))
+    after = load_inspector(weights, "casting", None, Limits())
+    assert after.line.defect_names == () and after.loaded.version != before.loaded.version
+    _edit(file, **with_class(content, title="Pits"))
+    assert load_inspector(weights, "casting", None, Limits()).line.title_of("def") == "Pits"
+
+
+def test_weights_in_a_file_that_no_hash_covers_are_refused(weights):
+    """Made as ONNX's own tools make it; its hash in bundle.json is right."""
+    folder = weights / "casting" / "resnet50"
+    model = onnx.load(folder / "model.onnx")
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, size_threshold=0,
+              location="weights.bin")  # fmt: skip
+    digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    files = json.loads((folder / "bundle.json").read_text())["files"]
+    _edit(folder / "bundle.json", files={**files, "model.onnx": digest})
+    with pytest.raises(BundleError, match="keeps weights in another file"):
         load_bundle(weights, "casting")
 
 

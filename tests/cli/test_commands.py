@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -96,7 +100,9 @@ def test_inspect_takes_the_bundles_policy_and_gives_regions(tmp_path):
     image.write_bytes(encoded(strip_with()))
     common = ("inspect", image, "--line", "severstal-strip", "--weights", tmp_path)
     found = json.loads(_run(*common, "--json", "--reject-above", 0.7).stdout)
-    assert found["policy"] == policy.model_copy(update={"reject_above": 0.7}).model_dump()
+    assert found["policy"] == policy.model_copy(update={"reject_above": 0.7}).model_dump(
+        mode="json"
+    )
     assert [(r["class"], r["area_mm2"]) for r in found["regions"]] == [("3", 1000), ("2", 225)]
     assert (found["verdict"], found["label"]) == ("reject", "3")
     assert "2 regions" in _run(*common).stdout
@@ -241,6 +247,9 @@ def test_a_batch_that_is_kept_is_in_the_store(weights, tmp_path, monkeypatch):
         ((), "say where the results go"),
         (("--out", "r.docx"), "'.docx' is not one of .csv"),
         (("--out", "r.csv", "--line", "nothing"), "unknown line 'nothing'"),
+        (("--out", "nowhere/r.csv"), "nowhere/r.csv: there is no folder nowhere"),
+        (("--out", "/proc/r.csv"), "/proc/r.csv: cannot be written"),
+        (("--out", f"{'r' * 260}.csv"), "File name too long"),
     ],
 )
 def test_a_batch_that_cannot_begin_says_why(weights, tmp_path, arguments, words):
@@ -248,3 +257,44 @@ def test_a_batch_that_cannot_begin_says_why(weights, tmp_path, arguments, words)
     done = _run(*asked)
     assert done.exit_code == 2
     assert words in " ".join(done.stderr.split())
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_an_image_is_inspected(weights, tmp_path):
+    _image(tmp_path / "a.png")
+    (tmp_path / "r.csv").mkdir()
+    asked = (tmp_path / "a.png", "--line", "casting", "--weights", weights)
+    done = _run("batch", *asked, "--out", tmp_path / "r.csv")
+    assert done.exit_code == 2 and "is not an ordinary file" in " ".join(done.stderr.split())
+    done = _run("inspect", *asked, "--submission", tmp_path / "r.csv")
+    assert done.exit_code == 2 and not done.stdout
+    done = _run("data", "report", tmp_path, "--html", "/proc/r.html")
+    assert done.exit_code == 2 and "/proc/r.html: cannot be written" in " ".join(
+        done.stderr.split()
+    )
+
+
+def test_what_was_inspected_is_kept_where_its_file_cannot_be_written(weights, tmp_path):
+    """The folder of the file goes while the batch runs, as a share does."""
+    from defectvision.store.database import open_store
+    from defectvision.store.results import Results
+
+    lot, share = tmp_path / "lot", tmp_path / "share"
+    lot.mkdir(), share.mkdir()
+    for i in range(12):
+        _image(lot / f"{i}.png")
+    command = [sys.executable, "-m", "defectvision.cli", "batch", lot, "--line", "casting"]
+    command += ["--weights", weights, "--out", share / "r.csv"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        while not list(tmp_path.glob("defectvision-*")):  # made when the target was looked at
+            time.sleep(0.01)
+        share.rmdir()
+        share.write_text("something else")
+        said = " ".join(running.communicate()[1].split())
+    assert running.returncode == 2 and "r.csv: cannot be written" in said, said
+    (kept,) = tmp_path.glob("defectvision-*")
+    assert f"kept as batch 1 of DEFECTVISION_STORE={kept}" in said
+    results = Results.open(open_store(kept), 1)
+    assert results.summary(results.selection(results.policy_in_force().policy)).images == 12

@@ -246,10 +246,10 @@ def test_read_paths_does_not_wait_for_a_pipe(folder):
 
 
 def test_read_paths_names_an_unreadable_file(folder, monkeypatch):
-    def refused(self):
+    def refused(*_given, **_more):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(os, "open", refused)
     assert shown(read_paths([Path("x.dat")])) == [("x.dat", "cannot be read (Permission denied)")]
 
 

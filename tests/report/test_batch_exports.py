@@ -93,7 +93,7 @@ def test_all_formats_and_the_page_count_the_same(castings, policy: Policy) -> No
         wanted = counted.verdicts[verdict]
         assert (done["verdict"] == verdict.value).sum() == wanted
         assert (sheet["verdict"] == verdict.value).sum() == wanted
-        assert sum(o["verdict"] == verdict.value for o in objects) == wanted
+        assert sum(o.get("verdict") == verdict.value for o in objects) == wanted
     for name in ("ok", "def"):
         assert (done["label"] == name).sum() == counted.classes[name]
     rejected = counted.verdicts[Verdict.REJECT]

@@ -164,7 +164,7 @@ def test_the_object_holds_what_its_evidence_adds_up_to(inspectors, found) -> Non
     loaded = inspectors["casting"].loaded
     content = json.loads(result_json(found[0], WIDE, loaded, synthetic=True))
     assert content["verdict"] == "review" and content["synthetic_sample"] is True
-    assert content["policy"] == WIDE.model_dump()
+    assert content["policy"] == WIDE.model_dump(mode="json")
     assert content["image"] == {"width": 300, "height": 300}
     assert content["bundle"]["version"] == content["bundle_version"] == loaded.version
     for sums in content["evidence"].values():

@@ -23,10 +23,11 @@ from defectvision.store.database import open_store
 from defectvision.store.errors import StoreError
 from defectvision.store.releases import newest_versions, releases_of
 from defectvision.store.results import Results
-from defectvision.store.retention import delete_batch, sweep
+from defectvision.store.retention import delete_batch
 from defectvision.store.tables import AuditRow, InspectionRow
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
+from tests.stand_ins.days import let_days_pass
 
 IMAGES, DECIDED = 200, 18
 LATER = Policy(accept_below=0.05, reject_above=0.1)
@@ -212,7 +213,7 @@ def test_a_released_lot_is_deleted_only_when_that_is_said_twice(lot) -> None:
             delete_batch(session, 1, "eve", "")
         with pytest.raises(StoreError, match="say that its releases go as well"):
             delete_batch(session, 1, "eve", "space")
-    sweep(lot.store, seconds=0)
+    let_days_pass(lot.store, 100)
     assert files_of(lot)
     with lot.store.session() as session:
         record = releases_of(session, 1)[0].digest

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
+from defectvision.bundle.rules import Zone
 from defectvision.inference.gate import objections_to
+from defectvision.inference.regions import Region
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
-from defectvision.store.rows import bin_of, first_of, most_probable
+from defectvision.store.rows import bin_of, cut_of, first_of, most_probable, regions_as_json
 from defectvision.store.sources import Uploads
 from defectvision.store.tables import (
     BatchRow,
@@ -28,9 +30,25 @@ def new_store(folder: Path, database: str = "") -> Store:
     return open_store(folder / "store", database)
 
 
-def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str = "made up") -> int:
+ZONES = (
+    Zone(name="rim", corners=((0, 0), (1, 0), (1, 0.2))),
+    Zone(name="bore", corners=((0.4, 0.4), (0.6, 0.4), (0.5, 0.6))),
+)
+
+
+def fill(
+    store: Store,
+    line: Line,
+    images: int,
+    seed: int = 0,
+    batch_title: str = "made up",
+    outlines: bool = False,
+) -> int:
     """A finished batch of `images` inspections with random scores, thresholds hit exactly among
-    them; returns its number."""
+    them; returns its number.
+
+    outlines: with random regions of the line's defects, as a policy with `ZONES` cuts them.
+    """
     rng = np.random.default_rng(seed)
     names = line.class_names
     values = rng.random((images, len(names))) ** 3
@@ -38,14 +56,15 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
     if line.label_mode == "multiclass":
         values = (values + 1e-3) / (values + 1e-3).sum(1, keepdims=True)
     with store.session() as session:
-        session.merge(LineRow(name=line.name, content=line.model_dump(mode="json")))
+        session.merge(LineRow(name=line.name))
         session.flush()
         batch = BatchRow(
             title=batch_title,
             line=line.name,
+            line_content=line.model_dump(mode="json"),
             bundle=line.default_bundle,
             bundle_version="0" * 12,
-            mask_classes=[],
+            mask_classes=list(line.defect_names) if outlines else [],
             bundle_policy=Policy().model_dump(mode="json"),
             source=Uploads(),
             state=State.DONE,
@@ -60,6 +79,7 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
             if rng.random() < 0.05:
                 objections.append({"kind": "quality", "words": "too dark"})
             found = dict(zip(names, row, strict=True))
+            regions = _regions(rng, line) if outlines else []
             rows.append(
                 InspectionRow(
                     batch_id=batch.id,
@@ -69,8 +89,8 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
                     at=now(),
                     width=300,
                     height=300,
-                    defect_score=rules.defect_score(found, line),
-                    score_bin=bin_of(rules.defect_score(found, line)),
+                    defect_score=policies.defect_score(found, line),
+                    score_bin=bin_of(policies.defect_score(found, line)),
                     foreign_score=foreign_score,
                     objections=objections,
                     judged=not objections,
@@ -79,9 +99,24 @@ def fill(store: Store, line: Line, images: int, seed: int = 0, batch_title: str 
                     top_defect=most_probable(found, line.defect_names),
                     probabilities=found,
                     **first_of(found, line.label_mode),
-                    regions=[],
+                    regions=regions_as_json(regions),
+                    cut=cut_of(Policy(zones=ZONES), tuple(batch.mask_classes)),
                     milliseconds={"decode": 1.0, "model": 2.0, "total": 3.0},
                 )
             )
         session.add_all(rows)
         return batch.id
+
+
+def _regions(rng: np.random.Generator, line: Line) -> list[Region]:
+    """None on many parts, several on some, the largest first; lengths hit 5 and 10 exactly."""
+    found = []
+    for _ in range(max(0, rng.integers(-3, 6))):
+        length, width = sorted(rng.integers(1, 13, 2).tolist(), reverse=True)
+        reached = tuple(zone.name for zone in ZONES if rng.random() < 0.3)
+        name = str(rng.choice(line.defect_names))
+        area = int(length * width * rng.uniform(0.5, 1)) or 1
+        found.append(
+            Region(name, area, length, width, 5, 5, 0, 0, length, width, 0.9, None, reached)
+        )
+    return sorted(found, key=lambda region: -region.area_px)

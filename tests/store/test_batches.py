@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
+from defectvision.bundle.policy import Policy
 from defectvision.store import batches
 from defectvision.store.batches import Counts
+from defectvision.store.results import Results
 from defectvision.store.tables import ImageState, InspectionRow
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.statements import statements
@@ -42,3 +44,23 @@ def test_a_batch_without_images_is_counted_too(tmp_path) -> None:
     with store.reading() as session:
         assert batches.count_by_batch(session, [number]) == {number: Counts()}
         assert batches.count_by_batch(session, []) == {}
+
+
+def test_results_are_read_with_the_line_as_it_was(tmp_path) -> None:
+    """A class is renamed and another one added: older batches keep theirs."""
+    old = LINES["magnetic-tile"]
+    *others, last = old.classes
+    renamed = last.model_copy(update={"name": "renamed", "title": "Renamed"})
+    added = last.model_copy(update={"name": "added", "title": "Added"})
+    new = old.model_copy(update={"classes": (*others, renamed, added)})
+    store = new_store(tmp_path)
+    first, second = fill(store, old, 30), fill(store, new, 30)
+    for number, line in ((first, old), (second, new)):
+        results = Results.open(store, number)
+        assert results.line == line
+        selection = results.selection(Policy(accept_below=0.2, reject_above=0.6))
+        parts = list(results.every(selection))
+        assert set(parts[0].as_json(selection.policy)["labels"][0]) == {
+            "name", "probability", "named",
+        }  # fmt: skip
+        assert set(results.summary(selection).classes) == set(line.class_names)

@@ -188,11 +188,15 @@ def test_content_comes_back_by_its_hash(tmp_path, url) -> None:
     digest = files.put(b"one")
     assert files.put(b"one") == digest and files.get(digest) == b"one" and files.has(digest)
     assert files.usage() == (1, 3)
-    kept, gone = files.put(b"two"), files.put(b"three")
-    assert files.sweep({digest, kept}, seconds=3600) == (0, 0), "too young"
-    assert files.sweep({digest, kept}, seconds=-1) == (1, 5)
-    with pytest.raises(StoreError, match="is missing"):
-        files.get(gone)
+    gone = files.put(b"three")
+    assert files.remove(gone) is None, "too young"
+    if not url:
+        os.utime(tmp_path / "files" / gone[:2] / gone, (0, 0))
+        assert files.remove(gone) == 5
+        with pytest.raises(FileNotFoundError):
+            files.remove(gone)
+        with pytest.raises(StoreError, match="is missing"):
+            files.get(gone)
     with pytest.raises(StoreError, match="not a SHA-256"):
         files.get("../../etc/passwd")
 
@@ -229,5 +233,14 @@ def test_what_a_kill_left_half_written_has_no_name_and_is_swept(tmp_path, monkey
     (left,) = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert not files.has(digest_of(b"x")), "half files never have the final name"
     kept = files.put(b"y")
+    assert files.remove_half_written() == (0, 0), "somebody may be writing it"
     os.utime(left, (0, 0))
-    assert files.sweep({kept}) == (1, 1) and files.get(kept) == b"y"
+    assert files.remove_half_written() == (1, 1) and files.get(kept) == b"y"
+
+
+@pytest.mark.parametrize("damage", [b"", b"pictur", b"\0" * 7])
+def test_a_damaged_file_is_mended_when_it_is_given_again(tmp_path, damage) -> None:
+    files = Files(str(tmp_path))
+    digest = files.put(b"picture")
+    (tmp_path / digest[:2] / digest).write_bytes(damage)
+    assert files.put(b"picture") == digest and files.get(digest) == b"picture"

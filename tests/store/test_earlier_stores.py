@@ -15,17 +15,21 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.rules import Rule
 from defectvision.inference.gate import Objection
 from defectvision.inference.regions import Region
 from defectvision.store import batches, policies, reviews
 from defectvision.store.batches import Counts, State
 from defectvision.store.claims import take_claim
 from defectvision.store.database import Store, migrate, open_store
+from defectvision.store.dropped import confirm_removal
+from defectvision.store.files import Files
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
 from defectvision.store.tables import AuditRow, CounterRow, InspectionRow
 from tests.stand_ins.bundles import LINES
+from tests.stand_ins.days import let_days_pass
 
 TILES = LINES["magnetic-tile"]
 DIGEST, MOMENT = "ab" * 32, "2026-11-25 20:09:14.529707"
@@ -217,6 +221,63 @@ def test_what_did_not_look_like_its_line_is_objected_to(store) -> None:
             assert (row.objections, row.judged) == ([], True)
 
 
+def test_its_parts_follow_rules_when_there_are_any(store) -> None:
+    results = Results.open(store, 1)
+    long = Rule(then="reject", class_name="crack", measure="length", over=20)
+    policy = Policy.model_validate(OWN | {"rules": [long], "score_decides": False})
+    assert results.summary(results.selection(policy)).rejected["crack"] == 2
+    longer = policy.model_copy(update={"rules": (long.model_copy(update={"over": 20.5}),)})
+    assert results.one(2).verdict(longer) == Verdict.ACCEPT
+
+
+def test_a_store_of_the_version_before_rules_opens_with_its_parts(tmp_path) -> None:
+    file = tmp_path / "defectvision.sqlite3"
+    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    database = sqlite3.connect(file)
+    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+    insert_batch(database, 1, SOURCES[0], "done")
+    decided = {"decision": "accept", "decided_label": "free", "decided_by": "bo"}
+    insert_image(database, 1, 0.7, objections=[], judged=1, **decided)
+    insert_image(database, 2, 0.1, objections=[], judged=1)
+    insert(
+        database, "policies", id=1, line=TILES.name, bundle="joint", number=1, content=SAVED,
+        made=MOMENT, who="bo", why="overkill",
+    )  # fmt: skip
+    database.commit()
+    database.close()
+    results = Results.open(open_store(tmp_path), 1)
+    saved = results.policy_in_force()
+    assert (saved.number, saved.policy) == (1, Policy.model_validate(SAVED))
+    assert results.summary(results.selection(saved.policy)).verdicts[Verdict.ACCEPT] == 2
+    ruled = saved.policy.model_copy(update={"rules": (Rule(then="reject"),)})
+    verdicts = results.summary(results.selection(ruled)).verdicts
+    assert (verdicts[Verdict.ACCEPT], verdicts[Verdict.REJECT]) == (1, 1)
+
+
+def test_its_batches_keep_their_line_when_a_class_was_renamed_since(tmp_path) -> None:
+    """Only the newest line.json was kept then: what the probabilities name is what there was."""
+    file = tmp_path / "defectvision.sqlite3"
+    migrate(create_engine(f"sqlite:///{file}"), "0004")
+    database = sqlite3.connect(file)
+    content = TILES.model_dump(mode="json")
+    for one in content["classes"]:
+        if one["name"] == "crack":
+            one.update(name="fissure", title="Fissure")
+    insert(database, "lines", name=TILES.name, content=content)
+    insert_batch(database, 1, SOURCES[0], "done")
+    insert_image(database, 1, 0.7, objections=[], judged=1)
+    database.commit()
+    database.close()
+    results = Results.open(open_store(tmp_path), 1)
+    policy = Policy.model_validate(OWN)
+    (part,) = results.every(results.selection(policy))
+    assert (part.verdict(policy), part.labels(policy)) == (Verdict.REJECT, ("crack",))
+    assert results.summary(results.selection(policy)).rejected == {"crack": 1} | dict.fromkeys(
+        set(TILES.class_names) - {"crack"}, 0
+    )
+    assert part.as_json(policy)["label"] == "crack"
+
+
 def test_its_regions_stand_under_any_scale(store) -> None:
     results = Results.open(store, 1)
     policy = Policy.model_validate(SAVED | {"mm_per_px": 0.5})
@@ -255,3 +316,28 @@ def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None
             content for (content,) in database.execute("select source from batches order by id")
         ]
     assert texts == [json.dumps(source) for source in SOURCES]
+
+
+def test_pictures_of_the_version_before_are_kept_for_their_days_from_today(tmp_path) -> None:
+    """What their clock said is not asked, nor do they go because nothing names them."""
+    file, files = tmp_path / "defectvision.sqlite3", tmp_path / "files"
+    migrate(create_engine(f"sqlite:///{file}"), "0005")
+    database = sqlite3.connect(file)
+    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+    insert_batch(database, 1, SOURCES[0], "done")
+    database.execute("update batches set keep = '30'")
+    picture, others = Files(str(files)).put(b"picture"), Files(str(files)).put(b"other's")
+    insert_image(database, 1, 0.7, digest=picture, at="1970-01-01 00:00:00.000000")
+    database.commit()
+    database.close()
+    store = open_store(tmp_path)
+    with store.reading() as session:
+        row = session.get_one(InspectionRow, 1)
+        assert (row.aged, row.stamp, row.tries) == (0, "", 0)
+    for days, stored in ((29, True), (1, False)):
+        assert let_days_pass(store, days) == (0, 0)
+        with store.reading() as session:
+            assert session.get_one(InspectionRow, 1).stored == stored
+    confirm_removal(store, "ada", "as was said")
+    assert let_days_pass(store, 7) == (1, 7)
+    assert not store.files.has(picture) and store.files.has(others)

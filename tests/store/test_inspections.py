@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy import text as sql
 
-from defectvision.bundle import policy as rules
+from defectvision.bundle import policy as policies
 from defectvision.bundle.line import DefectClass
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store import inspections
@@ -75,10 +75,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Store, in
 
 def expected(row: InspectionRow, policy: Policy, line) -> tuple[Verdict, tuple[str, ...]]:
     score = row.defect_score
-    verdict = rules.verdict(score, policy, judged=not row.objections)
+    verdict = policies.verdict(score, policy, judged=not row.objections)
     if row.objections:  # no verdict of the model, so no label either
         return verdict, ()
-    return verdict, rules.labels(row.probabilities, score, policy, line)
+    return verdict, policies.labels(row.probabilities, policy.zone(score), policy, line)
 
 
 def passes(row: InspectionRow, chosen: Filter, policy: Policy, line) -> bool:

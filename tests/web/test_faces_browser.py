@@ -54,13 +54,19 @@ def lines(board: Dashboard) -> None:
     board.settle()
 
 
+def floor(board: Dashboard) -> None:
+    board.visit("floor")
+    expect(board.page.locator(".dv-floor")).to_be_visible()
+    board.settle()
+
+
 def audit(board: Dashboard) -> None:
     board.visit("audit")
     expect(board.page.get_by_text("Nothing here is ever changed")).to_be_visible()
     board.settle()
 
 
-PAGES = [inspect, batches, results, review, dataset, lines, audit]
+PAGES = [inspect, batches, results, review, floor, dataset, lines, audit]
 
 
 def findings(board: Dashboard) -> list[str]:

@@ -40,20 +40,20 @@ def _tables(study: Study) -> list[Table]:
         rows = [
             [r.splits, r.images, ", ".join(r.paths[:4])] for r in found.head(LISTED).itertuples()
         ]
-        tables.append(
-            ("Leaking groups", words.of_leaks(study), ["splits", "images", "files"], rows)
-        )
+        said = _of_more(words.of_leaks(study), len(found))
+        tables.append(("Leaking groups", said, ["splits", "images", "files"], rows))
     if study.groups:
         rows = [
             [g.kind, len(g.images), ", ".join(paths[i] for i in g.images[:4])]
             for g in study.groups[:LISTED]
         ]
         columns = ["most differ by", "images", "files (the first four)"]
-        tables.append(("Near-copy groups", words.of_groups(study), columns, rows))
+        said = _of_more(words.of_groups(study), len(study.groups))
+        tables.append(("Near-copy groups", said, columns, rows))
     contradictions = grouped.contradictions()
     if len(contradictions):
         rows = contradictions[["photo_group", "label", "path"]].head(LISTED).to_numpy().tolist()
-        said = words.of_contradictions(study)
+        said = _of_more(words.of_contradictions(study), len(contradictions))
         tables.append(("Different labels in one group", said, ["group", "label", "file"], rows))
     odd = pictures.outliers(study.pictures)
     if len(odd):
@@ -62,8 +62,14 @@ def _tables(study: Study) -> list[Table]:
             for r in odd.head(LISTED).itertuples()
         ]
         said = "Far from the usual values of this set: look at them before training."
+        said = _of_more(said, len(odd))
         tables.append(("Odd ones out", said, ["file", "measure", "value", "usual"], rows))
     if study.failures:
-        rows = [[text] for text in study.failures[:LISTED]]
+        rows = [[text] for text in study.failures]
         tables.append(("Files that could not be read", "Left out everywhere.", ["message"], rows))
     return tables
+
+
+def _of_more(said: str, count: int) -> str:
+    """`said` with a word on the rows that are not listed."""
+    return f"{said} The first {LISTED} of {count:,}." if count > LISTED else said

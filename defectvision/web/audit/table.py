@@ -9,6 +9,8 @@ import streamlit as st
 
 from defectvision.store.tables import AuditRow
 
+MOST_ROWS, HEIGHT = 16, 620  # in sight at a time, and what they take in px
+
 
 def audit_table(rows: Sequence[AuditRow]) -> None:
     """A row an entry: when, who, what, and the details in words."""
@@ -24,7 +26,7 @@ def audit_table(rows: Sequence[AuditRow]) -> None:
             for row in rows
         ],
         hide_index=True,
-        height=620,
+        height="content" if len(rows) < MOST_ROWS else HEIGHT,
         alt="Who changed what",
         column_config={
             "When, UTC": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
@@ -38,8 +40,15 @@ def details_in_words(details: dict[str, Any]) -> str:
     words = []
     for name, value in details.items():
         if name == "changed" and isinstance(value, dict):
-            words += [f"{field} from {old} to {new}" for field, (old, new) in value.items()]
+            words += [
+                f"{field} from {_shown(old)} to {_shown(new)}"
+                for field, (old, new) in value.items()
+            ]
         elif value not in ("", None, [], {}):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            words.append(f"{name.replace('_', ' ')} {shown}")
+            words.append(f"{name.replace('_', ' ')} {_shown(value)}")
     return "; ".join(words)
+
+
+def _shown(value: Any) -> Any:
+    """A list as people write it."""
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_in
-from defectvision.report.lot_words import without_verdict
+from defectvision.report.lot_words import plain_markdown, without_verdict
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
-from defectvision.web.batch.filters import View
+from defectvision.web.batch.filters import View, sort_by
 from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
@@ -46,7 +47,7 @@ def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:
     if words := without_verdict(lot, results.line):
         st.error(plain(words), icon=":material/report:")
     if caution := loaded.bundle.caution:
-        st.warning(caution, icon=":material/warning:")
+        st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
 
 
 def opened_number(batch: int) -> int | None:
@@ -107,6 +108,7 @@ def table(work: Work, results: Results, view: View, total: int) -> None:
             next((place for place, row in enumerate(rows) if row.id == opened), None),
             lambda place: open_inspection(number, rows[place].id),
             f"rows-{number}-{at}-{view.key}",
+            partial(sort_by, number) if pages > 1 else None,
         )
     if pages > 1:
         st.pagination(pages, key=turned)
@@ -119,12 +121,13 @@ def _page_key(batch: int, view: View) -> str:
 
 def _row(work: Work, stored: StoredInspection, policy: Policy, decided: Sequence[ReviewRow]) -> Row:
     again = () if stored.row.same_as is None else ("the same file as another",)
+    regions = work.cuts.regions(stored.row.digest or stored.name, stored, policy)
     return Row(
         stored.name,
         stored,
         thumbnail=stored.thumbnail(),
-        regions=work.cuts.regions(stored.row.digest or stored.name, stored, policy),
+        regions=regions,
         synthetic=stored.row.synthetic,
-        others=again,
+        others=(*again, *filter(None, [stored.lost])),
         reviews=", ".join(f"{r.decision} ({r.who})" for r in decided),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
     import plotly.graph_objects as go
 
     ranked = [(n, count) for n, count in summary.rejected.items() if n in line.defect_names]
-    titles = [line.title_of(name) for name, _ in ranked]
+    titles = [escape(line.title_of(name)) for name, _ in ranked]  # Plotly reads tags
     counts = np.array([count for _, count in ranked])
     running = counts.cumsum() / max(1, counts.sum())
     figure = go.Figure()
@@ -121,7 +122,7 @@ def score_histogram(summary: Summary, policy: Policy) -> go.Figure:
         customdata=np.arange(BINS) / BINS,
         hovertemplate="score from %{customdata:.2f}: %{y:,} images<extra></extra>",
     )
-    for low, high, verdict in policy.zones:
+    for low, high, verdict in policy.bands:
         figure.add_vrect(
             x0=low,
             x1=high,

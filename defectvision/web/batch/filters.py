@@ -22,6 +22,12 @@ ORDERS: dict[Order, str] = {
     "foreign_score": "Unlike the training images",
 }
 assert set(ORDERS) == set(get_args(Order))
+COLUMNS: dict[str, Order] = {
+    "name": "name",
+    "verdict": "verdict",
+    "label": "label",
+    "score": "defect_score",
+}  # of the table, by which a batch can be sorted
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,17 @@ def show_class(batch: int, name: str) -> None:
 def show_scores(batch: int, low: float, high: float) -> None:
     """Let the filter show defect scores from `low` to `high` only."""
     st.session_state[_key(batch, "filter-score")] = (round(low, 2), round(high, 2))
+
+
+def sort_by(batch: int, column: str) -> None:
+    """Sort the whole batch by a column of the table; the other way round where it is so already."""
+    order = COLUMNS.get(column)
+    if order is None:
+        return
+    down = _key(batch, "descending")
+    same = st.session_state.get(_key(batch, "order")) == order
+    st.session_state[down] = same and not st.session_state.get(down, False)
+    st.session_state[_key(batch, "order")] = order
 
 
 def filters(results: Results, policy: Policy) -> View:

@@ -8,15 +8,20 @@ import streamlit as st
 
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.store import batches
+from defectvision.store.age import about
 from defectvision.store.batches import Counts, images_in
 from defectvision.store.database import Store
+from defectvision.store.dropped import confirm_removal
+from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.progress import progress
-from defectvision.words import counted
+from defectvision.web.widgets import part_of_more
+from defectvision.words import counted, plain
 
 LOOK_SECONDS = 1.0
+SHOWN = 200  # batches, and as many more with each click
 EMPTY = (
     "Nothing was inspected as a batch yet. On the left, choose a line, give the images of a lot "
     "(files, zip files, or a folder on the server) and press **Start batch**. It goes on when this "
@@ -38,20 +43,30 @@ def all_batches(store: Store, who: str) -> None:
 
 def _all_batches(store: Store, who: str) -> None:
     with store.reading() as session:
-        rows = batches.list_batches(session)
-        numbers = [row.id for row in rows]
+        shown = st.session_state.setdefault("batches-shown", SHOWN)
+        rows = batches.list_batches(session, most=shown)
+        every = batches.count_batches(session)
+        followed: int | None = st.session_state.get("followed")
+        batch = followed and session.get(BatchRow, followed)
+        numbers = [row.id for row in (*rows, *([batch] if batch else []))]
         counts = batches.count_by_batch(session, numbers)
         versions = newest_versions(session, numbers)
     if not rows:
         st.markdown(EMPTY)
         return
-    by_number = {row.id: row for row in rows}
-    followed: int = st.session_state.get("followed", rows[0].id)
-    batch = by_number.get(followed, rows[0])
+    batch = batch or rows[0]
     progress(store, batch, counts[batch.id], who)
-    _table(rows, counts, versions)
-    failed_files(store, batch.id)
-    store_size(store)
+    with part_of_more(every > len(rows)):
+        _table(rows, counts, versions)
+    if every > len(rows):
+        st.caption(f"The newest {len(rows):,} of {counted(every, 'batch', 'batches')}.")
+        st.button("Show older ones", icon=":material/expand_more:", on_click=_show_older)
+    failed_files(store, batch.id, counts[batch.id].failed)
+    store_size(store, who)
+
+
+def _show_older() -> None:
+    st.session_state["batches-shown"] += SHOWN
 
 
 def _table(
@@ -110,20 +125,57 @@ def _usage(url: str) -> tuple[int, int]:
     return Files(url).usage()
 
 
-def store_size(store: Store) -> None:
-    """What the pictures and maps of all batches take."""
+def store_size(store: Store, who: str) -> None:
+    """What the pictures and maps of all batches take, and why none is removed where that is so."""
     files, size = _usage(store.files.url)
     st.caption(f"The store holds {counted(files, 'file')}, {size / 1e9:.2f} GB.")
-
-
-def failed_files(store: Store, number: int) -> None:
-    """Files of a batch that could not be inspected, with reason and remedy."""
     with store.reading() as session:
-        rows = images_in(session, number, ImageState.FAILED)
-    if not rows:
+        reason = about(session).standstill
+    if reason:
+        st.warning(
+            plain(f"No file is removed from the store: {reason}."), icon=":material/delete_forever:"
+        )
+        with st.popover("Confirm removal", icon=":material/rule:"):
+            _confirm_form(store, who)
+
+
+def _confirm_form(store: Store, who: str) -> None:
+    """Asks for the word of a person, with a name and a reason."""
+    st.markdown(
+        "Says that the files are this database's alone, that the clock is right, and that what no "
+        "batch needs any more may be removed. It is kept in the audit trail."
+    )
+    why = st.text_input("Reason", key="confirm-removal-reason", max_chars=500)
+    if not who:
+        st.caption("Give your name on the left first.")
+    st.button(
+        "Confirm",
+        type="primary",
+        disabled=not (who and why.strip()),
+        on_click=_confirm,
+        args=(store, who, why),
+    )
+
+
+def _confirm(store: Store, who: str, why: str) -> None:
+    try:
+        confirm_removal(store, who, why)
+    except StoreError as error:
+        st.toast(plain(str(error)), icon=":material/info:")
+
+
+def failed_files(store: Store, number: int, count: int) -> None:
+    """The `count` files of a batch that could not be inspected, with reason and remedy; read when
+    somebody opens them."""
+    if not count:
         return
-    title = counted(len(rows), "file was not inspected", "files were not inspected")
-    with st.expander(title, icon=NOT_INSPECTED.icon):
+    title = counted(count, "file was not inspected", "files were not inspected")
+    key = f"failed-files-{number}"
+    with st.expander(title, icon=NOT_INSPECTED.icon, key=key, on_change="rerun") as opened:
+        if not opened.open:
+            return
+        with store.reading() as session:
+            rows = images_in(session, number, ImageState.FAILED)
         st.dataframe(
             [{"File": r.name, "Reason": r.reason, "What to do": r.remedy} for r in rows],
             hide_index=True,

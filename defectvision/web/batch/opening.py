@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.store import batches
@@ -43,18 +44,29 @@ def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]
     return results, loaded
 
 
+def measured(results: Results, policy: Policy) -> None:
+    """Ask the policy's rules about the batch's parts, with progress where it takes long."""
+    place = st.empty()  # has its place always, see `what_if`
+
+    def advance(done: int, total: int) -> None:
+        if done < total:
+            place.progress(done / total, f"Measuring parts by the rules: {done:,} of {total:,}")
+
+    results.measure(policy, advance)
+    place.empty()
+
+
 def choose_batch(store: Store) -> Results | None:
     """The batch of the page's address, else the one that was open on another page, else the newest;
     None where there is none."""
     with store.reading() as session:
-        rows = batches.list_batches(session)
-    if not rows:
+        titles = batches.batch_titles(session)
+    if not titles:
         return None
-    titles = {row.id: f"{row.title} · {row.made:%Y-%m-%d %H:%M}" for row in rows}
     asked = st.query_params.get("batch", "")
     wanted = int(asked) if asked.isdigit() else st.session_state.get(OPENED_BATCH)
     if wanted not in titles:
-        wanted = rows[0].id
+        wanted = next(iter(titles))
     st.session_state[OPENED_BATCH] = wanted
     name = "results-batch"
 

@@ -46,7 +46,8 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: str) -> None:
                 ("Finish", State.DONE, ":material/done_all:"),
                 ("Cancel", State.CANCELLED, ":material/close:"),
             ):
-                if state in batches.MOVES[to]:
+                can = state != State.FAILED or counts.waiting
+                if state in batches.MOVES[to] and can:
                     st.button(
                         label,
                         key=f"batch-{label}",
@@ -89,7 +90,10 @@ def _move(store: Store, number: int, to: State, who: str) -> None:
 
 def _delete_form(store: Store, number: int, who: str) -> None:
     """Asks for the reason, and of a released lot twice."""
-    st.markdown("Removes the batch with its pictures, scores and reviews. Its number stays used.")
+    st.markdown(
+        "Removes the batch with its scores and reviews, and 7 days later its pictures. Its number "
+        "stays used."
+    )
     with store.reading() as session:
         versions = releases_of(session, number)
     released_too = False

@@ -17,8 +17,6 @@ from defectvision.web.export_menu import Group
 from defectvision.web.session.work import Work
 from defectvision.words import counted, plain
 
-MOST_CHANGED = 200  # rows of the table of changed parts
-
 
 def release_panel(
     work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: str
@@ -128,7 +126,7 @@ def _judge_anew(work: Work, results: Results, loaded: LoadedBundle, lot: Summary
                     ].word,
                     "Today": LOOKS[row.final_verdict(today.policy)].word,
                 }
-                for row in changed[:MOST_CHANGED]
+                for row in changed
             ],
             hide_index=True,
             alt="Parts that today's policy judges otherwise",

@@ -15,16 +15,19 @@ from defectvision.words import plain
 
 
 def stored_image(work: Work, stored: StoredInspection, policy: Policy) -> OpenImage | None:
-    """The image under the policy; None, with a word on the page, where what was kept is gone or
-    damaged."""
+    """The image under the policy, without its picture where that is lost, with a word on the page;
+    None where the model's answer is."""
     digest = stored.row.digest or stored.name
     try:
-        inspection, data = stored.inspection, stored.picture()
-        picture = None
-        if data is not None:
-            picture = work.pictures.of(digest, data, settings().limits.pixels, stored.line.bits)
-    except (StoreError, ImageError) as error:
+        inspection = stored.inspection
+    except StoreError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
+    picture = None
+    try:
+        if (data := stored.picture()) is not None:
+            picture = work.pictures.of(digest, data, settings().limits.pixels, stored.line.bits)
+    except (StoreError, ImageError) as error:
+        st.warning(plain(str(error)), icon=":material/error:")
     cut = work.cuts.whole(digest, inspection, policy)
     return OpenImage(digest, inspection, cut, picture, stored.row.synthetic)

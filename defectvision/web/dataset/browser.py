@@ -95,7 +95,7 @@ def _tile(study: Study, image: int, masks: bool) -> None:
     label = _label(study, image)
     try:
         picture = marked_picture(study, image, SMALL, masks)
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         st.caption(plain(str(error)))
         return
     st.image(picture, width="stretch", alt=f"{label}: {name}")
@@ -117,7 +117,10 @@ def _open(image: int | None = None) -> None:
 
 @st.dialog("Image", width="large", on_dismiss=_open)
 def _large(study: Study, image: int) -> None:
-    st.image(marked_picture(study, image, WHOLE), width="stretch")
+    try:
+        st.image(marked_picture(study, image, WHOLE), width="stretch")
+    except ImageError as error:
+        st.error(plain(str(error)), icon=":material/error:")
     facts = [study.catalog.table["path"].iloc[image], f"class {_label(study, image)}"]
     measured = study.pictures[study.pictures["image"] == image]
     if len(measured):

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from defectvision.audit.background import Opening, open_in_background
-from defectvision.data.roots import NotAllowedError, below_a_root
+from defectvision.data.roots import NotAllowedError, below_a_root, refuse_leading_out
 from defectvision.settings import settings
 from defectvision.web.dataset.picked import forget
 from defectvision.words import plain
@@ -101,12 +101,15 @@ def _open(asked: Mapping[str, str]) -> bool:
 
 def _path_of(asked: Mapping[str, str]) -> Path:
     if "folder" in asked:
-        return below_a_root(Path(asked["folder"]), settings().source_roots)
+        roots = settings().source_roots
+        found = below_a_root(Path(asked["folder"]), roots)
+        refuse_leading_out(found, roots)
+        return found
     name = asked["set"]
     if name == DRAWN:
         return _drawn_samples()
     if name not in settings().data_sets:
-        raise NotAllowedError(f"{name}: no set of this name is offered here. Choose one below.")
+        raise NotAllowedError(name, "no set of this name is offered here", "Choose one below.")
     return settings().data_sets[name]
 
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from defectvision.audit.study import Study
-from defectvision.data.catalog import CatalogError
+from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.data.masks import Masks
-from defectvision.inference.images import decode_image
+from defectvision.data.roots import NotAllowedError, opened
+from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.thumbnail import fit
 from defectvision.report.dataset.style import ACCENT, class_colours
+from defectvision.settings import settings
 
 SMALL, WHOLE = 260, 1600  # px
 QUALITY = 88
@@ -27,7 +29,7 @@ def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -
     """JPEG of image number `image`, at most `longest` px on its longer side, its masks outlined
     and tinted in the class's colour.
 
-    Raises ImageError or OSError where the image cannot be read.
+    Raises ImageError where the image cannot be read.
     """
     return _drawn(study.image_set, image, longest, masks, _hue(study))
 
@@ -37,13 +39,29 @@ def _hue(study: Study) -> tuple[tuple[str, str], ...]:
     return tuple(class_colours(study.catalog, study.regions["label"]).items())
 
 
+def picture_file(catalog: Catalog, image: int) -> bytes:
+    """The file of image number `image`. In a set below one of the folders that pages may read from
+    no link leads out of that folder. Raises ImageError."""
+    path, name = catalog.image_path(image), catalog.table["path"].iloc[image]
+    folder = catalog.root.resolve()
+    roots = (root.expanduser().resolve() for root in settings().source_roots)
+    wall = next((root for root in roots if folder.is_relative_to(root)), None)
+    try:
+        with opened(path, wall) as file:
+            return file.read()
+    except NotAllowedError as error:
+        raise ImageError(name, error.reason, error.remedy) from error
+    except OSError as error:
+        raise ImageError(name, f"cannot be read ({error.strerror})", "Check the file.") from error
+
+
 @lru_cache(maxsize=400)
 def _drawn(
     image_set: ImageSet, image: int, longest: int, masks: bool, hue: tuple[tuple[str, str], ...]
 ) -> bytes:
     catalog = image_set.catalog
     pixels = decode_image(
-        catalog.image_path(image).read_bytes(),
+        picture_file(catalog, image),
         catalog.table["path"].iloc[image],
         image_set.limit_pixels,
         bits=image_set.bits,

@@ -9,20 +9,22 @@ import streamlit as st
 from defectvision.audit.study import Study
 from defectvision.bundle.labels import join_labels
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy, defect_score, labels
+from defectvision.bundle.policy import Measured, Policy, defect_score, labels
 from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError
 from defectvision.settings import settings
+from defectvision.store.measured import key_of
 from defectvision.web.choices import readable_lines
-from defectvision.web.session.store import read_policy_in_force, the_store
+from defectvision.web.dataset.pictures import picture_file
+from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.words import counted, plain
 
-PREDICTED = "predicted"  # session key: (study, version of the bundle) -> scores of each image
+PREDICTED = "predicted"  # session key: (study, version of the bundle, rules) -> each image's scores
 STEP = 16  # images between two moves of the progress bar
 
-Scores = Mapping[int, Mapping[str, float]]
+Scores = Mapping[int, tuple[Mapping[str, float], Measured]]
 
 
 def prediction_controls(study: Study) -> dict[int, str] | None:
@@ -36,39 +38,37 @@ def prediction_controls(study: Study) -> dict[int, str] | None:
         name = st.selectbox("Line", names, key="map-line", width=240)
         try:
             loaded = load_bundle_once(settings().weights, name)
-            scores = _scores(study, loaded)
+            in_force = read_policy_in_force(current(), loaded, notices)
+            if in_force is None:
+                return None
+            scores = _scores(study, loaded, in_force.policy)
         except (BundleError, OSError) as error:
             notices.error(plain(str(error)), icon=":material/error:")
             return None
-    if scores is None:
-        return None
-    store = the_store(notices)
-    in_force = (
-        current().policies.in_force(loaded)
-        if store is None
-        else read_policy_in_force(current(), store, loaded)
-    )
-    return labels_under(scores, loaded.line, in_force.policy)
+    return None if scores is None else labels_under(scores, loaded.line, in_force.policy)
 
 
 def labels_under(scores: Scores, line: Line, policy: Policy) -> dict[int, str]:
-    """The label, as a catalog writes it, that `policy` gives each image by its probabilities."""
-    return {
-        image: join_labels(labels(each, defect_score(each, line), policy, line))
-        for image, each in scores.items()
-    }
+    """The label, as a catalog writes it, that `policy` gives each image by its probabilities and
+    by what its rules said."""
+    found = {}
+    for image, (each, measured) in scores.items():
+        standing = policy.standing(defect_score(each, line), measured.verdict)
+        found[image] = join_labels(labels(each, standing, policy, line, measured))
+    return found
 
 
-def _scores(study: Study, loaded: LoadedBundle) -> Scores | None:
-    """The probabilities of each image, kept for the session: a policy only judges them."""
-    kept: dict[tuple[str, str], Scores] = st.session_state.setdefault(PREDICTED, {})
-    key = study.key, loaded.version
+def _scores(study: Study, loaded: LoadedBundle, policy: Policy) -> Scores | None:
+    """The probabilities of each image and what the policy's rules say of it, kept for the session:
+    thresholds only judge them."""
+    kept: dict[tuple[str, str, str], Scores] = st.session_state.setdefault(PREDICTED, {})
+    key = study.key, loaded.version, key_of(policy) if policy.rules else ""
     if key not in kept and st.button("Predict all images", icon=":material/play_arrow:"):
-        kept[key] = _predict(study, loaded)
+        kept[key] = _predict(study, loaded, policy)
     return kept.get(key)
 
 
-def _predict(study: Study, loaded: LoadedBundle) -> Scores:
+def _predict(study: Study, loaded: LoadedBundle, policy: Policy) -> Scores:
     from defectvision.inference.inspector import load_inspector
 
     inspector = load_inspector(
@@ -79,7 +79,8 @@ def _predict(study: Study, loaded: LoadedBundle) -> Scores:
     scores = {}
     for done, inspection in enumerate(inspector.inspect_many(_files(study, images)), 1):
         if not isinstance(inspection, ImageError):
-            scores[int(inspection.name)] = inspection.probabilities
+            measured = inspection.measured(policy)
+            scores[int(inspection.name)] = inspection.probabilities, measured
         if done % STEP == 0:
             text = f"Predicting: {done:,} of {counted(len(images), 'image')}"
             bar.progress(done / len(images), text)
@@ -89,4 +90,7 @@ def _predict(study: Study, loaded: LoadedBundle) -> Scores:
 
 def _files(study: Study, images: list[int]) -> Iterator[tuple[str, bytes]]:
     for image in images:
-        yield str(image), study.catalog.image_path(image).read_bytes()
+        try:
+            yield str(image), picture_file(study.catalog, image)
+        except ImageError:  # gone since the set was opened: it has no prediction
+            continue

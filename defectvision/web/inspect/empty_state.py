@@ -51,7 +51,7 @@ def empty_state(work: Work, line: Line, loaded: LoadedBundle, failed: bool) -> N
         _samples(work, line, loaded)
     st.caption("Classes of this line")
     st.html(colour_swatches(line))
-    st.caption(f"DefectVision {__version__}, model {loaded.bundle.name} {loaded.version}")
+    st.caption(plain(f"DefectVision {__version__}, model {loaded.bundle.name} {loaded.version}"))
 
 
 def _samples(work: Work, line: Line, loaded: LoadedBundle) -> None:
@@ -64,7 +64,7 @@ def _samples(work: Work, line: Line, loaded: LoadedBundle) -> None:
         with columns[place], st.container(key=f"sample-{place}"):
             st.image(data, width="stretch", alt=f"Drawn sample: {title}")
             st.button(
-                f"Try: {title}",
+                plain(f"Try: {title}"),
                 key=f"try-{place}",
                 width="stretch",
                 on_click=work.images.queue,
@@ -90,4 +90,4 @@ def _outlined(loaded: LoadedBundle) -> str:
         return ""
     if not loaded.line.unmasked(masked):
         return ", with its defects outlined and measured"
-    return f", with these outlined and measured: {loaded.line.titles(masked)}"
+    return f", with these outlined and measured: {plain(loaded.line.titles(masked))}"

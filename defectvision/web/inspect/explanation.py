@@ -63,8 +63,8 @@ def explanation(
         except (BundleError, ImageError) as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
-            return gradient_heatmap(inspection, class_name, method, gradients)
-    return evidence_heatmap(inspection, class_name, loaded.bundle.temperature)
+            return gradient_heatmap(inspection, class_name, method, gradients, policy.zones)
+    return evidence_heatmap(inspection, class_name, loaded.bundle.temperature, policy.zones)
 
 
 def _controls(inspection: Inspection, policy: Policy, loaded: LoadedBundle) -> tuple[str, str]:

@@ -90,7 +90,7 @@ def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
         if total:
             from defectvision.inference.inspector import inspector_of
 
-            bar.progress(0.0, f"Loading the model of {loaded.bundle.name}")
+            bar.progress(0.0, plain(f"Loading the model of {loaded.bundle.name}"))
             model = inspector_of(loaded, settings().limits)
             started = perf_counter()
             for done in images.inspect(line, model, work.pictures):

@@ -26,7 +26,7 @@ def score_strip(
     shown = [
         f'<div style="position:absolute;inset:0 {(1 - high) * 100:.3f}% 0 {low * 100:.3f}%;'
         f'background:color-mix(in srgb,{LOOKS[verdict].hex} 20%,transparent)"></div>'
-        for low, high, verdict in policy.zones
+        for low, high, verdict in policy.bands
     ]
     for place, (score, verdict) in enumerate(scores):
         height = 12 + 76 * ((place * 0.618034) % 1)

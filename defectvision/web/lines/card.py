@@ -10,6 +10,7 @@ import streamlit as st
 from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.schema import CARD_FILE, Bundle, LoadedBundle, Measure, Metrics
 from defectvision.bundle.words import FITS, METRICS, PRECISIONS, metric_words
+from defectvision.report.lot_words import plain_markdown
 from defectvision.web import cards
 from defectvision.words import counted, plain
 
@@ -26,7 +27,7 @@ def bundle_card(loaded: LoadedBundle) -> None:
     bundle = loaded.bundle
     st.html(cards.facts(identity(loaded), "left"))
     if caution := bundle.caution:
-        st.warning(caution, icon=":material/warning:")
+        st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
     if not bundle.metrics:
         st.warning(
             "This bundle was never evaluated. Run `defectvision evaluate` before relying on it.",
@@ -43,7 +44,9 @@ def bundle_card(loaded: LoadedBundle) -> None:
             st.table(_counts(counts), border="horizontal", width="content", alt="Images by split")
     if readme.is_file():
         with st.expander("Model card (README.md of the bundle)", icon=":material/description:"):
-            st.markdown(readme.read_text(encoding="utf-8", errors="replace"))
+            # As it was written: its author may be anybody, and Markdown loads pictures.
+            text = readme.read_text(encoding="utf-8", errors="replace")
+            st.code(text, language=None, wrap_lines=True)
 
 
 def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def confusion_chart(confusion: Mapping[str, Mapping[str, int]]) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=shares,
-            x=names,
-            y=names,
+            x=[*map(escape, names)],  # Plotly reads tags
+            y=[*map(escape, names)],
             zmin=0,
             zmax=1,
             colorscale=[[0, "rgba(28,100,137,0.03)"], [1, "rgba(28,100,137,0.9)"]],

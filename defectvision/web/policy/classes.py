@@ -8,6 +8,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.web.policy.changes import change
 from defectvision.web.session.work import Work
 from defectvision.web.widgets import policy_number
 from defectvision.words import plain
@@ -92,4 +93,4 @@ def _scale(work: Work, loaded: LoadedBundle, policy: Policy, which: str) -> None
 
 
 def _set_scale(work: Work, loaded: LoadedBundle, value: float | None) -> None:
-    work.policies.change(loaded, mm_per_px=value or None)
+    change(work, loaded, mm_per_px=value or None)

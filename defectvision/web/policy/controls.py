@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, thresholds_in_words
+from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, in_words
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.inference.zones import shares_of_view
+from defectvision.web.open_image import OpenImage
+from defectvision.web.policy.changes import change, refused
 from defectvision.web.policy.classes import mask_controls
+from defectvision.web.policy.rules import rule_controls
 from defectvision.web.session.work import Work
+from defectvision.web.viewer.component import Marking
 from defectvision.web.widgets import current_key, key_showing, policy_number
-from defectvision.words import counted
+from defectvision.words import counted, plain
 
 if TYPE_CHECKING:
     from defectvision.store.database import Store
@@ -33,6 +37,8 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
             "there is no threshold to set."
         )
     mask_controls(work, loaded, policy)
+    rule_controls(work, loaded, policy)
+    refused()
     if loaded.line.can_accept or loaded.bundle.mask_classes:
         in_force = work.policies.in_force(loaded).policy
         st.button(
@@ -41,17 +47,24 @@ def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
             disabled=policy == in_force,
             on_click=work.policies.reset,
             args=(loaded,),
-            help=f"It says: {thresholds_in_words(in_force)}"
-            f"{', and what it says of regions' if loaded.bundle.mask_classes else ''}.",
+            help=f"It says: {plain(in_words(in_force, loaded.line, loaded.bundle.mask_classes))}.",
         )
     return policy
 
 
-def scale_of(work: Work, loaded: LoadedBundle) -> Callable[[float], None] | None:
-    """What takes a scale in mm per px into the session's policy; None where nothing is measured."""
+def marking_of(work: Work, loaded: LoadedBundle, image: OpenImage) -> Marking | None:
+    """What takes a scale and zones that are marked in `image` into the session's policy; None where
+    nothing is measured."""
     if not loaded.bundle.mask_classes:
         return None
-    return lambda scale: work.policies.change(loaded, mm_per_px=scale)
+
+    def add_zone(name: str, ignored: bool, corners: list[tuple[float, float]]) -> None:
+        shares = shares_of_view(corners, image.inspection.frame)
+        zone = {"name": name, "ignored": ignored, "corners": shares}
+        zones = [z.model_dump() for z in work.policies.of(loaded).zones]
+        change(work, loaded, zones=[*zones, zone])
+
+    return Marking(lambda scale: change(work, loaded, mm_per_px=scale), add_zone)
 
 
 def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: str) -> None:
@@ -91,6 +104,7 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
                         "By": row.who,
                         ACCEPT_BELOW.capitalize(): row.content["accept_below"],
                         REJECT_FROM.capitalize(): row.content["reject_above"],
+                        "Rules": len(row.content.get("rules", ())),
                         "Reason": row.why,
                     }
                     for row in versions

@@ -12,7 +12,7 @@ from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
-from defectvision.web.links import review_link
+from defectvision.web.links import floor_link, review_link
 from defectvision.words import plain
 
 MOST_KEYS = 9  # classes that have a digit as their key
@@ -71,7 +71,7 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
         with st.container(horizontal=True, gap="small"):
             for place, about in enumerate(defects, 1):
                 st.button(
-                    about.title,
+                    plain(about.title),
                     key=f"reject-{about.name}",
                     shortcut=str(place) if place <= MOST_KEYS else None,
                     on_click=decide,
@@ -87,11 +87,15 @@ def decide_here(results: Results, stored: StoredInspection, policy: Policy, who:
         if not who:
             st.caption("Give your name on the left: decisions are kept under it.")
         decision_buttons(results, stored, policy, who)
-        review_link(results.batch.id, stored.id)
+        with st.container(horizontal=True):
+            review_link(results.batch.id, stored.id)
+            floor_link(results.batch.id, stored.id)
 
 
 def _guess(line: Line, stored: StoredInspection, policy: Policy) -> str:
     """The defects that the model names, else the most probable one."""
     defects = line.defect_names
     named = [name for name in stored.labels(policy) if name in defects]
-    return SEPARATOR.join(named) or max(defects, key=lambda name: stored.probabilities[name])
+    return SEPARATOR.join(named) or max(
+        defects, key=lambda name: stored.probabilities[name], default=""
+    )

@@ -20,6 +20,7 @@ def run() -> None:
     import streamlit as st
 
     from defectvision.web.links import PAGES
+    from defectvision.web.script.failure import explain, words_of
     from defectvision.web.widgets import OPEN_PAGE
 
     st.set_page_config(
@@ -61,6 +62,12 @@ def run() -> None:
                 help="Decide on doubtful parts, and see how far people and model agree.",
             ),
             st.Page(
+                PAGES / "floor.py",
+                title="Shop floor",
+                icon=":material/tv:",
+                help="The part that was inspected last, its verdict to be read from afar.",
+            ),
+            st.Page(
                 PAGES / "audit.py",
                 title="Audit",
                 icon=":material/history_edu:",
@@ -82,7 +89,12 @@ def run() -> None:
         position="top",
     )
     st.session_state[OPEN_PAGE] = page.url_path
-    page.run()
+    try:
+        page.run()
+    except Exception as error:
+        if words_of(error) is None:
+            raise
+        explain(error)
 
 
 # A process that is started from a session runs this file under another name, and draws nothing.

@@ -12,7 +12,7 @@ from defectvision.inference.regions import Cut, Region, scaled
 MOST_IMAGES = 20_000  # whose regions are kept; many more than a session holds
 
 Image = tuple[str, str]  # digest of the file, version of the bundle
-Levels = tuple[float, ...]  # all of a policy that decides where regions end
+Levels = tuple[object, ...]  # all of a policy that decides where regions end
 
 
 @dataclass
@@ -38,15 +38,18 @@ class Cuts:
         self._keep(image, levels, cut.regions)
         return cut
 
-    def regions(self, digest: str, judged: Judged, policy: Policy) -> tuple[Region, ...]:
+    def regions(self, digest: str, judged: Judged, policy: Policy) -> tuple[Region, ...] | None:
         """The regions of any image, the largest first; those of the open one as `whole` cut them.
-        Raises StoreError where the record of a stored one is needed and gone."""
+        None where the record of a stored one is needed and gone, as `judged.lost` says."""
         if not judged.mask_classes:
             return ()
         image, levels = (digest, judged.bundle_version), _levels(policy, judged)
         before, regions = self.measured.get(image, ((), ()))
         if before != levels:
-            regions = judged.regions(policy)
+            known = judged.known_regions(policy)
+            if known is None:
+                return None
+            regions = known
         elif regions and regions[0].mm_per_px != policy.mm_per_px:
             regions = scaled(regions, policy.mm_per_px)
         self._keep(image, levels, regions)
@@ -60,4 +63,5 @@ class Cuts:
 
 
 def _levels(policy: Policy, judged: Judged) -> Levels:
-    return (policy.smallest_region_px, *map(policy.mask_threshold, judged.mask_classes))
+    levels = map(policy.mask_threshold, judged.mask_classes)
+    return (policy.smallest_region_px, *levels, policy.zones)

@@ -24,8 +24,8 @@ class Policies:
         return self.moved.get(_whose(loaded), self.in_force(loaded).policy)
 
     def in_force(self, loaded: LoadedBundle) -> PolicyInForce:
-        """The policy in force as the store last gave it; the bundle's own where it gave none."""
-        return self.for_everyone.get(_whose(loaded), PolicyInForce(loaded.bundle.policy))
+        """The policy in force as the store last gave it; raises KeyError where nobody asked."""
+        return self.for_everyone[_whose(loaded)]
 
     def know(self, loaded: LoadedBundle, policy: PolicyInForce) -> None:
         """Take over which policy is in force, as the store gives it."""

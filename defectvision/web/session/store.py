@@ -28,16 +28,30 @@ def the_store(notices: DeltaGenerator) -> Store | None:
         return None
 
 
-def read_policy_in_force(work: Work, store: Store, loaded: LoadedBundle) -> PolicyInForce:
-    """Let `work` know the policy in force for a bundle, and return it."""
+def read_policy_in_force(
+    work: Work, loaded: LoadedBundle, notices: DeltaGenerator
+) -> PolicyInForce | None:
+    """Let `work` know the policy in force for a bundle, and return it; None, with the reason in
+    `notices`, where it cannot be read. There is no verdict then: by another policy, the bundle's
+    own or the last one known, a part could be accepted that the one in force holds back."""
+    store = the_store(notices)
+    if store is None:
+        return None
     try:
         with store.reading() as session:
             about = loaded.bundle
             policy = in_force(session, loaded.line.name, about.name, about.policy)
-        work.policies.know(loaded, policy)
-    except SQLAlchemyError:  # the pages that need the store say what is wrong with it
-        pass
-    return work.policies.in_force(loaded)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        notices.error(
+            f"The policy in force cannot be read ({plain(reason)}), and no verdict is given "
+            "without it. Reload the page once the database answers.",
+            title="No verdicts",
+            icon=":material/database_off:",
+        )
+        return None
+    work.policies.know(loaded, policy)
+    return policy
 
 
 def who() -> str:

@@ -7,7 +7,8 @@ the masks, which the policy cuts, come with the table of their regions, which ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from defectvision.bundle.rules import Zone
 from defectvision.inference.frame import Frame
 from defectvision.inference.heatmap import Heatmap, legend_colours, tick_text, ticks
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Cut
+from defectvision.inference.zones import corners_on_image
 from defectvision.web.viewer.layers import mask_data
 from defectvision.web.viewer.pictures import data_url
 
@@ -33,7 +36,7 @@ def _component() -> Any:
     """Registered on the first use in a process: registration needs the running server."""
     html = _asset("viewer.html")
     css = _asset("viewer.css") + _asset("masks.css")
-    js = "".join(map(_asset, ("link.js", "masks.js", "ruler.js", "viewer.js")))
+    js = "".join(map(_asset, ("link.js", "masks.js", "ruler.js", "zones.js", "viewer.js")))
     return st.components.v2.component("defectvision_viewer", html=html, css=css, js=js)
 
 
@@ -54,6 +57,18 @@ def is_wide(inspection: Inspection) -> bool:
     return width > WIDE * height
 
 
+@dataclass(frozen=True)
+class Marking:
+    """Who gets what somebody marks in the picture.
+
+    set_scale: the mm per px of a length whose true one was typed in; add_zone: name, whether it is
+    ignored, and corners as x and y in px of the image, pixel centres on whole numbers.
+    """
+
+    set_scale: Callable[[float], None]
+    add_zone: Callable[[str, bool, list[tuple[float, float]]], None]
+
+
 def picture_viewer(
     picture: str,
     digest: str,
@@ -61,21 +76,26 @@ def picture_viewer(
     heatmap: Heatmap | None,
     mark: str = "",
     mm_per_px: float | None = None,
-    set_scale: Callable[[float], None] | None = None,
+    zones: Iterable[Zone] = (),
+    marking: Marking | None = None,
 ) -> None:
-    """Show a picture (a data URL) with `heatmap` over it, and the masks that `regions_table`
-    brings; `mark` is written on the picture. Without a heatmap the picture is all there is, for a
-    reviewer who must not see what the model says.
+    """Show a picture (a data URL) with `heatmap` and `zones` over it, and the masks that
+    `regions_table` brings; `mark` is written on the picture. Without a heatmap the picture is all
+    there is, for a reviewer who must not see what the model says.
 
-    mm_per_px: what its ruler tells mm by, None where it is not known. set_scale: gets the mm per px
-    of a length whose true one somebody types in.
+    mm_per_px: what its ruler tells mm by, None where it is not known. marking: None where nothing
+    can be marked.
     """
     height, width = inspection.image_size
 
     def scaled() -> None:
         scale = st.session_state["viewer"].scale
-        if set_scale is not None and isinstance(scale, int | float) and 0 < scale < LARGEST_SCALE:
-            set_scale(float(scale))
+        if marking is not None and isinstance(scale, int | float) and 0 < scale < LARGEST_SCALE:
+            marking.set_scale(float(scale))
+
+    def zoned() -> None:
+        if marking is not None and (drawn := drawn_zone(st.session_state["viewer"].zone)):
+            marking.add_zone(*drawn)
 
     _component()(
         key="viewer",
@@ -88,13 +108,30 @@ def picture_viewer(
             "wide": is_wide(inspection),
             "mark": mark,
             "mm_per_px": mm_per_px,
-            "scalable": set_scale is not None,
+            "markable": marking is not None,
+            "zones": [zone_data(zone, inspection.frame) for zone in zones],
             "heat": None if heatmap is None else heatmap_data(inspection, heatmap),
             "masks": None if heatmap is None else _masks_id(digest, inspection),
         },
         height="content",
         on_scale_change=scaled,
+        on_zone_change=zoned,
     )
+
+
+def zone_data(zone: Zone, frame: Frame) -> dict[str, Any]:
+    """What the browser draws of a zone; in its px of a picture the corners lie on whole numbers."""
+    corners = (corners_on_image(zone, frame) + 0.5).round(2).tolist()
+    return {"name": zone.name, "ignored": zone.ignored, "corners": corners}
+
+
+def drawn_zone(sent: Any) -> tuple[str, bool, list[tuple[float, float]]] | None:
+    """Name, kind and corners of a zone that the browser sent; None where it is none."""
+    try:
+        corners = [(float(x) - 0.5, float(y) - 0.5) for x, y in sent["corners"]]
+        return str(sent["name"]), sent["ignored"] is True, corners
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def regions_table(digest: str, inspection: Inspection, cut: Cut) -> None:

@@ -55,6 +55,29 @@ def test_a_folder_elsewhere_is_refused(
     assert _opened(page) is None
 
 
+@pytest.mark.parametrize("link", ["file", "folder", "index"])
+def test_a_set_with_a_link_that_leads_out_is_refused(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    root = tmp_path / "data"
+    write_samples("casting", root / "set", 2)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.png").write_bytes(b"secret")
+    (tmp_path / "secret" / "index.csv").write_text("root:x:0:0")
+    place = root / "set" / {"file": "ok/a.png", "folder": "more", "index": "index.csv"}[link]
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    target = {"file": "secret/a.png", "folder": "secret", "index": "secret/index.csv"}[link]
+    place.symlink_to(tmp_path / target)
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(root)]))
+    page.run().selectbox[0].set_value(OWN).run()
+    page.text_input[0].set_value(f"{root}/set").run()
+    page.button[0].click().run()
+    said = page.error[0].value
+    assert "leads out of what may be read here" in said and "root" not in said.partition("data")[2]
+    assert _opened(page) is None
+
+
 @pytest.mark.slow
 def test_what_lies_below_a_root_and_the_samples_are_opened(
     page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from defectvision.data.image_set import open_set
 from defectvision.inference.images import ImageError
 from defectvision.limits import PIXELS
 from defectvision.report.dataset.style import COLOURS
+from defectvision.settings import settings
 from defectvision.web.dataset.pictures import SMALL, marked_picture
 
 
@@ -50,6 +51,22 @@ def test_an_image_over_the_limit_is_named_and_the_rest_is_read(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"a\.png"):
         marked_picture(parts, 0, SMALL)
     marked_picture(parts, 1, SMALL)
+
+
+def test_a_link_made_after_the_set_was_opened_shows_nothing(tmp_path: Path, monkeypatch) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", f'["{root}"]')
+    settings.cache_clear()
+    try:
+        parts = study(write(root / "set", (500, 800)), tmp_path / "cache", PIXELS, workers=1)
+        (root / "set" / "a.png").rename(tmp_path / "secret.png")
+        (root / "set" / "a.png").symlink_to(tmp_path / "secret.png")
+        with pytest.raises(ImageError, match="leads out of what may be read"):
+            marked_picture(parts, 0, SMALL)
+        marked_picture(parts, 1, SMALL)
+    finally:
+        settings.cache_clear()
 
 
 @pytest.mark.slow

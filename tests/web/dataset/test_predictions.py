@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from defectvision.audit.study import Study
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import UNMEASURED, Measured, Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
@@ -21,8 +21,8 @@ OWN = Policy(accept_below=0.5, reject_above=0.5)
 STRICT = Policy(accept_below=0.1, reject_above=0.1)
 
 
-def probabilities() -> dict[int, dict[str, float]]:
-    return {image: {"ok": 1 - p, "def": p} for image, p in SCORES.items()}
+def scores() -> dict[int, tuple[dict[str, float], Measured]]:
+    return {image: ({"ok": 1 - p, "def": p}, UNMEASURED) for image, p in SCORES.items()}
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def probabilities() -> dict[int, dict[str, float]]:
     ],
 )
 def test_labels_are_the_policys(policy: Policy, expected: list[str]) -> None:
-    assert list(labels_under(probabilities(), LINES["casting"], policy).values()) == expected
+    assert list(labels_under(scores(), LINES["casting"], policy).values()) == expected
 
 
 def test_a_part_without_a_defect_has_the_label_that_a_catalog_gives_it() -> None:
     strip = LINES["severstal-strip"]
-    each = {0: dict.fromkeys(strip.class_names, 0.1), 1: dict.fromkeys(strip.class_names, 0.9)}
-    found = labels_under(each, strip, OWN)
+    each = [dict.fromkeys(strip.class_names, value) for value in (0.1, 0.9)]
+    found = labels_under({i: (named, UNMEASURED) for i, named in enumerate(each)}, strip, OWN)
     assert found[0] == "" and set(found[1].split("|")) == set(strip.defect_names)
 
 
@@ -73,7 +73,7 @@ def test_the_page_judges_by_the_policy_that_was_saved_for_everyone(
     loaded = load_bundle(tmp_path / "weights", "casting")
     page = AppTest.from_function(_map, default_timeout=120)
     page.session_state["study"] = study
-    page.session_state["predicted"] = {("k", loaded.version): probabilities()}
+    page.session_state["predicted"] = {("k", loaded.version, ""): scores()}
     page.run()
     assert not page.exception
     assert page.session_state["labels"] == {0: "ok", 1: "def", 2: "def"}

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
+from streamlit.testing.v1 import AppTest
 
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.inference.inspector import Inspector
+from defectvision.settings import settings
+from defectvision.store.database import open_store
+from defectvision.web.links import PAGES
 from defectvision.web.session.work import Work
+
+
+def started(inspector: Inspector) -> Work:
+    """A session that knows the bundle's own policy as the one in force."""
+    work = Work()
+    work.policies.know(inspector.loaded, PolicyInForce(inspector.loaded.bundle.policy))
+    return work
 
 
 @pytest.mark.parametrize(
@@ -21,7 +33,7 @@ from defectvision.web.session.work import Work
     ],
 )
 def test_thresholds_stay_in_order(inspector: Inspector, moves, expected) -> None:
-    work = Work()
+    work = started(inspector)
     for name, value in moves:
         work.policies.set_threshold(inspector.loaded, name, value)
     policy = work.policies.of(inspector.loaded)
@@ -31,7 +43,7 @@ def test_thresholds_stay_in_order(inspector: Inspector, moves, expected) -> None
 
 
 def test_a_moved_threshold_keeps_the_rest_of_the_policy(inspector: Inspector) -> None:
-    work = Work()
+    work = started(inspector)
     work.policies.change(inspector.loaded, smallest_region_px=9, mm_per_px=0.2)
     work.policies.set_class_value(inspector.loaded, "mask_thresholds", "def", 0.8)
     work.policies.set_class_value(inspector.loaded, "mask_thresholds", "ok", 1.7)
@@ -54,3 +66,28 @@ def test_a_session_follows_the_policy_in_force_until_it_moves_its_own(inspector:
     assert policies.in_force(loaded) == saved
     policies.reset(loaded)
     assert policies.of(loaded) == saved.policy
+
+
+def test_nobody_judges_before_the_policy_in_force_is_known(inspector: Inspector) -> None:
+    with pytest.raises(KeyError):
+        Work().policies.of(inspector.loaded)
+
+
+def test_without_the_policy_in_force_there_is_no_verdict(weights, tmp_path, monkeypatch) -> None:
+    """A database that stopped answering: the bundle's own policy accepts what the plant's holds
+    back."""
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path))
+    monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(weights))
+    settings.cache_clear()
+    try:
+        page = AppTest.from_file(str(PAGES / "inspect.py"), default_timeout=60).run()
+        assert not page.exception and not page.error
+        assert page.slider
+        with open_store(tmp_path).session() as session:
+            session.execute(text("drop table policies"))
+        page.run()
+        assert not page.exception
+        assert [error.value for error in page.error if "no verdict is given" in error.value]
+        assert not page.slider and not page.success
+    finally:
+        settings.cache_clear()

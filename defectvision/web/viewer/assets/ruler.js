@@ -33,8 +33,11 @@ class Ruler {
   switch() {
     this.active = !this.active;
     this.points = [];
+    if (this.active) {
+      this.viewer.only(this);
+      this.viewer.stage.focus();
+    }
     this.draw();
-    if (this.active) this.viewer.stage.focus();
   }
 
   // A point of the picture in px; a third one begins anew.
@@ -49,8 +52,7 @@ class Ruler {
   draw() {
     const { width, height } = this.viewer.data;
     this.find(".ruler-switch").setAttribute("aria-pressed", this.active);
-    this.find(".cross").hidden = !this.active;
-    this.viewer.stage.classList.toggle("measuring", this.active);
+    this.viewer.showTool();
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.toggleAttribute("hidden", !this.active);
     const [from, to] = this.points;

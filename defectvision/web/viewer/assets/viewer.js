@@ -18,12 +18,13 @@ class Viewer {
     this.observer.observe(this.stage);
     this.masks = new Masks(this, this.find);
     this.ruler = new Ruler(this, this.find);
+    this.zones = new Zones(this, this.find);
     this.listen();
   }
 
   // --- data from Python ----------------------------------------------------------------
 
-  show(data, setScale) {
+  show(data, setScale, addZone) {
     const another = this.data?.id !== data.id;
     this.data = data;
     this.source(this.find(".picture"), data.picture);
@@ -40,6 +41,8 @@ class Viewer {
     this.stage.style.setProperty("--aspect", aspect);
     this.showMasks();
     this.ruler.show(data.mm_per_px, setScale, another);
+    this.zones.show(data.zones, addZone, another);
+    this.find(".zone-keys").hidden = !addZone;
     this.find(".opacity").value = kept.opacity;
     this.find(".mask-opacity").value = kept.masks;
     this.find(".wipe").value = kept.wipe;
@@ -89,6 +92,23 @@ class Viewer {
       radio.checked = radio.value === kept.layers;
     }
     this.draw();
+  }
+
+  // Of the tools that mark points in the picture one is active, or none.
+  get tool() {
+    return [this.ruler, this.zones].find((tool) => tool.active);
+  }
+
+  only(chosen) {
+    for (const tool of [this.ruler, this.zones]) {
+      if (tool !== chosen && tool.active) tool.switch();
+    }
+  }
+
+  showTool() {
+    const active = Boolean(this.tool);
+    this.find(".cross").hidden = !active;
+    this.stage.classList.toggle("measuring", active);
   }
 
   source(image, url) {
@@ -182,6 +202,7 @@ class Viewer {
       const masks = this.find(".masks");
       masks.style.clipPath = kept.wipe ? plain : "";
       masks.style.setProperty("--scale", scale);
+      this.find(".zones").style.setProperty("--scale", scale);
       masks.style.setProperty("--fill", (kept.masks / 100) * 0.6);
       masks.style.setProperty("--edge", Math.min(1, (kept.masks / 100) * 1.6));
       this.find(".mask-value").textContent = `${kept.masks} %`;
@@ -298,8 +319,8 @@ class Viewer {
   up(event) {
     const now = this.at(event);
     const still = Math.hypot(now.x - this.pressed?.x, now.y - this.pressed?.y) <= STILL;
-    if (still && this.ruler.active) {
-      this.ruler.mark(this.inPicture(now));
+    if (still && this.tool) {
+      this.tool.mark(this.inPicture(now));
     } else if (still && this.masked && !this.wiping) {
       choose(this.pressed.region, "picture");
     }
@@ -340,11 +361,14 @@ class Viewer {
       m: () => this.ruler.switch(), M: () => this.ruler.switch(),
       ArrowUp: () => this.pan(0, step), ArrowDown: () => this.pan(0, -step),
     };
-    if (this.ruler.active) {
+    if (this.zones.add) actions.z = actions.Z = () => this.zones.switch();
+    const { tool } = this;
+    if (tool) {
       const { width, height } = this.room();
-      actions.Enter = () => this.ruler.mark(this.inPicture({ x: width / 2, y: height / 2 }));
-      actions.Escape = () => this.ruler.switch();
+      actions.Enter = () => tool.mark(this.inPicture({ x: width / 2, y: height / 2 }));
+      actions.Escape = () => tool.switch();
     }
+    if (tool === this.zones) actions.Backspace = () => tool.back();
     if (!(event.key in actions)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -360,7 +384,8 @@ export default function (component) {
     viewer = new Viewer(parentElement);
     instances.set(parentElement, viewer);
   }
-  viewer.show(data, data.scalable ? (scale) => setTriggerValue("scale", scale) : null);
+  const send = (what) => (data.markable ? (value) => setTriggerValue(what, value) : null);
+  viewer.show(data, send("scale"), send("zone"));
   return () => {
     viewer.observer.disconnect();
     viewer.masks.end();

@@ -1,0 +1,1 @@
+"""The shop-floor view: one part, read from afar."""
