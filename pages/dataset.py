@@ -13,7 +13,7 @@ from defectvision.web.dataset import charts, heading, tables
 from defectvision.web.dataset.browser import browser
 from defectvision.web.dataset.near_copies import near_copies
 from defectvision.web.dataset.opening import open_controls
-from defectvision.web.dataset.progress import chosen_part, follow
+from defectvision.web.dataset.progress import chosen_part, follow, regions_later
 
 with st.sidebar:
     opening = open_controls()
@@ -29,14 +29,18 @@ if study is None:
     st.stop()
 
 heading.heading(study)
-follow(opening, look)
+# What comes and goes has a place of its own: the page would lose the place it was scrolled to if
+# all that stands below were drawn anew.
+with st.container():
+    follow(opening, look)
 with st.container(key="set-places"):
     left, right = st.columns([7, 4], gap="medium")
 with left:
-    heading.messages(study)
+    with st.container():
+        heading.messages(study)
     part = chosen_part(look)
     if part == "Balance":
-        charts.chart_grid(balance_blocks(study))
+        charts.chart_grid(balance_blocks(study), later=regions_later(study))
         tables.weights(study)
     elif part == "Defects":
         charts.chart_grid(defect_blocks(study), charts.NO_REGIONS)

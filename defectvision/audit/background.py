@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from defectvision.words import duration
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "defectvision.audit"
+# What a process leaves that is ended early is cleared away; the log need not call that a fault.
+UNTIDY = "ignore:resource_tracker"
 AT_ONCE = 2  # sets that are measured at the same time; others wait
 TURN_SECONDS = 0.2
 SILENT_SECONDS = 900.0  # longer than any piece of work takes
@@ -127,6 +130,7 @@ class Opening:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     cwd=ROOT,
+                    env={**os.environ, "PYTHONWARNINGS": UNTIDY},
                     start_new_session=True,
                 )
             if self.cancelled:

@@ -46,23 +46,24 @@ def main() -> None:
     Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
     os.nice(NICE)
 
+    def tell(said: object) -> None:
+        try:
+            server.send(said)
+        except ConnectionError:  # nobody is left to tell
+            os._exit(0)
+
     def staged(found: Study) -> None:
         names = [field.name for field in fields(found) if field.name != "image_set"]
-        server.send({name: getattr(found, name) for name in names})
+        tell({name: getattr(found, name) for name in names})
 
     images = order.image_set
     try:
         found = study(
-            order.path,
-            order.cache,
-            images.limit_pixels,
-            server.send,
-            image_set=images,
-            staged=staged,
+            order.path, order.cache, images.limit_pixels, tell, image_set=images, staged=staged
         )
         staged(found)
     except OSError as error:
-        server.send(Problem(_in_words(error, order.cache)))
+        tell(Problem(_in_words(error, order.cache)))
 
 
 def _end_with(server: Connection) -> None:

@@ -1,11 +1,13 @@
 """What a study's key depends on, and what stays of a broken write."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from defectvision.audit.cache import STUDIES, study_key, write_folder
+from defectvision.audit import cache as cache_module
+from defectvision.audit.cache import STUDIES, known_key, study_key, write_folder
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.limits import PIXELS
 
@@ -57,6 +59,35 @@ def test_a_file_that_did_not_change_is_not_read_again(root: Path) -> None:
     (root / "a.png").write_bytes(b"A.png")  # as long, and as old
     os.utime(root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
     assert key(root) == before
+
+
+def test_a_key_is_known_at_once_only_while_no_file_must_be_read(root: Path) -> None:
+    image_set, cache = open_set(root, PIXELS), root.parent / "cache"
+    assert known_key(image_set, cache) is None
+    whole = key(root)
+    assert known_key(image_set, cache) == whole
+    (root / "b_mask.png").write_bytes(b"another mask")
+    assert known_key(image_set, cache) is None
+    (root / "b_mask.png").unlink()
+    assert known_key(image_set, cache) == key(root, image_set=image_set) != whole
+
+
+def test_a_kill_while_files_are_read_costs_seconds_of_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(cache_module, "TOLD", 1)
+    image_set, cache = open_set(root, PIXELS), root.parent / "cache"
+
+    def kill(done: int, files: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study_key(image_set, kill, cache)
+    (memory,) = (cache / "digests").iterdir()
+    assert list(json.loads(memory.read_text())) == ["a.png"]
+    assert study_key(image_set, lambda done, files: None, cache) == key(root)
 
 
 def test_a_damaged_memory_of_digests_is_no_reason_to_fail(root: Path) -> None:

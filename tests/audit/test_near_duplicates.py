@@ -94,3 +94,28 @@ def test_one_wrong_link_does_not_join_two_large_groups() -> None:
     assert sorted(g.images for g in groups) == [(0, 1, 2, 3), (4, 5, 6, 7)]
     groups, _ = group_pictures(digests, near, lambda w: compare(w, {(0, 4), (1, 5)}))
     assert [g.images for g in groups] == [tuple(range(8))]
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_is_left_to_compare_never_grows(joined: bool) -> None:
+    """Whether later rounds compare all that they may, or nearly nothing as all is one group."""
+    good = Agreement(90, 100, 0.97, 0.99, 1.0, "rotated")
+    rng = np.random.default_rng(0)
+    count = 400
+    near = np.array([rng.permutation(np.delete(np.arange(count), i))[:28] for i in range(count)])
+    compared, shares = 0, []
+
+    def compare(wanted: list[tuple[int, int]]):
+        nonlocal compared
+        for _ in wanted:
+            compared += 1
+            yield good if joined else None
+
+    digests = ["same", "same", *(str(i) for i in range(2, count))]
+    group_pictures(digests, near, compare, shares.append)
+    assert shares == sorted(shares) and 0 < shares[0] < 0.05
+    assert max(shares) <= 1
+    if not joined:
+        assert shares[-1] == pytest.approx(1)
+        pairs = {(min(i, j), max(i, j)) for i in range(count) for j in near[i] if 1 not in (i, j)}
+        assert compared == len(pairs)

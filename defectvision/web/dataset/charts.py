@@ -16,22 +16,30 @@ NO_REGIONS = "This set has no masks, boxes or areas: sizes and places of the def
 NO_PICTURES = "Without images there is nothing to measure here."
 NO_SHORTCUTS = "Shortcuts need images of two classes, at least 10 of each."
 NARROWEST = 280  # px of a chart whose title and labels can be read
+LATER = ":material/hourglass_top:"  # beside what is not there yet
 WIDE = ("position", "shortcuts")  # keys of the blocks that take the whole width
 
 Mode = Literal["points", "box", "lasso"]
 
 
-def chart_grid(blocks: list[Block], empty_text: str = "") -> None:
+def chart_grid(blocks: list[Block], empty_text: str = "", later: str = "") -> None:
     """Charts in two columns where there is room, each with its sentence; `empty_text` where there
-    is none."""
+    is none. `later` stands in the place of the second chart, which is not there yet."""
     if not blocks:
         if empty_text:
             st.info(empty_text, icon=":material/info:")
         return
+    cells: list[Block | str] = [*blocks]
+    if later:
+        cells.insert(1, later)
     with st.grid(2, min_column_width=NARROWEST, gap="medium") as grid:
-        for block in blocks:
-            with grid.cell(column_span="all" if block.key in WIDE else 1):
-                _chart(block)
+        for cell in cells:
+            wide = isinstance(cell, Block) and cell.key in WIDE
+            with grid.cell(column_span="all" if wide else 1):
+                if isinstance(cell, Block):
+                    _chart(cell)
+                else:
+                    st.info(cell, icon=LATER)
 
 
 def map_panel(study: Study) -> None:

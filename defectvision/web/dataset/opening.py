@@ -27,9 +27,9 @@ def open_controls() -> Opening | None:
     asked = {name: st.query_params[name] for name in ("set", "folder") if name in st.query_params}
     if asked and asked != st.session_state.get(ADDRESS):
         st.session_state[ADDRESS] = asked
-        _open(asked)
-        st.session_state["set"] = asked.get("set", OWN)
-        st.session_state["set-path"] = asked.get("folder", "")
+        if _open(asked):
+            st.session_state["set"] = asked.get("set", OWN)
+            st.session_state["set-path"] = asked.get("folder", "")
     sets = settings().data_sets
     chosen = st.selectbox(
         "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None

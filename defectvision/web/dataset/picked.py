@@ -35,6 +35,11 @@ def pick_rows(table: str, images: Iterable[int]) -> None:
         pick(tokens)
 
 
+def large_is_open() -> bool:
+    """Whether an image is open in its dialog."""
+    return st.session_state.get(LARGE) is not None
+
+
 def forget() -> None:
     """Clear what was picked and filtered: in another set it means nothing."""
     for key in (PICKED, PAGE, LARGE, *FILTERS):

@@ -31,8 +31,12 @@ def marked_picture(study: Study, image: int, longest: int, masks: bool = True) -
 
     Raises ImageError where the image cannot be read.
     """
-    hue = class_colours(study.catalog, study.regions["label"])
-    return _drawn(study.image_set, image, longest, masks, tuple(hue.items()))
+    return _drawn(study.image_set, image, longest, masks, _hue(study))
+
+
+@lru_cache(maxsize=8)
+def _hue(study: Study) -> tuple[tuple[str, str], ...]:
+    return tuple(class_colours(study.catalog, study.regions["label"]).items())
 
 
 def picture_file(catalog: Catalog, image: int) -> bytes:

@@ -6,8 +6,10 @@ import streamlit as st
 
 from defectvision.audit.background import Look, Opening, State
 from defectvision.audit.forecast import Step
-from defectvision.audit.study import Stage
+from defectvision.audit.study import Stage, Study
+from defectvision.web.dataset.charts import LATER
 from defectvision.web.dataset.opening import open_again
+from defectvision.web.dataset.picked import large_is_open
 from defectvision.words import duration, plain
 
 LOOK_SECONDS = 1.0
@@ -22,7 +24,6 @@ PARTS = {
     "Shortcuts": Stage.COPIES,
     "Map": Stage.MAP,
 }
-LATER = ":material/hourglass_top:"  # beside the name of a part that is not there yet
 WAITS = {
     Stage.PICTURES: "as soon as the pictures are read",
     Stage.MAP: "as soon as the pictures are read and described",
@@ -54,10 +55,13 @@ def chosen_part(look: Look) -> str | None:
     def ready(part: str) -> bool:
         return stage is not None and stage >= PARTS[part]
 
+    def name_of(part: str) -> str:
+        return part if ready(part) or look.state is not State.RUNNING else f"{part} {LATER}"
+
     part = st.segmented_control(
         "Part",
         list(PARTS),
-        format_func=lambda name: name if ready(name) else f"{name} {LATER}",
+        format_func=name_of,
         default="Balance",
         required=True,
         key="part",
@@ -74,21 +78,29 @@ def chosen_part(look: Look) -> str | None:
     return None
 
 
+def regions_later(study: Study) -> str:
+    """What stands in Balance for the chart of the regions until they are measured."""
+    if study.stage >= Stage.PICTURES or not study.image_set.has_masks:
+        return ""
+    return f"Defect regions per class: shown {WAITS[Stage.PICTURES]}."
+
+
 def _running(opening: Opening, shown: Look) -> None:
     look = opening.now
     with st.container(key="set-progress", horizontal=True, vertical_alignment="bottom"):
-        share = look.progress.share if look.progress else 0.0
-        st.progress(share, _in_words(look))
+        st.progress(_share(look), _in_words(look))
         st.button(
             "Cancel",
             icon=":material/close:",
             on_click=_cancel,
             args=(opening,),
+            disabled=look.state is not State.RUNNING,
             help="What was measured so far is kept.",
         )
-    # After the bar: drawing lets a visit to another page go first, and a rerun asked for while
-    # that waits would lead back here.
-    if look.section != shown.section:
+    # A run of the whole page closes its dialog for a moment. It comes when that is closed.
+    # After the bar: drawing lets a visit to another page go first, and a run that is asked for
+    # while such a visit waits would lead back here.
+    if look.section != shown.section and not large_is_open():
         st.rerun()
 
 
@@ -97,9 +109,17 @@ def _cancel(opening: Opening) -> None:
     opening.ended.wait(CANCEL_SECONDS)
 
 
+def _share(look: Look) -> float:
+    if look.state is State.DONE:
+        return 1.0
+    return look.progress.share if look.progress else 0.0
+
+
 def _in_words(look: Look) -> str:
     """The step, how far it is, and the time that is left for all of them."""
     progress = look.progress
+    if look.state is not State.RUNNING:
+        return "Finished" if look.state is State.DONE else "Ended early"
     if progress is None:
         if look.study is None:
             return "Reading the labels"
