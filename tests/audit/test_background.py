@@ -174,8 +174,10 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
 
 
 SERVER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+# What starts the tests in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from defectvision.audit.background import open_in_background
 from defectvision.limits import PIXELS
 opening = open_in_background(Path(sys.argv[1]), Path(sys.argv[2]), PIXELS)

@@ -158,7 +158,7 @@ def test_what_lies_in_an_ignored_zone_counts_nowhere(board: Dashboard) -> None:
     draw_zone(board, PLATE, "ignored")
     expect(rows).to_have_count(2)
     expect(rows.filter(has_text="Class 3")).to_have_count(0)
-    expect(page.get_by_text("Zone 1: ignored")).to_be_visible()
+    expect(page.get_by_text("Zone 1: ignored", exact=True)).to_be_visible()
     expect(page.locator(".zone.ignored title")).to_have_text("Zone 1, ignored")
     # Another name is offered for the next one, and the same one is refused in words.
     page.get_by_role("button", name="Draw a zone").click()
@@ -190,7 +190,7 @@ def test_a_zone_is_drawn_by_keyboard_and_a_rule_holds_there_only(board: Dashboar
     expect(page.locator(".zone-words")).to_have_text("3 corners.")
     page.get_by_label("Name", exact=True).fill("rim")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("rim: a zone for rules")).to_be_visible()
+    expect(page.get_by_text("rim: a zone for rules", exact=True)).to_be_visible()
     board.settle()
 
     board.set_threshold("Reject from", "1")
@@ -204,7 +204,7 @@ def test_a_zone_is_drawn_by_keyboard_and_a_rule_holds_there_only(board: Dashboar
     expect(
         page.get_by_text("A rule names zone 'rim', which is not drawn or ignored.")
     ).to_be_visible()
-    expect(page.get_by_text("rim: a zone for rules")).to_be_visible()
+    expect(page.get_by_text("rim: a zone for rules", exact=True)).to_be_visible()
 
 
 def test_a_rule_in_mm_needs_a_scale_and_keeps_it(board: Dashboard) -> None:
