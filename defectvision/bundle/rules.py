@@ -53,12 +53,16 @@ class Rule(BaseModel):
     zone: str | None = None
 
     @property
+    def unit_in_words(self) -> str:
+        """ "mm²" of an area in mm; of an area in px, as everywhere, "px"."""
+        return "mm²" if (self.measure, self.unit) == ("area", "mm") else self.unit
+
+    @property
     def limit_in_words(self) -> str:
         """ "longer than 2 mm"; empty where any size counts."""
         if self.over == 0:
             return ""
-        unit = f"{self.unit}²" if self.measure == "area" and self.unit == "mm" else self.unit
-        return f"{LARGER[self.measure]} than {self.over:.6g} {unit}"
+        return f"{LARGER[self.measure]} than {self.over:.6g} {self.unit_in_words}"
 
     def in_words(self, title: str) -> str:
         """ "reject: 3 or more Pore longer than 2 mm in zone B"; title: of the class."""

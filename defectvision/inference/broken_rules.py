@@ -37,8 +37,8 @@ class BrokenRule:
             return f"review: the bundle does not outline what a rule asks for ({title})"
         found = f"{len(self.regions)}"
         if rule.at_least == 1 and rule.over > 0:
-            unit = f"{rule.unit}²" if rule.measure == "area" and rule.unit == "mm" else rule.unit
-            found = f"{max(_measured(region, rule) for region in self.regions):.4g} {unit}"
+            most = max(_measured(region, rule) for region in self.regions)
+            found = f"{most:.4g} {rule.unit_in_words}"
         return f"{rule.in_words(title)} ({found})"
 
 

@@ -161,12 +161,12 @@ def images_below(
     images = []
     with opened_folder(folder, root) as top:
         for here, folders, names, descriptor in os.fwalk(".", dir_fd=top):
-            for name in folders[:]:
-                if error := _unreadable_folder(name, descriptor) if _is_shown(name) else None:
-                    error.filename = str(folder / here / name)
-                    if refuse is not None:
-                        refuse(error)
             folders[:] = filter(_is_shown, folders)
+            if refuse is not None:
+                for name in folders:
+                    if error := _unreadable_folder(name, descriptor):
+                        error.filename = str(folder / here / name)
+                        refuse(error)
             for name in filter(_is_shown, names):
                 if not _is_file(name, descriptor):
                     continue

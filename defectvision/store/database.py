@@ -105,12 +105,16 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
     return open_store(folder, database, files) if there else None
 
 
+def reason_of(error: SQLAlchemyError) -> str:
+    """What the database says, in a line; nothing of what was asked."""
+    return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+
+
 def in_words(error: SQLAlchemyError) -> str:
     """What is wrong with the database, the reason and the remedy; nothing of what was asked."""
-    reason = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
     return (
-        f"the database does not answer ({reason}). Try again in a while; whoever runs the server "
-        "looks after the database and the space on its disk"
+        f"the database does not answer ({reason_of(error)}). Try again in a while; whoever runs "
+        "the server looks after the database and the space on its disk"
     )
 
 

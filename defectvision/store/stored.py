@@ -54,20 +54,13 @@ class StoredInspection(Judged):
             self.lost = str(error)
             return None
 
-    def broken_rules(self, policy: Policy) -> tuple[BrokenRule, ...]:
-        """As `Judged.broken_rules`; none can be told where what was kept is gone or damaged."""
+    def _by_rules(self, policy: Policy) -> tuple[tuple[BrokenRule, ...], Measured]:
+        """Review, and no rule that could be told, where what was kept is gone or damaged. Raises
+        StoreError where no file of the store can be read."""
         try:
-            return super().broken_rules(policy)
+            return super()._by_rules(policy)
         except LostFileError:
-            return ()
-
-    def measured(self, policy: Policy) -> Measured:
-        """As `Judged.measured`; review where what was kept is gone or damaged. Raises StoreError
-        where no file of the store can be read."""
-        try:
-            return super().measured(policy)
-        except LostFileError:
-            return Measured(Verdict.REVIEW)
+            return (), Measured(Verdict.REVIEW)
 
     @cached_property
     def inspection(self) -> Inspection:

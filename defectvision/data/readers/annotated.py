@@ -31,9 +31,14 @@ class Marked:
     places: list[tuple[str, Shape]] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
 
-    def spoiled(self, label: str, reason: str) -> None:
-        """Take in a place of `label` that cannot be told; reason: what is wrong, and the remedy."""
-        self.places.append((label, Shape(UNREADABLE, reason, NAN, None)))
+    def place(self, label: str, told: Callable[[], Shape]) -> None:
+        """Take in a place of `label` as `told` has it; one that cannot be told, for which it raises
+        CatalogError, with that reason."""
+        try:
+            shape = told()
+        except CatalogError as error:
+            shape = Shape(UNREADABLE, str(error), NAN, None)
+        self.places.append((label, shape))
 
 
 @dataclass(frozen=True)

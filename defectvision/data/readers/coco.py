@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -207,10 +208,7 @@ def _annotations(
             )
         where = f"{file}, {what} ({images[image].name})"
         marked = Marked()
-        try:
-            marked.places.append((names[category], read_shape(entry, images[image].size, where)))
-        except CatalogError as error:
-            marked.spoiled(names[category], str(error))
+        marked.place(names[category], partial(read_shape, entry, images[image].size, where))
         marks.add(image, marked)
     return marks
 

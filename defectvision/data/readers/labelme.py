@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -113,10 +114,7 @@ def _marked(content: dict[str, Any], name: str) -> Marked:
         if not isinstance(entry, dict):
             raise CatalogError(f"{where}: no object with a label. Export it again.")
         label = class_name(entry.get("label"), where)
-        try:
-            marked.places.append((label, _shape(entry, size, where)))
-        except CatalogError as error:
-            marked.spoiled(label, str(error))
+        marked.place(label, partial(_shape, entry, size, where))
     return marked
 
 

@@ -161,17 +161,23 @@ def _divided(folder: PurePosixPath) -> tuple[PurePosixPath, list[str]]:
     return folder.parent, []
 
 
-def read_text(file: Path, limit: int, name: object) -> str:
-    """A text file of UTF-8, called `name` in messages. Raises CatalogError where it cannot be read
-    or is larger than `limit` bytes."""
+def read_bytes(file: Path, limit: int, name: object) -> bytes:
+    """The content of a file that is called `name` in messages. Raises CatalogError where it cannot
+    be read or is larger than `limit` bytes."""
     try:
         with file.open("rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
         raise CatalogError(f"{name}: cannot be read ({error.strerror}). Check the file.") from error
     if len(data) > limit:
-        raise CatalogError(f"{name}: larger than {limit >> 10} kB. Split it.")
+        most = f"{limit >> 10} kB" if limit <= 1 << 20 else f"{limit >> 20} MB"
+        raise CatalogError(f"{name}: larger than {most}. Split it.")
+    return data
+
+
+def read_text(file: Path, limit: int, name: object) -> str:
+    """A text file of UTF-8; raises as `read_bytes`, and CatalogError for another encoding."""
     try:
-        return data.decode("utf-8-sig")
+        return read_bytes(file, limit, name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CatalogError(f"{name}: not UTF-8. Save it as UTF-8.") from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import math
 import re
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import LEAST_NUMBERS, NAN, Shape
+from defectvision.data.readers.set_files import read_bytes
 
 LARGEST_XML = 16 * 1024 * 1024
 HEAD = 4096
@@ -34,14 +36,7 @@ def looks_like_voc(file: Path) -> bool:
 def read_xml(file: Path, name: str) -> ElementTree.Element:
     """The annotation of a file, called `name` in messages. Raises CatalogError where it is none,
     is larger than LARGEST_XML or declares entities."""
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(LARGEST_XML + 1)
-    except OSError as error:
-        raise CatalogError(f"{name}: cannot be read ({error.strerror}). Check the file.") from error
-    if len(data) > LARGEST_XML:
-        raise CatalogError(f"{name}: larger than {LARGEST_XML >> 20} MB. Split it.")
-    text = _decoded(data, name)
+    text = _decoded(read_bytes(file, LARGEST_XML, name), name)
     if HOSTILE.search(text):
         raise CatalogError(
             f"{name}: declares a document type or entities, which annotations have no use for. "
@@ -87,10 +82,7 @@ def marked_by(root: ElementTree.Element, name: str) -> Marked:
     for number, entry in enumerate(root.findall("object"), 1):
         where = f"{name}, object {number}"
         label = class_name(entry.findtext("name"), where)
-        try:
-            marked.places.append((label, _shape(entry, size, where)))
-        except CatalogError as error:
-            marked.spoiled(label, str(error))
+        marked.place(label, partial(_shape, entry, size, where))
     return marked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked
@@ -26,10 +27,7 @@ def read_lines(text: str, where: str, names: dict[int, str], keypoints: int = 0)
             continue
         here = f"{where}, line {number}"
         label = _class_name(words[0], here, names)
-        try:
-            marked.places.append((label, _shape(words[1:], here, keypoints)))
-        except CatalogError as error:
-            marked.spoiled(label, str(error))
+        marked.place(label, partial(_shape, words[1:], here, keypoints))
     return marked
 
 

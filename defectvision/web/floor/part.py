@@ -8,7 +8,6 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.inference.heatmap import evidence_heatmap
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.report.looks import LOOKS, NOT_INSPECTED, Look
 from defectvision.report.picture import overlaid
@@ -16,6 +15,7 @@ from defectvision.settings import settings
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
+from defectvision.web.open_image import main_heatmap
 from defectvision.web.viewer.pictures import viewer_picture
 from defectvision.words import counted, plain
 
@@ -66,9 +66,7 @@ def _picture(part: StoredInspection, policy: Policy, loaded: LoadedBundle) -> No
     except (StoreError, ImageError) as error:
         st.html(f"<p>{escape(str(error))}</p>")
         return
-    heatmap = evidence_heatmap(
-        whole, whole.main_class(policy), loaded.bundle.temperature, policy.zones
-    )
+    heatmap = main_heatmap(whole, policy, loaded)
     # On a good part it would speak of what makes it good, which nobody asks there.
     opacity = 0.0 if part.final_verdict(policy) == Verdict.ACCEPT else 0.7
     picture = viewer_picture(overlaid(image, whole, whole.cut(policy), heatmap, opacity))

@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from defectvision.bundle.policy import check_fits
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.web.session.work import Work
 from defectvision.words import plain
@@ -16,19 +15,14 @@ REFUSED = "policy-refused"  # in the session's state: why the last change was no
 
 
 def change(work: Work, loaded: LoadedBundle, **changes: Any) -> None:
-    """Set fields of the session's policy; where it would contradict itself, or the bundle could not
-    follow it, it stays as it was, and the page says why."""
-    before = work.policies.of(loaded)
+    """Set fields of the session's policy; where it would contradict itself it stays as it was, and
+    the page says why. The widgets offer nothing that the bundle could not follow."""
     try:
         work.policies.change(loaded, **changes)
-        check_fits(work.policies.of(loaded), loaded.line, loaded.bundle.mask_classes)
     except ValidationError as error:
         problem = error.errors()[0]
         said = problem["ctx"]["error"] if "error" in problem.get("ctx", {}) else problem["msg"]
         st.session_state[REFUSED] = str(said)
-    except ValueError as error:
-        work.policies.change(loaded, **before.model_dump())
-        st.session_state[REFUSED] = str(error)
 
 
 def refused() -> None:

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from defectvision.bundle.policy import PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.settings import settings
-from defectvision.store.database import Store, open_store
+from defectvision.store.database import Store, open_store, reason_of
 from defectvision.store.errors import StoreError
 from defectvision.store.policies import in_force
 from defectvision.web.session.work import Work
@@ -42,10 +42,9 @@ def read_policy_in_force(
             about = loaded.bundle
             policy = in_force(session, loaded.line.name, about.name, about.policy)
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         notices.error(
-            f"The policy in force cannot be read ({plain(reason)}), and no verdict is given "
-            "without it. Reload the page once the database answers.",
+            f"The policy in force cannot be read ({plain(reason_of(error))}), and no verdict is "
+            "given without it. Reload the page once the database answers.",
             title="No verdicts",
             icon=":material/database_off:",
         )

@@ -42,10 +42,8 @@ class Ruler {
 
   // A point of the picture in px; a third one begins anew.
   mark(point) {
-    const { width, height } = this.viewer.data;
-    const within = (value, most) => Math.min(Math.max(value, 0), most);
     if (this.points.length === 2) this.points = [];
-    this.points.push({ x: within(point.x, width), y: within(point.y, height) });
+    this.points.push(point);
     this.draw();
   }
 

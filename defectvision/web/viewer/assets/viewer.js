@@ -222,6 +222,13 @@ class Viewer {
     return { x: (at.x - x) / scale, y: (at.y - y) / scale };
   }
 
+  // A place on the stage as px of the picture, moved to its border where it lies beside it.
+  onPicture(at) {
+    const { x, y } = this.inPicture(at);
+    const within = (value, most) => Math.min(Math.max(value, 0), most);
+    return { x: within(x, this.data.width), y: within(y, this.data.height) };
+  }
+
   read(at) {
     const { x: px, y: py } = this.inPicture(at);
     const { width, height, heat } = this.data;
@@ -320,7 +327,7 @@ class Viewer {
     const now = this.at(event);
     const still = Math.hypot(now.x - this.pressed?.x, now.y - this.pressed?.y) <= STILL;
     if (still && this.tool) {
-      this.tool.mark(this.inPicture(now));
+      this.tool.mark(this.onPicture(now));
     } else if (still && this.masked && !this.wiping) {
       choose(this.pressed.region, "picture");
     }
@@ -365,7 +372,7 @@ class Viewer {
     const { tool } = this;
     if (tool) {
       const { width, height } = this.room();
-      actions.Enter = () => tool.mark(this.inPicture({ x: width / 2, y: height / 2 }));
+      actions.Enter = () => tool.mark(this.onPicture({ x: width / 2, y: height / 2 }));
       actions.Escape = () => tool.switch();
     }
     if (tool === this.zones) actions.Backspace = () => tool.back();

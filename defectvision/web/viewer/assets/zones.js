@@ -44,9 +44,7 @@ class Zones {
   }
 
   mark(point) {
-    const { width, height } = this.viewer.data;
-    const within = (value, most) => Math.min(Math.max(value, 0), most);
-    this.corners.push({ x: within(point.x, width), y: within(point.y, height) });
+    this.corners.push(point);
     this.draw();
   }
 
