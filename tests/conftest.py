@@ -35,6 +35,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of lines with one bundle of casting."""
+    from tests.stand_ins.bundles import write_bundle  # many tests do without its packages
+
+    folder = tmp_path_factory.mktemp("weights")
+    write_bundle(folder, "casting", "resnet50")
+    return folder
+
+
 def _forget_accelerator() -> None:
     """The first training of a process decides on its precision; tests run many in one."""
     if state := sys.modules.get("accelerate.state"):

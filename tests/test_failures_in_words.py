@@ -36,13 +36,6 @@ TOKEN = {"Authorization": "Bearer secret-of-mes"}
 HALF, NUL = r"\ud800", r"\u0000"
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
-
-
 @pytest.fixture
 def client(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(weights))

@@ -8,7 +8,6 @@ import pytest
 
 from defectvision.batch import claim as claiming
 from defectvision.store.database import Store
-from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.claimed_batches import (
     Place,
 )
@@ -17,13 +16,6 @@ from tests.stand_ins.claimed_batches import (
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("postgres")() if request.param == "postgresql" else ""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 from sqlalchemy import select
@@ -16,12 +16,11 @@ from defectvision.batch.memory import Memory
 from defectvision.batch.sources import folder_source
 from defectvision.inference import sources as of_files
 from defectvision.inference.inspector import Inspector
-from defectvision.limits import Limits
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
 from tests.stand_ins.claimed_batches import PATIENCE
-from tests.stand_ins.lots import PARTS, counts, lot, rows, run, said, start
+from tests.stand_ins.lots import PARTS, counts, lot, rows, run, said, server_working, start
 
 
 def until(condition, what: str) -> None:
@@ -165,13 +164,8 @@ def test_a_share_that_hangs_is_waited_for(store, weights, tmp_path, hanging) -> 
 def server(store, weights, monkeypatch):
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(worker, "HUNG_SECONDS", 0.5)
-    stop = Event()
-    what = (lambda: store, weights, Limits(), stop)
-    thread = Thread(target=worker.work_forever, args=what)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with server_working(store, weights):
+        yield
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
 
 import pandas as pd
 import pytest
@@ -15,21 +14,13 @@ from typer.testing import CliRunner, Result
 from defectvision.batch import claim, worker
 from defectvision.cli.main import app
 from defectvision.inference.inspector import Inspector
-from defectvision.limits import Limits
 from defectvision.store import batches, claims
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
-from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
+from tests.stand_ins.lots import server_working
 
 IMAGES = 12
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
 
 
 @pytest.fixture
@@ -41,13 +32,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture
 def server(store: Store, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
-    stop = Event()
-    what = (lambda: store, weights, Limits(), stop)
-    thread = Thread(target=worker.work_forever, args=what)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with server_working(store, weights):
+        yield
 
 
 def lot(folder: Path, bad: int = 0) -> Path:

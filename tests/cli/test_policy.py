@@ -17,16 +17,8 @@ from defectvision.cli.main import app
 from defectvision.data.synthetic.samples import draw, write_samples
 from defectvision.store.database import open_store
 from defectvision.store.policies import save
-from tests.stand_ins.bundles import write_bundle
 
 ACCEPTS_ALL = Policy(accept_below=1.0, reject_above=1.0)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
 
 
 @pytest.fixture

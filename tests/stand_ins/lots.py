@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 from sqlalchemy import select
 
 from defectvision.batch.memory import Memory
 from defectvision.batch.runner import work_on
+from defectvision.batch.worker import work_forever
 from defectvision.bundle.reader import load_bundle
 from defectvision.limits import Limits
 from defectvision.store import batches
@@ -54,3 +57,15 @@ def rows(store: Store, number: int) -> dict[str, InspectionRow]:
     with store.reading() as session:
         found = session.scalars(select(InspectionRow).where(InspectionRow.batch_id == number))
         return {row.name: row for row in found}
+
+
+@contextmanager
+def server_working(store: Store, weights: Path) -> Iterator[None]:
+    """A server's worker on the store, in a thread of its own."""
+    stop = Event()
+    what = (lambda: store, weights, Limits(), stop)
+    thread = Thread(target=work_forever, args=what)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()

@@ -27,18 +27,10 @@ from defectvision.store.errors import StoreError
 from defectvision.store.files import MARK, digest_of
 from defectvision.store.retention import delete_batch, expire
 from defectvision.store.tables import InspectionRow
-from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.days import let_days_pass
 
 PARTS = [(f"{seed}.png", casting("ok", seed)) for seed in range(3)]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    write_bundle(folder, "casting", "resnet50")
-    return folder
 
 
 @pytest.fixture

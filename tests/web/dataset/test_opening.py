@@ -24,6 +24,13 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_function(_page, default_timeout=120)
 
 
+def _give(page: AppTest, path: str) -> None:
+    """Type in a path, and open it."""
+    page.run().selectbox[0].set_value(OWN).run()
+    page.text_input[0].set_value(path).run()
+    page.button[0].click().run()
+
+
 def _opened(page: AppTest) -> str | None:
     if OPENED not in page.session_state:
         return None
@@ -48,9 +55,7 @@ def test_a_folder_elsewhere_is_refused(
     write_samples("casting", tmp_path / "secret", 2)
     (root / "link").symlink_to(tmp_path / "secret")
     monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(root)]))
-    page.run().selectbox[0].set_value(OWN).run()
-    page.text_input[0].set_value(path.format(root=root)).run()
-    page.button[0].click().run()
+    _give(page, path.format(root=root))
     assert "is not below a folder that may be read here" in page.error[0].value
     assert _opened(page) is None
 
@@ -70,9 +75,7 @@ def test_a_set_with_a_link_that_leads_out_is_refused(
     target = {"file": "secret/a.png", "folder": "secret", "index": "secret/index.csv"}[link]
     place.symlink_to(tmp_path / target)
     monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(root)]))
-    page.run().selectbox[0].set_value(OWN).run()
-    page.text_input[0].set_value(f"{root}/set").run()
-    page.button[0].click().run()
+    _give(page, f"{root}/set")
     said = page.error[0].value
     assert "leads out of what may be read here" in said and "root" not in said.partition("data")[2]
     assert _opened(page) is None
@@ -84,9 +87,7 @@ def test_what_lies_below_a_root_and_the_samples_are_opened(
 ) -> None:
     monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(tmp_path)]))
     write_samples("casting", tmp_path / "mine", 2)
-    page.run().selectbox[0].set_value(OWN).run()
-    page.text_input[0].set_value(f"{tmp_path}/mine").run()
-    page.button[0].click().run()
+    _give(page, f"{tmp_path}/mine")
     assert _opened(page) == "mine"
     page.selectbox[0].set_value(DRAWN).run()
     page.button[0].click().run()
@@ -99,9 +100,7 @@ def test_a_page_that_is_loaded_again_shows_the_set_of_its_address(
 ) -> None:
     monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(tmp_path)]))
     write_samples("casting", tmp_path / "mine", 2)
-    page.run().selectbox[0].set_value(OWN).run()
-    page.text_input[0].set_value(f"{tmp_path}/mine").run()
-    page.button[0].click().run()
+    _give(page, f"{tmp_path}/mine")
     address = dict(page.query_params)
     again = AppTest.from_function(_page, default_timeout=120)
     for name, value in address.items():
