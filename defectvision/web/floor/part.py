@@ -19,6 +19,8 @@ from defectvision.web.open_image import main_heatmap
 from defectvision.web.viewer.pictures import viewer_picture
 from defectvision.words import counted, plain
 
+DRAWN = "floor-picture"  # in the session's state: what was drawn last, and its picture
+
 
 def show_part(
     results: Results, loaded: LoadedBundle, part: StoredInspection | ImageError | None
@@ -56,20 +58,26 @@ def _band(look: Look, words: str, name: str) -> None:
 
 
 def _picture(part: StoredInspection, policy: Policy, loaded: LoadedBundle) -> None:
-    try:
-        data = part.picture()
-        if data is None:
-            st.info("The picture was not kept, or its days are over.", icon=":material/image:")
+    """The picture with what speaks for the verdict; drawn once, however often the page looks."""
+    good = part.final_verdict(policy) == Verdict.ACCEPT
+    asked = part.id, good, policy, loaded.version
+    drawn, picture = st.session_state.get(DRAWN, (None, ""))
+    if drawn != asked:
+        try:
+            data = part.picture()
+            if data is None:
+                st.info("The picture was not kept, or its days are over.", icon=":material/image:")
+                return
+            whole = part.inspection
+            image = decode_image(data, part.name, settings().limits.pixels, bits=part.line.bits)
+        except (StoreError, ImageError) as error:
+            st.html(f"<p>{escape(str(error))}</p>")
             return
-        whole = part.inspection
-        image = decode_image(data, part.name, settings().limits.pixels, bits=part.line.bits)
-    except (StoreError, ImageError) as error:
-        st.html(f"<p>{escape(str(error))}</p>")
-        return
-    heatmap = main_heatmap(whole, policy, loaded)
-    # On a good part it would speak of what makes it good, which nobody asks there.
-    opacity = 0.0 if part.final_verdict(policy) == Verdict.ACCEPT else 0.7
-    picture = viewer_picture(overlaid(image, whole, whole.cut(policy), heatmap, opacity))
+        heatmap = main_heatmap(whole, policy, loaded)
+        # On a good part it would speak of what makes it good, which nobody asks there.
+        opacity = 0.0 if good else 0.7
+        picture = viewer_picture(overlaid(image, whole, whole.cut(policy), heatmap, opacity))
+        st.session_state[DRAWN] = asked, picture
     st.html(f'<img class="dv-floor-picture" src="{picture}" alt="{escape(part.name)}" />')
 
 

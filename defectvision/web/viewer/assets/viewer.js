@@ -222,11 +222,11 @@ class Viewer {
     return { x: (at.x - x) / scale, y: (at.y - y) / scale };
   }
 
-  // A place on the stage as px of the picture, moved to its border where it lies beside it.
-  onPicture(at) {
+  // Gives the active tool a place on the stage, moved to the picture's border where it lies beside.
+  mark(at) {
     const { x, y } = this.inPicture(at);
     const within = (value, most) => Math.min(Math.max(value, 0), most);
-    return { x: within(x, this.data.width), y: within(y, this.data.height) };
+    this.tool.mark({ x: within(x, this.data.width), y: within(y, this.data.height) });
   }
 
   read(at) {
@@ -327,7 +327,7 @@ class Viewer {
     const now = this.at(event);
     const still = Math.hypot(now.x - this.pressed?.x, now.y - this.pressed?.y) <= STILL;
     if (still && this.tool) {
-      this.tool.mark(this.onPicture(now));
+      this.mark(now);
     } else if (still && this.masked && !this.wiping) {
       choose(this.pressed.region, "picture");
     }
@@ -369,13 +369,12 @@ class Viewer {
       ArrowUp: () => this.pan(0, step), ArrowDown: () => this.pan(0, -step),
     };
     if (this.zones.add) actions.z = actions.Z = () => this.zones.switch();
-    const { tool } = this;
-    if (tool) {
+    if (this.tool) {
       const { width, height } = this.room();
-      actions.Enter = () => tool.mark(this.onPicture({ x: width / 2, y: height / 2 }));
-      actions.Escape = () => tool.switch();
+      actions.Enter = () => this.mark({ x: width / 2, y: height / 2 });
+      actions.Escape = () => this.tool.switch();
     }
-    if (tool === this.zones) actions.Backspace = () => tool.back();
+    if (this.zones.active) actions.Backspace = () => this.zones.back();
     if (!(event.key in actions)) return;
     event.preventDefault();
     event.stopPropagation();
