@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PIXELS = 64_000_000
 MODEL_BYTES = 1_000_000_000
+DECODE_BYTES = 900_000_000  # for decoding, of all pictures that a process decodes at a time
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from defectvision.api.monitoring import inspected
 from defectvision.api.schemas import Judgement
 from defectvision.api.stored import Stored
 from defectvision.bundle.reader import NoSuchBundleError
+from defectvision.inference.decode_memory import BusyError
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import load_inspector
 from defectvision.settings import settings
@@ -38,6 +39,8 @@ def inspect(
         found = inspector.inspect(file.file.read(), file.filename or "image")
     except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
+    except BusyError as error:
+        raise refused(503, str(error), **{"Retry-After": "5"}) from error
     except ImageError as error:
         raise refused(400, str(error)) from error
     with store.reading() as session:

@@ -11,6 +11,7 @@ from functools import partial
 from defectvision.batch.deadline import TooSlowError, within
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.data.synthetic.samples import is_synthetic
+from defectvision.inference.decode_memory import BusyError
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
@@ -84,6 +85,8 @@ class Answerer:
         return {digest: columns.result() for digest, columns in kept.items()}
 
     def _columns(self, answer: Inspection | ImageError, data: bytes) -> Columns:
+        if isinstance(answer, BusyError):  # no fault of the image: it waits for another turn
+            raise OSError(None, answer.reason, answer.name)
         if isinstance(answer, ImageError):
             return failure_columns(answer)
         columns = answer_columns(answer, self.policy, self.files)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +19,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from defectvision.inference.depth import sample_bits
+from defectvision.inference.decode_memory import bytes_needed, check_bytes, decoding
+from defectvision.inference.depth import Depth, is_wide_colour, narrow_colour, narrow_grey
 from defectvision.inference.image_error import ImageError, Refusal
 from defectvision.inference.jpeg import JpegFrame, check_jpeg
 from defectvision.inference.kinds import COPY_AGAIN, reader_of
@@ -30,14 +30,10 @@ from defectvision.inference.png import (
     significant_bits,
     without_texts,
 )
+from defectvision.inference.strips import grey_or_rgb
 from defectvision.inference.tiff import check_tiff
-from defectvision.inference.whole import (
-    bitmap_segment,
-    check_blank_end,
-    check_jpeg_end,
-    check_webp_end,
-    check_webp_zeros,
-)
+from defectvision.inference.webp import check_webp_end, webp_pixels, webp_size
+from defectvision.inference.whole import bitmap_segment, check_blank_end, check_jpeg_end
 from defectvision.limits import PIXELS
 
 __all__ = ["ImageError", "decode_image", "decode_reduced"]
@@ -45,6 +41,7 @@ __all__ = ["ImageError", "decode_image", "decode_reduced"]
 MIN_SIDE = 16
 # Every pass over a progressive JPEG costs the whole image again; real ones have about ten.
 LIMIT_JPEG_SCANS = 100
+LIMIT_SCANNED_PIXELS = 400_000_000  # of all scans together
 
 # Pillow warns about odd metadata, which does not concern the pixels. Set once on import, because
 # warnings.catch_warnings() around each decoding is not safe between threads.
@@ -52,13 +49,6 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePl
 # Pillow's limit is one for the whole process, and only some of its readers ask it. The limit that
 # is handed in here holds for every format, and is checked before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
-
-
-class Depth(NamedTuple):
-    """The bits of a sample, where they are known: what the file and what the line states."""
-
-    tagged: int | None
-    stated: int | None
 
 
 def decode_image(
@@ -108,7 +98,7 @@ def decode_reduced(
         tagged, frame, ended = None, None, 0
         if reader is WebPImagePlugin.WebPImageFile:
             # Pillow's WebP reader lays out the canvas as soon as it opens
-            _check_size(*_webp_size(data), limit_pixels, min_side)
+            _check_size(*webp_size(data), limit_pixels, min_side)
             ended = check_webp_end(data)
         elif reader is JpegImagePlugin.JpegImageFile:
             frame = check_jpeg(data)
@@ -125,9 +115,17 @@ def decode_reduced(
                 check_png_end(data)
             elif isinstance(image, BmpImagePlugin.BmpImageFile):
                 check_blank_end(data, bitmap_segment(image, data))
-            elif ended:
-                check_webp_zeros(data, ended, np.asarray(image))
-            return _pixels(image, data, reduction, Depth(tagged, bits), frame)
+            by = 1
+            if frame is not None and _orientation(image) == 1:
+                by = reduction(image.size[::-1])
+            needed = bytes_needed(image, frame, data, by)
+            check_bytes(needed, image.size, limit_pixels)
+            if frame is not None:
+                _check_scans(image, data, frame)
+            with decoding(name, needed, kept=3 * image.width * image.height // by**2):
+                return _pixels(image, data, by, Depth(tagged, bits), frame, ended)
+    except ImageError:  # its turn did not come
+        raise
     except Refusal as refused:
         raise ImageError(name, refused.reason, refused.remedy) from None
     except SyntaxError as error:  # Pillow's word for a header it cannot read
@@ -154,18 +152,11 @@ def _check_size(width: int, height: int, limit_pixels: int, min_side: int) -> No
         )
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas (width, height) of a WebP file, from its first chunk (RFC 9649)."""
-    if len(data) < 30:
-        raise Refusal("damaged or cut off (WebP header)", COPY_AGAIN)
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    sides = int.from_bytes(data[26:28], "little"), int.from_bytes(data[28:30], "little")
-    return sides[0] & 0x3FFF, sides[1] & 0x3FFF
+def _check_scans(image: ImageFile.ImageFile, data: bytes, frame: JpegFrame) -> None:
+    scans, (width, height) = data.count(b"\xff\xda"), image.size
+    passes = 1 if frame.has_one_scan(data) else scans
+    if scans > LIMIT_JPEG_SCANS or passes * width * height > LIMIT_SCANNED_PIXELS:
+        raise Refusal("a JPEG of too many scans", "Save it as an ordinary JPEG or PNG.")
 
 
 def _check_frames(image: ImageFile.ImageFile, limit_pixels: int) -> None:
@@ -180,31 +171,27 @@ def _check_frames(image: ImageFile.ImageFile, limit_pixels: int) -> None:
 def _pixels(
     image: ImageFile.ImageFile,
     data: bytes,
-    reduction: Callable[[tuple[int, int]], int],
+    by: int,
     depth: Depth,
     frame: JpegFrame | None,
+    ended: int,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     if isinstance(image, JpegImagePlugin.JpegImageFile) and frame is not None:
-        if data.count(b"\xff\xda") > LIMIT_JPEG_SCANS:
-            raise Refusal("a JPEG of too many scans", "Save it as an ordinary JPEG or PNG.")
-        orientation, stored = _orientation(image), image.size[::-1]
-        if orientation == 1 and (by := reduction(stored)) > 1:
-            pixels = _decoded_by_opencv(image, data, by)
-            if pixels is not None:
-                check_jpeg_end(image, data, frame, pixels, by)
-                return pixels, stored
-        pixels = _decoded_by_opencv(image, data)
-        if pixels is None:
-            image.load()
-            check_jpeg_end(image, data, frame, np.asarray(image))
-        else:
-            check_jpeg_end(image, data, frame, pixels)
-            pixels = _upright(pixels, orientation)
-            return pixels, pixels.shape[:2]
-    if any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I"):
+        stored = image.size[::-1]
+        pixels = _decoded_by_opencv(image, data, by)
+        if pixels is None and by > 1:
+            pixels, by = _decoded_by_opencv(image, data), 1
+        if pixels is not None:
+            check_jpeg_end(image, data, frame, pixels, by)
+            return (pixels, stored) if by > 1 else _turned(pixels, _orientation(image))
+        image.load()
+        check_jpeg_end(image, data, frame, image)
+    if isinstance(image, WebPImagePlugin.WebPImageFile):
+        return _turned(webp_pixels(image, data, ended), _orientation(image))
+    if is_wide_colour(image):
         # Read before Pillow loads the pixels: it turns a TIFF upright and forgets the tag.
         orientation = _orientation(image)
-        pixels = np.asarray(_grey_or_rgb(_wide_colour(image, data, depth)))
+        pixels = narrow_colour(image, data, depth)
         _check_rows(image, data, pixels)
         return _turned(pixels, orientation)
     image.load()
@@ -212,9 +199,9 @@ def _pixels(
         white_is_zero = isinstance(image, TiffImagePlugin.TiffImageFile) and (
             image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
         )
-        pixels = _from_16_bit(np.asarray(image), white_is_zero, depth)
+        pixels = narrow_grey(np.asarray(image), white_is_zero, depth)
     else:
-        pixels = np.asarray(_grey_or_rgb(image))
+        pixels = grey_or_rgb(image)
     _check_rows(image, data, pixels)
     # Pillow turns a TIFF upright by itself, and forgets the tag
     return _turned(pixels, _orientation(image))
@@ -236,36 +223,6 @@ def _turned(
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     pixels = _upright(pixels, orientation)
     return pixels, pixels.shape[:2]
-
-
-def _wide_colour(image: ImageFile.ImageFile, data: bytes, depth: Depth) -> Image.Image:
-    """An image of 16 bits a channel with colour or alpha, at 8 bits: Pillow would take the upper
-    half of each sample, whatever the camera's range."""
-    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if values is None:
-        raise ValueError("its samples cannot be read")
-    if values.dtype != np.uint16 or values.shape[1::-1] != image.size or values.ndim != 3:
-        raise Refusal(
-            f"{image.mode} of 16 bits a channel, laid out in an unusual way",
-            "Export it with 8 bits a channel.",
-        )
-    order = cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    values = cv2.cvtColor(values, order)
-    bits = sample_bits(values[:, :, :3], depth.tagged, depth.stated)
-    narrow = (values >> 8).astype(np.uint8)
-    if bits < 16:
-        narrow[:, :, :3] = cv2.convertScaleAbs(
-            np.ascontiguousarray(values[:, :, :3]), alpha=255 / ((1 << bits) - 1)
-        )
-        if values.shape[2] == 4 and not values[:, :, 3].max() >> bits:
-            narrow[:, :, 3] = cv2.convertScaleAbs(
-                np.ascontiguousarray(values[:, :, 3]), alpha=255 / ((1 << bits) - 1)
-            )
-    wide = Image.fromarray(narrow)
-    if image.mode in ("L", "LA"):
-        return wide.convert("LA" if values.shape[2] == 4 else "L")
-    return wide
 
 
 def _decoded_by_opencv(
@@ -301,43 +258,6 @@ _OPENCV_FLAGS = {
         8: cv2.IMREAD_REDUCED_COLOR_8,
     },
 }
-
-
-def _from_16_bit(
-    values: NDArray[np.uint16], white_is_zero: bool, depth: Depth
-) -> NDArray[np.uint8]:
-    values = np.ascontiguousarray(values, np.uint16)
-    top = (1 << sample_bits(values, depth.tagged, depth.stated)) - 1
-    if white_is_zero:
-        values = top - values
-    return cv2.convertScaleAbs(values, alpha=255 / top)
-
-
-def _grey_or_rgb(image: Image.Image) -> Image.Image:
-    """Mode L or RGB from any mode a reader gives, alpha blended over white."""
-    if image.mode in ("F", "I", "LAB"):
-        what = {"F": "32-bit float grey", "I": "32-bit integer grey", "LAB": "L*a*b* colour"}
-        raise Refusal(
-            f"{what[image.mode]}, whose range of values is not known",
-            "Export it with 8 or 16 bits a channel.",
-        )
-    palette = image.getpalette("RGB") if image.mode in ("P", "PA") else None
-    grey = image.mode in ("1", "L", "LA", "La") or (
-        palette is not None and palette[0::3] == palette[1::3] == palette[2::3]
-    )
-    if not image.has_transparency_data:
-        return image.convert("L" if grey else "RGB")
-    image = image.convert("RGBA")
-    alpha = image.getchannel("A")
-    image = image.convert("RGB")
-    if grey:
-        image = image.getchannel("R")
-    low, high = alpha.getextrema()
-    if low == high and low in (0, 255):
-        return image
-    white = Image.new(image.mode, image.size, "white")
-    white.paste(image, mask=alpha)
-    return white
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:

@@ -20,6 +20,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
+from defectvision.inference.decode_memory import holding
 from defectvision.inference.frame import Frame
 from defectvision.inference.gate import Gatekeeper, Seen
 from defectvision.inference.images import ImageError
@@ -73,7 +74,8 @@ class Inspector:
         thumbnails: bool = False,
         pixels_of: Collection[str] = (),
     ) -> Iterator[Inspection | ImageError]:
-        """Inspect image files in order; a file that cannot be decoded gives its ImageError.
+        """Inspect image files in order; a file that cannot be decoded gives its ImageError, one
+        whose turn did not come for want of memory BusyError.
 
         thumbnails: give each a small picture. pixels_of: names of the files whose decoded pixels
         are handed back too, for whoever would decode them again; see `Inspection.pixels`.
@@ -113,6 +115,10 @@ class Inspector:
             return error
 
     def _inspect(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:
+        with holding():
+            return self._inspected(data, name, extras, alone)
+
+    def _inspected(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:
         how = self.loaded.bundle.preprocessing
         started = time.perf_counter()
         image, size = read_image(data, name, how, self.limit_pixels, self.line.bits)

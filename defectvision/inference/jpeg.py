@@ -43,6 +43,13 @@ class JpegFrame(NamedTuple):
         """The number of each component."""
         return self.content[6::3]
 
+    @property
+    def coefficients(self) -> float:
+        """Coefficients per px, all of which a decoder keeps where there are several scans."""
+        sampling = [(byte >> 4, byte & 15) for byte in self.content[7::3]]
+        across, down = (max((s[i] for s in sampling), default=1) or 1 for i in (0, 1))
+        return sum(s[0] * s[1] for s in sampling) / (across * down)
+
     def first_scan(self, data: bytes) -> int:
         """Where the coded data begin."""
         return data.find(b"\xff\xda", self.at)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, JpegImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, JpegImagePlugin
 
 from defectvision.inference.image_error import Refusal
 from defectvision.inference.jpeg import JpegFrame, lacks_scans
 from defectvision.inference.kinds import COPY_AGAIN
+from defectvision.inference.strips import rows_of, strips
 
 CORNER = 8  # px of a block of a JPEG
-FILL = b"\x80"  # of every sample of a block that a decoder has no data for: mid grey
+FILLS = (b"\x80", b"\x7f")  # of every sample of a block that a decoder has no data for: mid grey
 # Data that any decoder of Huffman codes makes something of, and as much after every restart marker.
 _SOME = bytes((i * 167 + 41) % 251 + 1 for i in range(1024))
 MORE = 4 * _SOME + 2 * b"".join(bytes([0xFF, marker]) + _SOME for marker in range(0xD0, 0xD8))
@@ -37,7 +38,7 @@ def check_jpeg_end(
     image: JpegImagePlugin.JpegImageFile,
     data: bytes,
     frame: JpegFrame,
-    pixels: NDArray[np.uint8],
+    pixels: Image.Image | NDArray[np.uint8],
     reduction: int = 1,
 ) -> None:
     """Raises Refusal where the coded data of a JPEG end before its picture does.
@@ -48,31 +49,52 @@ def check_jpeg_end(
     missing ones may be the last refinement, which no grey gives away: it is always tried.
     """
     one_scan = frame.has_one_scan(data)
-    corner = pixels[-1, -max(1, CORNER // reduction) :]
-    if one_scan and image.mode in ("L", "RGB") and corner.tobytes() != FILL * corner.size:
+    if one_scan and not _is_filled(pixels, max(1, CORNER // reduction)):
         return
     if not one_scan and lacks_scans(data, frame):
         raise cut_off("scans of the JPEG are missing")
     end = data.find(b"\xff\xd9", frame.first_scan(data))
     more = data[:end] + MORE + data[end:]
-    if _differs(_decoded(more, image, reduction), pixels) and _differs(
-        _decoded(more, image, reduction), _decoded(data, image, reduction)
+    if not _decodes_to(pixels, more, image, reduction) and not (
+        isinstance(pixels, np.ndarray)
+        # Of another decoder than Pillow's, which may give other pixels for the same data.
+        and _decodes_to(_decoded(data, image, reduction), more, image, reduction)
     ):
         raise cut_off("the data of the JPEG end before its picture does")
 
 
-def _decoded(
-    data: bytes, image: JpegImagePlugin.JpegImageFile, reduction: int
-) -> NDArray[np.uint8]:
+def _is_filled(pixels: Image.Image | NDArray[np.uint8], side: int) -> bool:
+    """Whether the last corner is what a decoder puts there without data: mid grey, of inverted
+    CMYK either one of the two values in the middle."""
+    if isinstance(pixels, np.ndarray):
+        corner = pixels[-1, -side:]
+    else:
+        width, height = pixels.size
+        corner = np.asarray(pixels.crop((max(0, width - side), height - 1, width, height)))
+    return any(corner.tobytes() == fill * corner.size for fill in FILLS)
+
+
+def _decodes_to(
+    pixels: Image.Image | NDArray[np.uint8],
+    data: bytes,
+    image: JpegImagePlugin.JpegImageFile,
+    reduction: int,
+) -> bool:
+    again = _decoded(data, image, reduction)
+    size = pixels.shape[1::-1] if isinstance(pixels, np.ndarray) else pixels.size
+    return again.size == size and all(
+        np.array_equal(rows_of(again, rows), rows_of(pixels, rows))
+        for rows in strips(size[1], size[0])
+    )
+
+
+def _decoded(data: bytes, image: JpegImagePlugin.JpegImageFile, reduction: int) -> Image.Image:
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as again:
         if reduction > 1:
             width, height = (-(-side // reduction) for side in image.size)
             again.draft(image.mode, (width, height))
-        return np.asarray(again)
-
-
-def _differs(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    return one.shape != other.shape or not np.array_equal(one, other)
+        again.load()
+        return again
 
 
 @dataclass(frozen=True)
@@ -129,37 +151,3 @@ def check_blank_end(data: bytes, segments: Iterable[Segment]) -> None:
 def ends_blank(coded: bytes) -> bool:
     """Whether compressed data end in zeros, which none do by themselves."""
     return len(coded) - len(coded.rstrip(b"\0")) > LONGEST_ZEROS
-
-
-def check_webp_end(data: bytes) -> int:
-    """Where the coded data of a WebP end if they end in zeros, else 0; raises Refusal where its
-    chunks (RFC 9649) end early."""
-    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
-    at = 12
-    while at + 8 <= end:
-        name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if not name.isascii() or not name[:1].isalpha() or at + 8 + length > len(data):
-            raise cut_off("its chunks end early")
-        if name in (b"VP8 ", b"VP8L"):
-            ended = at + 8 + length
-            return ended if ends_blank(data[at + 8 : ended]) else 0
-        at += 8 + length + length % 2
-    return 0
-
-
-def check_webp_zeros(data: bytes, ended: int, pixels: NDArray[np.uint8]) -> None:
-    """Raises Refusal where `pixels`, as decoded from `data`, need none of the zeros before `ended`.
-
-    A flat picture ends in zeros by itself, and the decoder uses all of them: with other bytes there
-    it comes out otherwise. Where zeros stand for data that were never written, it is done before.
-    """
-    for other in (b"\x5a", b"\xff"):
-        changed = data[: ended - LONGEST_ZEROS] + other * (LONGEST_ZEROS - 1) + data[ended - 1 :]
-        try:
-            with WebPImagePlugin.WebPImageFile(io.BytesIO(changed)) as again:
-                used = _differs(np.asarray(again), pixels)
-        except Exception:  # what is there now makes no sense to the decoder, so it was used
-            used = True
-        if used:
-            return
-    raise cut_off("its data end in zeros")
