@@ -5,8 +5,9 @@ import os
 import stat
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -29,11 +30,24 @@ DIRECTORY_ENTRY_BYTES = 512
 
 @dataclass(frozen=True)
 class Limits:
-    """What one zip file may unfold to, and how large a single file may be."""
+    """What one zip file may unfold to, and how large a single file may be.
+
+    ratio: largest size, in sizes of the zip file, that it may unfold to where that is more than
+    `free_bytes`, and one entry where it is more than `free_entry`; same_name: files of one name,
+    which other programs would unpack over each other.
+    """
 
     entries: int = 20_000
     entry_bytes: int = 256 << 20
     total_bytes: int = 8 << 30
+    free_bytes: int = 512 << 20
+    free_entry: int = 64 << 20
+    ratio: int = 100
+    same_name: int = 10
+
+    def unfolded(self, packed: int) -> int:
+        """Bytes that a zip file of `packed` bytes may unfold to."""
+        return min(self.total_bytes, max(self.free_bytes, self.ratio * packed))
 
 
 DEFAULT_LIMITS = Limits()
@@ -126,12 +140,20 @@ def clean_name(name: str) -> str:
 def own_name(name: str, taken: set[str]) -> str:
     """`name`, numbered where it is `taken` already; it is taken then."""
     stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
-    count, own = 1, name
-    while own in taken:
-        count += 1
-        own = f"{stem} ({count}){dot}{suffix}"
-    taken.add(own)
-    return own
+
+    def numbered(count: int) -> str:
+        return f"{stem} ({count}){dot}{suffix}" if count > 1 else name
+
+    # Thousands may have the same name: not each number is tried.
+    count = 1
+    while numbered(count) in taken:
+        count *= 2
+    low, high = count // 2, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if numbered(middle) in taken else (low, middle)
+    taken.add(numbered(high))
+    return numbered(high)
 
 
 def _suffixes() -> str:
@@ -263,7 +285,7 @@ def _unzip(
         )
         return
     with archive:
-        unpacker = _Unpacker(archive, limits)
+        unpacker = _Unpacker(archive, limits, limits.unfolded(file.seek(0, io.SEEK_END)))
         found = False
         for entry in entries:
             inner = entry_name(entry).replace("\\", "/")
@@ -298,44 +320,58 @@ def _directory_bytes(file: BinaryIO) -> int:
 
 @dataclass
 class _Unpacker:
-    """Unpacks the entries of one zip file and counts what came out of all."""
+    """Unpacks the entries of one zip file and counts what came out of all, `most` bytes at most."""
 
     archive: zipfile.ZipFile
     limits: Limits
+    most: int
     unfolded: int = 0
     full: bool = False
+    names: Counter[PurePosixPath] = field(default_factory=Counter)
 
     def unpack(self, entry: zipfile.ZipInfo, name: str, path: PurePosixPath) -> Upload:
         absolute = path.is_absolute() or PureWindowsPath(path).drive
+        self.names[path] += 1
         # For where it leads, not for its letters: nothing is opened by this name.
         if absolute or ".." in path.parts:
             return _failed(name, "a name that leads out of the zip file", "Pack it again.")
         if path.suffix.lower() in ARCHIVE_SUFFIXES:
             return _failed(name, "an archive inside the zip file", "Unpack it first.")
+        if self.names[path] > self.limits.same_name:
+            reason = f"more than {self.limits.same_name} files of one name in the zip file"
+            return _failed(name, reason, "Give each a name of its own.")
         if entry.flag_bits & 0x1:
             return _failed(name, "encrypted", "Pack it without a password.")
         if entry.compress_type not in METHODS:
             return _failed(name, "packed by an unusual method", "Pack it as an ordinary zip file.")
-        parts: list[bytes] = []
-        size = 0
+        if entry.file_size > self.limits.entry_bytes:  # counted as if it had been tried
+            self.unfolded += min(entry.file_size, self.limits.entry_bytes + CHUNK)
+            return self._full(name) or Upload(name, error=_too_large(name, self.limits))
+        if entry.file_size > max(self.limits.free_entry, self.limits.ratio * entry.compress_size):
+            reason = f"unfolds to more than {self.limits.ratio} times its size"
+            return _failed(name, reason, "Give the image itself, or pack it without compression.")
+        unpacked = io.BytesIO()
         try:
             # The sizes in the header are only a claim: what counts is what comes out. Refused
             # entries count too, or a small file of many large ones would keep us busy for days.
             with self.archive.open(entry) as member:
                 while chunk := member.read(CHUNK):
-                    size += len(chunk)
                     self.unfolded += len(chunk)
-                    if self.unfolded > self.limits.total_bytes:
-                        self.full = True
-                        limit = _mebibytes(self.limits.total_bytes)
-                        return _failed(
-                            name,
-                            f"not read: the zip file unfolds to more than {limit}",
-                            "Divide it into several; what follows was not read either.",
-                        )
-                    if size > self.limits.entry_bytes:
+                    if full := self._full(name):
+                        return full
+                    if unpacked.tell() + len(chunk) > self.limits.entry_bytes:
                         return Upload(name, error=_too_large(name, self.limits))
-                    parts.append(chunk)
+                    unpacked.write(chunk)
         except Exception as error:  # as above
             return _failed(name, f"damaged in the zip file ({error})", "Pack it again.")
-        return Upload(name, b"".join(parts))
+        return Upload(name, unpacked.getvalue())
+
+    def _full(self, name: str) -> Upload | None:
+        self.full = self.unfolded > self.most
+        if not self.full:
+            return None
+        return _failed(
+            name,
+            f"not read: the zip file unfolds to more than {_mebibytes(self.most)}",
+            "Divide it into several; what follows was not read either.",
+        )

@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -168,6 +169,57 @@ def test_limit_of_the_whole_counts_refused_entries_too():
     data = packed({f"{i}.png": bytes(900) for i in range(9)})
     kinds = [type(what) for _, what in expanded(data, limits)]
     assert kinds == [bytes, bytes, str]
+
+
+def test_a_size_that_is_claimed_is_refused_before_anything_is_unpacked(monkeypatch):
+    data = packed({"big.png": bytes(5_000), "fits.png": b"fits"})
+    opened = []
+    original = zipfile.ZipFile.open
+
+    def counted(self, entry, *args, **kwargs):
+        opened.append(entry.filename)
+        return original(self, entry, *args, **kwargs)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    big, fits = expanded(data, Limits(entry_bytes=1000))
+    assert big == ("lot.zip/big.png", "more than 0.0009537 MiB")
+    assert fits == ("lot.zip/fits.png", b"fits")
+    assert opened == ["fits.png"]
+
+
+def test_a_small_zip_cannot_unfold_to_thousands_of_times_its_size():
+    limits = Limits(free_bytes=1000, ratio=20)
+    packed_well = packed({f"{i}.png": bytes(10_000) for i in range(50)})
+    found = expanded(packed_well, limits)
+    assert len(found) < 20
+    assert found[-1][1].startswith("not read: the zip file unfolds to more than")
+    stored = packed({f"{i}.png": bytes(10_000) for i in range(50)}, zipfile.ZIP_STORED)
+    assert len(expanded(stored, limits)) == 50
+
+
+def of_one_name(count: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for i in range(count):
+            archive.writestr("a.png", b"%d" % i)
+    return buffer.getvalue()
+
+
+def test_few_files_of_one_name_are_read_and_the_others_refused():
+    found = expanded(of_one_name(13))
+    assert found[:10] == [("lot.zip/a.png", b"%d" % i) for i in range(10)]
+    reason = "more than 10 files of one name in the zip file"
+    assert found[10:] == [("lot.zip/a.png", reason)] * 3
+
+
+def test_thousands_of_files_of_one_name_get_their_own_in_time():
+    taken: set[str] = set()
+    begun = time.process_time()
+    names = [own_name("a.png", taken) for _ in range(20_000)]
+    assert time.process_time() - begun < 2
+    assert len(set(names)) == 20_000
+    assert names[:3] == ["a.png", "a (2).png", "a (3).png"]
+    assert names[-1] == "a (20000).png"
 
 
 def test_unpacks_one_image_at_a_time(monkeypatch):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.inference.decode_memory import BusyError
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import clean_name, own_name
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from defectvision.inference.inspector import Inspector
     from defectvision.inference.sources import Upload
 
-# One archive in a session, which keeps its images in memory: larger sets are for a batch.
+# Of a session, which keeps its images in memory: larger sets are for a batch.
 MOST_ENTRIES, MOST_BYTES = 5_000, 1 << 30
+TOO_MUCH = f"not kept, as this session holds {MOST_BYTES >> 30} GiB of images"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Images:
 
     content: files by digest; inspections: by digest and bundle version; opened: by line the number
     of the entry in the viewer; arrived: by line the first entry that came last, until it is opened;
-    passed_over: by line the files of archives that are no images.
+    passed_over: by line the files of archives that are no images; held: bytes of `content`.
     """
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
@@ -60,11 +62,12 @@ class Images:
     waiting: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     opening: dict[str, Iterator[Upload]] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
-    inspections: dict[tuple[str, str], Inspection | ImageError] = field(default_factory=dict)
+    inspections: dict[tuple[str, str], Inspection] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     arrived: dict[str, int] = field(default_factory=dict)
     passed_over: dict[str, PassedOver] = field(default_factory=dict)
     numbers: int = 0
+    held: int = 0
 
     def queue(self, line: str, files: Iterable[tuple[str, bytes]]) -> None:
         """Files as they were dropped in, to be opened by `take_in`."""
@@ -103,6 +106,11 @@ class Images:
             return Entry(self.numbers, name, error=own)
         data = upload.data or b""
         digest = hashlib.sha256(data).hexdigest()
+        if digest not in self.content:
+            if self.held + len(data) > MOST_BYTES:
+                own = ImageError(name, TOO_MUCH, "Remove images here, or start a batch.")
+                return Entry(self.numbers, name, error=own)
+            self.held += len(data)
         self.content[digest] = data
         return Entry(self.numbers, name, digest, is_synthetic(data))
 
@@ -115,6 +123,7 @@ class Images:
         digests = {e.digest for entries in self.entries.values() for e in entries}
         self.content = {d: data for d, data in self.content.items() if d in digests}
         self.inspections = {key: v for key, v in self.inspections.items() if key[0] in digests}
+        self.held = sum(map(len, self.content.values()))
 
     def pending(self, line: str, version: str) -> list[str]:
         """Digests of the line's images that this bundle has not seen, each once."""
@@ -139,8 +148,22 @@ class Images:
             if not isinstance(answer, ImageError) and answer.pixels is not None:
                 pictures.keep(digest, answer.pixels)
                 answer = replace(answer, pixels=None)
-            self.inspections[digest, version] = answer
+            if isinstance(answer, BusyError):  # its turn comes with the next run
+                continue
+            if isinstance(answer, ImageError):
+                self._refuse(line, digest, answer)
+            else:
+                self.inspections[digest, version] = answer
             yield done
+
+    def _refuse(self, line: str, digest: str, error: ImageError) -> None:
+        """Keep the error of a file that is no image, and nothing of the file."""
+        for place, entry in enumerate(known := self.entries[line]):
+            if entry.digest == digest:
+                own = ImageError(entry.name, error.reason, error.remedy)
+                known[place] = replace(entry, digest="", error=own)
+        if not any(e.digest == digest for entries in self.entries.values() for e in entries):
+            self.held -= len(self.content.pop(digest))
 
     def _first_arrived(self, line: str) -> set[str]:
         """The digest of the image that will be opened; empty where none came."""
@@ -159,9 +182,6 @@ class Images:
             answer = self.inspections.get((entry.digest, version))
             if entry.error is not None:
                 results.append(Result(entry, None, entry.error))
-            elif isinstance(answer, ImageError):
-                own = ImageError(entry.name, answer.reason, answer.remedy)
-                results.append(Result(entry, None, own))
             elif answer is not None:
                 results.append(Result(entry, replace(answer, name=entry.name), None))
         return results

@@ -10,6 +10,7 @@ import pytest
 from defectvision.bundle.policy import Policy
 from defectvision.inference.inspector import AHEAD, Inspector
 from defectvision.report.looks import verdicts_of
+from defectvision.web.session import images
 from defectvision.web.session.images import count_verdicts
 from defectvision.web.session.work import Work
 from tests.stand_ins.bundles import LINES
@@ -135,3 +136,31 @@ def test_a_policy_decides_the_counts_without_a_model(counting: Inspector) -> Non
         counts = count_verdicts(results, Policy(accept_below=low, reject_above=high))
         assert tuple(counts[v] for v in verdicts_of(LINES["casting"])) == expected
     assert counting.runtime.seen == 2
+
+
+def test_nothing_of_a_refused_file_is_kept(inspector: Inspector) -> None:
+    work = Work()
+    good, cut = casting(*GOOD), casting(*CLEAR_DEFECT)[:5000]
+    work.images.queue("casting", [("cut.png", cut), ("good.png", good), ("again.png", cut)])
+    finish(work, inspector)
+    assert list(work.images.content.values()) == [good]
+    assert work.images.held == len(good)
+    results = work.images.results("casting", inspector.loaded.version)
+    assert [r.entry.name for r in results if r.error] == ["cut.png", "again.png"]
+    assert results[2].error.name == "again.png"
+    assert work.images.pending("casting", "another version") == [results[1].entry.digest]
+
+
+def test_a_session_holds_so_many_bytes_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
+    work = Work()
+    files = [(f"{i}.png", bytes([i]) * 300) for i in range(5)]
+    work.images.queue("casting", files)
+    list(work.images.take_in("casting"))
+    reasons = [entry.error for entry in work.images.entries["casting"]]
+    assert [reason is None for reason in reasons] == [True, True, True, False, False]
+    assert "start a batch" in reasons[3].remedy
+    work.images.clear("casting")
+    work.images.queue("casting", files[:2])
+    list(work.images.take_in("casting"))
+    assert [entry.error for entry in work.images.entries["casting"]] == [None, None]
