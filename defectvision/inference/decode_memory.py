@@ -130,7 +130,7 @@ def bytes_needed(
             whole = frame.coefficients * COEFFICIENT_BYTES
         return int(width * height * (each / reduction**2 + whole))
     elif is_wide_colour(image):
-        each = 2 * (4 if image.mode in ("RGBA", "LA") else 3) + shown
+        each = 2 * 2 * (4 if image.mode in ("RGBA", "LA") else 3)  # OpenCV hands out a copy
     else:
         each = stored + shown + (3 if stored == 2 else 0)
     more = 0

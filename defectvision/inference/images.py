@@ -27,6 +27,7 @@ from defectvision.inference.kinds import COPY_AGAIN, reader_of
 from defectvision.inference.png import (
     check_png_end,
     check_png_rows,
+    png_orientation,
     significant_bits,
     without_texts,
 )
@@ -116,7 +117,7 @@ def decode_reduced(
             elif isinstance(image, BmpImagePlugin.BmpImageFile):
                 check_blank_end(data, bitmap_segment(image, data))
             by = 1
-            if frame is not None and _orientation(image) == 1:
+            if frame is not None and _orientation(image, data) == 1:
                 by = reduction(image.size[::-1])
             needed = bytes_needed(image, frame, data, by)
             check_bytes(needed, image.size, limit_pixels)
@@ -183,14 +184,14 @@ def _pixels(
             pixels, by = _decoded_by_opencv(image, data), 1
         if pixels is not None:
             check_jpeg_end(image, data, frame, pixels, by)
-            return (pixels, stored) if by > 1 else _turned(pixels, _orientation(image))
+            return (pixels, stored) if by > 1 else _turned(pixels, _orientation(image, data))
         image.load()
         check_jpeg_end(image, data, frame, image)
     if isinstance(image, WebPImagePlugin.WebPImageFile):
-        return _turned(webp_pixels(image, data, ended), _orientation(image))
+        return _turned(webp_pixels(image, data, ended), _orientation(image, data))
     if is_wide_colour(image):
         # Read before Pillow loads the pixels: it turns a TIFF upright and forgets the tag.
-        orientation = _orientation(image)
+        orientation = _orientation(image, data)
         pixels = narrow_colour(image, data, depth)
         _check_rows(image, data, pixels)
         return _turned(pixels, orientation)
@@ -204,7 +205,7 @@ def _pixels(
         pixels = grey_or_rgb(image)
     _check_rows(image, data, pixels)
     # Pillow turns a TIFF upright by itself, and forgets the tag
-    return _turned(pixels, _orientation(image))
+    return _turned(pixels, _orientation(image, data))
 
 
 def _check_rows(image: ImageFile.ImageFile, data: bytes, pixels: NDArray[np.uint8]) -> None:
@@ -260,9 +261,11 @@ _OPENCV_FLAGS = {
 }
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
     """EXIF's; unreadable EXIF counts as none."""
     try:
+        if isinstance(image, PngImagePlugin.PngImageFile):
+            return png_orientation(data)
         return image.getexif().get(0x0112, 1)
     except Exception:  # metadata as hostile as the rest
         return 1

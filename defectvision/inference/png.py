@@ -6,6 +6,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from defectvision.inference.image_error import Refusal
 from defectvision.inference.kinds import COPY_AGAIN
 
@@ -31,6 +33,16 @@ def significant_bits(data: bytes) -> int | None:
         if name == b"IDAT":
             return None
     return None
+
+
+def png_orientation(data: bytes) -> int:
+    """EXIF's, by the chunk eXIf; Pillow would decode the whole picture to look for it."""
+    for name, start, end in _chunks(data):
+        if name == b"eXIf":
+            exif = Image.Exif()
+            exif.load(b"Exif\0\0" + data[start:end])
+            return exif.get(0x0112, 1)
+    return 1
 
 
 def check_png_end(data: bytes) -> None:

@@ -40,7 +40,7 @@ class Limits:
     entries: int = 20_000
     entry_bytes: int = 256 << 20
     total_bytes: int = 8 << 30
-    free_bytes: int = 512 << 20
+    free_bytes: int = 256 << 20
     free_entry: int = 64 << 20
     ratio: int = 100
     same_name: int = 10
