@@ -1,4 +1,4 @@
-"""How much one process may take: the largest image, and the memory for models."""
+"""How much one process may take, the largest image and the memory for models, and from whom."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ class Limits:
     """Handed down from the settings of the machine, so that every way in has the same ones.
 
     pixels: of the largest image that is decoded; model_bytes: what all loaded models may take
-    before those that nobody asked for the longest are let go.
+    before those that nobody asked for the longest are let go; trusted: names and public keys of
+    those whose signature a bundle needs, empty where it needs none.
     """
 
     pixels: int = PIXELS
     model_bytes: int = MODEL_BYTES
+    trusted: tuple[tuple[str, str], ...] = ()

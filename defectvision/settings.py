@@ -12,6 +12,7 @@ import pydantic_settings
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from defectvision.bundle.signature import check_public_key
 from defectvision.limits import MODEL_BYTES, PIXELS, Limits
 from defectvision.store.folder import store_in
 
@@ -106,6 +107,11 @@ class Settings(BaseSettings):
         description="who may use the REST API: name to token, each of at least "
         f"{SHORTEST_TOKEN} characters; nobody where empty",
     )
+    trusted_keys: dict[str, str] = Field(
+        {},
+        description="who may vouch for bundles: name to public key, see [signing](signing.md); "
+        "where set, a bundle that none of them signed is not loaded",
+    )
     api_per_minute: int = Field(
         600, gt=0, description="requests a minute that each token of the REST API may make"
     )
@@ -134,10 +140,24 @@ class Settings(BaseSettings):
                 raise ValueError(f"{which} has fewer than {SHORTEST_TOKEN} characters")
         return given
 
+    @field_validator("trusted_keys")
+    @classmethod
+    def _are_keys(cls, given: dict[str, str]) -> dict[str, str]:
+        for place, (name, key) in enumerate(given.items(), 1):
+            which = f"key {place} of {len(given)}"
+            if not name.strip():
+                raise ValueError(f"{which} has no name")
+            try:
+                check_public_key(key)
+            except ValueError as error:
+                raise ValueError(f"{which} {error}") from error
+        return given
+
     @property
     def limits(self) -> Limits:
         """What decoding and loaded models may take in this process."""
-        return Limits(int(self.max_megapixels * 1e6), self.model_memory_mb * 1_000_000)
+        trusted = tuple(self.trusted_keys.items())
+        return Limits(int(self.max_megapixels * 1e6), self.model_memory_mb * 1_000_000, trusted)
 
 
 @lru_cache(maxsize=1)

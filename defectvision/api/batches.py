@@ -103,7 +103,7 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
 
 def _start(store: Store, line: str, bundle: str | None, request: BatchRequest, who: str) -> Batch:
     try:
-        loaded = load_bundle_once(settings().weights, line, bundle)
+        loaded = load_bundle_once(settings().weights, line, bundle, settings().limits.trusted)
     except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
     try:

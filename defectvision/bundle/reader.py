@@ -12,9 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
+from defectvision.bundle.signature import SignatureError, signed_by
 
 # How an ONNX file says that a tensor's values lie in another file: the key "location" of an entry
 # of `external_data` (onnx.proto, TensorProto).
+Trusted = tuple[tuple[str, str], ...]
 EXTERNAL = b"\x0a\x08location"
 T = TypeVar("T", bound=BaseModel)
 
@@ -67,8 +69,13 @@ def list_bundles(line_folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (name != default, name))
 
 
-def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
-    """Read and check a bundle (the line's default where none is named); raises BundleError."""
+def load_bundle(
+    weights: Path, line: str, bundle: str | None = None, trusted: Trusted = ()
+) -> LoadedBundle:
+    """Read and check a bundle (the line's default where none is named); raises BundleError.
+
+    trusted: names and public keys of those of whom one must have signed it; nobody where empty.
+    """
     for name in filter(None, (line, bundle)):
         if not NAME.fullmatch(name):
             raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
@@ -82,7 +89,8 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
         known = ", ".join(list_bundles(folder)) or "none"
         raise NoSuchBundleError(f"line '{line}' has no bundle '{name}'; it has: {known}")
     text = folder / name / ABOUT_FILE
-    content = _read(text, Bundle)
+    raw = _bytes(text)
+    content = _parsed(raw, text, Bundle)
     if content.classes != about.class_names:
         raise BundleError(f"{text}: its classes are not those of line '{line}'. Export it again")
     if (content.line, content.name) != (line, name):
@@ -96,24 +104,41 @@ def load_bundle(weights: Path, line: str, bundle: str | None = None) -> LoadedBu
     for file, wanted in content.files.items():
         check_file(folder / name, file, wanted)
     _refuse_other_files(folder / name / MODEL_FILE)
-    alone = hashlib.sha256(text.read_bytes())
-    earlier, version = alone.copy(), alone
-    version.update(about.decides.encode())
+    earlier = hashlib.sha256(raw)
+    covers = earlier.copy()
+    covers.update(about.decides.encode())
+    covered = covers.hexdigest()
+    try:
+        signed = signed_by(folder / name, covered, dict(trusted))
+    except SignatureError as error:
+        raise BundleError(str(error)) from error
     return LoadedBundle(
-        folder / name, about, content, version.hexdigest()[:12], earlier.hexdigest()[:12]
+        folder / name, about, content, covered[:12], earlier.hexdigest()[:12], covered, signed
     )
 
 
-def load_bundle_once(weights: Path, line: str, bundle: str | None = None) -> LoadedBundle:
-    """`load_bundle`, which reads all weights, again only where line.json or bundle.json changed."""
-    files = [] if NAME.fullmatch(line) is None else sorted((weights / line).glob("**/*.json"))
-    stamp = tuple((file, file.stat().st_mtime_ns) for file in files)
-    return _load_bundle(weights, line, bundle, stamp)
+def load_bundle_once(
+    weights: Path, line: str, bundle: str | None = None, trusted: Trusted = ()
+) -> LoadedBundle:
+    """`load_bundle`, which reads all weights, again only where a file of the line changed."""
+    files = [] if NAME.fullmatch(line) is None else sorted((weights / line).glob("**/*"))
+    return _load_bundle(weights, line, bundle, trusted, tuple(map(_stamp, files)))
 
 
 @lru_cache(maxsize=16)
-def _load_bundle(weights: Path, line: str, bundle: str | None, _stamp: object) -> LoadedBundle:
-    return load_bundle(weights, line, bundle)
+def _load_bundle(
+    weights: Path, line: str, bundle: str | None, trusted: Trusted, _stamps: object
+) -> LoadedBundle:
+    return load_bundle(weights, line, bundle, trusted)
+
+
+def _stamp(file: Path) -> tuple[Path, int, int, int]:
+    """What the file system says of a file's content without its being read."""
+    try:
+        about = file.stat()
+    except OSError:  # gone meanwhile
+        return file, 0, 0, 0
+    return file, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def check_file(folder: Path, name: str, digest: str) -> None:
@@ -140,10 +165,19 @@ def _refuse_other_files(model: Path) -> None:
 
 
 def _read(path: Path, kind: type[T]) -> T:
+    return _parsed(_bytes(path), path, kind)
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _parsed(content: bytes, path: Path, kind: type[T]) -> T:
+    try:
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

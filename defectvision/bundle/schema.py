@@ -19,6 +19,7 @@ WEIGHTS_FILE = "model.safetensors"  # torch weights, fp16: for fine-tuning and g
 SEEN_FILE = "trained_on.txt"  # the start of the SHA-256 of each image it learned from
 CARD_FILE = "README.md"
 GATE_FILE = "gate.npz"
+SIGNATURE_FILE = "signature.json"
 OWN = "own images"  # kind of a gate's rates: the line's own, which a gate should let pass
 
 
@@ -158,7 +159,8 @@ class LoadedBundle:
 
     version: short hash of all that its verdicts depend on: bundle.json, which holds the hashes of
     all other files, and what of line.json decides. earlier_version: of bundle.json alone, as
-    versions were told before; batches that began under it are the same bundle's.
+    versions were told before; batches that began under it are the same bundle's. covered: the whole
+    hash that `version` is the start of, which a signature is of; signed: by whom, in words.
     """
 
     folder: Path
@@ -166,6 +168,8 @@ class LoadedBundle:
     bundle: Bundle
     version: str
     earlier_version: str = ""
+    covered: str = ""
+    signed: str = ""
 
 
 @dataclass(frozen=True)

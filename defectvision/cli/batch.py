@@ -58,7 +58,7 @@ def batch(
             atomic.check_target(file)
         about = settings()
         folder_of_lines = weights or about.weights
-        loaded = load_bundle(folder_of_lines, line, bundle)
+        loaded = load_bundle(folder_of_lines, line, bundle, settings().limits.trusted)
         if policy and file is None:
             raise ValueError(
                 "--policy is for the file of --out: what is kept with --db is shown under the "

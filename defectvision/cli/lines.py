@@ -38,12 +38,13 @@ def _bundle_rows(weights: Path, line: Line) -> list[dict[str, Any]]:
     for name in list_bundles(weights / line.name):
         row = {"line": line.name, "bundle": name, "default": name == line.default_bundle}
         try:
-            loaded = load_bundle(weights, line.name, name)
+            loaded = load_bundle(weights, line.name, name, settings().limits.trusted)
         except BundleError as error:
             row["error"] = str(error)
         else:
             row |= {
                 "version": loaded.version,
+                "signed": loaded.signed,
                 "architecture": loaded.bundle.architecture,
                 "classes": list(line.class_names),
                 "can_accept": line.can_accept,

@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-lines, serve.
+lines, keygen, sign, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -23,6 +23,7 @@ from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
+from defectvision.cli.sign import keygen, sign
 from defectvision.cli.store import app as store_app
 from defectvision.cli.terminal import clear_errors, log_to_stderr, out
 from defectvision.cli.train import export, train
@@ -45,6 +46,8 @@ app.command()(evaluate)
 app.command()(gate)
 app.command()(export)
 app.command()(lines)
+app.command()(keygen)
+app.command()(sign)
 
 
 def _version(asked_for: bool) -> None:

@@ -185,7 +185,7 @@ _loading: dict[tuple[Path, str, Line, int], Lock] = {}
 def load_inspector(weights: Path, line: str, bundle: str | None, limits: Limits) -> Inspector:
     """The inspector of a bundle, one for all threads of the process, loaded anew where the
     bundle was replaced; raises BundleError."""
-    return inspector_of(load_bundle_once(weights, line, bundle), limits)
+    return inspector_of(load_bundle_once(weights, line, bundle, limits.trusted), limits)
 
 
 def inspector_of(loaded: LoadedBundle, limits: Limits) -> Inspector:

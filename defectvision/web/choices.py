@@ -75,4 +75,4 @@ def bundle_names(line: str) -> list[str]:
 
 def loaded_bundle(line: str, bundle: str) -> LoadedBundle:
     """A bundle whose files were checked against their hashes; raises BundleError."""
-    return load_bundle_once(settings().weights, line, bundle)
+    return load_bundle_once(settings().weights, line, bundle, settings().limits.trusted)

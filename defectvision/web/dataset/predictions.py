@@ -37,7 +37,7 @@ def prediction_controls(study: Study) -> dict[int, str] | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Line", names, key="map-line", width=240)
         try:
-            loaded = load_bundle_once(settings().weights, name)
+            loaded = load_bundle_once(settings().weights, name, trusted=settings().limits.trusted)
             in_force = read_policy_in_force(current(), loaded, notices)
             if in_force is None:
                 return None

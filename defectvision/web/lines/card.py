@@ -54,6 +54,7 @@ def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
     bundle, how = loaded.bundle, loaded.bundle.preprocessing
     rows = [
         ("Version", loaded.version),
+        ("Signed", loaded.signed),
         ("Architecture", f"{bundle.architecture}, evidence pooled by {bundle.pooling}"),
         ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {FITS[how.fit]}"),
         ("Precision", PRECISIONS[bundle.precision]),
