@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Arguments passed on: make run ARGS="--port 8600"; make test ARGS="-k policy"
 ARGS ?=
+# How long make fuzz looks for an input that breaks something
+FUZZ_MINUTES ?= 10
 
 BIN := .venv/bin
 # The stamp's name holds a checksum of what decides the environment's content, so a changed pin
@@ -28,8 +30,11 @@ check: lint  ## check the code and run the quick tests, in about a minute
 test: lint  ## check the code and run all tests
 	$(BIN)/python -m pytest -n 2 --durations=10 $(ARGS)
 
-fuzz: $(STAMP)  ## run the property tests with many examples, other ones each time
-	DEFECTVISION_TESTS=fuzz $(BIN)/python -m pytest -n 2 -m hypothesis $(ARGS)
+fuzz: $(STAMP)  ## run the property tests for FUZZ_MINUTES, with other examples each time
+	end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		DEFECTVISION_TESTS=fuzz $(BIN)/python -m pytest -n 2 -q -x -m "hypothesis and not slow" $(ARGS) || exit 1; \
+	done
 
 lint: $(STAMP)  ## check code, types, imports and figures: ruff, mypy, import-linter, cog
 	$(BIN)/ruff check .

@@ -49,6 +49,14 @@ class Line(Frozen):
             raise ValueError("only lowercase letters, digits, '_', '.' and '-'")
         return value
 
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, value: tuple[DefectClass, ...]) -> tuple[DefectClass, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two classes are named {twice[0]!r}")
+        return value
+
     @property
     def decides(self) -> str:
         """What of it verdicts depend on, as text that is the same wherever that is the same: which

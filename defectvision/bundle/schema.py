@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from defectvision.bundle.line import Frozen, Line
 from defectvision.bundle.policy import Policy
@@ -146,6 +146,18 @@ class Bundle(Frozen):
     provenance: dict[str, Any]
     metrics: tuple[Metrics, ...]
     files: dict[str, str]
+
+    @field_validator("provenance")
+    @classmethod
+    def _can_be_told(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What people are told of it is laid out as training writes it."""
+        recipe = value.get("recipe") or {}
+        if not isinstance(recipe, dict) or not isinstance(recipe.get("split") or {}, dict):
+            raise ValueError("its recipe is not laid out as one")
+        sources = value.get("sources") or []
+        if not isinstance(sources, list) or not all(isinstance(one, dict) for one in sources):
+            raise ValueError("its sources are no list of data sets")
+        return value
 
     @property
     def caution(self) -> str:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from defectvision.data.catalog import CatalogError
 
+MOST = 1 << 40  # px of an image, and more: sums of two stay exact
+
 
 def read_runs(text: str, where: str = "") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts, counted from 0, and lengths of the runs of `text`, in px, in ascending order.
@@ -25,6 +27,8 @@ def read_runs(text: str, where: str = "") -> tuple[NDArray[np.int64], NDArray[np
             f"{prefix}run-length mask: {values.size} values, an odd number. Starts and lengths "
             "come in pairs."
         )
+    if values.size and max(int(values.max()), -int(values.min())) > MOST:
+        raise CatalogError(f"{prefix}run-length mask: {values.max()} is past the end of any image.")
     starts, lengths = values[0::2] - 1, values[1::2]
     if values.size and starts.min() < 0:
         raise CatalogError(

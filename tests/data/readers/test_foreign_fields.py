@@ -5,11 +5,13 @@ import csv
 import io
 import json
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -17,7 +19,6 @@ from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
 from defectvision.limits import PIXELS
 
-QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 SIZE = (20, 24)
 PNG = base64.b64encode(cv2.imencode(".png", np.ones((3, 3), np.uint8))[1].tobytes()).decode()
 LEAF = (
@@ -84,7 +85,6 @@ def opened_folder(files, images="", name=""):
                 continue
 
 
-@QUICK
 @given(COCO | JUNK)
 def test_coco_of_any_content(content):
     opened("x.json", json.dumps(content).encode(errors="surrogatepass"))
@@ -104,7 +104,6 @@ DATA = st.fixed_dictionaries(
 ).map(lambda content: "".join(f"{k}: {json.dumps(v)}\n" for k, v in content.items()).encode())
 
 
-@QUICK
 @given(DATA | st.binary(max_size=60).map(lambda b: b"names: [p]\nnc: 1\n" + b), LABELS, LABELS)
 def test_yolo_of_any_content(data, labels, names):
     opened_folder({"data.yaml": data, "labels/a.txt": labels, "train.txt": names}, "images/")
@@ -125,7 +124,6 @@ LABELME = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@QUICK
 @given(LABELME, LABELME | JUNK)
 def test_labelme_of_any_content(first, second):
     texts = [json.dumps(content).encode(errors="surrogatepass") for content in (first, second)]
@@ -152,7 +150,6 @@ PICTURE = st.binary(max_size=30) | st.sampled_from(
      for value in (0, 1, 255) for kind in (np.uint8, np.uint16)])  # fmt: skip
 
 
-@QUICK
 @given(VOC, st.text(max_size=20).map(lambda text: f"<annotation>{text}</annotation>"), LABELMAP,
        PICTURE)  # fmt: skip
 def test_voc_of_any_content(first, second, text, picture):
@@ -166,7 +163,6 @@ ROW = st.lists(st.sampled_from(["0", "1", "a.png", "b.png", "a_label.png", "x"])
     max_size=3), max_size=6).map("\t".join)  # fmt: skip
 
 
-@QUICK
 @given(st.lists(ROW, max_size=4).map("\n".join), PICTURE)
 def test_dagm_and_loco_of_any_content(rows, picture):
     label = "Class1/Train/Label"
@@ -176,7 +172,6 @@ def test_dagm_and_loco_of_any_content(rows, picture):
                   "test/pit/")  # fmt: skip
 
 
-@QUICK
 @given(st.binary(max_size=60))
 def test_any_bytes(data):
     for name in ("x.json", "index.csv", "train.csv"):
@@ -192,13 +187,11 @@ def table(header, rows):
 CELL = st.text(max_size=8) | st.sampled_from(["a.png", "b.png", "train", "../a.png", "1 5", "3"])
 
 
-@QUICK
 @given(st.lists(st.lists(CELL, min_size=1, max_size=6), max_size=4))
 def test_an_index_of_any_content(rows):
     opened("index.csv", table(["path", "label", "mask", "split"], rows))
 
 
-@QUICK
 @given(
     st.sampled_from([["ImageId", "ClassId", "EncodedPixels"], ["ImageId_ClassId", "EncodedPixels"],
                      ["image_id", "class_ids", "area_class_1"]]),
@@ -208,7 +201,6 @@ def test_a_table_of_any_content(header, rows):
     opened("train.csv", table(header, rows))
 
 
-@QUICK
 @given(st.text(max_size=30), st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=3))
 def test_class_numbers_of_any_content(text, rows):
     from defectvision.data.class_names import read_class_numbers
@@ -220,3 +212,30 @@ def test_class_numbers_of_any_content(text, rows):
                 read_class_numbers(Path(place))
             except CatalogError:
                 continue
+
+
+BOMB = "".join(f'<!ENTITY e{i + 1} "{f"&e{i};" * 10}">' for i in range(9))
+XML = f'<!DOCTYPE a [<!ENTITY e0 "x">{BOMB}]><annotation><filename>&e9;</filename></annotation>'
+YAML = "a0: &a0 [p]\n" + "".join(
+    f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.xml", XML.encode()),
+        ("data.yaml", f"{YAML}names: *a9\n".encode()),
+        ("data.yaml", f"{YAML}names: [p]\nnc: *a9\ntrain: *a9\n".encode()),
+        ("x.json", b"[" * 200_000),
+        ("a.json", b'{"shapes":' * 100_000),
+        ("index.csv", b"path,label\n" + b"a" * 5_000_000 + b",p\n"),
+        ("index.csv", b'path,label\n"' + b"a\n" * 1_000_000),
+        ("train.csv", b"ImageId,ClassId,EncodedPixels\na.png,1," + b"1 1 " * 500_000 + b"\n"),
+    ],
+)  # fmt: skip
+def test_what_unfolds_without_end_is_refused_in_time(name: str, data: bytes) -> None:
+    begun = time.process_time()
+    opened_folder({name: data, "labels/a.txt": b"0 0.5 0.5 0.1 0.1"})
+    opened(name, data)
+    assert time.process_time() - begun < 5
