@@ -17,7 +17,7 @@ FIGURES := README.md docs/architecture.md docs/gate.md docs/settings.md docs/spe
 COG := $(BIN)/python -m cogapp --verbosity=1 -I .
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: run check test fuzz lint docs bench clean help
+.PHONY: run check test fuzz lint docs bench audit sbom clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -51,6 +51,12 @@ docs: $(STAMP)  ## write the figures of README, docs and model cards from the bu
 bench: $(STAMP)  ## measure speed against the usual ways to run the same models
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 	$(BIN)/python -m benchmarks.startup
+
+audit: $(STAMP)  ## look up known weaknesses of the installed packages; skipped without internet
+	$(BIN)/python -m docs.audit
+
+sbom: $(STAMP)  ## write sbom.json, what is installed with versions and licences (CycloneDX)
+	$(BIN)/cyclonedx-py environment $(BIN)/python --output-format JSON --no-validate --output-file sbom.json
 
 clean:  ## remove .venv and all caches; data, runs and weights stay
 	rm -rf .venv build dist *.egg-info .coverage htmlcov
