@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -88,15 +89,11 @@ def test_any_body(client: TestClient, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_any_question(client: TestClient, data: st.DataObject) -> None:
     number = st.integers(-5, 3) | st.sampled_from([2**31, 2**63, 10**40]) | st.text(max_size=5)
-    path = data.draw(st.sampled_from(GETS)).format(data.draw(number))
+    path = data.draw(st.sampled_from(GETS)).format(quote(str(data.draw(number)), safe=""))
     names = ["line", "before", "most", "first", "verdict", "class", "low", "high", "text", "order",
              "descending", "reviewed", "nothing"]  # fmt: skip
     value = (
         st.text(max_size=6) | st.integers().map(str) | st.sampled_from(["nan", "inf", "-0", "1e9"])
     )
     asked = data.draw(st.dictionaries(st.sampled_from(names), value, max_size=3))
-    try:
-        answer = client.get(f"/api/v1{path}", params=asked, headers=TOKEN)
-    except (UnicodeError, ValueError):  # the client's own
-        return
-    in_words(answer)
+    in_words(client.get(f"/api/v1{path}", params=asked, headers=TOKEN))
