@@ -111,7 +111,11 @@ class Client:
         self.rng, self.ledger, self.pictures = random.Random(number), ledger, pictures
         self.mine: list[int] = []
         self.http = httpx.Client(
-            base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60
+            base_url=f"{url}/api/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=60,
+            # The server closes what said nothing for 5 s; who sends at that moment gets a reset.
+            limits=httpx.Limits(keepalive_expiry=2.0),
         )
 
     def work(self, pace: float, stop: threading.Event) -> None:
