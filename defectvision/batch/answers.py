@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from defectvision.batch.deadline import TooSlowError, within
+from defectvision.batch.watch import AwayError
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.data.synthetic.samples import is_synthetic
 from defectvision.inference.decode_memory import BusyError
@@ -86,7 +87,7 @@ class Answerer:
 
     def _columns(self, answer: Inspection | ImageError, data: bytes) -> Columns:
         if isinstance(answer, BusyError):  # no fault of the image: it waits for another turn
-            raise OSError(None, answer.reason, answer.name)
+            raise AwayError("other large images take all memory for decoding. It is waited for")
         if isinstance(answer, ImageError):
             return failure_columns(answer)
         columns = answer_columns(answer, self.policy, self.files)

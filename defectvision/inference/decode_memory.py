@@ -23,6 +23,7 @@ from defectvision.limits import DECODE_BYTES
 # Of the largest picture: one of 8 bits a channel as its reader holds it (4), and as an array (3).
 BYTES_PER_PIXEL = 7
 WAIT_SECONDS = 30.0
+SMALL_BYTES = 100_000  # for which nobody waits
 STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # else 4
 RGB = 3
 COEFFICIENT_BYTES = 2
@@ -53,7 +54,7 @@ class Budget:
     def take(self, count: int, seconds: float = WAIT_SECONDS) -> bool:
         """Whether `count` bytes could be had within `seconds`."""
         with self._changed:
-            if not self._queue and self._has(count):
+            if count <= SMALL_BYTES or (not self._queue and self._has(count)):
                 self.taken += count
                 return True
             me, until = object(), time.monotonic() + seconds

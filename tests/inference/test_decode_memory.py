@@ -75,7 +75,7 @@ def test_a_small_one_does_not_overtake_for_ever(budget: Budget) -> None:
         budget.give_back(count)
 
     threads = []
-    for name, count in (("large", 2 * NEEDED), ("small", 1)):
+    for name, count in (("large", 2 * NEEDED), ("small", NEEDED // 2)):
         threads.append(threading.Thread(target=take, args=(name, count)))
         threads[-1].start()
         time.sleep(0.1)
@@ -84,6 +84,12 @@ def test_a_small_one_does_not_overtake_for_ever(budget: Budget) -> None:
     for thread in threads:
         thread.join(10)
     assert came == ["large", "small"]
+
+
+def test_for_a_tiny_one_nobody_waits(budget: Budget) -> None:
+    assert budget.take(2 * NEEDED)
+    assert decode_image(rgb("JPEG"), "tiny").ndim == 3
+    budget.give_back(2 * NEEDED)
 
 
 def test_who_waits_too_long_is_told_so(budget: Budget, monkeypatch: pytest.MonkeyPatch) -> None:
