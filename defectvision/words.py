@@ -53,7 +53,7 @@ def visible(text: str) -> str:
     nothing stands as an escape such as `\\x1b`, so that a hostile name is shown and not obeyed."""
     return "".join(
         c.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn"}
+        if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         else c
         for c in text
     )

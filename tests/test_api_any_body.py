@@ -88,7 +88,9 @@ def test_any_body(client: TestClient, data: st.DataObject) -> None:
 
 @given(data=st.data())
 def test_any_question(client: TestClient, data: st.DataObject) -> None:
-    number = st.integers(-5, 3) | st.sampled_from([2**31, 2**63, 10**40]) | st.text(max_size=5)
+    # The server that the API is mounted in answers to an address with a line break.
+    text = st.text(max_size=5).filter(lambda t: "\n" not in t)
+    number = text | st.integers(-5, 3) | st.sampled_from([2**31, 2**63, 10**40])
     path = data.draw(st.sampled_from(GETS)).format(quote(str(data.draw(number)), safe=""))
     names = ["line", "before", "most", "first", "verdict", "class", "low", "high", "text", "order",
              "descending", "reviewed", "nothing"]  # fmt: skip

@@ -15,6 +15,7 @@ from defectvision.words import visible
         ("at 4.42\u202fPM.png", "at 4.42\u202fPM.png"),
         ("a\x1b[2Jb.png", "a\\x1b[2Jb.png"),
         ("two\nlines.png", "two\\nlines.png"),
+        ("two\u2028lines\u2029.png", "two\\u2028lines\\u2029.png"),
         ("gnp.\u202etrap.png", "gnp.\\u202etrap.png"),
         ("\ud800.png", "\\ud800.png"),
     ],

@@ -20,7 +20,7 @@ from defectvision.report.looks import SYNTHETIC
 Cell = str | float | int | None
 # A sign that begins a formula, also in its full width, at the beginning or after what divides cells
 # in some locale. A comma divides nothing: a text with one is quoted.
-_FORMULA = re.compile(r'(\A|[;|\t\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])')
+_FORMULA = re.compile(r'(\A|[;|\t\r\n])((?:"|(?![\t\r\n])\s)*[=+\-@\uff1d\uff0b\uff0d\uff20])')
 
 
 class Format(NamedTuple):

@@ -16,7 +16,7 @@ import openpyxl
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from reportlab.platypus import Paragraph
@@ -144,6 +144,8 @@ def test_in_the_pdf(text: str) -> None:
     assert words(read) == words(covered(text))
 
 
+@example("\t=1+1")
+@example("a;\t =1")
 @given(TEXT)
 def test_in_a_csv_file_of_any_separator(text: str) -> None:
     content = as_csv(["name", "note", "number"], [[text, "n", -1.5], ["n", text, 2]])
@@ -168,6 +170,7 @@ def test_in_a_workbook(text: str) -> None:
     assert (cell.value or "") == text
 
 
+@example("a\u2028b")
 @given(TEXT)
 def test_on_the_terminal_and_in_the_log(text: str) -> None:
     out = io.StringIO()
