@@ -10,10 +10,11 @@ from threading import Event, Thread
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from defectvision.settings import SettingsError, settings
+from defectvision.web.access.start import cannot_start
 from defectvision.web.guard import Guard
 from defectvision.web.script.failure import explain
 
@@ -21,6 +22,8 @@ try:
     settings()
 except SettingsError as error:
     sys.exit(f"error: {error}")
+if said := cannot_start(st.get_option("server.address") or "", settings()):
+    sys.exit(f"error: {said}")
 os.umask(0o077)  # what this process writes is for its owner alone
 
 
@@ -50,16 +53,23 @@ async def rest(scope: Scope, receive: Receive, send: Send) -> None:
     await api(scope, receive, send)
 
 
+routes: list[BaseRoute] = [Mount("/api", app=rest)]
+middleware = [
+    Middleware(
+        Guard,
+        st.get_option("server.address") or "",
+        [*settings().hosts, st.get_option("browser.serverAddress")],
+    )
+]
+if settings().sign_in == "accounts":
+    from defectvision.web.access.sign_in import PLACE, Door, SignIn
+
+    routes.append(Route(PLACE, SignIn().answer, methods=["GET", "POST"]))
+    middleware.append(Middleware(Door))
 app = st.App(
     Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,
-    routes=[Mount("/api", app=rest)],
+    routes=routes,
     on_script_error=explain,
-    middleware=[
-        Middleware(
-            Guard,
-            st.get_option("server.address") or "",
-            [*settings().hosts, st.get_option("browser.serverAddress")],
-        )
-    ],
+    middleware=middleware,
 )

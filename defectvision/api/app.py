@@ -15,12 +15,14 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from defectvision import __version__
 from defectvision.api import batches, inspect, results, reviews, service
-from defectvision.api.access import Door
+from defectvision.api.access import Door, need_of
 from defectvision.api.monitoring import requests, took
 from defectvision.bundle.reader import BundleError
+from defectvision.people import Action, NotAllowedError
 from defectvision.settings import settings
 from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
@@ -57,11 +59,16 @@ async def measured_and_limited(
     started = perf_counter()
     try:
         if get_route_path(request.scope) not in OPEN:
-            request.state.who = await door.admit(request)
+            request.state.who = await door.admit(request, _asked_for(request))
         _check_length(request)
         response = await answer(request)
     except HTTPException as error:
         response = refusal(request, error)
+    except (StoreError, SQLAlchemyError) as error:  # whose token it is cannot be asked
+        if isinstance(error, StoreError):
+            response = cannot(request, error)
+        else:
+            response = database_failed(request, error)
     except Exception as error:
         log.exception("%s %s", request.method, request.url.path)
         said = f"the server cannot answer this ({type(error).__name__}); its log says more"
@@ -70,6 +77,14 @@ async def measured_and_limited(
     method = request.method if request.method in METHODS else "other"
     requests.labels(method, response.status_code).inc()
     return response
+
+
+def _asked_for(request: Request) -> Action | None:
+    """What the route that a request is for asks of who calls it."""
+    for route in api.routes:
+        if route.matches(request.scope)[0] == Match.FULL:
+            return need_of(route)
+    return None
 
 
 def _check_length(request: Request) -> None:
@@ -110,6 +125,11 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
 @api.exception_handler(BundleError)
 def cannot(_request: Request, error: Exception) -> Response:
     return Said({"detail": str(error)}, 503)
+
+
+@api.exception_handler(NotAllowedError)
+def not_allowed(_request: Request, error: NotAllowedError) -> Response:
+    return Said({"detail": str(error)}, 403)
 
 
 @api.exception_handler(SQLAlchemyError)
