@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from defectvision.settings import SettingsError, settings
-from defectvision.web.access.start import cannot_start
+from defectvision.web.access.start import cannot_start, no_provider
 from defectvision.web.guard import Guard
 from defectvision.web.script.failure import explain
 
@@ -22,7 +22,10 @@ try:
     settings()
 except SettingsError as error:
     sys.exit(f"error: {error}")
-if said := cannot_start(st.get_option("server.address") or "", settings()):
+said = cannot_start(st.get_option("server.address") or "", settings())
+if settings().sign_in == "openid":
+    said = said or no_provider()
+if said:
     sys.exit(f"error: {said}")
 os.umask(0o077)  # what this process writes is for its owner alone
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from typing import Annotated, Any
 
 from fastapi import (
@@ -15,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute
 
@@ -22,11 +24,14 @@ from defectvision.api.schemas import Failure
 from defectvision.people import Action, Person
 from defectvision.settings import settings
 from defectvision.store.database import Store, open_store
+from defectvision.store.errors import StoreError
 from defectvision.store.tokens import who_shows
 from defectvision.words import as_text
 
+NO_STORE = "whose token this is cannot be looked up: the store does not answer. Ask again later"
 REPEATED = {"verdict", "class"}  # parameters that may stand several times
 
+log = logging.getLogger(__name__)
 limiter = MovingWindowRateLimiter(MemoryStorage())
 # From one address; each request from there then waits its turn before its token is looked at.
 WRONG_TOKENS = RateLimitItemPerMinute(5)
@@ -96,7 +101,7 @@ class Door:
 
     async def admit(self, request: Request, action: Action | None) -> Person:
         """Whose token came along; 401 without one, 403 where it may not do `action`, 429 beyond
-        its rate. Raises StoreError and SQLAlchemyError where the store cannot be asked."""
+        its rate, 503 where the store cannot be asked."""
         about = settings()
         authorization = await bearer(request)
         given = authorization.credentials if authorization else ""
@@ -105,7 +110,12 @@ class Door:
             await self._slow_down()
         who = _of_settings(given)
         if who is None and given:
-            who = await run_in_threadpool(lambda: who_shows(the_store(), given))
+            try:
+                who = await run_in_threadpool(lambda: who_shows(the_store(), given))
+            except (StoreError, SQLAlchemyError) as error:
+                # Where the store lies is told to nobody who has not shown a good token.
+                log.warning("a token cannot be looked up: %s", error)
+                raise refused(503, NO_STORE, **{"Retry-After": "5"}) from error
         if who is None:
             if given:
                 limiter.hit(WRONG_TOKENS, "wrong", address)

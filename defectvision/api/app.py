@@ -28,6 +28,7 @@ from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
 
 OPEN = {"/v1/health", "/v1/openapi.json"}  # they need no token
+RESOURCES = (service, inspect, batches, results, reviews)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
@@ -64,11 +65,6 @@ async def measured_and_limited(
         response = await answer(request)
     except HTTPException as error:
         response = refusal(request, error)
-    except (StoreError, SQLAlchemyError) as error:  # whose token it is cannot be asked
-        if isinstance(error, StoreError):
-            response = cannot(request, error)
-        else:
-            response = database_failed(request, error)
     except Exception as error:
         log.exception("%s %s", request.method, request.url.path)
         said = f"the server cannot answer this ({type(error).__name__}); its log says more"
@@ -81,7 +77,7 @@ async def measured_and_limited(
 
 def _asked_for(request: Request) -> Action | None:
     """What the route that a request is for asks of who calls it."""
-    for route in api.routes:
+    for route in routes():
         if route.matches(request.scope)[0] == Match.FULL:
             return need_of(route)
     return None
@@ -113,8 +109,8 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
     """Name all methods of the path: each route by itself only knows its own."""
     allowed = {
         method
-        for route in api.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(get_route_path(request.scope))
+        for route in routes()
+        if route.path_regex.match(get_route_path(request.scope))
         for method in route.methods or ()
     }
     headers = {"Allow": ", ".join(sorted(allowed))}
@@ -146,5 +142,11 @@ def machine_failed(_request: Request, error: OSError) -> Response:
     return Said({"detail": f"{said}. Whoever runs the server looks after its disk"}, 503)
 
 
-for resource in (service, inspect, batches, results, reviews):
+def routes() -> list[APIRoute]:
+    """All that can be asked for."""
+    found = (route for resource in RESOURCES for route in resource.router.routes)
+    return [route for route in found if isinstance(route, APIRoute)]
+
+
+for resource in RESOURCES:
     api.include_router(resource.router)

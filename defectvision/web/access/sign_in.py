@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -22,7 +23,7 @@ from starlette.websockets import WebSocketClose
 from defectvision.people import Person
 from defectvision.settings import settings
 from defectvision.store.accounts import SIGNED_IN, WrongPasswordError, folded, sign_in, signed_in
-from defectvision.store.database import in_words, open_store
+from defectvision.store.database import open_store
 from defectvision.store.errors import StoreError
 
 COOKIE = "defectvision-sign-in"
@@ -33,9 +34,11 @@ OPEN_BELOW = ("/api/", "/static/")
 LARGEST_FORM = 4096  # bytes
 
 PAGE = Template(Path(__file__).with_name("sign_in.html").read_text(encoding="utf-8"))
+NO_STORE = "Nobody can sign in now: the store does not answer. Try again in a minute."
 WRONG = "Name and password do not belong together."
 TOO_OFTEN = "Too many wrong passwords. Wait a minute, then try again."
 
+log = logging.getLogger(__name__)
 limiter = MovingWindowRateLimiter(MemoryStorage())
 PER_ADDRESS_AND_NAME = RateLimitItemPerMinute(5)
 PER_ADDRESS = RateLimitItemPerHour(100)
@@ -69,7 +72,8 @@ class Door:
         try:
             person = await run_in_threadpool(person_of, asked.cookies.get(COOKIE, ""))
         except (StoreError, SQLAlchemyError) as error:
-            answer: Response = Response(_said(error), 503, {"Retry-After": "5"})
+            log.warning("who is signed in cannot be looked up: %s", error)
+            answer: Response = Response(NO_STORE, 503, {"Retry-After": "5"})
         else:
             if person is not None:
                 await self.app(scope, receive, send)
@@ -78,7 +82,8 @@ class Door:
                 await WebSocketClose(1008, "sign in first")(scope, receive, send)
                 return
             if scope["method"] == "GET" and "text/html" in asked.headers.get("accept", ""):
-                there = f"{PLACE}?next={quote(asked.url.path)}"
+                wanted = asked.url.path + (f"?{asked.url.query}" if asked.url.query else "")
+                there = f"{PLACE}?next={quote(wanted, safe='/')}"
                 answer = RedirectResponse(there, 303, {"Cache-Control": "no-store"})
             else:
                 answer = JSONResponse({"detail": "sign in first"}, 401)
@@ -130,7 +135,8 @@ class SignIn:
         except WrongPasswordError:
             return _form(WRONG, name, 403)
         except (StoreError, SQLAlchemyError) as error:
-            return _form(_said(error), name, 503)
+            log.warning("nobody can sign in: %s", error)
+            return _form(NO_STORE, name, 503)
         finally:
             self._waiting -= 1
         limiter.clear(*tries[0])
@@ -155,9 +161,4 @@ def _form(message: str = "", name: str = "", status: int = 200) -> Response:
 def _within(path: str) -> str:
     """The page that was asked for, of this server alone."""
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return quote(path, safe="/%") if inside else "/"
-
-
-def _said(error: Exception) -> str:
-    said = in_words(error) if isinstance(error, SQLAlchemyError) else str(error)
-    return f"Nobody can sign in now: {said}"
+    return quote(path, safe="/%?=&") if inside else "/"

@@ -15,8 +15,6 @@ REMEDIES = (
 def cannot_start(address: str, about: Settings) -> str:
     """Why the server may not start; empty where it may. address: what it listens on, all addresses
     where empty."""
-    if about.sign_in == "openid":
-        return _no_provider()
     if about.sign_in:
         return ""
     if not is_loopback(address):
@@ -25,8 +23,9 @@ def cannot_start(address: str, about: Settings) -> str:
     return ""
 
 
-def _no_provider() -> str:
-    """What lacks of the provider's description."""
+def no_provider() -> str:
+    """What lacks in the description of the OpenID provider that Streamlit reads; empty where
+    nothing does."""
     import streamlit as st
 
     try:

@@ -83,16 +83,16 @@ def run() -> None:
                 help="A labelled set: balance, defects, near-copies, leaks and shortcuts.",
             ),
             st.Page(
-                PAGES / "access.py",
-                title="Access",
-                icon=":material/key:",
-                help="Who may do what: your account, those of others, and tokens for programs.",
-            ),
-            st.Page(
                 PAGES / "lines.py",
                 title="Lines",
                 icon=":material/view_list:",
                 help="The lines and their bundles: classes, policy, metrics and provenance.",
+            ),
+            st.Page(
+                PAGES / "access.py",
+                title="Access",
+                icon=":material/key:",
+                help="Who may do what: your account, those of others, and tokens for programs.",
             ),
         ],
         position="top",
