@@ -17,6 +17,7 @@ from defectvision.settings import SettingsError, settings
 from defectvision.web.access.start import cannot_start, no_provider
 from defectvision.web.guard import Guard
 from defectvision.web.script.failure import explain
+from defectvision.web.silence import close_silent_connections
 
 try:
     settings()
@@ -27,6 +28,7 @@ if settings().sign_in == "openid":
     said = said or no_provider()
 if said:
     sys.exit(f"error: {said}")
+close_silent_connections()
 os.umask(0o077)  # what this process writes is for its owner alone
 
 
