@@ -66,11 +66,16 @@ middleware = [
         [*settings().hosts, st.get_option("browser.serverAddress")],
     )
 ]
-if settings().sign_in == "accounts":
-    from defectvision.web.access.sign_in import PLACE, Door, SignIn
+if settings().sign_in in ("accounts", "openid"):
+    # Imported here: without a sign-in the first page does not wait for a database.
+    from defectvision.web.access import door
+    from defectvision.web.access.sign_in import SignIn
 
-    routes.append(Route(PLACE, SignIn().answer, methods=["GET", "POST"]))
-    middleware.append(Middleware(Door))
+    if settings().sign_in == "accounts":
+        routes.append(Route(door.FORM, SignIn().answer, methods=["GET", "POST"]))
+        middleware.append(Middleware(door.Door, door.of_account, door.opens_with_account))
+    else:
+        middleware.append(Middleware(door.Door, door.of_provider, door.opens_with_provider))
 app = st.App(
     Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,

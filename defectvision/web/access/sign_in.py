@@ -1,10 +1,9 @@
-"""Sign in with an account of the store: the form, and the door that shows it to everybody else."""
+"""The form to sign in with an account of the store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,26 +14,16 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from defectvision.people import Person
-from defectvision.settings import settings
-from defectvision.store.accounts import SIGNED_IN, WrongPasswordError, folded, sign_in, signed_in
-from defectvision.store.database import open_store
+from defectvision.store.accounts import SIGNED_IN, WrongPasswordError, folded, sign_in
 from defectvision.store.errors import StoreError
+from defectvision.web.access.door import COOKIE, NO_STORE, the_store
 
-COOKIE = "defectvision-sign-in"
-PLACE = "/sign-in"
-# The form; the API, which looks at tokens; whether the server is up; Streamlit's own files.
-OPEN = (PLACE, "/_stcore/health")
-OPEN_BELOW = ("/api/", "/static/")
 LARGEST_FORM = 4096  # bytes
 
 PAGE = Template(Path(__file__).with_name("sign_in.html").read_text(encoding="utf-8"))
-NO_STORE = "Nobody can sign in now: the store does not answer. Try again in a minute."
 WRONG = "Name and password do not belong together."
 TOO_OFTEN = "Too many wrong passwords. Wait a minute, then try again."
 
@@ -48,57 +37,8 @@ AT_ONCE = 2
 MOST_WAITING = 20
 
 
-def person_of(token: str) -> Person | None:
-    """Who is signed in with what their browser keeps; raises StoreError and SQLAlchemyError."""
-    if not token:
-        return None
-    about = settings()
-    with open_store(about.store, about.database, about.files).reading() as session:
-        found = signed_in(session, token)
-    return found[0] if found else None
-
-
-class Door:
-    """ASGI middleware: whoever is not signed in gets the form, and nothing else."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
-            await self.app(scope, receive, send)
-            return
-        asked = HTTPConnection(scope)
-        try:
-            person = await run_in_threadpool(person_of, asked.cookies.get(COOKIE, ""))
-        except (StoreError, SQLAlchemyError) as error:
-            log.warning("who is signed in cannot be looked up: %s", error)
-            answer: Response = Response(NO_STORE, 503, {"Retry-After": "5"})
-        else:
-            if person is not None:
-                await self.app(scope, receive, send)
-                return
-            if scope["type"] == "websocket":
-                await WebSocketClose(1008, "sign in first")(scope, receive, send)
-                return
-            if scope["method"] == "GET" and "text/html" in asked.headers.get("accept", ""):
-                wanted = asked.url.path + (f"?{asked.url.query}" if asked.url.query else "")
-                there = f"{PLACE}?next={quote(wanted, safe='/')}"
-                answer = RedirectResponse(there, 303, {"Cache-Control": "no-store"})
-            else:
-                answer = JSONResponse({"detail": "sign in first"}, 401)
-        if scope["type"] == "websocket":
-            await WebSocketClose(1011, "the store cannot be asked")(scope, receive, send)
-            return
-        await answer(scope, receive, send)
-
-
-def _is_open(path: str) -> bool:
-    return path in OPEN or path.startswith(OPEN_BELOW)
-
-
 class SignIn:
-    """The form at `PLACE`, as one route for GET and POST."""
+    """The form, as one route for GET and POST."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(AT_ONCE)
@@ -126,12 +66,10 @@ class SignIn:
         # Counted before it is known to be wrong: many at once must not all be let through.
         for one in tries:
             limiter.hit(*one)
-        about = settings()
-        store = partial(open_store, about.store, about.database, about.files)
         self._waiting += 1
         try:
             async with self._turn:
-                token = await run_in_threadpool(lambda: sign_in(store(), name, password))
+                token = await run_in_threadpool(lambda: sign_in(the_store(), name, password))
         except WrongPasswordError:
             return _form(WRONG, name, 403)
         except (StoreError, SQLAlchemyError) as error:

@@ -7,7 +7,7 @@ import streamlit as st
 from defectvision.people import Action, NotAllowedError, Person, unproven
 from defectvision.settings import settings
 from defectvision.store.accounts import known_as, sign_out
-from defectvision.store.database import Store, open_store
+from defectvision.web.access.door import COOKIE, person_of, the_store, vouched_for
 from defectvision.words import plain
 
 GONE = "nobody is signed in here any more. Reload the page to sign in again"
@@ -18,12 +18,10 @@ def acting() -> Person:
     nobody is signed in, and StoreError."""
     how = settings().sign_in
     if how == "accounts":
-        from defectvision.web.access.sign_in import COOKIE, person_of
-
         person = person_of(st.context.cookies.get(COOKIE, ""))
     elif how == "openid":
         name = name_at_provider()
-        with _store().reading() as session:
+        with the_store().reading() as session:
             person = known_as(session, name) if name else None
     else:
         return unproven(st.session_state.get("who") or "")
@@ -33,13 +31,8 @@ def acting() -> Person:
 
 
 def name_at_provider() -> str:
-    """Under which the OpenID provider vouches for who is signed in: the e-mail address where it
-    says that it is verified, else the subject; empty where nobody is signed in."""
-    if not st.user.is_logged_in:
-        return ""
-    known = st.user.to_dict()
-    name = known.get("email") if known.get("email_verified") is True else known.get("sub")
-    return str(name or "")
+    """What the OpenID provider vouches for; empty where nobody is signed in."""
+    return vouched_for(st.user.to_dict()) if st.user.is_logged_in else ""
 
 
 def let_in() -> bool:
@@ -76,9 +69,7 @@ def leave() -> None:
     if settings().sign_in == "openid":
         st.logout()
         return
-    from defectvision.web.access.sign_in import COOKIE
-
-    with _store().session() as session:
+    with the_store().session() as session:
         sign_out(session, st.context.cookies.get(COOKIE, ""))
 
 
@@ -110,8 +101,3 @@ def ready(person: Person, action: Action, named: bool = True) -> bool:
         st.caption("Give your name on the left first: it is kept with what you do.")
         return False
     return True
-
-
-def _store() -> Store:
-    about = settings()
-    return open_store(about.store, about.database, about.files)

@@ -89,6 +89,15 @@ def test_who_has_none_does_not(board, subject, name) -> None:
     expect(board.page.get_by_role("link", name="Results")).to_have_count(0)
 
 
+def test_what_pages_give_and_take_is_closed_to_who_is_not_signed_in(board, plant) -> None:
+    for path in ("media/x.png", "_stcore/upload_file/x/y"):
+        assert board.page.request.get(f"{plant.url}/{path}").status == 401
+    forged = {"Cookie": "_streamlit_user=eyJzdWIiOiAiMSJ9.x.y"}
+    assert board.page.request.get(f"{plant.url}/media/x.png", headers=forged).status == 401
+    enter(board, "1")
+    assert board.page.request.get(f"{plant.url}/media/x.png").status == 404  # there is none
+
+
 def test_an_account_that_is_ended_shuts_out_who_is_signed_in(board, plant) -> None:
     store = plant.weights.parent / "store"
     enter(board, "1")

@@ -19,7 +19,9 @@ from defectvision.settings import Settings, settings
 from defectvision.store import accounts
 from defectvision.store.database import open_store
 from defectvision.web.access import sign_in
-from defectvision.web.access.sign_in import COOKIE, PLACE, TOO_OFTEN, WRONG, Door, SignIn
+from defectvision.web.access.door import COOKIE, Door, of_account, opens_with_account
+from defectvision.web.access.door import FORM as PLACE
+from defectvision.web.access.sign_in import TOO_OFTEN, WRONG, SignIn
 from defectvision.web.access.start import cannot_start
 
 WORD = "correct horse battery"
@@ -50,7 +52,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
             WebSocketRoute("/_stcore/stream", socket),
             Mount("/", app=Starlette(routes=[Route("/{path:path}", secret)])),
         ],
-        middleware=[Middleware(Door)],
+        middleware=[Middleware(Door, of_account, opens_with_account)],
     )
     yield TestClient(app, follow_redirects=False)
     sign_in.limiter.storage.reset()
