@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_settings
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         [],
         description="names under which browsers and programs reach this server, besides "
         "`localhost`, the machine's own and the address; requests to others are refused",
+    )
+    sign_in: Literal["", "accounts", "openid", "anyone-may-do-everything"] = Field(
+        "",
+        description="how people sign in: `accounts` of this store, `openid` for the provider in "
+        "`.streamlit/secrets.toml`; where empty, nobody does, and the server listens on this "
+        "machine only unless told `anyone-may-do-everything`",
     )
     port: int = Field(8501, ge=1, le=65535, description="port the dashboard listens on")
     max_megapixels: float = Field(

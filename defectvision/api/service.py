@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy import text as sql_text
 
 from defectvision import __version__
-from defectvision.api.access import REFUSALS, Who
+from defectvision.api.access import REFUSALS, Looks, the_store
 from defectvision.api.monitoring import kept, registry
 from defectvision.api.schemas import Health, LineAbout
-from defectvision.api.stored import Stored, the_store
+from defectvision.api.stored import Stored
 from defectvision.bundle.reader import find_lines
 from defectvision.settings import settings
 from defectvision.store.tables import ImageState, InspectionRow
@@ -31,7 +31,7 @@ def health() -> Health:
 
 
 @router.get("/v1/metrics", tags=["service"], response_class=Response, responses=REFUSALS)
-def metrics(_who: Who, store: Stored) -> Response:
+def metrics(_who: Looks, store: Stored) -> Response:
     """Counts and times for Prometheus."""
     with store.reading() as session:
         rows = session.execute(
@@ -43,7 +43,7 @@ def metrics(_who: Who, store: Stored) -> Response:
 
 
 @router.get("/v1/lines", tags=["service"], responses=REFUSALS)
-def lines(_who: Who) -> list[LineAbout]:
+def lines(_who: Looks) -> list[LineAbout]:
     """The lines that images can be inspected with; one that cannot be read says why."""
     listed = find_lines(settings().weights)
     known = [
