@@ -20,10 +20,10 @@ from starlette.routing import Match
 from defectvision import __version__
 from defectvision.api import batches, inspect, results, reviews, service
 from defectvision.api.access import Door, need_of
+from defectvision.api.bodies import Bodies
 from defectvision.api.monitoring import requests, took
 from defectvision.bundle.reader import BundleError
 from defectvision.people import Action, NotAllowedError
-from defectvision.settings import settings
 from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
 
@@ -42,7 +42,7 @@ api = FastAPI(
 
 
 log = logging.getLogger(__name__)
-door = Door()
+door, bodies = Door(), Bodies()
 
 
 class Said(JSONResponse):
@@ -61,8 +61,8 @@ async def measured_and_limited(
     try:
         if get_route_path(request.scope) not in OPEN:
             request.state.who = await door.admit(request, _asked_for(request))
-        _check_length(request)
-        response = await answer(request)
+        with bodies.holding(request):
+            response = await answer(request)
     except HTTPException as error:
         response = refusal(request, error)
     except Exception as error:
@@ -81,15 +81,6 @@ def _asked_for(request: Request) -> Action | None:
         if route.matches(request.scope)[0] == Match.FULL:
             return need_of(route)
     return None
-
-
-def _check_length(request: Request) -> None:
-    largest = settings().max_upload_mb << 20
-    length = request.headers.get("content-length", "")
-    if "transfer-encoding" in request.headers:
-        raise HTTPException(411, "give a Content-Length")
-    if length.isdigit() and int(length) > largest:
-        raise HTTPException(413, f"more than {largest >> 20} MB")
 
 
 @api.exception_handler(StarletteHTTPException)
