@@ -14,7 +14,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from defectvision.settings import SettingsError, settings
-from defectvision.web.access.start import cannot_start, no_provider
+from defectvision.web.door.provider import no_provider
+from defectvision.web.door.start import cannot_start
 from defectvision.web.guard import Guard
 from defectvision.web.script.failure import explain
 from defectvision.web.silence import close_silent_connections
@@ -68,8 +69,8 @@ middleware = [
 ]
 if settings().sign_in in ("accounts", "openid"):
     # Imported here: without a sign-in the first page does not wait for a database.
-    from defectvision.web.access import door
-    from defectvision.web.access.sign_in import SignIn
+    from defectvision.web.door import door
+    from defectvision.web.door.sign_in import SignIn
 
     if settings().sign_in == "accounts":
         routes.append(Route(door.FORM, SignIn().answer, methods=["GET", "POST"]))

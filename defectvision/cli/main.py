@@ -78,7 +78,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="port to listen on", min=1, max=65535)] = None,
 ) -> None:
     """Open the dashboard; it listens on this machine only unless told otherwise."""
-    from defectvision.web.access.start import cannot_start
+    from defectvision.web.door.start import cannot_start
 
     address, port = address or settings().address, port or settings().port
     os.chdir(ROOT)  # Streamlit reads .streamlit/config.toml of the working folder

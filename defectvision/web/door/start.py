@@ -21,22 +21,3 @@ def cannot_start(address: str, about: Settings) -> str:
         where = f"address {address}" if address else "all addresses"
         return f"the server would listen on {where}, and nobody signs in. {REMEDIES}"
     return ""
-
-
-def no_provider() -> str:
-    """What lacks in the description of the OpenID provider that Streamlit reads; empty where
-    nothing does."""
-    import streamlit as st
-
-    try:
-        about = st.secrets.get("auth")
-    except Exception as error:  # Streamlit's own, for a file that is missing or no TOML
-        about, reason = None, str(error).partition("\n")[0]
-    else:
-        reason = "it has no section [auth]"
-    needed = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
-    if about is None:
-        return f".streamlit/secrets.toml: {reason}. See docs/access.md"
-    if missing := [key for key in needed if not about.get(key)]:
-        return f".streamlit/secrets.toml: [auth] lacks {', '.join(missing)}. See docs/access.md"
-    return ""

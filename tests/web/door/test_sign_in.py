@@ -18,11 +18,11 @@ from defectvision.people import Role, in_role
 from defectvision.settings import Settings, settings
 from defectvision.store import accounts
 from defectvision.store.database import open_store
-from defectvision.web.access import sign_in
-from defectvision.web.access.door import COOKIE, Door, of_account, opens_with_account
-from defectvision.web.access.door import FORM as PLACE
-from defectvision.web.access.sign_in import TOO_OFTEN, WRONG, SignIn
-from defectvision.web.access.start import cannot_start
+from defectvision.web.door import sign_in
+from defectvision.web.door.door import COOKIE, Door, of_account, opens_with_account
+from defectvision.web.door.door import FORM as PLACE
+from defectvision.web.door.sign_in import TOO_OFTEN, WRONG, SignIn
+from defectvision.web.door.start import cannot_start
 
 WORD = "correct horse battery"
 

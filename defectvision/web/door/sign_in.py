@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from defectvision.store.accounts import SIGNED_IN, WrongPasswordError, folded, sign_in
 from defectvision.store.errors import StoreError
-from defectvision.web.access.door import COOKIE, NO_STORE, the_store
+from defectvision.web.door.door import COOKIE, NO_STORE, the_store
 
 LARGEST_FORM = 4096  # bytes
 
