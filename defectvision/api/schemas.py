@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from defectvision.batch.health import Condition
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.batches import State
 
@@ -149,8 +150,11 @@ class Review(Decision):
 
 
 class Health(BaseModel):
-    status: Literal["ok"]
+    """status: the worst of the parts. attention: all works, but somebody should look at it."""
+
+    status: Condition
     version: str
+    parts: dict[str, Condition]
 
 
 class LineAbout(BaseModel):

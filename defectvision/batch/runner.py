@@ -32,6 +32,7 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
+from defectvision.store.age import moment
 from defectvision.store.answers import inspect_again, write_answers
 from defectvision.store.batches import (
     ACTIVE,
@@ -48,6 +49,7 @@ from defectvision.store.dropped import drop
 from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.sources import ListedImage, Uploads, WatchedFolder
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
+from defectvision.store.workers import workers_here
 
 log = logging.getLogger(__name__)
 CHUNK = 32  # images that are written together
@@ -126,6 +128,10 @@ class _Sitting:
         except ClaimLostError:  # what became of the batch is for the other one to say
             raise
         except BundleReplacedError as error:
+            with self.store.reading() as session:
+                others = len(workers_here(session)) > 1
+            if others:  # one of which may have the version that the batch began with
+                return self._wait(str(error))
             with self.claim.session() as session:
                 finish(session, self.number, State.FAILED, str(error))
             return True
@@ -202,7 +208,10 @@ class _Sitting:
                 session.execute(
                     update(BatchRow)
                     .where(BatchRow.id == self.number)
-                    .values(seconds=BatchRow.seconds + time.perf_counter() - started)
+                    .values(
+                        seconds=BatchRow.seconds + time.perf_counter() - started,
+                        worked=moment(session),
+                    )
                 )
             if self.memory.watch is not None:
                 self.memory.watch.was_read(rows, answers)

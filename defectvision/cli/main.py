@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-lines, serve.
+lines, work, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -26,6 +26,7 @@ from defectvision.cli.report import app as report_app
 from defectvision.cli.store import app as store_app
 from defectvision.cli.terminal import clear_errors, log_to_stderr, out
 from defectvision.cli.train import export, train
+from defectvision.cli.work import work
 from defectvision.settings import ROOT, settings
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command()(evaluate)
 app.command()(gate)
 app.command()(export)
 app.command()(lines)
+app.command()(work)
 
 
 def _version(asked_for: bool) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.store.age import moment
 from defectvision.store.errors import StoreError
 from defectvision.store.rows import listed_row
 from defectvision.store.sources import ListedImage, Source, WatchedFolder
@@ -89,6 +90,7 @@ def add_batch(
         state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
         who=who,
+        worked=moment(session),
     )
     session.add(batch)
     session.flush()
@@ -166,7 +168,7 @@ def move(session: Session, number: int, to: State, who: str) -> State:
     batch.state = to
     batch.ended = now() if to in ENDED else None
     if to in ACTIVE:
-        batch.message = ""
+        batch.message, batch.worked = "", moment(session)
     details = {"batch": number, "title": batch.title}
     session.add(AuditRow(who=who, what=f"batch {to}", line=batch.line, details=details))
     return to
@@ -204,6 +206,9 @@ def add_images(session: Session, number: int, images: Collection[ListedImage]) -
     rows = [listed_row(number, image) for image in images if image.name not in known]
     session.add_all(rows)
     session.flush()
+    if rows:
+        worked = moment(session)
+        session.execute(update(BatchRow).where(BatchRow.id == number).values(worked=worked))
     return len(rows)
 
 

@@ -17,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.folder import DATABASE, FILES
-from defectvision.store.tables import BatchRow
+from defectvision.store.tables import BatchRow, CounterRow
 from defectvision.words import writable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -38,6 +38,10 @@ NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# For PostgreSQL: a writer that stands still in the middle, as its machine was stopped, lets go of
+# what it locked, before others give up waiting for it.
+WRITING = "SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL lock_timeout = '30s'"
+TOUCHED = "touched"  # the counter that is written where somebody asks whether it can be
 MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
@@ -59,7 +63,8 @@ class Store:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back at an error."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self.engine.execution_options(writes=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
 
@@ -103,6 +108,15 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
         else:
             there = inspect(_connect(database)).has_table(BatchRow.__tablename__)
     return open_store(folder, database, files) if there else None
+
+
+def touch(store: Store) -> None:
+    """Write to the database and read it back; raises SQLAlchemy's errors."""
+    row = CounterRow.name == TOUCHED
+    with store.session() as session:
+        session.execute(update(CounterRow).where(row).values(last=CounterRow.last + 1))
+    with store.reading() as session:
+        session.scalars(select(CounterRow.last).where(row)).one()
 
 
 def reason_of(error: SQLAlchemyError) -> str:
@@ -174,6 +188,8 @@ def _connect(address: str) -> Engine:
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if postgresql:
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -208,6 +224,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(WRITING)
 
 
 def _shown(address: str) -> str:

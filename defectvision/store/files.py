@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import fsspec
@@ -39,6 +40,23 @@ class Files:
         self.url = url
         self._system, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._system, LocalFileSystem)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine's disks or shares; None elsewhere."""
+        return Path(self._root) if self._local else None
+
+    def touch(self) -> None:
+        """Write a file beside the others, read it and remove it. Raises StoreError and OSError
+        where one of them cannot be done."""
+        # Named so that `remove_half_written` removes what a crash leaves.
+        path, data = f"{self._root}/.{token_hex(32)}.touched", token_hex(32).encode()
+        self._write(path, data)
+        try:
+            if self._system.cat_file(path) != data:
+                raise StoreError(f"{path}: holds something else than was just written to it")
+        finally:
+            self._system.rm_file(path)
 
     def put(self, data: bytes) -> str:
         """Keep `data`; returns its digest. What is there already is made young again, so that it is
