@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-lines, work, serve.
+lines, work, backup, restore, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from defectvision import __version__
+from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
@@ -47,6 +48,8 @@ app.command()(gate)
 app.command()(export)
 app.command()(lines)
 app.command()(work)
+app.command()(backup)
+app.command()(restore)
 
 
 def _version(asked_for: bool) -> None:
