@@ -181,7 +181,7 @@ def test_health_says_which_part_is_broken_and_tells_a_stranger_nothing_more(
     settings.cache_clear()
     answer = client.get("/v1/health")
     assert answer.status_code == 503 and answer.headers["Retry-After"]
-    about = {"status": "broken", "version": __version__, "parts": {"database": "broken"}}
+    about = {"status": "broken", "version": __version__, "parts": {"store": "broken"}}
     assert answer.json() == about
 
 

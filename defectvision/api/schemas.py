@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from defectvision.batch.health import Condition
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.finding import Condition
 from defectvision.store.batches import State
 
 TEXT = r"^[^\x00]*$"  # what a database can keep

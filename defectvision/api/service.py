@@ -14,8 +14,9 @@ from defectvision.api.access import REFUSALS, Who
 from defectvision.api.monitoring import kept, registry
 from defectvision.api.schemas import Health, LineAbout
 from defectvision.api.stored import Stored
-from defectvision.batch.health import Condition, health_of, worst
+from defectvision.batch.health import health_of
 from defectvision.bundle.reader import find_lines
+from defectvision.finding import Condition, worst
 from defectvision.settings import settings
 from defectvision.store.tables import ImageState, InspectionRow
 

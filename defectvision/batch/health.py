@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -21,6 +19,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from defectvision.batch.deadline import TooSlowError, within
+from defectvision.finding import Condition, Finding
 from defectvision.store.age import moment
 from defectvision.store.batches import ACTIVE, State
 from defectvision.store.database import Store, in_words, open_store, touch
@@ -36,32 +35,6 @@ LOW_BYTES = 2_000_000_000
 LATE_SECONDS = 600.0  # without a result of a batch of which images wait
 MOST_LATE = 5  # batches that are named
 ASK = "Look after the database, and the disk or the share that the store is on"
-
-
-class Condition(StrEnum):
-    """attention: all works, but somebody should look at it."""
-
-    OK = "ok"
-    ATTENTION = "attention"
-    BROKEN = "broken"
-
-
-ORDER = list(Condition)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found of a part, in words, and what to do about it; both for the people of the
-    plant, as they may name places."""
-
-    part: str
-    state: Condition = Condition.OK
-    words: str = ""
-    remedy: str = ""
-
-
-def worst(findings: Sequence[Finding]) -> Condition:
-    return max((one.state for one in findings), key=ORDER.index, default=Condition.OK)
 
 
 def _database(store: Store) -> Finding:
@@ -175,9 +148,9 @@ class Health:
 
         def _opened() -> Finding:
             opened.append(self._open())
-            return Finding("database")
+            return Finding("store")
 
-        if (found := self._of("database", _opened)).state == Condition.BROKEN:
+        if (found := self._of("store", _opened)).state == Condition.BROKEN:
             yield found
             return
         broken = False

@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-lines, work, backup, restore, serve.
+lines, work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -19,6 +19,7 @@ from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
+from defectvision.cli.doctor import doctor
 from defectvision.cli.evaluate import evaluate
 from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
@@ -50,6 +51,7 @@ app.command()(lines)
 app.command()(work)
 app.command()(backup)
 app.command()(restore)
+app.command()(doctor)
 
 
 def _version(asked_for: bool) -> None:
@@ -60,6 +62,7 @@ def _version(asked_for: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
@@ -67,8 +70,9 @@ def main(
     log_to_stderr()
     for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with clear_errors():
-        settings()
+    if context.invoked_subcommand != "doctor":  # which says it among the others
+        with clear_errors():
+            settings()
 
 
 @app.command()

@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Connection, Engine, create_engine, select, text, union
+from sqlalchemy import CompoundSelect, Connection, Engine, create_engine, select, text, union
 from sqlalchemy.orm import Session
 
 from defectvision import __version__, atomic
@@ -157,7 +157,7 @@ def files_named(rows: Connection) -> Iterator[Needed]:
     """The files that the rows of a database name, each once at least."""
     digest, failed = InspectionRow.digest, InspectionRow.state == ImageState.FAILED
     waiting = (InspectionRow.state == ImageState.WAITING) & (InspectionRow.path == "")
-    must = union(
+    must: CompoundSelect[Any] = union(
         select(InspectionRow.record),
         select(InspectionRow.thumbnail),
         select(digest).where(InspectionRow.stored | waiting),
@@ -182,11 +182,8 @@ def sha256_of(path: Path) -> str:
 def _dump(store: Store, file: Path) -> None:
     """Write the database as it is at one moment, while others go on writing to it."""
     if store.engine.dialect.name == "sqlite":
-        connection = store.engine.raw_connection()
-        try:
-            connection.driver_connection.execute("VACUUM INTO ?", (os.fspath(file),))
-        finally:
-            connection.close()
+        with closing(store.engine.raw_connection()) as connection:
+            connection.cursor().execute("VACUUM INTO ?", (os.fspath(file),))
         return
     engine: Engine = create_engine(f"sqlite:///{file}")
     migrate(engine)

@@ -15,6 +15,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, update
@@ -110,6 +112,29 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
     return open_store(folder, database, files) if there else None
 
 
+@dataclass(frozen=True)
+class Tables:
+    """found: the version of a database's tables, empty where it has none. newest: this program's;
+    known: whether it can bring those that were found there."""
+
+    found: str
+    newest: str
+    known: bool
+
+
+def tables_of(folder: Path, database: str = "") -> Tables:
+    """Which version the tables are of, and nothing is changed; raises StoreError."""
+    scripts = ScriptDirectory.from_config(_alembic())
+    newest, known = scripts.get_current_head(), {one.revision for one in scripts.walk_revisions()}
+    with _in_words(database or str(folder / DATABASE)):
+        url = make_url(database or f"sqlite:///{folder / DATABASE}")
+        found = None
+        if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
+            with _connect(str(url.render_as_string(hide_password=False))).connect() as connection:
+                found = MigrationContext.configure(connection).get_current_revision()
+    return Tables(found or "", newest or "", found is None or found in known)
+
+
 def touch(store: Store) -> None:
     """Write to the database and read it back; raises SQLAlchemy's errors."""
     row = CounterRow.name == TOUCHED
@@ -148,13 +173,18 @@ def _in_words(address: str) -> Iterator[None]:
 def migrate(engine: Engine, version: str = "head") -> None:
     """Bring the tables to a version, the newest where none is named."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    settings = Config()
-    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings = _alembic()
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, version)
+
+
+def _alembic() -> Config:
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    return settings
 
 
 def _private(folder: Path, database: bool, files: bool) -> None:

@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import select
 
 from defectvision.batch import health as healths
-from defectvision.batch.health import Condition, Health, health_of, worst
+from defectvision.batch.health import Health, health_of
 from defectvision.batch.sources import folder_source
+from defectvision.finding import Condition, worst
 from defectvision.store import batches
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store

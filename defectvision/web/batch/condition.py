@@ -6,7 +6,8 @@ import time
 
 import streamlit as st
 
-from defectvision.batch.health import Condition, health_of, worst
+from defectvision.batch.health import health_of
+from defectvision.finding import Condition, worst
 from defectvision.settings import settings
 from defectvision.words import plain
 
