@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_settings
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         default_factory=_cache,
         description="folder for what was found in labelled sets; it may be deleted",
         json_schema_extra={"shown": "`~/.cache/defectvision`"},
+    )
+    log: Literal["text", "json"] = Field(
+        "text", description="how the log is written: lines of `text`, or of `json` for machines"
     )
     api_tokens: dict[str, SecretStr] = Field(
         {},

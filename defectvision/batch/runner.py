@@ -213,6 +213,7 @@ class _Sitting:
                         worked=moment(session),
                     )
                 )
+            chunk.log_failures(answers)
             if self.memory.watch is not None:
                 self.memory.watch.was_read(rows, answers)
             written += len(answers)

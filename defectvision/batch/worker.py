@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from defectvision import logs
 from defectvision.batch.holder import new_holder
 from defectvision.batch.memory import Memory
 from defectvision.batch.runner import work_on
@@ -176,12 +177,13 @@ class _Turns:
         return any(turn.worked)
 
     def _work(self, store: Store, number: int, turn: _Turn) -> None:
-        try:
-            what = store, self.weights, self.limits, number, self.stop, TURN_SECONDS
-            turn.worked.append(work_on(*what, self.memory))
-        except Exception:  # its own; others go on
-            log.exception("batch %d: trying again", number)
-            self.memory.of(number).rest(RETRY_SECONDS)
+        with logs.about(batch=number):
+            try:
+                what = store, self.weights, self.limits, number, self.stop, TURN_SECONDS
+                turn.worked.append(work_on(*what, self.memory))
+            except Exception:  # its own; others go on
+                log.exception("batch %d: trying again", number)
+                self.memory.of(number).rest(RETRY_SECONDS)
 
     def _tell(self, store: Store, number: int) -> None:
         """Say what a batch waits for; it takes that back itself when it goes on."""
@@ -189,6 +191,7 @@ class _Turns:
         if not doing:
             return
         message = f"{doing} takes longer than {HUNG_SECONDS:.0f} s. It is waited for"
-        log.warning("batch %d: %s. The other batches go on", number, message)
+        with logs.about(batch=number):
+            log.warning("batch %d: %s. The other batches go on", number, message)
         with store.session() as session:
             say(session, number, message)

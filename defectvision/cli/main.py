@@ -7,14 +7,13 @@ could not run.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Annotated
 
 import typer
 
-from defectvision import __version__
+from defectvision import __version__, logs
 from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
@@ -26,7 +25,7 @@ from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
 from defectvision.cli.store import app as store_app
-from defectvision.cli.terminal import clear_errors, log_to_stderr, out
+from defectvision.cli.terminal import clear_errors, out
 from defectvision.cli.train import export, train
 from defectvision.cli.work import work
 from defectvision.settings import ROOT, settings
@@ -67,12 +66,10 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    log_to_stderr()
-    for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.set_up()
     if context.invoked_subcommand != "doctor":  # which says it among the others
         with clear_errors():
-            settings()
+            logs.set_up(settings().log)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import signal
 from functools import partial
 from threading import Event
 
+from defectvision import logs
 from defectvision.cli.terminal import clear_errors, err
 from defectvision.settings import settings
 
@@ -23,6 +24,7 @@ def work() -> None:
         from defectvision.store.database import open_store
 
         about, stop = settings(), Event()
+        logs.set_up(about.log, dated=True)
         store = partial(open_store, about.store, about.database, about.files)
         store()
         for number in (signal.SIGINT, signal.SIGTERM):
