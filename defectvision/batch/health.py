@@ -48,8 +48,11 @@ def _database(store: Store) -> Finding:
 def _files(store: Store) -> Finding:
     try:
         store.files.touch()
-    except (StoreError, OSError) as error:
-        return Finding("files", Condition.BROKEN, str(error), "Put back or mount the store's files")
+    except OSError as error:
+        words = f"{store.files.url}: cannot be written, read and removed"
+        reason = error.strerror or error
+        remedy = "Mount or put back what is away, free space, or move them (DEFECTVISION_FILES)"
+        return Finding("files", Condition.BROKEN, f"{words} ({reason})", remedy)
     return Finding("files", words=f"{store.files.url}: can be written, read and removed")
 
 

@@ -47,14 +47,14 @@ class Files:
         return Path(self._root) if self._local else None
 
     def touch(self) -> None:
-        """Write a file beside the others, read it and remove it. Raises StoreError and OSError
-        where one of them cannot be done."""
+        """Write a file beside the others, read it and remove it. Raises OSError where one of them
+        cannot be done."""
         # Named so that `remove_half_written` removes what a crash leaves.
         path, data = f"{self._root}/.{token_hex(32)}.touched", token_hex(32).encode()
-        self._write(path, data)
+        self._place(path, data)
         try:
             if self._system.cat_file(path) != data:
-                raise StoreError(f"{path}: holds something else than was just written to it")
+                raise OSError("a file holds something else than was just written to it")
         finally:
             self._system.rm_file(path)
 
@@ -72,12 +72,15 @@ class Files:
         self._write(path, data)
         return digest
 
+    def _place(self, path: str, data: bytes) -> None:
+        if self._local:
+            write_bytes(Path(path), data)
+        else:
+            self._system.pipe_file(path, data)
+
     def _write(self, path: str, data: bytes) -> None:
         try:
-            if self._local:
-                write_bytes(Path(path), data)
-            else:
-                self._system.pipe_file(path, data)
+            self._place(path, data)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written ({error.strerror or error}). Free space, or move the "
