@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.stand_ins.claimed_batches import PATIENCE, Place
 
 WORKER = """
-import datetime, socket, sys, time
+import datetime, signal, socket, sys, time
 from defectvision.batch import claim, holder, worker
 from defectvision.batch import runner
 from sqlalchemy import event
@@ -35,6 +35,14 @@ class Wrong(Right):
         return Right.now(zone) + datetime.timedelta(seconds=offset)
 
 time.time = lambda: right_time() + offset
+
+def jump(number, _frame):
+    global offset
+    offset += MONTH if number == signal.SIGUSR1 else -MONTH
+
+MONTH = 30 * 86400.0
+signal.signal(signal.SIGUSR1, jump)
+signal.signal(signal.SIGUSR2, jump)
 for module in list(sys.modules.values()):
     if module.__name__.startswith("defectvision") and getattr(module, "datetime", 0) is Right:
         module.datetime = Wrong
