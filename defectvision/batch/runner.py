@@ -82,11 +82,18 @@ def work_on(
     about = memory.of(number)
     if not about.is_due:
         return False
+    if about.watch is not None:
+        with store.reading() as session:
+            beats = session.scalar(select(BatchRow.beats).where(BatchRow.id == number))
+        if about.is_followed(beats or 0):
+            return False
     with claimed(store, number, memory.rivals) as claim:
         if claim is None:
             return False
         try:
-            worked = _Sitting(claim, weights, limits, stop, seconds, about, patience).work()
+            sitting = _Sitting(claim, weights, limits, stop, seconds, about, patience)
+            about.beats = None  # until it is read again
+            worked = sitting.work()
         except ClaimLostError as error:
             log.warning("%s", error)
             return False
@@ -116,8 +123,9 @@ class _Sitting:
         self.until = time.monotonic() + seconds
         with self.store.reading() as session:
             self.batch = get_batch(session, self.number)
-        if memory.beats is None or self.batch.beats > memory.beats + 1:  # others were at it
-            memory.watch = None
+            others = self.batch.beats > (memory.beats or 0) + 1
+            if memory.watch is not None and others:
+                memory.watch.read_rows(session, self.number)
         self.reader = Reader(self.batch.source, self.store.files, memory)
 
     def work(self) -> bool:

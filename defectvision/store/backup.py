@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -182,8 +183,14 @@ def sha256_of(path: Path) -> str:
 def _dump(store: Store, file: Path) -> None:
     """Write the database as it is at one moment, while others go on writing to it."""
     if store.engine.dialect.name == "sqlite":
-        with closing(store.engine.raw_connection()) as connection:
-            connection.cursor().execute("VACUUM INTO ?", (os.fspath(file),))
+        try:
+            with closing(store.engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM INTO ?", (os.fspath(file),))
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{file.parent}: the database cannot be copied there ({error}). Free space there, "
+                "or look after the database"
+            ) from error
         return
     engine: Engine = create_engine(f"sqlite:///{file}")
     migrate(engine)

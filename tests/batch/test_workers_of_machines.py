@@ -3,6 +3,7 @@ clocks say."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from defectvision.batch.sources import folder_source
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.workers import silence_of_workers, workers_here
@@ -23,6 +25,7 @@ from tests.stand_ins.claimed_batches import (
     counts,
     new_batch,
 )
+from tests.stand_ins.lots import PARTS, lot, start
 from tests.stand_ins.machines import Machine
 
 HOUR = 3600.0
@@ -126,6 +129,46 @@ def test_a_machine_with_another_version_of_the_bundle_leaves_the_batch_to_the_ot
         right.process.send_signal(signal.SIGCONT)
         until_done(store, [number], [right, wrong])
     assert counts(store, number) == Counts(done=8) and wrong.written == Counter()
+
+
+@pytest.mark.slow
+@DATABASES
+def test_a_watched_folder_is_followed_by_one_of_two_machines_and_then_by_the_other(
+    database, weights, tmp_path
+) -> None:
+    """Files whose camera's clock is ahead are complete when they stood still for one who looks
+    again and again, which two do not who take turns."""
+    place = Place(tmp_path, database)
+    store = place.open()
+    folder = lot(tmp_path / "camera", {})
+    number = start(store, weights, folder_source(folder, None, watch=True))
+
+    def arrive(name: str) -> None:
+        file = folder / name
+        file.write_bytes(PARTS["1.png"] + name.encode())
+        os.utime(file, (time.time() + HOUR,) * 2)
+        before, end = counts(store, number).done, time.monotonic() + PATIENCE / 3
+        while counts(store, number).done == before:
+            assert time.monotonic() < end, [machine.log.read_text() for machine in machines]
+            time.sleep(0.1)
+
+    with ExitStack() as running:
+        machines = [Machine(place, weights, name) for name in "ab"]
+        for machine in machines:
+            running.callback(machine.kill)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with store.reading() as session:
+                if len(workers_here(session)) == 2:
+                    break
+            time.sleep(0.1)
+        for i in range(6):
+            arrive(f"{i}.png")
+        followers = [machine for machine in machines if machine.written]
+        followers[-1].kill()
+        arrive("last.png")
+    written = sum((machine.written for machine in machines), Counter())
+    assert len(written) == 7 and set(written.values()) == {1}
 
 
 def test_workers_that_fell_silent_are_not_counted(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
+from typer.testing import CliRunner
 
 from defectvision.batch import runner
 from defectvision.batch.sources import folder_source, upload_source
+from defectvision.cli.main import app
+from defectvision.settings import settings
 from defectvision.store import batches, reviews
-from defectvision.store.backup import back_up
+from defectvision.store.backup import back_up, read_manifest
 from defectvision.store.batches import Counts, State
 from defectvision.store.copying import TABLES
 from defectvision.store.database import Store
@@ -172,7 +175,7 @@ def test_only_what_is_new_is_copied_again(opened, weights, tmp_path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from defectvision.store.backup import back_up
+from defectvision.store.backup import back_up, read_manifest
 from defectvision.store.database import open_store
 back_up(open_store(Path(sys.argv[1])), Path(sys.argv[2]), lambda n: print(n, flush=True))
 """
@@ -204,3 +207,39 @@ def test_a_backup_that_is_killed_leaves_the_one_before(
     restore(backup, again)
     with again.reading() as session:
         assert batches.count_batches(session) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the administrator can mount a small disk")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_target_leaves_the_backup_before_and_says_why(
+    opened, weights, tmp_path, monkeypatch, kind
+) -> None:
+    store, disk = opened(kind), tmp_path / "disk"
+    disk.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk))
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        start_and_run(store, weights, tmp_path / "a", list(PARTS.items())[:2])
+        before, _ = back_up(store, disk)
+        start_and_run(store, weights, tmp_path / "b", list(PARTS.items())[2:])
+        for room in (8 << 10, 600 << 10):
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            (disk / ".lock.ballast").write_bytes(bytes(max(0, free - room)))
+            monkeypatch.setenv("DEFECTVISION_STORE", str(store.folder))
+            database = "" if kind == "sqlite" else str(store.engine.url.render_as_string(False))
+            monkeypatch.setenv("DEFECTVISION_DATABASE", database)
+            settings.cache_clear()
+            done = CliRunner().invoke(app, ["backup", str(disk)])
+            if done.exit_code == 2:
+                assert "full" in done.stderr or "No space" in done.stderr
+                assert read_manifest(disk) == before
+            (disk / ".lock.ballast").unlink()
+            assert room > 8 << 10 or done.exit_code == 2
+        back_up(store, disk)
+        new = opened()
+        restore(disk, new)
+        with new.reading() as session:
+            assert batches.count_batches(session) == 2
+    finally:
+        subprocess.run(("umount", "-l", str(disk)), check=True)
