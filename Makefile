@@ -11,7 +11,7 @@ BIN := .venv/bin
 # installation leaves none and the next call continues.
 STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 # The documents that hold tables of figures; the model cards are written beside them.
-FIGURES := README.md docs/architecture.md docs/gate.md docs/settings.md docs/speed.md
+FIGURES := README.md docs/access.md docs/architecture.md docs/gate.md docs/settings.md docs/speed.md
 COG := $(BIN)/python -m cogapp --verbosity=1 -I .
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 

@@ -10,19 +10,27 @@ from threading import Event, Thread
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from defectvision import logs
 from defectvision.settings import SettingsError, settings
+from defectvision.web.access.start import cannot_start, no_provider
 from defectvision.web.guard import Guard
 from defectvision.web.script.failure import explain
+from defectvision.web.silence import close_silent_connections
 
 try:
     settings()
 except SettingsError as error:
     sys.exit(f"error: {error}")
 logs.set_up(settings().log, dated=True)
+said = cannot_start(st.get_option("server.address") or "", settings())
+if settings().sign_in == "openid":
+    said = said or no_provider()
+if said:
+    sys.exit(f"error: {said}")
+close_silent_connections()
 os.umask(0o077)  # what this process writes is for its owner alone
 
 
@@ -53,16 +61,28 @@ async def rest(scope: Scope, receive: Receive, send: Send) -> None:
     await api(scope, receive, send)
 
 
+routes: list[BaseRoute] = [Mount("/api", app=rest)]
+middleware = [
+    Middleware(
+        Guard,
+        st.get_option("server.address") or "",
+        [*settings().hosts, st.get_option("browser.serverAddress")],
+    )
+]
+if settings().sign_in in ("accounts", "openid"):
+    # Imported here: without a sign-in the first page does not wait for a database.
+    from defectvision.web.access import door
+    from defectvision.web.access.sign_in import SignIn
+
+    if settings().sign_in == "accounts":
+        routes.append(Route(door.FORM, SignIn().answer, methods=["GET", "POST"]))
+        middleware.append(Middleware(door.Door, door.of_account, door.opens_with_account))
+    else:
+        middleware.append(Middleware(door.Door, door.of_provider, door.opens_with_provider))
 app = st.App(
     Path(__file__).resolve().parent / "defectvision/web/script/navigation.py",
     lifespan=lifespan,
-    routes=[Mount("/api", app=rest)],
+    routes=routes,
     on_script_error=explain,
-    middleware=[
-        Middleware(
-            Guard,
-            st.get_option("server.address") or "",
-            [*settings().hosts, st.get_option("browser.serverAddress")],
-        )
-    ],
+    middleware=middleware,
 )

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         description="names under which browsers and programs reach this server, besides "
         "`localhost`, the machine's own and the address; requests to others are refused",
     )
+    sign_in: Literal["", "accounts", "openid", "anyone-may-do-everything"] = Field(
+        "",
+        description="how people sign in: `accounts` of this store, `openid` for the provider in "
+        "`.streamlit/secrets.toml`; where empty, nobody does, and the server listens on this "
+        "machine only unless told `anyone-may-do-everything`",
+    )
     port: int = Field(8501, ge=1, le=65535, description="port the dashboard listens on")
     max_megapixels: float = Field(
         PIXELS / 1e6, gt=0, description="largest image that is decoded, in millions of pixels"

@@ -15,10 +15,13 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from defectvision.api.access import need_of
+from defectvision.api.app import routes
 from defectvision.bundle.card import write_card
 from defectvision.bundle.reader import find_lines, list_bundles
 from defectvision.bundle.schema import ABOUT_FILE, CARD_FILE, OWN, Bundle, Measure
 from defectvision.bundle.words import metric_words
+from defectvision.people import Action, Role
 from defectvision.settings import ROOT, Settings
 from defectvision.words import counted
 
@@ -138,6 +141,25 @@ def settings_table() -> str:
         shown = extra.get("shown") if isinstance(extra, dict) else None
         default = shown or f"`{_json(field.default)}`"
         rows.append(f"| `DEFECTVISION_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def roles_table() -> str:
+    """What each role may do, on pages and command line."""
+    rows = [f"| | {' | '.join(Role)} |", f"| --- |{' :---: |' * len(Role)}"]
+    for action in Action:
+        cells = " | ".join("yes" if action in role.may else "" for role in Role)
+        rows.append(f"| {action.words} | {cells} |")
+    return "\n".join(rows)
+
+
+def routes_table() -> str:
+    """The scope that each route of the REST API asks for."""
+    rows = ["| route | scope |", "| --- | --- |"]
+    for route in routes():
+        action, methods = need_of(route), sorted(route.methods or ())
+        scope = f"`{action}`" if action else "open to everybody"
+        rows.append(f"| `{' '.join(methods)} /api{route.path}` | {scope} |")
     return "\n".join(rows)
 
 

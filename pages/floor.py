@@ -6,6 +6,7 @@ import streamlit as st
 from defectvision.store.batches import ACTIVE
 from defectvision.web.batch.opening import open_batch
 from defectvision.web.floor.part import show_part
+from defectvision.web.session.people import acting
 from defectvision.web.session.work import current
 
 SECONDS = 1.5  # between two looks at a batch that is inspected right now
@@ -17,4 +18,9 @@ if asked.isdigit() and (one := results.one(int(asked))) is not None:
     show_part(results, loaded, one)
 else:
     every = SECONDS if results.batch.state in ACTIVE else None
-    st.fragment(lambda: show_part(results, loaded, results.newest()), run_every=every)()
+
+    def newest() -> None:
+        acting()  # the screen may stay on for days: whoever signed in must still be let in
+        show_part(results, loaded, results.newest())
+
+    st.fragment(newest, run_every=every)()

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from defectvision.people import Action
 from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.choices import choose_bundle, choose_line
 from defectvision.web.export_menu import export_menu
@@ -18,12 +19,18 @@ from defectvision.web.inspect.overview import dropped_image, results_table, scor
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls
 from defectvision.web.policy.what_if import what_if
+from defectvision.web.session.people import acting, ready
 from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import verdict_card
 
 work = current()
 notices = st.container()
+person = acting()
+if not person.may(Action.INSPECT):
+    st.subheader("Inspect", icon=":material/center_focus_strong:")
+    ready(person, Action.INSPECT)
+    st.stop()
 with st.sidebar:
     line = choose_line(notices)
     loaded = choose_bundle(line, notices) if line else None
@@ -35,7 +42,7 @@ with st.sidebar:
         policy = policy_controls(work, loaded)
 if line is None or loaded is None:
     st.stop()
-if inspect_pending(work, loaded):
+if inspect_pending(work, loaded, person):
     st.rerun()
 
 what_if(work, loaded, policy)

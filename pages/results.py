@@ -18,7 +18,7 @@ from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls, save_policy
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review.decide import decide_here
-from defectvision.web.session.store import who
+from defectvision.web.session.people import who
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import decision_card, verdict_card
 from defectvision.words import plain
@@ -26,9 +26,9 @@ from defectvision.words import plain
 work = current()
 results, loaded = open_batch(work, "Results", ":material/table_view:")
 with st.sidebar:
-    name = who()
+    person = who()
     policy = policy_controls(work, loaded)
-    save_policy(work, results.store, loaded, policy, name)
+    save_policy(work, results.store, loaded, policy, person)
     measured(results, policy)
     st.subheader("Filter")
     view = filters(results, policy)
@@ -46,7 +46,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
-    release_panel(work, results, loaded, lot, policy, name)
+    release_panel(work, results, loaded, lot, policy, person)
 browser.cautions(results, lot, loaded)
 browser.tiles(results, lot, counts.failed)
 
@@ -59,7 +59,7 @@ with places.first:
         decision_card(opened[0], results.line)
     if opened is not None and image is not None:
         verdict_card(image, policy, loaded)
-        decide_here(results, opened[0], policy, name)
+        decide_here(results, opened[0], policy, person)
 if image is not None:
     heatmap = main_heatmap(image.inspection, policy, loaded)
     show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))

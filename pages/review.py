@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from defectvision.people import Action
 from defectvision.web.batch.browser import cautions
 from defectvision.web.batch.opening import measured, open_batch
 from defectvision.web.batch.stored_image import stored_image
@@ -11,7 +12,7 @@ from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review import panel as review_panel
 from defectvision.web.review.decide import decision_buttons
-from defectvision.web.session.store import who
+from defectvision.web.session.people import ready, who
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import decision_card, verdict_card
 
@@ -21,7 +22,7 @@ policy = work.policies.of(loaded)
 measured(results, policy)
 review_panel.asked_for()
 with st.sidebar:
-    name = who()
+    person = who()
     part = review_panel.choose_part()
     blind = st.toggle(
         "Hide what the model says",
@@ -33,26 +34,27 @@ with st.sidebar:
 
 cautions(results, results.summary(results.selection(policy)), loaded)
 what_if(work, loaded, policy)
-if not name:
+if not person.name or not person.may(Action.DECIDE):
     st.subheader("Review", icon=":material/how_to_reg:")
-    st.info("Give your name on the left: decisions are kept under it.", icon=":material/badge:")
+    ready(person, Action.DECIDE)
+    review_panel.agreement_table(results, policy)
     st.stop()
-found = review_panel.next_image(results, policy, name, part)
+found = review_panel.next_image(results, policy, person.name, part)
 if found is None:
     st.subheader("Review", icon=":material/how_to_reg:")
     st.success(
         f"{review_panel.DONE[part]} {review_panel.progress_words(results, policy)}.",
         icon=":material/task_alt:",
     )
-    review_panel.undo_button(results, name)
+    review_panel.undo_button(results, person)
     review_panel.agreement_table(results, policy)
     st.stop()
 
 image = stored_image(work, found, policy)
 places = Places.for_image(image)
 with places.first:
-    decision_buttons(results, found, policy, name)
-    review_panel.skip_and_undo(results, found, name)
+    decision_buttons(results, found, policy, person)
+    review_panel.skip_and_undo(results, found, person)
     st.html(heading(found.name, review_panel.progress_words(results, policy)))
     if not blind:
         decision_card(found, results.line)

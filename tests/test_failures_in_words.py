@@ -26,6 +26,7 @@ from defectvision.cli.main import app
 from defectvision.data.roots import NotAllowedError, below_a_root
 from defectvision.inference.inspector import load_inspector
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.settings import settings
 from defectvision.store import audit, batches, database, reviews
 from defectvision.store.database import Store, open_store
@@ -99,9 +100,9 @@ def test_what_no_database_keeps_is_marked_and_the_rest_is_kept(kind, tmp_path, r
     odd = "a\x00b\ud800c"
     number = fill(store, LINES["casting"], 1)
     with store.session() as session:
-        reviews.decide(session, 1, odd, "accept", Policy(), "", odd)
+        reviews.decide(session, 1, unproven(odd), "accept", Policy(), "", odd)
         batches.get_batch(session, number).source = Folder(path="/x\x00y", root=None)
-        batches.move(session, number, batches.State.DONE, odd)
+        batches.move(session, number, batches.State.DONE, unproven(odd))
         session.execute(text("select 1"))
     with store.session() as session:
         session.add(database.BatchRow(**of(batches.get_batch(session, number)), title=odd))

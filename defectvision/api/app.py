@@ -17,18 +17,21 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from defectvision import __version__, logs
 from defectvision.api import batches, inspect, results, reviews, service
-from defectvision.api.access import Door
+from defectvision.api.access import Door, need_of
 from defectvision.api.monitoring import requests, took
 from defectvision.bundle.reader import BundleError
+from defectvision.people import Action, NotAllowedError
 from defectvision.settings import settings
 from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
 
 OPEN = {"/v1/health", "/v1/openapi.json"}  # they need no token
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)  # one that a proxy gave; else one is made
+RESOURCES = (service, inspect, batches, results, reviews)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
@@ -72,7 +75,7 @@ async def measured_and_limited(
 async def _answered(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
     try:
         if get_route_path(request.scope) not in OPEN:
-            request.state.who = await door.admit(request)
+            request.state.who = await door.admit(request, _asked_for(request))
         _check_length(request)
         return await answer(request)
     except HTTPException as error:
@@ -81,6 +84,14 @@ async def _answered(request: Request, answer: Callable[[Request], Awaitable[Resp
         log.exception("%s %s", request.method, request.url.path)
         said = f"the server cannot answer this ({type(error).__name__}); its log says more"
         return Said({"detail": said}, 503)
+
+
+def _asked_for(request: Request) -> Action | None:
+    """What the route that a request is for asks of who calls it."""
+    for route in routes():
+        if route.matches(request.scope)[0] == Match.FULL:
+            return need_of(route)
+    return None
 
 
 def _check_length(request: Request) -> None:
@@ -109,8 +120,8 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
     """Name all methods of the path: each route by itself only knows its own."""
     allowed = {
         method
-        for route in api.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(get_route_path(request.scope))
+        for route in routes()
+        if route.path_regex.match(get_route_path(request.scope))
         for method in route.methods or ()
     }
     headers = {"Allow": ", ".join(sorted(allowed))}
@@ -122,6 +133,11 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
 def cannot(_request: Request, error: Exception) -> Response:
     log.warning("%s", error)
     return Said({"detail": str(error)}, 503)
+
+
+@api.exception_handler(NotAllowedError)
+def not_allowed(_request: Request, error: NotAllowedError) -> Response:
+    return Said({"detail": str(error)}, 403)
 
 
 @api.exception_handler(SQLAlchemyError)
@@ -138,5 +154,11 @@ def machine_failed(_request: Request, error: OSError) -> Response:
     return Said({"detail": f"{said}. Whoever runs the server looks after its disk"}, 503)
 
 
-for resource in (service, inspect, batches, results, reviews):
+def routes() -> list[APIRoute]:
+    """All that can be asked for."""
+    found = (route for resource in RESOURCES for route in resource.router.routes)
+    return [route for route in found if isinstance(route, APIRoute)]
+
+
+for resource in RESOURCES:
     api.include_router(resource.router)

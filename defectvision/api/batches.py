@@ -15,12 +15,13 @@ from fastapi import (
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
-from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
+from defectvision.api.access import CONFLICT, REFUSALS, Batches, Looks, refused
 from defectvision.api.schemas import KEEP, TEXT, Batch, FailedFile, FailedFiles, Move, NewBatch
 from defectvision.api.stored import LARGEST_PAGE, LAST, First, Most, Number, Stored, find_batch
 from defectvision.batch.sources import SourceError
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.reader import NoSuchBundleError, load_bundle_once
+from defectvision.people import Person
 from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
@@ -33,7 +34,7 @@ router = APIRouter()
 
 @router.get("/v1/batches", tags=["batches"], responses=REFUSALS)
 def all_batches(
-    _who: Who,
+    _who: Looks,
     store: Stored,
     line: str | SkipJsonSchema[None] = None,
     before: Annotated[int, Query(ge=1, le=LAST)] = LAST,
@@ -47,7 +48,7 @@ def all_batches(
 
 
 @router.post("/v1/batches", tags=["batches"], status_code=201, responses=REFUSALS)
-def batch_of_folder(who: Who, store: Stored, new: NewBatch) -> Batch:
+def batch_of_folder(who: Batches, store: Stored, new: NewBatch) -> Batch:
     """Start a batch from a folder of the server."""
     request = BatchRequest(new.title, (), Path(new.path), new.watch, new.keep)
     return _start(store, new.line, new.bundle, request, who)
@@ -55,7 +56,7 @@ def batch_of_folder(who: Who, store: Stored, new: NewBatch) -> Batch:
 
 @router.post("/v1/uploads", tags=["batches"], status_code=201, responses=REFUSALS)
 def batch_of_uploads(
-    who: Who,
+    who: Batches,
     store: Stored,
     files: Annotated[list[UploadFile], File(description="images or zip files", min_length=1)],
     line: Annotated[str, Form(min_length=1)],
@@ -69,7 +70,7 @@ def batch_of_uploads(
 
 
 @router.get("/v1/batches/{number}", tags=["batches"], responses=REFUSALS)
-def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
+def one_batch(_who: Looks, store: Stored, number: Number) -> Batch:
     """How far a batch is."""
     with store.reading() as session:
         return _counted(session, find_batch(session, number))
@@ -77,7 +78,7 @@ def one_batch(_who: Who, store: Stored, number: Number) -> Batch:
 
 @router.get("/v1/batches/{number}/failed", tags=["batches"], responses=REFUSALS)
 def failed_files(
-    _who: Who, store: Stored, number: Number, first: First = 0, most: Most = LARGEST_PAGE
+    _who: Looks, store: Stored, number: Number, first: First = 0, most: Most = LARGEST_PAGE
 ) -> FailedFiles:
     """A page of the files that could not be inspected, with the count of all."""
     with store.reading() as session:
@@ -89,7 +90,7 @@ def failed_files(
 
 
 @router.post("/v1/batches/{number}/state", tags=["batches"], responses=REFUSALS | CONFLICT)
-def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
+def move_batch(who: Batches, store: Stored, number: Number, move: Move) -> Batch:
     """Pause, resume or cancel a batch, or finish a watched folder."""
     with store.session() as session:
         find_batch(session, number)
@@ -101,7 +102,9 @@ def move_batch(who: Who, store: Stored, number: Number, move: Move) -> Batch:
         return _counted(session, find_batch(session, number))
 
 
-def _start(store: Store, line: str, bundle: str | None, request: BatchRequest, who: str) -> Batch:
+def _start(
+    store: Store, line: str, bundle: str | None, request: BatchRequest, who: Person
+) -> Batch:
     try:
         loaded = load_bundle_once(settings().weights, line, bundle)
     except NoSuchBundleError as error:

@@ -11,7 +11,7 @@ from fastapi import (
     UploadFile,
 )
 
-from defectvision.api.access import REFUSALS, Who, refused
+from defectvision.api.access import REFUSALS, Inspects, refused
 from defectvision.api.monitoring import inspected
 from defectvision.api.schemas import Judgement
 from defectvision.api.stored import Stored
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.post("/v1/inspect", tags=["inspect"], responses=REFUSALS)
 def inspect(
-    _who: Who,
+    _who: Inspects,
     store: Stored,
     file: Annotated[UploadFile, File(description="an image file")],
     line: Annotated[str, Form(min_length=1)],

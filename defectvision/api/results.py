@@ -11,7 +11,7 @@ from fastapi import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from defectvision.api.access import REFUSALS, Who, refused
+from defectvision.api.access import REFUSALS, Looks, refused
 from defectvision.api.schemas import TEXT, Judgement, Page
 from defectvision.api.stored import First, Most, Number, Stored, find_inspection, open_results
 from defectvision.bundle.policy import Policy, Verdict
@@ -24,7 +24,7 @@ router = APIRouter()
 
 @router.get("/v1/batches/{number}/results", tags=["results"], responses=REFUSALS)
 def results(
-    _who: Who,
+    _who: Looks,
     store: Stored,
     number: Number,
     verdict: Annotated[list[Verdict] | SkipJsonSchema[None], Query()] = None,
@@ -61,7 +61,7 @@ def results(
 
 
 @router.get("/v1/inspections/{number}", tags=["results"], responses=REFUSALS)
-def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
+def one_inspection(_who: Looks, store: Stored, number: Number) -> Judgement:
     """One inspection under the policy in force."""
     found, opened = find_inspection(store, number)
     return _judgement(found, opened.policy_in_force().policy)
@@ -73,7 +73,7 @@ def one_inspection(_who: Who, store: Stored, number: Number) -> Judgement:
     responses=REFUSALS | {200: {"content": {"application/octet-stream": {}}}},
     response_class=Response,
 )
-def picture(_who: Who, store: Stored, number: Number) -> Response:
+def picture(_who: Looks, store: Stored, number: Number) -> Response:
     """The image file as it came in."""
     found, _ = find_inspection(store, number)
     try:

@@ -6,7 +6,7 @@ from fastapi import (
     APIRouter,
 )
 
-from defectvision.api.access import CONFLICT, REFUSALS, Who, refused
+from defectvision.api.access import CONFLICT, REFUSALS, Decides, Looks, refused
 from defectvision.api.schemas import Decision, Review
 from defectvision.api.stored import Number, Stored, find_inspection
 from defectvision.bundle.labels import SEPARATOR
@@ -18,7 +18,7 @@ router = APIRouter()
 
 
 @router.get("/v1/inspections/{number}/reviews", tags=["reviews"], responses=REFUSALS)
-def reviews_of(_who: Who, store: Stored, number: Number) -> list[Review]:
+def reviews_of(_who: Looks, store: Stored, number: Number) -> list[Review]:
     """The decisions on an inspection that stand, the oldest first."""
     find_inspection(store, number)
     with store.reading() as session:
@@ -32,7 +32,7 @@ def reviews_of(_who: Who, store: Stored, number: Number) -> list[Review]:
     status_code=201,
     responses=REFUSALS | CONFLICT,
 )
-def decide(who: Who, store: Stored, number: Number, decision: Decision) -> Review:
+def decide(who: Decides, store: Stored, number: Number, decision: Decision) -> Review:
     """Add a decision, under the name of the token; 400 where it contradicts itself, 409 where
     the lot is released."""
     _, opened = find_inspection(store, number)

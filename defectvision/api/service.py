@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from sqlalchemy import func, select
 
 from defectvision import __version__
-from defectvision.api.access import REFUSALS, Who
+from defectvision.api.access import REFUSALS, Looks
 from defectvision.api.monitoring import kept, registry
 from defectvision.api.schemas import Health, LineAbout
 from defectvision.api.stored import Stored
@@ -38,7 +38,7 @@ def health(response: Response) -> Health:
 
 
 @router.get("/v1/metrics", tags=["service"], response_class=Response, responses=REFUSALS)
-def metrics(_who: Who, store: Stored) -> Response:
+def metrics(_who: Looks, store: Stored) -> Response:
     """Counts and times for Prometheus."""
     with store.reading() as session:
         rows = session.execute(
@@ -50,7 +50,7 @@ def metrics(_who: Who, store: Stored) -> Response:
 
 
 @router.get("/v1/lines", tags=["service"], responses=REFUSALS)
-def lines(_who: Who) -> list[LineAbout]:
+def lines(_who: Looks) -> list[LineAbout]:
     """The lines that images can be inspected with; one that cannot be read says why."""
     listed = find_lines(settings().weights)
     known = [

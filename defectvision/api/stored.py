@@ -11,10 +11,9 @@ from fastapi import (
 from fastapi import Path as PathPart
 from sqlalchemy.orm import Session
 
-from defectvision.api.access import refused
-from defectvision.settings import settings
+from defectvision.api.access import refused, the_store
 from defectvision.store import batches
-from defectvision.store.database import Store, open_store
+from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
@@ -25,11 +24,6 @@ LAST = (1 << 53) - 1  # the largest number that every JSON reader keeps
 Number = Annotated[int, PathPart(ge=1, le=LAST)]
 First = Annotated[int, Query(ge=0, le=LAST)]
 Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-
-
-def the_store() -> Store:
-    about = settings()
-    return open_store(about.store, about.database, about.files)
 
 
 Stored = Annotated[Store, Depends(the_store)]

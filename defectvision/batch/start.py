@@ -8,6 +8,7 @@ from pathlib import Path
 
 from defectvision.batch.sources import folder_source, upload_source
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.people import Action, Person, needs
 from defectvision.store import batches
 from defectvision.store.database import Store
 from defectvision.store.ownership import join_files
@@ -30,12 +31,13 @@ class BatchRequest:
     keep: str = ALL
 
 
+@needs(Action.BATCH)
 def start_batch(
     store: Store,
     loaded: LoadedBundle,
     request: BatchRequest,
     roots: Iterable[Path] | None,
-    who: str,
+    who: Person,
 ) -> BatchRow:
     """A new batch, which a worker takes up; raises SourceError and StoreError.
 

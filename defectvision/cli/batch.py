@@ -16,6 +16,7 @@ from defectvision import atomic
 from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out, print_note
+from defectvision.people import unproven
 from defectvision.settings import settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def batch(
                 store = open_store(temporary)
             # Without the store nobody would look at the pictures again.
             request = BatchRequest(title or source.name, path=source, keep=ALL if db else NONE)
-            number = start_batch(store, loaded, request, None, "command line").id
+            number = start_batch(store, loaded, request, None, unproven("command line")).id
             counts, message = _run(store, folder_of_lines, number)
             if file is not None and chosen is not None:
                 try:

@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-lines, work, backup, restore, doctor, serve.
+accounts, tokens, lines, work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from defectvision import __version__, logs
+from defectvision.cli.access import accounts_app, tokens_app
 from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
@@ -39,6 +40,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(report_app, name="report")
 app.add_typer(store_app, name="store")
+app.add_typer(accounts_app, name="accounts")
+app.add_typer(tokens_app, name="tokens")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)
@@ -78,9 +81,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="port to listen on", min=1, max=65535)] = None,
 ) -> None:
     """Open the dashboard; it listens on this machine only unless told otherwise."""
+    from defectvision.web.access.start import cannot_start
+
     address, port = address or settings().address, port or settings().port
-    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)")
     os.chdir(ROOT)  # Streamlit reads .streamlit/config.toml of the working folder
+    with clear_errors():
+        if reason := cannot_start(address, settings()):
+            raise ValueError(reason)
+    out.print(f"DefectVision on http://{address}:{port}  (stop with Ctrl+C)")
     os.execv(
         sys.executable,
         [

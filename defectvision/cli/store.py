@@ -10,6 +10,7 @@ import typer
 
 from defectvision.cli.options import Json
 from defectvision.cli.terminal import clear_errors, out, print_note
+from defectvision.people import unproven
 from defectvision.settings import settings
 from defectvision.words import counted
 
@@ -51,7 +52,7 @@ def confirm(
     with clear_errors():
         from defectvision.store.dropped import confirm_removal
 
-        confirm_removal(open_existing(), who, why)
+        confirm_removal(open_existing(), unproven(who), why)
     out.print("Confirmed; the audit trail says so.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.people import Action, Person, needs
 from defectvision.report.batch_export import Leaving
 from defectvision.report.export import Format
 from defectvision.report.lot_record import digest_of_record, record
@@ -22,12 +23,13 @@ from defectvision.store.tables import ReleaseRow
 KEPT = ("PDF report", "CSV", "Excel", "JSON", "Record", "Regions as CSV")
 
 
+@needs(Action.RELEASE)
 def release_lot(
     results: Results,
     loaded: LoadedBundle,
     policy: PolicyInForce,
     limit_pixels: int,
-    who: str,
+    who: Person,
     why: str,
     title: str = "",
 ) -> ReleaseRow:

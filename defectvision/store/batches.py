@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.people import Action, Person, needs
 from defectvision.store.age import moment
 from defectvision.store.errors import StoreError
 from defectvision.store.rows import listed_row
@@ -39,6 +40,7 @@ class State(StrEnum):
     DONE = "done"
 
 
+UNNAMED = "unnamed"  # who starts or moves a batch and gives no name
 ACTIVE = (State.RUNNING, State.WATCHING)
 ENDED = (State.CANCELLED, State.FAILED, State.DONE)
 # What a person may ask for, and of which batches.
@@ -65,12 +67,13 @@ class Counts:
         return self.waiting + self.done + self.failed
 
 
+@needs(Action.BATCH)
 def add_batch(
     session: Session,
     loaded: LoadedBundle,
     source: Source,
     title: str,
-    who: str,
+    who: Person,
     keep: str = "all",
 ) -> BatchRow:
     """A new batch, to be listed and inspected by a worker."""
@@ -89,13 +92,13 @@ def add_batch(
         source=source,
         state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
-        who=who,
+        who=who.name[:200] or UNNAMED,
         worked=moment(session),
     )
     session.add(batch)
     session.flush()
     details = {"batch": batch.id, "title": batch.title, "bundle_version": loaded.version}
-    session.add(AuditRow(who=who, what="batch started", line=line.name, details=details))
+    session.add(AuditRow(who=batch.who, what="batch started", line=line.name, details=details))
     return batch
 
 
@@ -150,7 +153,8 @@ def active_batches(session: Session) -> list[int]:
     return list(session.scalars(wanted.order_by(BatchRow.state == State.WATCHING, BatchRow.id)))
 
 
-def move(session: Session, number: int, to: State, who: str) -> State:
+@needs(Action.BATCH)
+def move(session: Session, number: int, to: State, who: Person) -> State:
     """Pause, resume, cancel or, for a watched folder, finish a batch; returns the state it is in
     then. Asking for what it is in already changes nothing. Raises StoreError where it cannot."""
     batch = get_batch(session, number)
@@ -170,7 +174,8 @@ def move(session: Session, number: int, to: State, who: str) -> State:
     if to in ACTIVE:
         batch.message, batch.worked = "", moment(session)
     details = {"batch": number, "title": batch.title}
-    session.add(AuditRow(who=who, what=f"batch {to}", line=batch.line, details=details))
+    name = who.name[:200] or UNNAMED
+    session.add(AuditRow(who=name, what=f"batch {to}", line=batch.line, details=details))
     return to
 
 

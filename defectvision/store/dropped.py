@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from defectvision.people import Action, Person, needs
 from defectvision.store import ownership
 from defectvision.store.age import DAY, about, age_of
 from defectvision.store.database import Store
@@ -115,18 +116,20 @@ def remove_dropped(store: Store) -> tuple[int, int]:
     return files, size
 
 
-def confirm_removal(store: Store, who: str, why: str) -> None:
+@needs(Action.DELETE)
+def confirm_removal(store: Store, who: Person, why: str) -> None:
     """A person says that what waits may be removed, that the clock is right, and that the files
     are this database's alone. Raises StoreError without a name or a reason."""
-    if not who.strip() or not why.strip():
+    if not who.name or not why.strip():
         raise StoreError("removing files needs a name and a reason: say who confirms it, and why")
+    name = who.name[:200]
     with store.session() as session:
         row = about(session, to_change=True)
-        session.execute(update(DroppedFileRow).where(DroppedFileRow.who == "").values(who=who))
+        session.execute(update(DroppedFileRow).where(DroppedFileRow.who == "").values(who=name))
         ownership.take_files(store, session)
         details = {"why": why.strip(), "standstill": row.standstill}
         row.steady_from, row.standstill = row.age, ""
-        session.add(AuditRow(who=who, what="removal confirmed", details=details))
+        session.add(AuditRow(who=name, what="removal confirmed", details=details))
 
 
 def _keep_named(session: Session, among: ColumnElement[bool]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.policy import Policy, PolicyInForce
+from defectvision.people import Action, Person, needs
 from defectvision.store.tables import AuditRow, PolicyRow
 
 
@@ -31,12 +32,13 @@ def history(session: Session, line: str, bundle: str) -> list[PolicyRow]:
     )
 
 
+@needs(Action.POLICY)
 def save(
     session: Session,
     line: str,
     bundle: str,
     policy: Policy,
-    who: str,
+    who: Person,
     why: str,
     before: Policy,
 ) -> PolicyRow:
@@ -50,7 +52,7 @@ def save(
         bundle=bundle,
         number=1 if last is None else last.number + 1,
         content=policy.model_dump(mode="json"),
-        who=who,
+        who=who.name[:200],
         why=why,
     )
     session.add(row)
@@ -60,7 +62,7 @@ def save(
         if row.content[name] != old
     }
     details = {"bundle": bundle, "number": row.number, "changed": changed, "why": why}
-    session.add(AuditRow(who=who, what="policy saved", line=line, details=details))
+    session.add(AuditRow(who=row.who, what="policy saved", line=line, details=details))
     session.flush()
     return row
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from defectvision import __version__
 from defectvision.bundle.policy import Policy, PolicyInForce
+from defectvision.people import Action, Person, needs
 from defectvision.store.batches import ENDED, State, count_images, get_batch
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, BatchRow, ReleaseFileRow, ReleaseRow, now
@@ -62,14 +63,15 @@ def frozen_policy(release: ReleaseRow) -> PolicyInForce:
     return PolicyInForce(policy, frozen=f"{release.policy_words}, as released")
 
 
-def begin(session: Session, batch: int, who: str, why: str, title: str) -> ReleaseRow:
+@needs(Action.RELEASE)
+def begin(session: Session, batch: int, who: Person, why: str, title: str) -> ReleaseRow:
     """The next version of a lot, to be filled in and handed to `finish`.
 
     Raises StoreError where a name or a reason lacks, where the lot is not ended, or where an image
     of it is not inspected yet.
     """
     row = get_batch(session, batch)
-    if not who.strip() or not why.strip():
+    if not who.name or not why.strip():
         raise StoreError("a release needs a name and a reason: say who releases the lot, and why")
     if State(row.state) not in ENDED:
         raise StoreError(f"lot {batch} is {row.state}: it can be released when it has ended")
@@ -83,7 +85,7 @@ def begin(session: Session, batch: int, who: str, why: str, title: str) -> Relea
         batch_id=batch,
         number=len(versions) + 1,
         title=title.strip()[:200] or f"Version {len(versions) + 1}",
-        who=who.strip()[:200],
+        who=who.name[:200],
         why=why.strip(),
         at=now(),
         program=__version__,

@@ -36,6 +36,7 @@ from defectvision.store.tables import (
     AuditRow,
     BatchRow,
     CounterRow,
+    SignInRow,
     WorkerRow,
 )
 from defectvision.store.workers import workers_here
@@ -173,6 +174,7 @@ def _rows(store: Store, dump: Path, manifest: Manifest, replace: bool) -> dict[s
         remove_rows(connection)
         copied = copy_rows(rows, connection)
         session.execute(delete(WorkerRow))
+        session.execute(delete(SignInRow))  # some may have been ended since
         session.execute(update(BatchRow).values(holder=None, held_since=None))
         row = about(session)
         session.execute(update(AboutStoreRow).values(identity=str(uuid4())))

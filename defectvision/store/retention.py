@@ -13,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, and_, delete, select, update
 from sqlalchemy.orm import Session
 
+from defectvision.people import Action, Person, needs
 from defectvision.store.age import DAY, about
 from defectvision.store.batches import ACTIVE, State, get_batch
 from defectvision.store.dropped import drop, drop_of_inspections
@@ -54,8 +55,9 @@ def expire(session: Session) -> int:
     return gone
 
 
+@needs(Action.DELETE)
 def delete_batch(
-    session: Session, number: int, who: str, why: str, released_too: bool = False
+    session: Session, number: int, who: Person, why: str, released_too: bool = False
 ) -> None:
     """Remove a batch with its inspections, reviews and, where that is said, its releases. Its files
     go some days later, see store/dropped.py.
@@ -64,7 +66,7 @@ def delete_batch(
     unless `released_too`.
     """
     batch = get_batch(session, number)
-    if not who.strip() or not why.strip():
+    if not who.name or not why.strip():
         raise StoreError("deleting a batch needs a name and a reason: say who deletes it, and why")
     if State(batch.state) in ACTIVE:
         raise StoreError(f"batch {number} is {batch.state}: cancel it first")
@@ -76,9 +78,10 @@ def delete_batch(
     details = {"batch": number, "title": batch.title, "why": why.strip()}
     if versions:
         details["records"] = [release.digest for release in versions]
-    session.add(AuditRow(who=who, what="batch deleted", line=batch.line, details=details))
-    drop_of_inspections(session, InspectionRow.batch_id == number, who=who)
+    name = who.name[:200]
+    session.add(AuditRow(who=name, what="batch deleted", line=batch.line, details=details))
+    drop_of_inspections(session, InspectionRow.batch_id == number, who=name)
     if isinstance(batch.source, Uploads):
-        drop(session, (file.digest for file in batch.source.files), who)
-    drop(session, (f.digest for v in versions for f in files_of(session, v.id)), who)
+        drop(session, (file.digest for file in batch.source.files), name)
+    drop(session, (f.digest for v in versions for f in files_of(session, v.id)), name)
     session.execute(delete(BatchRow).where(BatchRow.id == number))

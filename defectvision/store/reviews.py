@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.people import Action, Person, needs
 from defectvision.store.batches import get_batch, line_of
 from defectvision.store.decisions import DISPUTED, label_to_keep, last_words, settle, standing
 from defectvision.store.errors import StoreError
@@ -29,10 +30,11 @@ MOST = 200  # of a queue
 Part = Literal["waiting", "disputed", "second", "rest"]
 
 
+@needs(Action.DECIDE)
 def decide(
     session: Session,
     inspection: int,
-    who: str,
+    who: Person,
     decision: str,
     policy: Policy,
     label: str = "",
@@ -43,7 +45,7 @@ def decide(
     other; see `label_to_keep`. The decision of a third on what others dispute settles it."""
     if decision not in DECISIONS:
         raise StoreError(f"'{decision}' is no decision; give {' or '.join(DECISIONS)}")
-    if not who.strip():
+    if not who.name:
         raise StoreError("a decision needs a name: say who decides")
     row = session.get(InspectionRow, inspection)
     if row is None or row.state != ImageState.DONE:
@@ -52,7 +54,7 @@ def decide(
     line = line_of(get_batch(session, row.batch_id))
     label = label_to_keep(line, decision, label)
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
-    name = who.strip()[:200]
+    name = who.name[:200]
     others = last_words(reviews_of(session, [inspection]).get(inspection, []))
     review = ReviewRow(
         inspection_id=inspection,
@@ -70,15 +72,19 @@ def decide(
     return review
 
 
-def undo(session: Session, review: int, who: str, why: str = "") -> ReviewRow:
-    """Take a decision back, by a row that says so; raises StoreError where it does not stand."""
+@needs(Action.DECIDE)
+def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow:
+    """Take one's own decision back, by a row that says so; raises StoreError where it does not
+    stand or is somebody else's."""
     found = session.scalar(select(ReviewRow).where(ReviewRow.id == review, standing()))
     if found is None:
         raise StoreError(f"review {review} is not there or was undone already")
+    if found.who != who.name[:200]:
+        raise StoreError(f"review {review} is {found.who}'s, who alone can take it back")
     refuse_released(session, session.get_one(InspectionRow, found.inspection_id).batch_id)
     row = ReviewRow(
         inspection_id=found.inspection_id,
-        who=who.strip()[:200],
+        who=who.name[:200],
         decision=UNDO,
         why=why,
         policy=found.policy,

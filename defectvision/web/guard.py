@@ -38,7 +38,7 @@ class Guard:
         self.app = app
         self._known = {"localhost", "127.0.0.1", "::1", address.lower(), *map(str.lower, names)}
         self._any_number = address in ("", "0.0.0.0", "::")  # it is only compared
-        if self._any_number or not _is_loopback(address):
+        if self._any_number or not is_loopback(address):
             own = socket.gethostname().lower()
             self._known |= {own, own.partition(".")[0], socket.getfqdn().lower()}
 
@@ -89,5 +89,6 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address or a name is of this machine alone."""
     return address == "localhost" or (_is_number(address) and ip_address(address).is_loopback)

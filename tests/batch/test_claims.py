@@ -21,6 +21,7 @@ from defectvision.batch.runner import work_on
 from defectvision.batch.worker import work_until_ended
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches, claims
 from defectvision.store.batches import Counts, State
 from defectvision.store.errors import ClaimLostError, StoreError
@@ -244,8 +245,8 @@ def test_a_batch_that_is_cancelled_and_deleted_under_its_worker_stays_deleted(
 
     def deleted(*given: object, **more: object) -> object:
         with store.session() as session:
-            batches.move(session, number, State.CANCELLED, "ada")
-            delete_batch(session, number, "ada", "a trial")
+            batches.move(session, number, State.CANCELLED, unproven("ada"))
+            delete_batch(session, number, unproven("ada"), "a trial")
         return inspect_many(*given, **more)
 
     monkeypatch.setattr(Inspector, "inspect_many", deleted)
@@ -264,7 +265,7 @@ def test_a_batch_that_is_paused_and_resumed_at_once_stays_with_its_worker(
     with claimed(store, number, Rivals()) as claim:
         for state in (State.PAUSED, State.RUNNING):
             with store.session() as session:
-                batches.move(session, number, state, "ada")
+                batches.move(session, number, state, unproven("ada"))
         assert claim is not None
         assert not work_on(store, weights, Limits(), number, Event())
         with claim.session():

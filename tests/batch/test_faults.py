@@ -16,6 +16,7 @@ from defectvision.batch.memory import Memory
 from defectvision.batch.sources import folder_source
 from defectvision.inference import sources as of_files
 from defectvision.inference.inspector import Inspector
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
@@ -189,7 +190,7 @@ def test_a_batch_that_hangs_stops_no_other_and_can_be_cancelled(
         until(lambda: counts(store, watched).done == 6, "the watched folder")
         until(lambda: "listing its files takes longer" in said(store, first)[1], "a word")
         with store.session() as session:
-            batches.move(session, first, State.CANCELLED, "ada")
+            batches.move(session, first, State.CANCELLED, unproven("ada"))
         assert said(store, first)[0] == State.CANCELLED
     finally:
         over.set()

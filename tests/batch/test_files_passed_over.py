@@ -19,6 +19,7 @@ from defectvision.batch.sources import folder_source, upload_source
 from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
@@ -58,7 +59,7 @@ def zipped(files: dict[str, bytes] = LOT) -> bytes:
 def start(store: Store, weights: Path, source: Source) -> int:
     with store.session() as session:
         loaded = load_bundle(weights, "casting")
-        return batches.add_batch(session, loaded, source, "lot 7", "ada").id
+        return batches.add_batch(session, loaded, source, "lot 7", unproven("ada")).id
 
 
 def passed_over(store: Store, number: int) -> dict[str, int]:

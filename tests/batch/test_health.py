@@ -19,6 +19,7 @@ from defectvision.batch import health as healths
 from defectvision.batch.health import Health, health_of
 from defectvision.batch.sources import folder_source
 from defectvision.finding import Condition, worst
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
@@ -125,10 +126,10 @@ def test_a_batch_without_a_result_for_long_asks_for_attention(store, weights, tm
     }
     assert looked(store)["batches"] == "attention"
     with store.session() as session:
-        batches.move(session, number, State.PAUSED, "ada")
+        batches.move(session, number, State.PAUSED, unproven("ada"))
     assert not broken(store)
     with store.session() as session:
-        batches.move(session, number, State.RUNNING, "ada")
+        batches.move(session, number, State.RUNNING, unproven("ada"))
     assert not broken(store), "its time begins with its going on"
     let_pass(11)
     assert run(store, weights, number).done == 6

@@ -23,6 +23,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import load_inspector
 from defectvision.inference.record import read_record
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches, policies
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store, open_store
@@ -54,7 +55,7 @@ def folder_of(parts: dict[str, bytes], folder: Path) -> Path:
 def start(store: Store, weights: Path, source: Source, keep: str = "all") -> int:
     with store.session() as session:
         loaded = load_bundle(weights, "casting")
-        return batches.add_batch(session, loaded, source, "lot 7", "ada", keep).id
+        return batches.add_batch(session, loaded, source, "lot 7", unproven("ada"), keep).id
 
 
 def run(store: Store, weights: Path, number: int) -> Counts:
@@ -128,15 +129,15 @@ def test_uploads_and_zips_are_listed_from_the_store(store, weights) -> None:
 def test_pause_resume_cancel(store, weights, tmp_path) -> None:
     number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
     with store.session() as session:
-        batches.move(session, number, State.PAUSED, "ada")
+        batches.move(session, number, State.PAUSED, unproven("ada"))
         assert batches.active_batches(session) == []
     assert run(store, weights, number).total == 0
     with store.session() as session:
-        assert batches.move(session, number, State.RUNNING, "ada") == State.RUNNING
+        assert batches.move(session, number, State.RUNNING, unproven("ada")) == State.RUNNING
         assert batches.active_batches(session) == [number]
     assert run(store, weights, number).done == 4
     with store.session() as session, pytest.raises(batches.StoreError, match="is done"):
-        batches.move(session, number, State.CANCELLED, "ada")
+        batches.move(session, number, State.CANCELLED, unproven("ada"))
 
 
 def test_a_turn_ends_and_the_next_goes_on(store, weights, tmp_path) -> None:
@@ -210,7 +211,7 @@ def test_a_command_waits_for_what_is_away_no_longer_than_it_is_told(
     assert what == State.PAUSED and "is gone" in why
     away.rename(folder)
     with store.session() as session:
-        batches.move(session, number, State.RUNNING, "ada")
+        batches.move(session, number, State.RUNNING, unproven("ada"))
     assert state(store, number) == (State.RUNNING, "")
     assert run(store, weights, number).done == 4
 
@@ -240,7 +241,7 @@ def test_a_watched_folder_is_followed_until_it_is_stopped(store, weights, tmp_pa
     assert not work_on(store, weights, Limits(), number, Event()), "nothing new"
     assert state(store, number)[0] == State.WATCHING
     with store.session() as session:
-        batches.move(session, number, State.DONE, "ada")
+        batches.move(session, number, State.DONE, unproven("ada"))
     assert state(store, number)[0] == State.DONE
 
 
@@ -278,7 +279,7 @@ def test_accepted_parts_leave_no_picture_where_only_defects_are_kept(
     policy = load_bundle(weights, "casting").bundle.policy
     with store.session() as session:
         new = Policy(accept_below=0.4, reject_above=0.9)
-        policies.save(session, "casting", "resnet50", new, "ada", "tighter", policy)
+        policies.save(session, "casting", "resnet50", new, unproven("ada"), "tighter", policy)
     run(store, weights, number)
     kept = {row.name: (row.stored, row.defect_score) for row in rows(store, number)}
     assert {name: score >= 0.4 for name, (_, score) in kept.items()} == {

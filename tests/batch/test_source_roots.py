@@ -18,6 +18,7 @@ from defectvision.data.roots import NotAllowedError, opened, opened_folder
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.sources import Source
 from defectvision.store.tables import ImageState, InspectionRow
@@ -41,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 def inspected(store, weights: Path, source: Source) -> dict[str, InspectionRow]:
     with store.session() as session:
         loaded = load_bundle(weights, "casting")
-        number = batches.add_batch(session, loaded, source, "lot", "ada", "all").id
+        number = batches.add_batch(session, loaded, source, "lot", unproven("ada"), "all").id
     work_on(store, weights, Limits(), number, Event())
     with store.reading() as session:
         wanted = select(InspectionRow).where(InspectionRow.batch_id == number)

@@ -17,6 +17,7 @@ from defectvision.batch.runner import work_on
 from defectvision.batch.sources import folder_source
 from defectvision.bundle.reader import load_bundle
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import State
 from defectvision.store.database import Store
@@ -76,7 +77,7 @@ def camera(store, weights, tmp_path, clock) -> Camera:
     with store.session() as session:
         source = folder_source(folder, None, watch=True)
         made.number = batches.add_batch(
-            session, load_bundle(weights, "casting"), source, "shift 1", "ada"
+            session, load_bundle(weights, "casting"), source, "shift 1", unproven("ada")
         ).id
     made.look()
     return made

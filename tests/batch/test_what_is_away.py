@@ -24,6 +24,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.database import open_store
@@ -127,10 +128,10 @@ def test_another_version_ends_a_batch_that_goes_on_when_the_first_is_back(store,
     shutil.rmtree(weights)
     (tmp_path / "first").rename(weights)
     with store.session() as session:
-        assert batches.move(session, number, State.RUNNING, "ada") == State.RUNNING
+        assert batches.move(session, number, State.RUNNING, unproven("ada")) == State.RUNNING
     assert run(store, weights, number) == Counts(done=6)
     with store.session() as session, pytest.raises(batches.StoreError, match="is done"):
-        batches.move(session, number, State.RUNNING, "ada")
+        batches.move(session, number, State.RUNNING, unproven("ada"))
 
 
 def test_a_batch_goes_on_whose_version_was_told_as_before(store, weights, tmp_path) -> None:
@@ -204,7 +205,7 @@ def test_one_lost_answer_spoils_neither_a_page_nor_an_export(tmp_path, monkeypat
     loaded = load_bundle(weights, "severstal-strip")
     with store.session() as session:
         source = upload_source([*parts.items(), ("s.png", encoded(steel()))], store.files)
-        number = batches.add_batch(session, loaded, source, "lot", "ada").id
+        number = batches.add_batch(session, loaded, source, "lot", unproven("ada")).id
     assert run(store, weights, number).done == 4
     row = rows(store, number)["1.png"]
     for digest in (row.record, row.digest):

@@ -9,6 +9,7 @@ from defectvision.batch import worker
 from defectvision.batch.sources import upload_source
 from defectvision.bundle.reader import load_bundle
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts
 from defectvision.store.database import Store, open_store
@@ -25,7 +26,7 @@ def test_work_goes_on_when_the_store_answers_again(tmp_path: Path, monkeypatch, 
     source = upload_source([("a.png", casting("ok", 3)), ("b.png", b"no image")], store.files)
     with store.session() as session:
         loaded = load_bundle(tmp_path / "weights", "casting")
-        number = batches.add_batch(session, loaded, source, "lot 7", "ada").id
+        number = batches.add_batch(session, loaded, source, "lot 7", unproven("ada")).id
     opened, idle = [], Event()
 
     def open_again() -> Store:

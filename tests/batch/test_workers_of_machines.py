@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from defectvision.batch.sources import folder_source
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
 from defectvision.store.workers import silence_of_workers, workers_here
@@ -92,7 +93,7 @@ def test_a_machine_that_stands_still_while_it_writes_holds_up_neither_others_nor
         running.callback(machine.kill)
         until_done(store, [other], [machine])
         with place.open("c").session() as another:
-            batches.move(another, number, State.CANCELLED, "ada")
+            batches.move(another, number, State.CANCELLED, unproven("ada"))
         assert batch_row(store, number).state == State.CANCELLED
         machine.end()
     with pytest.raises(Exception, match=r"terminat|closed"):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from defectvision.batch import claim, worker
 from defectvision.cli.main import app
 from defectvision.inference.inspector import Inspector
+from defectvision.people import unproven
 from defectvision.store import batches, claims
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
@@ -106,8 +107,8 @@ def test_a_server_that_is_gone_is_replaced(weights, tmp_path, monkeypatch) -> No
 @pytest.mark.parametrize(
     ("ends", "words"),
     [
-        (lambda s, n: batches.move(s, n, State.PAUSED, "ada"), "batch is paused"),
-        (lambda s, n: batches.move(s, n, State.CANCELLED, "ada"), "batch is cancelled"),
+        (lambda s, n: batches.move(s, n, State.PAUSED, unproven("ada")), "batch is paused"),
+        (lambda s, n: batches.move(s, n, State.CANCELLED, unproven("ada")), "batch is cancelled"),
         (lambda s, n: batches.finish(s, n, State.FAILED, "the bundle was replaced"), "replaced"),
         (lambda s, n: s.delete(batches.get_batch(s, n)), "there is no batch 1"),
     ],

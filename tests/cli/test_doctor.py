@@ -137,7 +137,7 @@ def newer_tables(plant: Plant) -> None:
 
 def older_tables(plant: Plant) -> None:
     with sqlite3.connect(plant.store_folder / "defectvision.sqlite3") as database:
-        database.execute("update alembic_version set version_num = '0007'")
+        database.execute("update alembic_version set version_num = '0008'")
 
 
 def damaged_database(plant: Plant) -> None:
@@ -203,7 +203,7 @@ def stalled_batch(plant: Plant) -> None:
         (store_on_a_file, "store folder", "broken", "cannot be written"),
         (taken_port, "port", "broken", "cannot be listened on"),
         (newer_tables, "tables", "broken", "of version 9999"),
-        (older_tables, "tables", "attention", "version 0007; the next start makes them"),
+        (older_tables, "tables", "attention", "version 0008; the next start makes them"),
         (damaged_database, "database", "broken", "not a database"),
         (database_away, "database", "broken", "refused"),
         (no_files, "store", "broken", "cannot be made"),

@@ -15,6 +15,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.data.synthetic.samples import draw, write_samples
+from defectvision.people import unproven
 from defectvision.store.database import open_store
 from defectvision.store.policies import save
 
@@ -36,7 +37,7 @@ def save_for_everyone(place: Path, weights: Path) -> None:
     """As the button on the Results page does it."""
     own = load_bundle(weights, "casting").bundle.policy
     with open_store(place / "store").session() as session:
-        save(session, "casting", "resnet50", ACCEPTS_ALL, "Anna", "a trial", own)
+        save(session, "casting", "resnet50", ACCEPTS_ALL, unproven("Anna"), "a trial", own)
 
 
 def run(*arguments: object) -> Result:

@@ -14,6 +14,7 @@ from defectvision.batch.sources import upload_source
 from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.limits import PIXELS, Limits
+from defectvision.people import unproven
 from defectvision.report.release import release_lot, released_formats
 from defectvision.store import batches
 from defectvision.store.database import open_store
@@ -30,10 +31,10 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     loaded = load_bundle(tmp_path / "weights", "casting")
     with store.session() as session:
         source = upload_source([("a.png", casting("def", 105))], store.files)
-        number = batches.add_batch(session, loaded, source, "Lot", "ada").id
+        number = batches.add_batch(session, loaded, source, "Lot", unproven("ada")).id
     work_on(store, tmp_path / "weights", Limits(), number, Event())
     results = Results.open(store, number)
-    row = release_lot(results, loaded, results.policy_in_force(), PIXELS, "cy", "done")
+    row = release_lot(results, loaded, results.policy_in_force(), PIXELS, unproven("cy"), "done")
     file = tmp_path / "report.pdf"
     file.write_bytes(bytes(released_formats(store, row)[0].make()))
     return file

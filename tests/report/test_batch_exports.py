@@ -24,6 +24,7 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.readers.folders import open_catalog
 from defectvision.limits import PIXELS, Limits
+from defectvision.people import unproven
 from defectvision.report.batch_export import Leaving
 from defectvision.report.pdf import EXTRACT
 from defectvision.store import batches
@@ -45,7 +46,7 @@ def inspected(folder: Path, line: str, bundle: str, files: list[tuple[str, bytes
     with store.session() as session:
         source = upload_source(files, store.files)
         loaded = load_bundle(folder / "weights", line)
-        number = batches.add_batch(session, loaded, source, "Lot 7", "ada").id
+        number = batches.add_batch(session, loaded, source, "Lot 7", unproven("ada")).id
     work_on(store, folder / "weights", Limits(), number, Event())
     return Results.open(store, number)
 
@@ -232,7 +233,7 @@ def test_reviewed_images_are_a_set_to_train_on(castings, tmp_path) -> None:
             ("def_108.png", "ada", "reject", "def"),
             ("def_108.png", "bo", "accept", "ok"),
         ):
-            reviews.decide(session, rows[name], who, decision, STRICT, label)
+            reviews.decide(session, rows[name], unproven(who), decision, STRICT, label)
     data = labelled_zip(reviewed_images(castings))
     zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
     table = open_catalog(tmp_path).table

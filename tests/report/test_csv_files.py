@@ -24,6 +24,7 @@ from defectvision.csv_file import csv_bytes
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.readers.folders import open_catalog
 from defectvision.limits import PIXELS, Limits
+from defectvision.people import unproven
 from defectvision.report.batch_export import Leaving
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store import batches, reviews
@@ -92,12 +93,12 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Inspected:
     loaded = load_bundle(folder / "weights", "severstal-strip")
     with store.session() as session:
         source = upload_source(files.items(), store.files)
-        number = batches.add_batch(session, loaded, source, "Lot 7", "ada").id
+        number = batches.add_batch(session, loaded, source, "Lot 7", unproven("ada")).id
     work_on(store, folder / "weights", Limits(), number, Event())
     results = Results.open(store, number)
     with store.session() as session:
         for row in results.every(results.selection(Policy())):
-            reviews.decide(session, row.id, "ada", "reject", Policy(), "3")
+            reviews.decide(session, row.id, unproven("ada"), "reject", Policy(), "3")
     return Inspected(folder, results, loaded)
 
 

@@ -16,6 +16,7 @@ from defectvision.batch.sources import upload_source
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.reader import load_bundle
 from defectvision.limits import PIXELS, Limits
+from defectvision.people import unproven
 from defectvision.report import release as releasing
 from defectvision.report.release import check_file, release_lot, released_formats
 from defectvision.store import batches, policies, reviews
@@ -48,7 +49,7 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with store.session() as session:
         loaded = load_bundle(folder / "weights", "casting")
         source = upload_source(files, store.files)
-        number = batches.add_batch(session, loaded, source, "Order 4711", "ada").id
+        number = batches.add_batch(session, loaded, source, "Order 4711", unproven("ada")).id
     work_on(store, folder / "weights", Limits(), number, Event())
     return folder
 
@@ -64,7 +65,9 @@ def lot(inspected: Path, tmp_path: Path) -> Results:
         for number in range(1, DECIDED + 1):
             decision = ("accept", "reject", "unusable")[number % 3]
             label = {"accept": "ok", "reject": "def"}.get(decision, "")
-            reviews.decide(session, number, "bo", decision, policy, label, f"seen {number}")
+            reviews.decide(
+                session, number, unproven("bo"), decision, policy, label, f"seen {number}"
+            )
     return results
 
 
@@ -74,7 +77,7 @@ def loaded_of(results: Results):
 
 def release(results: Results, who: str = "cy", why: str = "complete", title: str = "") -> None:
     policy = results.policy_of_today()
-    release_lot(results, loaded_of(results), policy, PIXELS, who, why, title)
+    release_lot(results, loaded_of(results), policy, PIXELS, unproven(who), why, title)
 
 
 def files_of(results: Results, version: int = 0) -> dict[str, bytes]:
@@ -85,7 +88,9 @@ def files_of(results: Results, version: int = 0) -> dict[str, bytes]:
 def save_policy(results: Results, policy: Policy) -> None:
     with results.store.session() as session:
         before = results.policy_of_today().policy
-        policies.save(session, "casting", "resnet50", policy, "dee", "fewer escapes", before)
+        policies.save(
+            session, "casting", "resnet50", policy, unproven("dee"), "fewer escapes", before
+        )
 
 
 @pytest.mark.slow
@@ -149,9 +154,9 @@ def test_decisions_of_a_released_lot_stand(lot) -> None:
     with lot.store.session() as session:
         last = reviews.last_of(session, 1, "bo")
         with pytest.raises(StoreError, match="released by cy"):
-            reviews.decide(session, 50, "bo", "accept", Policy(), "ok")
+            reviews.decide(session, 50, unproven("bo"), "accept", Policy(), "ok")
         with pytest.raises(StoreError, match="released by cy"):
-            reviews.undo(session, last.id, "bo")
+            reviews.undo(session, last.id, unproven("bo"))
 
 
 @pytest.mark.slow
@@ -194,7 +199,7 @@ def test_a_decision_while_the_report_is_made_stops_the_release(lot, monkeypatch)
         if about.title == "Record":
             made = kept(store, about)
             with store.session() as session:
-                reviews.decide(session, 100, "ada", "reject", Policy(), "def")
+                reviews.decide(session, 100, unproven("ada"), "reject", Policy(), "def")
             return made
         return kept(store, about)
 
@@ -210,16 +215,16 @@ def test_a_released_lot_is_deleted_only_when_that_is_said_twice(lot) -> None:
     release(lot)
     with lot.store.session() as session:
         with pytest.raises(StoreError, match="a name and a reason"):
-            delete_batch(session, 1, "eve", "")
+            delete_batch(session, 1, unproven("eve"), "")
         with pytest.raises(StoreError, match="say that its releases go as well"):
-            delete_batch(session, 1, "eve", "space")
+            delete_batch(session, 1, unproven("eve"), "space")
     let_days_pass(lot.store, 100)
     assert files_of(lot)
     with lot.store.session() as session:
         record = releases_of(session, 1)[0].digest
-        delete_batch(session, 1, "eve", "space", released_too=True)
+        delete_batch(session, 1, unproven("eve"), "space", released_too=True)
         source = upload_source([("a.png", casting("ok", 3))], lot.store.files)
-        assert batches.add_batch(session, loaded_of(lot), source, "next", "ada").id == 2
+        assert batches.add_batch(session, loaded_of(lot), source, "next", unproven("ada")).id == 2
         entry = session.query(AuditRow).where(AuditRow.what == "batch deleted").one()
     assert (entry.who, entry.details["why"], entry.details["records"]) == ("eve", "space", [record])
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from defectvision.batch.sources import folder_source
 from defectvision.bundle.reader import load_bundle
+from defectvision.people import unproven
 from defectvision.store import batches, claims
 from defectvision.store.batches import Counts
 from defectvision.store.database import Store, open_store
@@ -42,7 +43,7 @@ def new_batch(store: Store, weights: Path, folder: Path, images: int = IMAGES) -
     with store.session() as session:
         source = folder_source(folder / "lot", None)
         loaded = load_bundle(weights, "casting")
-        return batches.add_batch(session, loaded, source, "lot 7", "ada").id
+        return batches.add_batch(session, loaded, source, "lot 7", unproven("ada")).id
 
 
 def batch_row(store: Store, number: int) -> BatchRow:

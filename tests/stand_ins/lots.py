@@ -14,6 +14,7 @@ from defectvision.batch.runner import work_on
 from defectvision.batch.worker import work_forever
 from defectvision.bundle.reader import load_bundle
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts
 from defectvision.store.database import Store
@@ -34,7 +35,7 @@ def lot(folder: Path, parts: dict[str, bytes] = PARTS) -> Path:
 def start(store: Store, weights: Path, source: Source) -> int:
     with store.session() as session:
         loaded = load_bundle(weights, "casting")
-        return batches.add_batch(session, loaded, source, "lot 7", "ada").id
+        return batches.add_batch(session, loaded, source, "lot 7", unproven("ada")).id
 
 
 def run(store: Store, weights: Path, number: int, memory: Memory | None = None) -> Counts:

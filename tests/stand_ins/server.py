@@ -25,12 +25,17 @@ class Server:
     weights: Path
 
 
-@contextmanager
-def serving(weights: Path, log: Path, **environment: str) -> Iterator[Server]:
-    """A server of the lines in `weights` that answers; its log must hold no traceback."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(weights: Path, log: Path, port: int = 0, **environment: str) -> Iterator[Server]:
+    """A server of the lines in `weights` that answers; its log must hold no traceback."""
+    port = port or free_port()
     deadline = time.monotonic() + 60
     with log.open("wb") as out:
         process = subprocess.Popen(

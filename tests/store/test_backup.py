@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from defectvision.batch import runner
 from defectvision.batch.sources import folder_source, upload_source
 from defectvision.cli.main import app
+from defectvision.people import unproven
 from defectvision.settings import settings
 from defectvision.store import batches, reviews
 from defectvision.store.backup import back_up, read_manifest
@@ -166,7 +167,7 @@ def test_only_what_is_new_is_copied_again(opened, weights, tmp_path) -> None:
     assert [path.name for path in backup.glob("database-*")] == [manifest.database]
     with store.session() as session:  # nothing that is in a backup is taken out of it
         batches_ = [row.id for row in session.query(BatchRow)]
-        delete_batch(session, batches_[0], "ada", "a trial")
+        delete_batch(session, batches_[0], unproven("ada"), "a trial")
     let_days_pass(store, 8)
     back_up(store, backup)
     assert kept.is_file()

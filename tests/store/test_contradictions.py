@@ -13,6 +13,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.data.image_set import open_set
 from defectvision.data.statistics import good_classes
 from defectvision.limits import PIXELS
+from defectvision.people import unproven
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store import reviews
 from defectvision.store.database import Store
@@ -51,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 def test_what_contradicts_itself_is_refused(store, line, decision, label, words) -> None:
     fill(store, LINES[line], 1)
     with pytest.raises(ContradictionError, match=words.replace("|", r"\|")), store.session() as s:
-        reviews.decide(s, 1, "ada", decision, Policy(), label)
+        reviews.decide(s, 1, unproven("ada"), decision, Policy(), label)
     with store.reading() as session:
         assert reviews.trail(session, 1) == []
         assert session.get_one(InspectionRow, 1).decision == ""
@@ -74,7 +75,7 @@ def test_what_contradicts_itself_is_refused(store, line, decision, label, words)
 def test_what_makes_sense_is_kept_with_its_class(store, line, decision, label, kept) -> None:
     fill(store, LINES[line], 1)
     with store.session() as session:
-        assert reviews.decide(session, 1, "ada", decision, Policy(), label).label == kept
+        assert reviews.decide(session, 1, unproven("ada"), decision, Policy(), label).label == kept
 
 
 def reviewed_set(store: Store, batch: int, folder: Path) -> dict[str, str]:
@@ -126,10 +127,10 @@ def test_no_rejected_part_leaves_as_good(store, tmp_path, line: str) -> None:
     with store.session() as session:
         old_review(session, 1, "reject", "")
         old_review(session, 2, "reject", "ok" if line == "casting" else "|")
-        reviews.decide(session, 3, "ada", "reject", Policy(), defect)
-        reviews.decide(session, 4, "ada", "accept", Policy())
-        reviews.decide(session, 5, "ada", "accept", Policy())
-        reviews.decide(session, 6, "ada", "reject", Policy(), defect)
+        reviews.decide(session, 3, unproven("ada"), "reject", Policy(), defect)
+        reviews.decide(session, 4, unproven("ada"), "accept", Policy())
+        reviews.decide(session, 5, unproven("ada"), "accept", Policy())
+        reviews.decide(session, 6, unproven("ada"), "reject", Policy(), defect)
         twin = session.get_one(InspectionRow, 5)  # the same file as the rejected sixth
         twin.digest = session.get_one(InspectionRow, 6).digest
     found = reviewed_set(store, batch, tmp_path / "set")

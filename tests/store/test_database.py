@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from defectvision.bundle.policy import Policy, PolicyInForce
+from defectvision.people import unproven
 from defectvision.store import policies
 from defectvision.store.database import open_existing_store, open_store
 from defectvision.store.errors import StoreError
@@ -126,8 +127,8 @@ def test_saved_policies_are_numbered_and_on_record(tmp_path) -> None:
     tight = Policy(accept_below=0.2, reject_above=0.6)
     with store.session() as session:
         assert policies.in_force(session, "casting", "resnet50", before) == PolicyInForce(before)
-        policies.save(session, "casting", "resnet50", tight, "ada", "escapes", before)
-        policies.save(session, "casting", "resnet50", before, "bo", "too tight", tight)
+        policies.save(session, "casting", "resnet50", tight, unproven("ada"), "escapes", before)
+        policies.save(session, "casting", "resnet50", before, unproven("bo"), "too tight", tight)
     with store.reading() as session:
         rows = policies.history(session, "casting", "resnet50")
         assert [(r.number, r.who, policies.policy_of(r)) for r in rows] == [
@@ -141,8 +142,8 @@ def test_saved_policies_are_numbered_and_on_record(tmp_path) -> None:
 def test_the_policy_in_force_says_whose_it_is(tmp_path) -> None:
     store, own, tight = new_store(tmp_path), Policy(), Policy(accept_below=0.2, reject_above=0.6)
     with store.session() as session:
-        policies.save(session, "casting", "resnet50", own, "bo", "a try", tight)
-        policies.save(session, "casting", "resnet50", tight, "ada", "escapes", own)
+        policies.save(session, "casting", "resnet50", own, unproven("bo"), "a try", tight)
+        policies.save(session, "casting", "resnet50", tight, unproven("ada"), "escapes", own)
     with store.reading() as session:
         saved = policies.in_force(session, "casting", "resnet50", own)
         other = policies.in_force(session, "casting", "efficientnet", own)
@@ -166,7 +167,7 @@ def test_asking_a_store_that_is_not_there_makes_none(kind, tmp_path, request) ->
 def test_of_two_who_save_at_once_the_second_is_told(tmp_path) -> None:
     store = new_store(tmp_path)
     with store.session() as session:
-        policies.save(session, "casting", "resnet50", Policy(), "ada", "", Policy())
+        policies.save(session, "casting", "resnet50", Policy(), unproven("ada"), "", Policy())
     with pytest.raises(IntegrityError), store.session() as session:
         session.add(
             policies.PolicyRow(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.people import unproven
 from defectvision.store import reviews
 from defectvision.store.database import Store
 from defectvision.store.results import Results
@@ -29,7 +30,7 @@ def results(request: pytest.FixtureRequest, tmp_path: Path) -> Results:
 
 def decide(store: Store, part: int, who: str, decision: str, label: str = "", why: str = "") -> int:
     with store.session() as session:
-        return reviews.decide(session, part, who, decision, POLICY, label, why).id
+        return reviews.decide(session, part, unproven(who), decision, POLICY, label, why).id
 
 
 def first_of(results: Results, verdict: Verdict) -> int:
@@ -88,7 +89,7 @@ def test_two_who_disagree_leave_it_to_a_third(results) -> None:
     decide(results.store, part, "bo", "accept", "ok")
     assert results.one(part).decision.who == "cy", "settled is settled"
     with results.store.session() as session:
-        reviews.undo(session, settling, "cy")
+        reviews.undo(session, settling, unproven("cy"))
     assert results.one(part).decision.disputed
 
 
@@ -122,9 +123,9 @@ def test_the_database_counts_what_each_part_says(tmp_path_factory, line, steps, 
         with store.session() as session:
             if decision:
                 label = names[part % len(names)] if decision == "reject" else ""
-                reviews.decide(session, part + 1, who, decision, policy, label)
+                reviews.decide(session, part + 1, unproven(who), decision, policy, label)
             elif last := reviews.last_of(session, results.batch.id, who):
-                reviews.undo(session, last.id, who)
+                reviews.undo(session, last.id, unproven(who))
     parts = list(results.every(results.selection(policy)))
     counted = results.summary(results.selection(policy))
     for verdict in Verdict:

@@ -18,6 +18,7 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.rules import Rule
 from defectvision.inference.gate import Objection
 from defectvision.inference.regions import Region
+from defectvision.people import unproven
 from defectvision.store import batches, policies, reviews
 from defectvision.store.batches import Counts, State
 from defectvision.store.claims import take_claim
@@ -338,6 +339,6 @@ def test_pictures_of_the_version_before_are_kept_for_their_days_from_today(tmp_p
         assert let_days_pass(store, days) == (0, 0)
         with store.reading() as session:
             assert session.get_one(InspectionRow, 1).stored == stored
-    confirm_removal(store, "ada", "as was said")
+    confirm_removal(store, unproven("ada"), "as was said")
     assert let_days_pass(store, 7) == (1, 7)
     assert not store.files.has(picture) and store.files.has(others)

@@ -17,6 +17,7 @@ from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.store import age as ageing
 from defectvision.store import batches, dropped
 from defectvision.store.age import DAY, Timekeeper, about, age_of
@@ -43,7 +44,7 @@ def inspected(
 ) -> int:
     loaded = load_bundle(weights, "casting")
     request = BatchRequest("lot 7", parts, keep=keep)
-    number = start_batch(store, loaded, request, None, "ada").id
+    number = start_batch(store, loaded, request, None, unproven("ada")).id
     work_on(store, weights, Limits(), number, Event())
     with store.reading() as session:
         assert batches.count_images(session, number).done == len(parts)
@@ -88,7 +89,7 @@ def test_another_database_on_the_files_removes_none_and_says_so(
             batches.get_batch(session, number).keep = "1"
     if other == "older":
         with elsewhere.session() as session:
-            delete_batch(session, 1, "eve", "space")
+            delete_batch(session, 1, unproven("eve"), "space")
     before = names(store)
     for path in (store.folder / "files").rglob("*"):
         os.utime(path, (0, 0))
@@ -100,7 +101,7 @@ def test_another_database_on_the_files_removes_none_and_says_so(
     assert "no file is removed" in caplog.text and standing(elsewhere).standstill
     if other == "another site's":  # nor does the first one, which cannot know what the other needs
         with store.session() as session:
-            delete_batch(session, 1, "ada", "a trial")
+            delete_batch(session, 1, unproven("ada"), "a trial")
         assert let_days_pass(store, 100) == (0, 0) and names(store) == before
         assert said(store, "removal stopped")[0]["why"] == "2 databases share them"
     else:
@@ -117,7 +118,7 @@ def test_files_of_an_earlier_version_are_marked_by_the_database_that_names_them(
     remove_dropped(other)
     assert "no mark" in standing(other).standstill
     with store.session() as session:
-        delete_batch(session, number, "ada", "a trial")
+        delete_batch(session, number, unproven("ada"), "a trial")
     inspected(store, weights, [("9.png", casting("def", 9))])
     (store.folder / "files" / MARK).unlink()
     let_days_pass(store, 1)
@@ -131,7 +132,7 @@ def test_a_deleted_batch_leaves_its_files_for_days_and_what_others_name_for_good
     inspected(store, weights, PARTS[:1])
     before = names(store)
     with store.session() as session:
-        delete_batch(session, first, "ada", "a trial")
+        delete_batch(session, first, unproven("ada"), "a trial")
     assert let_days_pass(store, 6.9) == (0, 0) and names(store) == before
     files, size = let_days_pass(store, 0.2)
     assert (
@@ -148,7 +149,7 @@ def test_a_deleted_batch_leaves_its_files_for_days_and_what_others_name_for_good
 def test_what_is_inspected_again_meanwhile_stays(store, weights) -> None:
     number = inspected(store, weights)
     with store.session() as session:
-        delete_batch(session, number, "ada", "a trial")
+        delete_batch(session, number, unproven("ada"), "a trial")
     let_days_pass(store, 5)
     again = inspected(store, weights)
     let_days_pass(store, 5)
@@ -176,8 +177,8 @@ def test_a_large_share_goes_only_on_a_persons_word(store, weights) -> None:
     (stop,) = said(store, "removal stopped")
     assert "3 of 9 files would go at once" in stop["why"], "told once, not at every look"
     with pytest.raises(StoreError, match="a name and a reason"):
-        confirm_removal(store, "ada", " ")
-    confirm_removal(store, "ada", "the disk is full")
+        confirm_removal(store, unproven("ada"), " ")
+    confirm_removal(store, unproven("ada"), "the disk is full")
     assert let_days_pass(store, 0)[0] == 3
     assert said(store, "removal confirmed")[0]["why"] == "the disk is full"
     with store.reading() as session:
@@ -203,12 +204,12 @@ def test_a_damaged_mark_stops_removal_until_a_person_says_whose_the_files_are(
 ) -> None:
     number = inspected(store, weights)
     with store.session() as session:
-        delete_batch(session, number, "ada", "a trial")
+        delete_batch(session, number, unproven("ada"), "a trial")
     (store.folder / "files" / MARK).write_bytes(b"")
     assert let_days_pass(store, 8) == (0, 0)
     assert "cannot be read" in standing(store).standstill
     inspected(store, weights, [("9.png", casting("def", 9))])
-    confirm_removal(store, "ada", "a power cut")
+    confirm_removal(store, unproven("ada"), "a power cut")
     assert let_days_pass(store, 8)[0] == 9
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from defectvision.cli.main import app
+from defectvision.people import unproven
 from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.age import about
@@ -19,7 +20,7 @@ from defectvision.store.dropped import standing
 from defectvision.store.errors import StoreError
 from defectvision.store.restore import restore
 from defectvision.store.retention import delete_batch
-from defectvision.store.tables import AuditRow
+from defectvision.store.tables import AccountRow, AuditRow, SignInRow, now
 from defectvision.store.workers import say_here
 from tests.stand_ins.backups import KINDS, files_of, start_and_run
 from tests.stand_ins.backups import opened as opened
@@ -106,7 +107,7 @@ def test_a_restored_copy_on_the_living_stores_files_removes_none_of_them(
     before = files_of(store)
     for one in (copy, store):
         with one.session() as session:
-            delete_batch(session, number, "ada", "a trial")
+            delete_batch(session, number, unproven("ada"), "a trial")
         assert let_days_pass(one, 100) == (0, 0)
         assert "2 databases share them" in standing(one).standstill
     assert files_of(store) == before
@@ -117,9 +118,15 @@ def test_a_restored_store_has_an_identity_of_its_own_and_says_what_it_is(
 ) -> None:
     store, new, backup = opened(), opened(), tmp_path / "backup"
     start_and_run(store, weights, tmp_path / "a", list(PARTS.items()))
+    with store.session() as session:
+        account = AccountRow(name="Ada", folded="ada", role="admin", secret="$argon2id$")
+        session.add(account)
+        session.flush()
+        session.add(SignInRow(digest="34" * 32, account_id=account.id, until=now()))
     manifest, _ = back_up(store, backup)
     restore(backup, new)
     with new.reading() as session:
+        assert session.query(AccountRow).count() == 1 and session.query(SignInRow).count() == 0
         row = about(session)
         assert row.identity != manifest.identity == standing(store).identity
         assert new.files.mark() == {row.identity: row.writes}

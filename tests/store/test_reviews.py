@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.people import unproven
 from defectvision.store import inspections, reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.reviews import Agreement
@@ -41,7 +42,7 @@ def test_the_most_doubtful_come_first_and_leave_when_decided(filled) -> None:
             distance = [abs(r.defect_score - 0.45) for r in part]
             assert distance == sorted(distance)
         first = waiting[0].id
-        reviews.decide(session, first, "ada", "accept", POLICY)
+        reviews.decide(session, first, unproven("ada"), "accept", POLICY)
         assert first not in [r.id for r in reviews.queue(session, all_of(batch), "ada")]
         assert first not in [r.id for r in reviews.queue(session, all_of(batch), "bo")]
         second = reviews.queue(session, all_of(batch), "bo", "second")
@@ -53,16 +54,18 @@ def test_undo_appends_and_brings_the_image_back(filled) -> None:
     store, batch = filled
     with store.session() as session:
         first = reviews.queue(session, all_of(batch), "ada")[0].id
-        made = reviews.decide(session, first, "ada", "reject", POLICY, "def", "pit at the rim")
+        made = reviews.decide(
+            session, first, unproven("ada"), "reject", POLICY, "def", "pit at the rim"
+        )
         reviewed = all_of(batch, Filter(reviewed=True))
         assert inspections.summarize(session, reviewed).images == 1
-        reviews.undo(session, made.id, "ada")
+        reviews.undo(session, made.id, unproven("ada"))
         assert reviews.queue(session, all_of(batch), "ada")[0].id == first
         assert reviews.reviews_of(session, [first]) == {}
         trail = reviews.trail(session, first)
         assert [(r.decision, r.why) for r in trail] == [("reject", "pit at the rim"), ("undo", "")]
         with pytest.raises(StoreError, match="undone already"):
-            reviews.undo(session, made.id, "ada")
+            reviews.undo(session, made.id, unproven("ada"))
         assert inspections.summarize(session, reviewed).images == 0
 
 
@@ -77,7 +80,7 @@ def test_undo_appends_and_brings_the_image_back(filled) -> None:
 def test_a_wrong_decision_is_refused(filled, decision, who, number, words) -> None:
     store, _ = filled
     with store.session() as session, pytest.raises(StoreError, match=words):
-        reviews.decide(session, number, who, decision, POLICY)
+        reviews.decide(session, number, unproven(who), decision, POLICY)
 
 
 # By hand: (share of agreement - chance) / (1 - chance).
@@ -110,8 +113,8 @@ def test_people_are_compared_with_the_model_and_each_other(filled) -> None:
         review = all_of(batch, Filter(frozenset({Verdict.REVIEW})))
         doubtful = inspections.page(session, review)[0]
         for row in (clear[0], clear[-1], doubtful):
-            reviews.decide(session, row.id, "ada", "reject", POLICY)
-        reviews.decide(session, clear[0].id, "bo", "accept", POLICY)
+            reviews.decide(session, row.id, unproven("ada"), "reject", POLICY)
+        reviews.decide(session, clear[0].id, unproven("bo"), "accept", POLICY)
         found = {(a.first, a.second): a for a in reviews.agreements(session, all_of(batch))}
     assert found["ada", "model"].counts == {("reject", "accept"): 1, ("reject", "reject"): 1}
     assert found["bo", "model"].counts == {("accept", "accept"): 1}

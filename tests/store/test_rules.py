@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from defectvision.api.results import results as api_results
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.rules import Rule
+from defectvision.people import unproven
 from defectvision.report.export import result_columns, result_rows
 from defectvision.report.looks import LOOKS
 from defectvision.report.lot_record import record
@@ -151,7 +152,7 @@ def test_pages_database_exports_report_and_api_agree_on_every_part(
     assert listed == {i for i, s in said.items() if s[0] != Verdict.ACCEPT}
 
     with lot.store.session() as session:
-        save(session, lot.batch.line, lot.batch.bundle, policy, "Ada", "tried", Policy())
+        save(session, lot.batch.line, lot.batch.bundle, policy, unproven("Ada"), "tried", Policy())
     answer = api_results("ada", lot.store, lot.batch.id, most=500)
     assert [part.verdict for part in answer.results] == [s[0] for s in said.values()]
     assert answer.verdicts == summary.verdicts

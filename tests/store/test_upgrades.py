@@ -11,6 +11,7 @@ from defectvision.store import batches, reviews
 from defectvision.store.database import Store, migrate, open_store
 from defectvision.store.dropped import drop
 from defectvision.store.tables import (
+    AccountRow,
     AuditRow,
     Base,
     MeasuredRow,
@@ -18,13 +19,19 @@ from defectvision.store.tables import (
     ReleaseFileRow,
     ReleaseRow,
     RuleSetRow,
+    SignInRow,
+    TokenRow,
+    now,
 )
 from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
-KEPT = ("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+KEPT = (
+    *("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files"),
+    *("accounts", "sign_ins", "tokens"),
+)
 
 
 def full_store(folder: Path) -> Store:
@@ -50,6 +57,13 @@ def full_store(folder: Path) -> Store:
                                    mime="application/json", digest="cd" * 32))  # fmt: skip
         session.add(MeasuredRow(rule_set_id=rules.id, inspection_id=1, verdict="reject"))
         session.add(AuditRow(who="ada", what="batch started", details={"batch": number}))
+        account = AccountRow(name="Ada", folded="ada", role="admin", secret="$argon2id$")
+        token = TokenRow(
+            name="MES", folded="mes", digest="12" * 32, scopes=["look"], who="ada", until=now()
+        )
+        session.add_all([account, token])
+        session.flush()
+        session.add(SignInRow(digest="34" * 32, account_id=account.id, until=now()))
         drop(session, ["ab" * 32], "ada")
         say_here(session, "a")
     return store

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from defectvision.people import Action, Person
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.store import batches
 from defectvision.store.age import about
@@ -18,6 +19,7 @@ from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.condition import say_condition
 from defectvision.web.batch.progress import progress
+from defectvision.web.session.people import acting, ready
 from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
@@ -30,7 +32,7 @@ EMPTY = (
 )
 
 
-def all_batches(store: Store, who: str) -> None:
+def all_batches(store: Store) -> None:
     """The batch that is followed above the list of all, from one look at the database; looks again
     each second while somebody works on one of them.
 
@@ -39,10 +41,11 @@ def all_batches(store: Store, who: str) -> None:
     """
     with store.reading() as session:
         active = bool(batches.active_batches(session))
-    st.fragment(_all_batches, run_every=LOOK_SECONDS if active else None)(store, who)
+    st.fragment(_all_batches, run_every=LOOK_SECONDS if active else None)(store)
 
 
-def _all_batches(store: Store, who: str) -> None:
+def _all_batches(store: Store) -> None:
+    who = acting()  # asked at each look: the page may stay open for days
     with store.reading() as session:
         shown = st.session_state.setdefault("batches-shown", SHOWN)
         rows = batches.list_batches(session, most=shown)
@@ -127,7 +130,7 @@ def _usage(url: str) -> tuple[int, int]:
     return Files(url).usage()
 
 
-def store_size(store: Store, who: str) -> None:
+def store_size(store: Store, who: Person) -> None:
     """What the pictures and maps of all batches take, and why none is removed where that is so."""
     files, size = _usage(store.files.url)
     st.caption(f"The store holds {counted(files, 'file')}, {size / 1e9:.2f} GB.")
@@ -141,25 +144,24 @@ def store_size(store: Store, who: str) -> None:
             _confirm_form(store, who)
 
 
-def _confirm_form(store: Store, who: str) -> None:
+def _confirm_form(store: Store, who: Person) -> None:
     """Asks for the word of a person, with a name and a reason."""
     st.markdown(
         "Says that the files are this database's alone, that the clock is right, and that what no "
         "batch needs any more may be removed. It is kept in the audit trail."
     )
     why = st.text_input("Reason", key="confirm-removal-reason", max_chars=500)
-    if not who:
-        st.caption("Give your name on the left first.")
+    able = ready(who, Action.DELETE)
     st.button(
         "Confirm",
         type="primary",
-        disabled=not (who and why.strip()),
+        disabled=not (able and why.strip()),
         on_click=_confirm,
         args=(store, who, why),
     )
 
 
-def _confirm(store: Store, who: str, why: str) -> None:
+def _confirm(store: Store, who: Person, why: str) -> None:
     try:
         confirm_removal(store, who, why)
     except StoreError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.inference.passed_over import PassedOver
+from defectvision.people import Action, Person
 from defectvision.store import batches
 from defectvision.store.batches import ACTIVE, ENDED, Counts, State
 from defectvision.store.database import Store
@@ -14,6 +15,7 @@ from defectvision.store.retention import delete_batch
 from defectvision.store.sources import WatchedFolder
 from defectvision.store.tables import BatchRow
 from defectvision.web.links import results_link
+from defectvision.web.session.people import ready
 from defectvision.words import counted, duration, plain
 
 STATES = {
@@ -26,7 +28,7 @@ STATES = {
 }
 
 
-def progress(store: Store, batch: BatchRow, counts: Counts, who: str) -> None:
+def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None:
     """How far a batch is, what it takes, and what can be done with it."""
     number, state = batch.id, State(batch.state)
     icon, colour = STATES[state]
@@ -52,6 +54,7 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: str) -> None:
                         label,
                         key=f"batch-{label}",
                         icon=symbol,
+                        disabled=not who.may(Action.BATCH),
                         on_click=_move,
                         args=(store, number, to, who),
                     )
@@ -80,15 +83,15 @@ def _said(batch: BatchRow, counts: Counts) -> str:
     return " · ".join(words)
 
 
-def _move(store: Store, number: int, to: State, who: str) -> None:
+def _move(store: Store, number: int, to: State, who: Person) -> None:
     try:
         with store.session() as session:
-            batches.move(session, number, to, who or "unnamed")
+            batches.move(session, number, to, who)
     except StoreError as error:  # somebody else was faster
         st.toast(plain(str(error)), icon=":material/info:")
 
 
-def _delete_form(store: Store, number: int, who: str) -> None:
+def _delete_form(store: Store, number: int, who: Person) -> None:
     """Asks for the reason, and of a released lot twice."""
     st.markdown(
         "Removes the batch with its scores and reviews, and 7 days later its pictures. Its number "
@@ -101,18 +104,17 @@ def _delete_form(store: Store, number: int, who: str) -> None:
         st.warning(f"The lot was released by {plain(versions[0].who)}.")
         released_too = st.checkbox("Delete its releases and their reports as well")
     why = st.text_input("Reason", key=f"delete-reason-{number}", max_chars=500)
-    if not who:
-        st.caption("Give your name on the left first.")
+    able = ready(who, Action.DELETE)
     st.button(
         "Delete the batch",
         type="primary",
-        disabled=not (who and why.strip()) or (bool(versions) and not released_too),
+        disabled=not (able and why.strip()) or (bool(versions) and not released_too),
         on_click=_delete,
         args=(store, number, who, why, released_too),
     )
 
 
-def _delete(store: Store, number: int, who: str, why: str, released_too: bool) -> None:
+def _delete(store: Store, number: int, who: Person, why: str, released_too: bool) -> None:
     try:
         with store.session() as session:
             delete_batch(session, number, who, why, released_too)

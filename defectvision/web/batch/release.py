@@ -6,6 +6,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.people import Action, Person
 from defectvision.report.batch_export import Leaving
 from defectvision.report.looks import LOOKS
 from defectvision.report.release import release_lot, released_formats
@@ -16,12 +17,13 @@ from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
 from defectvision.store.selection import EVERYTHING
 from defectvision.web.export_menu import Group
+from defectvision.web.session.people import ready
 from defectvision.web.session.work import Work
 from defectvision.words import counted, plain
 
 
 def release_panel(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: str
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: Person
 ) -> None:
     """The lot's versions, the form of the first one, and what today's policy would change."""
     if not results.releases:
@@ -77,7 +79,7 @@ def released_groups(results: Results, stem: str) -> list[Group]:
 
 
 def _form(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: str
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: Person
 ) -> None:
     if State(results.batch.state) not in ENDED:
         st.markdown("The lot can be released when its batch has ended.")
@@ -95,12 +97,11 @@ def _form(
     _send(results, loaded, who, "Release the lot", "")
 
 
-def _send(results: Results, loaded: LoadedBundle, who: str, label: str, title: str) -> None:
+def _send(results: Results, loaded: LoadedBundle, who: Person, label: str, title: str) -> None:
     """The reason, and the button that releases under the policy in force today."""
     why = st.text_input("Reason", key="release-reason", max_chars=500)
-    if not who:
-        st.caption("Give your name on the left: a release is kept under it.")
-    if st.button(label, type="primary", disabled=not (who and why.strip())):
+    able = ready(who, Action.RELEASE)
+    if st.button(label, type="primary", disabled=not (able and why.strip())):
         try:
             with st.spinner("Making the report and the tables"):
                 release_lot(
@@ -118,7 +119,9 @@ def _send(results: Results, loaded: LoadedBundle, who: str, label: str, title: s
             st.rerun()
 
 
-def _judge_anew(work: Work, results: Results, loaded: LoadedBundle, lot: Summary, who: str) -> None:
+def _judge_anew(
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, who: Person
+) -> None:
     """What the policy in force today would change of the newest version, and another version."""
     today, frozen = results.policy_of_today(), results.policy_in_force()
     if today.policy == frozen.policy:

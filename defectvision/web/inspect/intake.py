@@ -14,6 +14,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.inference.sources import ARCHIVE_SUFFIXES
+from defectvision.people import Action, Person, needs
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.settings import settings
 from defectvision.web.session.images import Result
@@ -76,7 +77,8 @@ def file_place(work: Work, line: str, label: str, place: str) -> None:
     )
 
 
-def inspect_pending(work: Work, loaded: LoadedBundle) -> bool:
+@needs(Action.INSPECT)
+def inspect_pending(work: Work, loaded: LoadedBundle, who: Person) -> bool:
     """Open and inspect what waits, with progress; broken off by the next click, it goes on.
     Returns whether there was anything to do."""
     line, images = loaded.line.name, work.images

@@ -10,10 +10,12 @@ import streamlit as st
 from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, in_words
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.zones import shares_of_view
+from defectvision.people import Action, Person
 from defectvision.web.open_image import OpenImage
 from defectvision.web.policy.changes import change, refused
 from defectvision.web.policy.classes import mask_controls
 from defectvision.web.policy.rules import rule_controls
+from defectvision.web.session.people import ready
 from defectvision.web.session.work import Work
 from defectvision.web.viewer.component import Marking
 from defectvision.web.widgets import current_key, key_showing, policy_number
@@ -67,7 +69,9 @@ def marking_of(work: Work, loaded: LoadedBundle, image: OpenImage) -> Marking | 
     return Marking(lambda scale: change(work, loaded, mm_per_px=scale), add_zone)
 
 
-def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: str) -> None:
+def save_policy(
+    work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: Person
+) -> None:
     """Put this session's policy in force for all, under a name and with a reason."""
     from defectvision.store import policies
 
@@ -78,14 +82,13 @@ def save_policy(work: Work, store: Store, loaded: LoadedBundle, policy: Policy, 
     with st.popover("Put in force", icon=":material/gavel:", disabled=policy == today.policy):
         st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
         why = st.text_input("Reason", key="policy-reason", max_chars=500)
-        if st.button("Save as the policy in force", type="primary", disabled=not (who and why)):
+        able = ready(who, Action.POLICY)
+        if st.button("Save as the policy in force", type="primary", disabled=not (able and why)):
             with store.session() as session:
                 saved = policies.save(session, *whose, policy, who, why, today.policy)
             st.session_state["policy-saved"] = saved.number
             work.policies.reset(loaded)
             st.rerun()
-        if not who:
-            st.caption("Give your name first.")
     if today.number is not None and st.session_state.get("policy-saved") == today.number:
         st.success(
             f"Policy {today.number} is in force for everyone.", icon=":material/check_circle:"

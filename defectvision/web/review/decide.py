@@ -7,20 +7,24 @@ import streamlit as st
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.people import Action, Person
 from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.web.links import floor_link, review_link
+from defectvision.web.session.people import ready
 from defectvision.words import plain
 
 MOST_KEYS = 9  # classes that have a digit as their key
 
 
-def decision_buttons(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
+def decision_buttons(
+    results: Results, stored: StoredInspection, policy: Policy, who: Person
+) -> None:
     """Accept (A), reject (X) or a defect by its digit, no part or a bad picture (B), and a note."""
-    line, off = results.line, not who or bool(results.releases)
+    line, off = results.line, not ready(who, Action.DECIDE) or bool(results.releases)
     if results.releases:
         st.caption("The lot is released: its decisions stand.")
     note = f"note-{stored.id}"
@@ -81,11 +85,9 @@ def decision_buttons(results: Results, stored: StoredInspection, policy: Policy,
     st.text_input("Note", key=note, max_chars=500, placeholder="kept with the decision")
 
 
-def decide_here(results: Results, stored: StoredInspection, policy: Policy, who: str) -> None:
+def decide_here(results: Results, stored: StoredInspection, policy: Policy, who: Person) -> None:
     """Decide beside the table, or go to this part's review."""
     with st.expander("Decide on this part", icon=":material/how_to_reg:", key="decide-here"):
-        if not who:
-            st.caption("Give your name on the left: decisions are kept under it.")
         decision_buttons(results, stored, policy, who)
         with st.container(horizontal=True):
             review_link(results.batch.id, stored.id)

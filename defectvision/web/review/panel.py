@@ -7,6 +7,7 @@ from typing import get_args
 import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.people import Person
 from defectvision.report.export import Format
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store import reviews
@@ -87,7 +88,7 @@ def next_image(
     return results.one(left[0])
 
 
-def skip_and_undo(results: Results, stored: StoredInspection, who: str) -> None:
+def skip_and_undo(results: Results, stored: StoredInspection, who: Person) -> None:
     """Skip (S), which comes to the image again after the others, and undo (U)."""
 
     def skip() -> None:
@@ -99,10 +100,10 @@ def skip_and_undo(results: Results, stored: StoredInspection, who: str) -> None:
         undo_button(results, who)
 
 
-def undo_button(results: Results, who: str) -> None:
+def undo_button(results: Results, who: Person) -> None:
     """Takes back the last decision of `who` in the batch, and shows its image again."""
     with results.store.reading() as session:
-        last = reviews.last_of(session, results.batch.id, who)
+        last = reviews.last_of(session, results.batch.id, who.name)
 
     def undo(review: ReviewRow) -> None:
         try:

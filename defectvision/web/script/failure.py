@@ -14,6 +14,7 @@ def words_of(error: Exception) -> str | None:
     from defectvision.bundle.reader import BundleError
     from defectvision.data.catalog import CatalogError
     from defectvision.inference.images import ImageError
+    from defectvision.people import NotAllowedError
     from defectvision.store.database import in_words
     from defectvision.store.errors import StoreError
 
@@ -21,8 +22,8 @@ def words_of(error: Exception) -> str | None:
         return in_words(error)
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {error.strerror or error}. Look after the disk"
-    foreseen = isinstance(error, StoreError | BundleError | CatalogError | ImageError)
-    return str(error) if foreseen else None
+    known = (StoreError, NotAllowedError, BundleError, CatalogError, ImageError)
+    return str(error) if isinstance(error, known) else None
 
 
 def explain(error: Exception) -> bool:

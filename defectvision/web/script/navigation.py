@@ -21,6 +21,7 @@ def run() -> None:
 
     from defectvision.web.links import PAGES
     from defectvision.web.script.failure import explain, words_of
+    from defectvision.web.session.people import let_in
     from defectvision.web.widgets import OPEN_PAGE
 
     st.set_page_config(
@@ -34,6 +35,8 @@ def run() -> None:
         # Not st.html, which a slow machine draws seconds after the page.
         st.markdown(f"<style>{style}</style>", unsafe_allow_html=True)
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+    if not let_in():
+        return
     page = st.navigation(
         [
             st.Page(
@@ -84,6 +87,12 @@ def run() -> None:
                 title="Lines",
                 icon=":material/view_list:",
                 help="The lines and their bundles: classes, policy, metrics and provenance.",
+            ),
+            st.Page(
+                PAGES / "access.py",
+                title="Access",
+                icon=":material/key:",
+                help="Who may do what: your account, those of others, and tokens for programs.",
             ),
         ],
         position="top",

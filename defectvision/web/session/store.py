@@ -1,8 +1,7 @@
-"""The store as the pages use it: opened once, its troubles in words, who is at the page."""
+"""The store as the pages use it: opened once, and its troubles in words."""
 
 from __future__ import annotations
 
-import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.delta_generator import DeltaGenerator
 
@@ -51,15 +50,3 @@ def read_policy_in_force(
         return None
     work.policies.know(loaded, policy)
     return policy
-
-
-def who() -> str:
-    """The name that decisions and changes are kept under; empty until it is given."""
-    return st.text_input(
-        "Your name",
-        key="who",
-        persist_state="session",
-        max_chars=80,
-        placeholder="for the record",
-        help="Kept with what you decide: reviews, saved policies, started batches.",
-    ).strip()

@@ -11,6 +11,7 @@ from defectvision.bundle.policy import UNMEASURED, Measured, Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
+from defectvision.people import unproven
 from defectvision.store import policies
 from defectvision.web.dataset.predictions import labels_under
 from tests.stand_ins.bundles import LINES, write_bundle
@@ -79,6 +80,6 @@ def test_the_page_judges_by_the_policy_that_was_saved_for_everyone(
     assert page.session_state["labels"] == {0: "ok", 1: "def", 2: "def"}
     assert [error.value for error in page.error if "broken" in error.value]
     with store.session() as session:
-        policies.save(session, "casting", "resnet50", STRICT, "ada", "an escape", OWN)
+        policies.save(session, "casting", "resnet50", STRICT, unproven("ada"), "an escape", OWN)
     page.run()
     assert page.session_state["labels"] == {0: "def", 1: "def", 2: "def"}

@@ -1,0 +1,189 @@
+"""Nobody does what their role does not allow, whichever page, route or command asks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from defectvision.batch.start import BatchRequest, start_batch
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
+from defectvision.people import GUARDED, MAY, Action, NotAllowedError, Person, Role, in_role
+from defectvision.report.release import release_lot
+from defectvision.settings import ROOT
+from defectvision.store import accounts, batches, policies, releases, retention, reviews, tokens
+from defectvision.store.batches import State
+from defectvision.store.database import Store
+from defectvision.store.dropped import confirm_removal
+from defectvision.store.results import Results
+from defectvision.store.sources import Uploads
+from defectvision.store.tables import AccountRow, AuditRow, ReviewRow, TokenRow
+from defectvision.web.inspect.intake import inspect_pending
+from defectvision.web.session.work import Work
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.stores import fill, new_store
+
+ADMIN = in_role("root", Role.ADMIN)
+WORD = "a password of a test"
+
+# Every guarded function, called as its callers call it: (store, weights, who) -> anything.
+Act = Callable[[Store, Path, Person], Any]
+
+
+def in_session(what: Callable[..., Any]) -> Act:
+    def act(store: Store, weights: Path, who: Person) -> Any:
+        with store.session() as session:
+            return what(session, who)
+
+    return act
+
+
+def decide_and_undo(session: Any, who: Person) -> None:
+    session.add(
+        ReviewRow(
+            id=77, inspection_id=2, who=who.name, decision="accept", label="ok", policy={},
+            model_verdict="accept",
+        )
+    )  # fmt: skip
+    session.flush()
+    reviews.undo(session, 77, who)
+
+
+def own_password(session: Any, who: Person) -> None:
+    hers = in_role("someone", Role.VIEWER)
+    accounts.change_password(session, Person("someone", who.actions, who.title), WORD, WORD + "!")
+    assert hers.may(Action.LOOK)
+
+
+def run_of(bundle: str = "casting") -> Callable[[Path], Any]:
+    return lambda weights: load_bundle(weights, bundle)
+
+
+def add(store: Store, weights: Path, who: Person) -> Any:
+    with store.session() as session:
+        return batches.add_batch(session, load_bundle(weights, "casting"), Uploads(), "lot", who)
+
+
+def start(store: Store, weights: Path, who: Person) -> Any:
+    loaded = load_bundle(weights, "casting")
+    return start_batch(store, loaded, BatchRequest("lot", [("a.png", b"no image")]), [], who)
+
+
+def release(store: Store, weights: Path, who: Person) -> Any:
+    results = Results.open(store, 1)
+    loaded = load_bundle(weights, "casting")
+    return release_lot(results, loaded, results.policy_of_today(), 10**6, who, "shipped")
+
+
+ACTS: dict[Callable[..., Any], Act] = {
+    reviews.decide: in_session(lambda s, who: reviews.decide(s, 1, who, "accept", Policy())),
+    reviews.undo: in_session(decide_and_undo),
+    policies.save: in_session(
+        lambda s, who: policies.save(s, "casting", "resnet50", Policy(), who, "why", Policy())
+    ),
+    batches.add_batch: add,
+    batches.move: in_session(lambda s, who: batches.move(s, 2, State.PAUSED, who)),
+    start_batch: start,
+    retention.delete_batch: in_session(lambda s, who: retention.delete_batch(s, 1, who, "a trial")),
+    releases.begin: in_session(lambda s, who: releases.begin(s, 1, who, "why", "")),
+    release_lot: release,
+    confirm_removal: lambda store, _weights, who: confirm_removal(store, who, "the disk is full"),
+    accounts.add_account: in_session(
+        lambda s, who: accounts.add_account(s, who, "new", Role.VIEWER, WORD)
+    ),
+    accounts.set_role: in_session(
+        lambda s, who: accounts.set_role(s, who, "someone", Role.ENGINEER)
+    ),
+    accounts.set_password: in_session(
+        lambda s, who: accounts.set_password(s, who, "someone", WORD)
+    ),
+    accounts.change_password: in_session(own_password),
+    accounts.end_account: in_session(lambda s, who: accounts.end_account(s, who, "someone")),
+    tokens.make_token: in_session(
+        lambda s, who: tokens.make_token(s, who, "mes", [Action.LOOK], 1)
+    ),
+    tokens.end_token: in_session(lambda s, who: tokens.end_token(s, who, "old")),
+    inspect_pending: lambda _store, weights, who: inspect_pending(
+        Work(), load_bundle(weights, "casting"), who
+    ),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A finished batch, one that is worked on, an account, a token."""
+    made = new_store(tmp_path)
+    fill(made, LINES["casting"], 4)
+    fill(made, LINES["casting"], 4)
+    with made.session() as session:
+        batches.get_batch(session, 2).state = State.RUNNING
+        accounts.add_account(session, ADMIN, "root", Role.ADMIN, WORD)
+        accounts.add_account(session, ADMIN, "someone", Role.VIEWER, WORD)
+        tokens.make_token(session, ADMIN, "old", [Action.LOOK], 1)
+    return made
+
+
+def content(store: Store) -> list[int]:
+    """What a forbidden act could leave behind."""
+    with store.reading() as session:
+        return [
+            session.scalar(select(func.count()).select_from(table)) or 0
+            for table in (AuditRow, ReviewRow, AccountRow, TokenRow)
+        ]
+
+
+def test_every_guarded_function_is_tried() -> None:
+    for module in {name.rsplit(".", 1)[0] for name in GUARDED}:
+        import_module(module)
+    assert {f"{f.__module__}.{f.__qualname__}" for f in ACTS} == set(GUARDED)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("function", ACTS, ids=lambda f: f"{f.__module__}.{f.__name__}")
+def test_each_role_does_what_it_may_and_nothing_else(function, role, store, weights) -> None:
+    who, action = in_role("eve", role), GUARDED[f"{function.__module__}.{function.__qualname__}"]
+    before = content(store)
+    if action in MAY[role]:
+        ACTS[function](store, weights, who)
+        return
+    with pytest.raises(NotAllowedError, match=f"eve \\({role}\\) may not"):
+        ACTS[function](store, weights, who)
+    assert content(store) == before
+
+
+def test_roles_only_ever_add() -> None:
+    roles = [MAY[role] for role in Role]
+    assert all(less < more for less, more in pairwise(roles))
+    assert roles[-1] == frozenset(Action)
+
+
+def test_what_is_kept_under_a_persons_name_is_guarded() -> None:
+    """Whatever writes into the audit trail or decides is guarded, or done by the store itself."""
+    unguarded = set()
+    for folder in ("store", "batch", "report", "web", "api", "cli"):
+        for file in (ROOT / "defectvision" / folder).rglob("*.py"):
+            if "migrations" in file.parts:
+                continue
+            for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if not isinstance(function, ast.FunctionDef):
+                    continue
+                made = {
+                    call.func.id
+                    for call in ast.walk(function)
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+                }
+                kept = made & {"AuditRow", "ReviewRow", "PolicyRow", "ReleaseRow"}
+                guards = [ast.unparse(d) for d in function.decorator_list]
+                if kept and not any(guard.startswith("needs(") for guard in guards):
+                    unguarded.add(function.name)
+    # By the store: files removed, removal stopped, a jump of the clock. `finish` writes down the
+    # release that `begin`, which is guarded, has made; `_told` tells of guarded changes.
+    by_the_store = {"remove_dropped", "_stand_still", "tick"}
+    assert unguarded <= by_the_store | {"finish", "_told"}, unguarded
