@@ -19,6 +19,7 @@ from defectvision.batch.deadline import within
 from defectvision.bundle.reader import BundleError, find_lines, list_bundles, load_bundle
 from defectvision.finding import Condition, Finding
 from defectvision.settings import ROOT, Settings
+from defectvision.web.access.start import cannot_start
 from defectvision.words import counted
 
 ANSWER_SECONDS = 5.0  # that a share may take
@@ -63,6 +64,11 @@ def _wrong_packages(pinned: str) -> Iterator[str]:
 
 def of_settings(about: Settings) -> Iterator[Finding]:
     """Settings that mean nothing, or not what they seem to together."""
+    if said := cannot_start(about.address, about):
+        yield Finding(
+            "settings", BROKEN, f"the server refuses to start: {said}", "See docs/access.md"
+        )
+        return
     known = {f"DEFECTVISION_{name.upper()}" for name in Settings.model_fields} | OTHERS
     unknown = sorted(name for name in os.environ if name.startswith("DEFECTVISION_"))
     odd = [f"{name} is no setting" for name in unknown if name not in known]

@@ -97,6 +97,10 @@ def no_json(plant: Plant) -> None:
     plant.set("SOURCE_ROOTS", "/lots")
 
 
+def open_to_the_network(plant: Plant) -> None:
+    plant.set("ADDRESS", "0.0.0.0")
+
+
 def store_to_be_read(plant: Plant) -> None:
     plant.set("SOURCE_ROOTS", json.dumps([str(plant.folder)]))
 
@@ -195,6 +199,7 @@ def stalled_batch(plant: Plant) -> None:
         (another_pin, "packages", "broken", "no-such-package 1 is missing"),
         (slip_of_the_pen, "settings", "attention", "DEFECTVISION_SOURCE_ROOT is no setting"),
         (no_json, "settings", "broken", "DEFECTVISION_SOURCE_ROOTS: is not written as JSON"),
+        (open_to_the_network, "settings", "broken", "nobody signs in"),
         (store_to_be_read, "settings", "attention", "the store lies below the source root"),
         (changed_weights, "bundles", "broken", MODEL_FILE),
         (no_weights, "bundles", "broken", "holds no line"),
