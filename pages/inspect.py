@@ -19,7 +19,7 @@ from defectvision.web.inspect.overview import dropped_image, results_table, scor
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls
 from defectvision.web.policy.what_if import what_if
-from defectvision.web.session.people import acting, ready
+from defectvision.web.session.people import acting, lacking
 from defectvision.web.session.store import read_policy_in_force
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import verdict_card
@@ -27,9 +27,9 @@ from defectvision.web.verdict_card import verdict_card
 work = current()
 notices = st.container()
 person = acting()
-if not person.may(Action.INSPECT):
+if said := lacking(person, Action.INSPECT, named=False):
     st.subheader("Inspect", icon=":material/center_focus_strong:")
-    ready(person, Action.INSPECT)
+    st.info(said, icon=":material/badge:")
     st.stop()
 with st.sidebar:
     line = choose_line(notices)

@@ -12,7 +12,7 @@ from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review import panel as review_panel
 from defectvision.web.review.decide import decision_buttons
-from defectvision.web.session.people import ready, who
+from defectvision.web.session.people import lacking, who
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import decision_card, verdict_card
 
@@ -34,9 +34,9 @@ with st.sidebar:
 
 cautions(results, results.summary(results.selection(policy)), loaded)
 what_if(work, loaded, policy)
-if not person.name or not person.may(Action.DECIDE):
+if said := lacking(person, Action.DECIDE):
     st.subheader("Review", icon=":material/how_to_reg:")
-    ready(person, Action.DECIDE)
+    st.info(said, icon=":material/badge:")
     review_panel.agreement_table(results, policy)
     st.stop()
 found = review_panel.next_image(results, policy, person.name, part)

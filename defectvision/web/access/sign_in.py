@@ -30,7 +30,7 @@ TOO_OFTEN = "Too many wrong passwords. Wait a minute, then try again."
 log = logging.getLogger(__name__)
 limiter = MovingWindowRateLimiter(MemoryStorage())
 PER_ADDRESS_AND_NAME = RateLimitItemPerMinute(5)
-PER_ADDRESS = RateLimitItemPerHour(100)
+PER_ADDRESS = RateLimitItemPerHour(1000)  # of a whole shift behind one proxy
 PER_NAME = RateLimitItemPerHour(200)
 # Each check of a password takes 64 MiB and a tenth of a second of all cores.
 AT_ONCE = 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from defectvision.people import Action, Person
+from defectvision.people import Action, NotAllowedError, Person
 from defectvision.report.looks import NOT_INSPECTED
 from defectvision.store import batches
 from defectvision.store.age import about
@@ -157,14 +157,14 @@ def _confirm_form(store: Store, who: Person) -> None:
         type="primary",
         disabled=not (able and why.strip()),
         on_click=_confirm,
-        args=(store, who, why),
+        args=(store, why),
     )
 
 
-def _confirm(store: Store, who: Person, why: str) -> None:
+def _confirm(store: Store, why: str) -> None:
     try:
-        confirm_removal(store, who, why)
-    except StoreError as error:
+        confirm_removal(store, acting(), why)
+    except (StoreError, NotAllowedError) as error:
         st.toast(plain(str(error)), icon=":material/info:")
 
 

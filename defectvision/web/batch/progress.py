@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.inference.passed_over import PassedOver
-from defectvision.people import Action, Person
+from defectvision.people import Action, NotAllowedError, Person
 from defectvision.store import batches
 from defectvision.store.batches import ACTIVE, ENDED, Counts, State
 from defectvision.store.database import Store
@@ -15,7 +15,7 @@ from defectvision.store.retention import delete_batch
 from defectvision.store.sources import WatchedFolder
 from defectvision.store.tables import BatchRow
 from defectvision.web.links import results_link
-from defectvision.web.session.people import ready
+from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, duration, plain
 
 STATES = {
@@ -56,7 +56,7 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None
                         icon=symbol,
                         disabled=not who.may(Action.BATCH),
                         on_click=_move,
-                        args=(store, number, to, who),
+                        args=(store, number, to),
                     )
             if counts.done:
                 results_link(number)
@@ -83,11 +83,11 @@ def _said(batch: BatchRow, counts: Counts) -> str:
     return " · ".join(words)
 
 
-def _move(store: Store, number: int, to: State, who: Person) -> None:
+def _move(store: Store, number: int, to: State) -> None:
     try:
         with store.session() as session:
-            batches.move(session, number, to, who)
-    except StoreError as error:  # somebody else was faster
+            batches.move(session, number, to, acting())
+    except (StoreError, NotAllowedError) as error:  # somebody else was faster
         st.toast(plain(str(error)), icon=":material/info:")
 
 
@@ -110,14 +110,14 @@ def _delete_form(store: Store, number: int, who: Person) -> None:
         type="primary",
         disabled=not (able and why.strip()) or (bool(versions) and not released_too),
         on_click=_delete,
-        args=(store, number, who, why, released_too),
+        args=(store, number, why, released_too),
     )
 
 
-def _delete(store: Store, number: int, who: Person, why: str, released_too: bool) -> None:
+def _delete(store: Store, number: int, why: str, released_too: bool) -> None:
     try:
         with store.session() as session:
-            delete_batch(session, number, who, why, released_too)
-    except StoreError as error:
+            delete_batch(session, number, acting(), why, released_too)
+    except (StoreError, NotAllowedError) as error:
         st.toast(plain(str(error)), icon=":material/info:")
     st.session_state.pop("followed", None)

@@ -7,14 +7,14 @@ import streamlit as st
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.people import Action, Person
+from defectvision.people import Action, NotAllowedError, Person
 from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.web.links import floor_link, review_link
-from defectvision.web.session.people import ready
+from defectvision.web.session.people import acting, ready
 from defectvision.words import plain
 
 MOST_KEYS = 9  # classes that have a digit as their key
@@ -34,8 +34,10 @@ def decision_buttons(
         why = st.session_state.get(note, "")
         try:
             with results.store.session() as session:
-                reviews.decide(session, stored.id, who, verdict.value, policy, label, why)
-        except StoreError as error:
+                what = verdict.value, policy, label, why
+                # Asked at the click: the page may be older than the person's role.
+                reviews.decide(session, stored.id, acting(), *what)
+        except (StoreError, NotAllowedError) as error:
             st.toast(plain(str(error)), icon=":material/error:")
 
     def button(verdict: Verdict, key: str, label: str, word: str = "", help: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
-from defectvision.people import Person
+from defectvision.people import NotAllowedError, Person
 from defectvision.report.export import Format
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store import reviews
@@ -16,6 +16,7 @@ from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
 from defectvision.web.export_menu import Group
+from defectvision.web.session.people import acting
 from defectvision.words import plain
 
 ASKED_FOR = "asked-for"  # the image to decide on next, by its number
@@ -108,8 +109,8 @@ def undo_button(results: Results, who: Person) -> None:
     def undo(review: ReviewRow) -> None:
         try:
             with results.store.session() as session:
-                reviews.undo(session, review.id, who)
-        except StoreError as error:
+                reviews.undo(session, review.id, acting())
+        except (StoreError, NotAllowedError) as error:
             st.toast(plain(str(error)), icon=":material/info:")
         st.session_state[ASKED_FOR] = review.inspection_id
 

@@ -91,13 +91,19 @@ def who() -> Person:
     return unproven(name)
 
 
-def ready(person: Person, action: Action, named: bool = True) -> bool:
-    """Whether they may do it here and now; says in its place what lacks. named: whether it needs a
-    name."""
+def lacking(person: Person, action: Action, named: bool = True) -> str:
+    """Why they may not do it here and now, in Markdown; empty where they may. named: whether it
+    needs a name."""
     if not person.may(action):
-        st.caption(plain(f"{person.refusal(action)}."))
-        return False
+        return plain(f"{person.refusal(action)}.")
     if named and not person.name:
-        st.caption("Give your name on the left first: it is kept with what you do.")
-        return False
-    return True
+        return "Give your name on the left first: it is kept with what you do."
+    return ""
+
+
+def ready(person: Person, action: Action, named: bool = True) -> bool:
+    """Whether they may do it here and now; says in its place what lacks."""
+    said = lacking(person, action, named)
+    if said:
+        st.caption(said)
+    return not said
