@@ -90,7 +90,7 @@ def restore(
                 f"damaged ({listed}). No row was written. Put them back from another backup, or "
                 "restore without them: --without-damaged"
             )
-        rows = _rows(store, current, manifest, replace)
+        rows = _put_rows(store, current, manifest, replace)
     return Restored(manifest, rows, files, tuple(damaged))
 
 
@@ -164,7 +164,7 @@ def _files(
     return files, damaged
 
 
-def _rows(store: Store, dump: Path, manifest: Manifest, replace: bool) -> dict[str, int]:
+def _put_rows(store: Store, dump: Path, manifest: Manifest, replace: bool) -> dict[str, int]:
     with store.session() as session, opened(dump) as rows:
         before = about(session, to_change=True).identity
         if not replace and (held := _first_held(session)):
