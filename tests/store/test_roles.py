@@ -184,7 +184,7 @@ def test_what_is_kept_under_a_persons_name_is_guarded() -> None:
                 if kept and not any(guard.startswith("needs(") for guard in guards):
                     unguarded.add(function.name)
     # By the store: files removed, removal stopped, a jump of the clock. `finish` writes down the
-    # release that `begin`, which is guarded, has made; `_told` tells of guarded changes. `_put_rows`
-    # says that a backup was restored, by whoever the machine lets write the store's own folder.
+    # release that `begin`, which is guarded, has made; `_told` tells of guarded changes.
+    # `_put_rows` says that a backup was restored, by whom the machine lets write the store.
     by_the_store = {"remove_dropped", "_stand_still", "tick", "_put_rows"}
     assert unguarded <= by_the_store | {"finish", "_told"}, unguarded
