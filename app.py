@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
+from defectvision import logs
 from defectvision.settings import SettingsError, settings
 from defectvision.web.door.provider import no_provider
 from defectvision.web.door.start import cannot_start
@@ -24,6 +25,7 @@ try:
     settings()
 except SettingsError as error:
     sys.exit(f"error: {error}")
+logs.set_up(settings().log, dated=True)
 said = cannot_start(st.get_option("server.address") or "", settings())
 if settings().sign_in == "openid":
     said = said or no_provider()
@@ -37,6 +39,7 @@ os.umask(0o077)  # what this process writes is for its owner alone
 async def lifespan(_app: object) -> AsyncIterator[None]:
     """Work on batches while the server runs, whether or not a browser looks."""
     stop = Event()
+    logs.set_up(settings().log, dated=True)  # once more, for what was imported since
 
     def work() -> None:
         # Imported here, in the background: the first page does not wait for a database.

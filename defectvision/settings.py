@@ -108,6 +108,9 @@ class Settings(BaseSettings):
         description="folder for what was found in labelled sets; it may be deleted",
         json_schema_extra={"shown": "`~/.cache/defectvision`"},
     )
+    log: Literal["text", "json"] = Field(
+        "text", description="how the log is written: lines of `text`, or of `json` for machines"
+    )
     api_tokens: dict[str, SecretStr] = Field(
         {},
         description="who may use the REST API: name to token, each of at least "

@@ -14,8 +14,10 @@ from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from defectvision import __version__
 from defectvision.api.app import api
 from defectvision.api.stored import the_store
+from defectvision.batch.health import health_of
 from defectvision.batch.sources import SourceError, folder_source
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle
@@ -29,6 +31,7 @@ from defectvision.settings import settings
 from defectvision.store import audit, batches, database, reviews
 from defectvision.store.database import Store, open_store
 from defectvision.store.sources import Folder
+from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES, write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.stores import fill, new_store
@@ -144,7 +147,7 @@ def test_a_locked_database_is_said_to_be_locked(client, locked) -> None:
 
 
 READING = ("/batches", "/batches/1", "/batches/1/results", "/batches/1/failed", "/inspections/1",
-           "/inspections/1/reviews", "/inspections/1/picture", "/metrics", "/health")  # fmt: skip
+           "/inspections/1/reviews", "/inspections/1/picture", "/metrics")  # fmt: skip
 
 
 @pytest.mark.parametrize("path", READING)
@@ -152,10 +155,7 @@ def test_a_database_that_is_away_is_said_to_be_away(client, tmp_path, monkeypatc
     away = create_engine("postgresql+psycopg://dv@127.0.0.1:1/dv?connect_timeout=2")
     opened = new_store(tmp_path)
     gone = Store(away, opened.files, opened.folder)
-    if path == "/health":
-        monkeypatch.setattr("defectvision.api.service.the_store", lambda: gone)
-    else:
-        monkeypatch.setitem(api.dependency_overrides, the_store, lambda: gone)
+    monkeypatch.setitem(api.dependency_overrides, the_store, lambda: gone)
     answer = client.get(f"/v1{path}", headers=TOKEN)
     assert answer.status_code == 503 and "refused" in answer.json()["detail"]
 
@@ -166,6 +166,34 @@ def test_a_store_that_cannot_be_opened_is_said_to_be_closed(client, monkeypatch)
     for path in READING:
         answer = client.get(f"/v1{path}", headers=TOKEN)
         assert answer.status_code == 503 and "/proc/nowhere" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE", "postgresql+psycopg://dv:secret@127.0.0.1:1/dv"),
+        ("STORE", "/proc/nowhere"),
+    ],
+)
+def test_health_says_which_part_is_broken_and_tells_a_stranger_nothing_more(
+    client, monkeypatch, name, value
+) -> None:
+    monkeypatch.setenv(f"DEFECTVISION_{name}", value)
+    settings.cache_clear()
+    answer = client.get("/v1/health")
+    assert answer.status_code == 503 and answer.headers["Retry-After"]
+    about = {"status": "broken", "version": __version__, "parts": {"store": "broken"}}
+    assert answer.json() == about
+
+
+def test_health_needs_a_worker(client) -> None:
+    answer = client.get("/v1/health")
+    assert answer.status_code == 503 and answer.json()["parts"]["worker"] == "broken"
+    with the_store().session() as session:
+        say_here(session, "a")
+    health_of.cache_clear()
+    answer = client.get("/v1/health")
+    assert answer.status_code == 200 and answer.json()["status"] == "ok"
 
 
 def test_a_full_disk_is_said_to_be_full(client, tmp_path, monkeypatch) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +19,7 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
 
-from defectvision import __version__
+from defectvision import __version__, logs
 from defectvision.api import batches, inspect, results, reviews, service
 from defectvision.api.access import Door, need_of
 from defectvision.api.bodies import Bodies
@@ -28,6 +30,7 @@ from defectvision.store.database import in_words
 from defectvision.store.errors import StoreError
 
 OPEN = {"/v1/health", "/v1/openapi.json"}  # they need no token
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)  # one that a proxy gave; else one is made
 RESOURCES = (service, inspect, batches, results, reviews)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
@@ -58,21 +61,29 @@ async def measured_and_limited(
 ) -> Response:
     """Count every answer, and refuse who may not ask before anything of a body is read."""
     started = perf_counter()
-    try:
-        if get_route_path(request.scope) not in OPEN:
-            request.state.who = await door.admit(request, _asked_for(request))
-        with bodies.holding(request):
-            response = await answer(request)
-    except HTTPException as error:
-        response = refusal(request, error)
-    except Exception as error:
-        log.exception("%s %s", request.method, request.url.path)
-        said = f"the server cannot answer this ({type(error).__name__}); its log says more"
-        response = Said({"detail": said}, 503)
+    given = request.headers.get("x-request-id", "")
+    number = given if REQUEST_ID.fullmatch(given) else token_hex(8)
+    with logs.about(request=number):
+        response = await _answered(request, answer)
+    response.headers["X-Request-ID"] = number
     took.observe(perf_counter() - started)
     method = request.method if request.method in METHODS else "other"
     requests.labels(method, response.status_code).inc()
     return response
+
+
+async def _answered(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    try:
+        if get_route_path(request.scope) not in OPEN:
+            request.state.who = await door.admit(request, _asked_for(request))
+        with bodies.holding(request):
+            return await answer(request)
+    except HTTPException as error:
+        return refusal(request, error)
+    except Exception as error:
+        log.exception("%s %s", request.method, request.url.path)
+        said = f"the server cannot answer this ({type(error).__name__}); its log says more"
+        return Said({"detail": said}, 503)
 
 
 def _asked_for(request: Request) -> Action | None:
@@ -111,6 +122,7 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
 @api.exception_handler(StoreError)
 @api.exception_handler(BundleError)
 def cannot(_request: Request, error: Exception) -> Response:
+    log.warning("%s", error)
     return Said({"detail": str(error)}, 503)
 
 

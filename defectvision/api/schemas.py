@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.finding import Condition
 from defectvision.store.batches import State
 
 TEXT = r"^[^\x00]*$"  # what a database can keep
@@ -149,8 +150,11 @@ class Review(Decision):
 
 
 class Health(BaseModel):
-    status: Literal["ok"]
+    """status: the worst of the parts. attention: all works, but somebody should look at it."""
+
+    status: Condition
     version: str
+    parts: dict[str, Condition]
 
 
 class LineAbout(BaseModel):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from defectvision import logs
 from defectvision.batch.deadline import TooSlowError, within
 from defectvision.batch.watch import AwayError
 from defectvision.bundle.policy import Policy, Verdict
@@ -116,7 +117,8 @@ class Answerer:
             except (StoreError, OSError):
                 raise
             except Exception as error:
-                log.exception("an image cannot be inspected")
+                with logs.about(image=digest):
+                    log.exception("an image cannot be inspected")
                 errors[digest] = error
         if not found:  # no single image is at fault
             raise next(iter(errors.values()))

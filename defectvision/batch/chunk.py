@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from defectvision import logs
 from defectvision.batch.answers import Answerer, SlowImagesError
 from defectvision.batch.claim import Claim
 from defectvision.batch.reading import MOST_TRIES, Reader
@@ -50,6 +51,14 @@ class Chunk:
             for row, digest in digests.items()
             if digest in answered
         }
+
+    def log_failures(self, answers: dict[int, Columns]) -> None:
+        """A line for each image that was not inspected."""
+        for row in self.rows:
+            columns = answers.get(row.id, {})
+            if columns.get("state") == ImageState.FAILED:
+                with logs.about(batch=self.batch.id, image=row.name):
+                    log.info("%s was not inspected: %s", row.name, columns["reason"])
 
     def _answers(self, content: dict[str, bytes], digests: dict[int, str]) -> dict[str, Columns]:
         """By digest; those that one of them holds up are left out."""

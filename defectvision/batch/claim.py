@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from defectvision.batch.holder import has_ended, new_holder
+from defectvision.logs import carrying
 from defectvision.store import claims
 from defectvision.store.claims import Beat
 from defectvision.store.database import Store
@@ -103,7 +104,7 @@ def claimed(store: Store, number: int, rivals: Rivals) -> Iterator[Claim | None]
         return
     if last is not None:
         log.warning("batch %d is taken over from %s, which is gone", number, last.holder)
-    heart = Thread(target=claim.keep_beating, name=f"claim-{number}", daemon=True)
+    heart = Thread(target=carrying(claim.keep_beating), name=f"claim-{number}", daemon=True)
     heart.start()
     try:
         yield claim

@@ -7,6 +7,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
+from defectvision.logs import carrying
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except BaseException as error:  # raised where it is waited for
             ended.put((None, error))
 
-    thread = Thread(target=run, name="deadline", daemon=True)
+    thread = Thread(target=carrying(run), name="deadline", daemon=True)
     thread.start()
     try:
         found, error = ended.get(timeout=seconds)

@@ -10,6 +10,7 @@ from defectvision.batch.claim import Rivals
 from defectvision.batch.watch import Watch
 
 LONGEST_PAUSE = 10.0  # s, between two tries of what is away
+LEFT_SECONDS = 10.0  # after which a watched folder that another process followed is left
 
 
 @dataclass
@@ -27,6 +28,7 @@ class OfBatch:
     doing: str = ""
     later: dict[int, float] = field(default_factory=dict)
     stuck: list[Thread] = field(default_factory=list)
+    _others: tuple[int, float] = (-1, 0.0)
     _troubled_since: float | None = None
     _pause: float = 0.0
     _next: float = 0.0
@@ -35,6 +37,16 @@ class OfBatch:
     def is_due(self) -> bool:
         """Whether it is time for another try."""
         return time.monotonic() >= self._next
+
+    def is_followed(self, beats: int) -> bool:
+        """Whether this process followed a folder and now another one does, whose claim has counted
+        `beats`: by turns, each would have to read again what the other one wrote."""
+        if self.watch is None or self.beats in (None, beats):
+            return False
+        moment = time.monotonic()
+        if self._others[0] != beats:
+            self._others = beats, moment
+        return moment - self._others[1] < LEFT_SECONDS
 
     def rest(self, seconds: float) -> None:
         """Have no turn before some time is over."""

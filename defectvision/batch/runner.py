@@ -32,6 +32,7 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
+from defectvision.store.age import moment
 from defectvision.store.answers import inspect_again, write_answers
 from defectvision.store.batches import (
     ACTIVE,
@@ -48,6 +49,7 @@ from defectvision.store.dropped import drop
 from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.sources import ListedImage, Uploads, WatchedFolder
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow
+from defectvision.store.workers import workers_here
 
 log = logging.getLogger(__name__)
 CHUNK = 32  # images that are written together
@@ -80,11 +82,18 @@ def work_on(
     about = memory.of(number)
     if not about.is_due:
         return False
+    if about.watch is not None:
+        with store.reading() as session:
+            beats = session.scalar(select(BatchRow.beats).where(BatchRow.id == number))
+        if about.is_followed(beats or 0):
+            return False
     with claimed(store, number, memory.rivals) as claim:
         if claim is None:
             return False
         try:
-            worked = _Sitting(claim, weights, limits, stop, seconds, about, patience).work()
+            sitting = _Sitting(claim, weights, limits, stop, seconds, about, patience)
+            about.beats = None  # until it is read again
+            worked = sitting.work()
         except ClaimLostError as error:
             log.warning("%s", error)
             return False
@@ -114,8 +123,9 @@ class _Sitting:
         self.until = time.monotonic() + seconds
         with self.store.reading() as session:
             self.batch = get_batch(session, self.number)
-        if memory.beats is None or self.batch.beats > memory.beats + 1:  # others were at it
-            memory.watch = None
+            others = self.batch.beats > (memory.beats or 0) + 1
+            if memory.watch is not None and others:
+                memory.watch.read_rows(session, self.number)
         self.reader = Reader(self.batch.source, self.store.files, memory)
 
     def work(self) -> bool:
@@ -126,6 +136,10 @@ class _Sitting:
         except ClaimLostError:  # what became of the batch is for the other one to say
             raise
         except BundleReplacedError as error:
+            with self.store.reading() as session:
+                others = len(workers_here(session)) > 1
+            if others:  # one of which may have the version that the batch began with
+                return self._wait(str(error))
             with self.claim.session() as session:
                 finish(session, self.number, State.FAILED, str(error))
             return True
@@ -202,8 +216,12 @@ class _Sitting:
                 session.execute(
                     update(BatchRow)
                     .where(BatchRow.id == self.number)
-                    .values(seconds=BatchRow.seconds + time.perf_counter() - started)
+                    .values(
+                        seconds=BatchRow.seconds + time.perf_counter() - started,
+                        worked=moment(session),
+                    )
                 )
+            chunk.log_failures(answers)
             if self.memory.watch is not None:
                 self.memory.watch.was_read(rows, answers)
             written += len(answers)

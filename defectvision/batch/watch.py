@@ -56,6 +56,16 @@ class Watch:
 
     def __init__(self, session: Session, number: int) -> None:
         """Begins with what the batch's rows say was read."""
+        self.read_rows(session, number)
+        self._still: dict[str, tuple[str, float]] = {}  # stamps, and since when they stand still
+        self._first = True
+        self._device: int | None = None
+        self._arrivals: deque[float] = deque([time.monotonic()], ARRIVALS)
+        self._known_arrivals = 0
+
+    def read_rows(self, session: Session, number: int) -> None:
+        """Know what the batch's rows say was read, by whatever process. What stands still since
+        when is known on."""
         columns = (
             InspectionRow.path,
             InspectionRow.id,
@@ -72,11 +82,6 @@ class Watch:
         for path, row, state, digest, stamp, name in rows:
             self.seen[path] = Seen(row, state, digest, stamp)
             self._names.add(name)
-        self._still: dict[str, tuple[str, float]] = {}  # stamps, and since when they stand still
-        self._first = True
-        self._device: int | None = None
-        self._arrivals: deque[float] = deque([time.monotonic()], ARRIVALS)
-        self._known_arrivals = 0
 
     def was_read(self, rows: Iterable[InspectionRow], answers: Mapping[int, Columns]) -> None:
         """Note what became of files."""

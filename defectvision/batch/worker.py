@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from defectvision import logs
+from defectvision.batch.holder import new_holder
 from defectvision.batch.memory import Memory
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
@@ -20,6 +22,7 @@ from defectvision.store.batches import ACTIVE, active_batches, get_batch, say
 from defectvision.store.database import Store
 from defectvision.store.dropped import remove_dropped
 from defectvision.store.retention import expire
+from defectvision.store.workers import BEAT_SECONDS, say_gone, say_here
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
@@ -36,10 +39,12 @@ def work_forever(
 ) -> None:
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
     crash left. The store is opened each time, and tried again where it cannot be reached."""
-    turns, tidiness = _Turns(weights, limits, stop), _Tidiness()
+    presence, tidiness = _Presence(), _Tidiness()
+    turns = _Turns(weights, limits, stop, presence)
     while not stop.is_set():
         try:
             store = open_the_store()
+            presence.tell(store)
             tidiness.see_to(store)
             with store.reading() as session:
                 numbers = active_batches(session)
@@ -50,6 +55,7 @@ def work_forever(
         else:
             if not worked:
                 stop.wait(IDLE_SECONDS)
+    presence.end()
 
 
 def work_until_ended(store: Store, weights: Path, limits: Limits, number: int, stop: Event) -> None:
@@ -73,6 +79,28 @@ def work_until_ended(store: Store, weights: Path, limits: Limits, number: int, s
             log.warning("the database did not answer; trying again", exc_info=True)
         if not worked:
             stop.wait(IDLE_SECONDS)
+
+
+class _Presence:
+    """A worker's word that it lives, told by its own thread: one that is stuck does not."""
+
+    def __init__(self) -> None:
+        self._name, self._told = new_holder(), -math.inf
+        self._store: Store | None = None
+
+    def tell(self, store: Store) -> None:
+        if time.monotonic() - self._told >= BEAT_SECONDS:
+            with store.session() as session:
+                say_here(session, self._name)
+            self._store, self._told = store, time.monotonic()
+
+    def end(self) -> None:
+        if self._store is not None:
+            try:
+                with self._store.session() as session:
+                    say_gone(session, self._name)
+            except SQLAlchemyError:  # it falls silent, which says the same
+                log.warning("the store did not answer", exc_info=True)
 
 
 class _Tidiness:
@@ -117,15 +145,19 @@ class _Turn:
 class _Turns:
     """The turns of all batches: one after the other, but that none waits for one that hangs."""
 
-    def __init__(self, weights: Path, limits: Limits, stop: Event) -> None:
+    def __init__(self, weights: Path, limits: Limits, stop: Event, presence: _Presence) -> None:
         self.weights, self.limits, self.stop = weights, limits, stop
+        self.presence = presence
         self.memory = Memory()
         self._hung: dict[int, _Turn] = {}
 
     def take(self, store: Store, numbers: list[int]) -> bool:
         """A turn for each batch; returns whether anything was done."""
         self.memory.keep_only([*numbers, *self._hung])
-        worked = [self._take(store, number) for number in numbers]
+        worked = []
+        for number in numbers:
+            self.presence.tell(store)
+            worked.append(self._take(store, number))
         return any(worked)
 
     def _take(self, store: Store, number: int) -> bool:
@@ -145,12 +177,13 @@ class _Turns:
         return any(turn.worked)
 
     def _work(self, store: Store, number: int, turn: _Turn) -> None:
-        try:
-            what = store, self.weights, self.limits, number, self.stop, TURN_SECONDS
-            turn.worked.append(work_on(*what, self.memory))
-        except Exception:  # its own; others go on
-            log.exception("batch %d: trying again", number)
-            self.memory.of(number).rest(RETRY_SECONDS)
+        with logs.about(batch=number):
+            try:
+                what = store, self.weights, self.limits, number, self.stop, TURN_SECONDS
+                turn.worked.append(work_on(*what, self.memory))
+            except Exception:  # its own; others go on
+                log.exception("batch %d: trying again", number)
+                self.memory.of(number).rest(RETRY_SECONDS)
 
     def _tell(self, store: Store, number: int) -> None:
         """Say what a batch waits for; it takes that back itself when it goes on."""
@@ -158,6 +191,7 @@ class _Turns:
         if not doing:
             return
         message = f"{doing} takes longer than {HUNG_SECONDS:.0f} s. It is waited for"
-        log.warning("batch %d: %s. The other batches go on", number, message)
+        with logs.about(batch=number):
+            log.warning("batch %d: %s. The other batches go on", number, message)
         with store.session() as session:
             say(session, number, message)

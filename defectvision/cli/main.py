@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-accounts, tokens, lines, keygen, sign, serve.
+accounts, tokens, lines, keygen, sign, work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -7,18 +7,19 @@ could not run.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Annotated
 
 import typer
 
-from defectvision import __version__
+from defectvision import __version__, logs
 from defectvision.cli.access import accounts_app, tokens_app
+from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
+from defectvision.cli.doctor import doctor
 from defectvision.cli.evaluate import evaluate
 from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
@@ -26,8 +27,9 @@ from defectvision.cli.lines import lines
 from defectvision.cli.report import app as report_app
 from defectvision.cli.sign import keygen, sign
 from defectvision.cli.store import app as store_app
-from defectvision.cli.terminal import clear_errors, log_to_stderr, out
+from defectvision.cli.terminal import clear_errors, out
 from defectvision.cli.train import export, train
+from defectvision.cli.work import work
 from defectvision.settings import ROOT, settings
 
 app = typer.Typer(
@@ -51,6 +53,10 @@ app.command()(export)
 app.command()(lines)
 app.command()(keygen)
 app.command()(sign)
+app.command()(work)
+app.command()(backup)
+app.command()(restore)
+app.command()(doctor)
 
 
 def _version(asked_for: bool) -> None:
@@ -61,15 +67,15 @@ def _version(asked_for: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    log_to_stderr()
-    for chatty in ("accelerate", "alembic", "httpx", "onnx_ir", "onnxscript", "torch"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    with clear_errors():
-        settings()
+    logs.set_up()
+    if context.invoked_subcommand != "doctor":  # which says it among the others
+        with clear_errors():
+            logs.set_up(settings().log)
 
 
 @app.command()

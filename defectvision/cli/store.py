@@ -28,7 +28,7 @@ def main(context: typer.Context, as_json: Json = False) -> None:
     with clear_errors():
         from defectvision.store.dropped import standing
 
-        store = _open()
+        store = open_existing()
         found = standing(store)
     if as_json:
         print(json.dumps(dataclasses.asdict(found) | {"place": store.files.url}))
@@ -52,11 +52,12 @@ def confirm(
     with clear_errors():
         from defectvision.store.dropped import confirm_removal
 
-        confirm_removal(_open(), unproven(who), why)
+        confirm_removal(open_existing(), unproven(who), why)
     out.print("Confirmed; the audit trail says so.")
 
 
-def _open() -> Store:
+def open_existing() -> Store:
+    """The store that the settings name; raises ValueError where there is none yet."""
     from defectvision.store.database import open_existing_store
 
     about = settings()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,25 +33,8 @@ class Terminal(Console):
         self.print(text, style=style, soft_wrap=True)
 
 
-class VisibleLog(logging.Formatter):
-    """A message of the log as one line of visible characters; a traceback line by line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # as logging calls it
-        return visible(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return "\n".join(map(visible, super().formatException(ei).split("\n")))
-
-
 out = Terminal()
 err = Terminal(stderr=True)
-
-
-def log_to_stderr() -> None:
-    """What the log says from `info` on, on the error stream."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(VisibleLog("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 @contextmanager

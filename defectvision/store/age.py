@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from defectvision.store.tables import AboutStoreRow, AuditRow, now
@@ -35,6 +36,14 @@ def age_of(session: Session) -> int:
     return session.scalars(select(AboutStoreRow.age)).one()
 
 
+def moment(session: Session) -> datetime:
+    """What the database's clock says: one clock for all machines that share the store. SQLite has
+    none but this machine's, where all who share it run."""
+    if session.get_bind().dialect.name == "postgresql":
+        return session.scalars(select(func.clock_timestamp())).one()
+    return now()
+
+
 class Timekeeper:
     """What lets a store grow older while a process runs."""
 
@@ -44,13 +53,13 @@ class Timekeeper:
     def tick(self, session: Session) -> None:
         """Count what has passed since the last tick of any process on this store, as far as this
         one saw it pass. Where the clock says something else, nothing is removed for a day."""
-        row, present, moment = about(session, to_change=True), now(), time.monotonic()
+        row, present, seen = about(session, to_change=True), moment(session), time.monotonic()
         begins = self._last is None
-        most = OFF_SECONDS if self._last is None else moment - self._last
+        most = OFF_SECONDS if self._last is None else seen - self._last
         passed = 0.0 if row.seen is None else (present - row.seen).total_seconds()
         counted = max(0.0, min(passed, OFF_COUNTS if begins else most))
         row.age += round(counted)
-        row.seen, self._last = present, moment
+        row.seen, self._last = present, seen
         if -JUMP_SECONDS <= passed <= most + JUMP_SECONDS:
             return
         if row.age >= row.steady_from:

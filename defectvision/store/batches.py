@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, Person, needs
+from defectvision.store.age import moment
 from defectvision.store.errors import StoreError
 from defectvision.store.rows import listed_row
 from defectvision.store.sources import ListedImage, Source, WatchedFolder
@@ -92,6 +93,7 @@ def add_batch(
         state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
         who=who.name[:200] or UNNAMED,
+        worked=moment(session),
     )
     session.add(batch)
     session.flush()
@@ -170,7 +172,7 @@ def move(session: Session, number: int, to: State, who: Person) -> State:
     batch.state = to
     batch.ended = now() if to in ENDED else None
     if to in ACTIVE:
-        batch.message = ""
+        batch.message, batch.worked = "", moment(session)
     details = {"batch": number, "title": batch.title}
     name = who.name[:200] or UNNAMED
     session.add(AuditRow(who=name, what=f"batch {to}", line=batch.line, details=details))
@@ -209,6 +211,9 @@ def add_images(session: Session, number: int, images: Collection[ListedImage]) -
     rows = [listed_row(number, image) for image in images if image.name not in known]
     session.add_all(rows)
     session.flush()
+    if rows:
+        worked = moment(session)
+        session.execute(update(BatchRow).where(BatchRow.id == number).values(worked=worked))
     return len(rows)
 
 

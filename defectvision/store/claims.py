@@ -3,7 +3,7 @@
 A claim stands in the batch's row: the name of its holder, since when, and a count that the holder
 raises every few seconds. Whether a holder still lives is seen by that count alone and never by
 comparing moments, so that clocks may differ, jump or be set back (as the leases of Kubernetes'
-leader election, which each observer times by its own clock).
+leader election, which each observer times by its own clock, one that nobody can set).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import ColumnElement, CursorResult, Update, select, update
 from sqlalchemy.orm import Session
 
+from defectvision.store.age import moment
 from defectvision.store.batches import ACTIVE
 from defectvision.store.errors import ClaimLostError
-from defectvision.store.tables import BatchRow, now
+from defectvision.store.tables import BatchRow
 
 
 class Beat(NamedTuple):
@@ -34,16 +35,21 @@ def last_beat(session: Session, number: int) -> Beat | None:
 
 def take_claim(session: Session, number: int, holder: str, over: Beat | None = None) -> bool:
     """Claim a batch that is active and that nobody holds. over: the last beat of a holder that is
-    gone; the claim is taken from it unless it beat again. Returns whether `holder` holds it now."""
+    gone; the claim is taken from it unless it beat again. Returns whether `holder` holds it now;
+    not where somebody else is about to change the batch, who is not waited for."""
     free: ColumnElement[bool] = BatchRow.holder.is_(None)
     if over is not None:
         free = (BatchRow.holder == over.holder) & (BatchRow.beats == over.beats)
-    return _changed(
-        session,
+    wanted = select(BatchRow.id).where(BatchRow.id == number, BatchRow.state.in_(ACTIVE), free)
+    # SQLite has one writer at a time, and needs no lock of a row.
+    if session.scalar(wanted.with_for_update(skip_locked=True)) is None:
+        return False
+    session.execute(
         update(BatchRow)
-        .where(BatchRow.id == number, BatchRow.state.in_(ACTIVE), free)
-        .values(holder=holder, held_since=now(), beats=BatchRow.beats + 1),
+        .where(BatchRow.id == number)
+        .values(holder=holder, held_since=moment(session), beats=BatchRow.beats + 1)
     )
+    return True
 
 
 def beat(session: Session, number: int, holder: str) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -25,7 +27,7 @@ from sqlalchemy.orm import Session
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.folder import DATABASE, FILES
-from defectvision.store.tables import BatchRow
+from defectvision.store.tables import BatchRow, CounterRow
 from defectvision.words import writable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -38,6 +40,10 @@ NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# For PostgreSQL: a writer that stands still in the middle, as its machine was stopped, lets go of
+# what it locked, before others give up waiting for it.
+WRITING = "SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL lock_timeout = '30s'"
+TOUCHED = "touched"  # the counter that is written where somebody asks whether it can be
 MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
 
@@ -59,7 +65,8 @@ class Store:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back at an error."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self.engine.execution_options(writes=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
 
@@ -105,6 +112,38 @@ def open_existing_store(folder: Path, database: str = "", files: str = "") -> St
     return open_store(folder, database, files) if there else None
 
 
+@dataclass(frozen=True)
+class Tables:
+    """found: the version of a database's tables, empty where it has none. newest: this program's;
+    known: whether it can bring those that were found there."""
+
+    found: str
+    newest: str
+    known: bool
+
+
+def tables_of(folder: Path, database: str = "") -> Tables:
+    """Which version the tables are of, and nothing is changed; raises StoreError."""
+    scripts = ScriptDirectory.from_config(_alembic())
+    newest, known = scripts.get_current_head(), {one.revision for one in scripts.walk_revisions()}
+    with _in_words(database or str(folder / DATABASE)):
+        url = make_url(database or f"sqlite:///{folder / DATABASE}")
+        found = None
+        if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
+            with _connect(str(url.render_as_string(hide_password=False))).connect() as connection:
+                found = MigrationContext.configure(connection).get_current_revision()
+    return Tables(found or "", newest or "", found is None or found in known)
+
+
+def touch(store: Store) -> None:
+    """Write to the database and read it back; raises SQLAlchemy's errors."""
+    row = CounterRow.name == TOUCHED
+    with store.session() as session:
+        session.execute(update(CounterRow).where(row).values(last=CounterRow.last + 1))
+    with store.reading() as session:
+        session.scalars(select(CounterRow.last).where(row)).one()
+
+
 def reason_of(error: SQLAlchemyError) -> str:
     """What the database says, in a line; nothing of what was asked."""
     return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
@@ -134,13 +173,18 @@ def _in_words(address: str) -> Iterator[None]:
 def migrate(engine: Engine, version: str = "head") -> None:
     """Bring the tables to a version, the newest where none is named."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    settings = Config()
-    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings = _alembic()
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, version)
+
+
+def _alembic() -> Config:
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    return settings
 
 
 def _private(folder: Path, database: bool, files: bool) -> None:
@@ -174,6 +218,8 @@ def _connect(address: str) -> Engine:
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if postgresql:
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -208,6 +254,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(WRITING)
 
 
 def _shown(address: str) -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import fsspec
@@ -40,6 +41,23 @@ class Files:
         self._system, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._system, LocalFileSystem)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine's disks or shares; None elsewhere."""
+        return Path(self._root) if self._local else None
+
+    def touch(self) -> None:
+        """Write a file beside the others, read it and remove it. Raises OSError where one of them
+        cannot be done."""
+        # Named so that `remove_half_written` removes what a crash leaves.
+        path, data = f"{self._root}/.{token_hex(32)}.touched", token_hex(32).encode()
+        self._place(path, data)
+        try:
+            if self._system.cat_file(path) != data:
+                raise OSError("a file holds something else than was just written to it")
+        finally:
+            self._system.rm_file(path)
+
     def put(self, data: bytes) -> str:
         """Keep `data`; returns its digest. What is there already is made young again, so that it is
         not removed before a row names it, and is mended where it was damaged."""
@@ -54,12 +72,15 @@ class Files:
         self._write(path, data)
         return digest
 
+    def _place(self, path: str, data: bytes) -> None:
+        if self._local:
+            write_bytes(Path(path), data)
+        else:
+            self._system.pipe_file(path, data)
+
     def _write(self, path: str, data: bytes) -> None:
         try:
-            if self._local:
-                write_bytes(Path(path), data)
-            else:
-                self._system.pipe_file(path, data)
+            self._place(path, data)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written ({error.strerror or error}). Free space, or move the "

@@ -61,6 +61,17 @@ def count_writing(store: Store) -> str:
     return reason
 
 
+def objection(store: Store) -> str:
+    """Why this database must not remove files, empty where it may, as far as a look shows that
+    changes nothing. Raises StoreError where the files cannot be reached."""
+    mark = store.files.mark()
+    with store.reading() as session:
+        row = about(session)
+        if mark is None and _knows(session, store):
+            return ""
+    return _objection(mark, row.identity, row.writes)
+
+
 def take_files(store: Store, session: Session) -> None:
     """Say that the files are this database's alone; a person has confirmed it."""
     row = about(session, to_change=True)

@@ -78,8 +78,8 @@ class BatchRow(Base):
     is today. mask_classes, bundle_policy: the bundle's. source: see store/sources.py. state: see
     `batches.State`. listed: whether all of its images have a row. keep: see store/retention.py.
     seconds: time spent inspecting, in all sittings. holder, held_since, beats: who works on it, see
-    store/claims.py. passed_over: files of the source that are no images, by kind, see
-    inference/passed_over.py.
+    store/claims.py. worked: when something of it was last done, by the database's clock.
+    passed_over: files of the source that are no images, by kind, see inference/passed_over.py.
     """
 
     __tablename__ = "batches"
@@ -104,6 +104,7 @@ class BatchRow(Base):
     holder: Mapped[str | None] = mapped_column(Name(200))
     held_since: Mapped[datetime | None]
     beats: Mapped[int] = mapped_column(default=0)
+    worked: Mapped[datetime | None]
     passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
 
 
@@ -318,6 +319,20 @@ class DroppedFileRow(Base):
     digest: Mapped[str] = mapped_column(Name(64), primary_key=True)
     age: Mapped[int] = mapped_column(BigInteger, index=True)
     who: Mapped[str] = mapped_column(Name(200), default="")
+
+
+class WorkerRow(Base):
+    """A worker that takes up whatever batch waits, of a server or of `defectvision work`.
+
+    name: see batch/holder.py. program: its version. seen: when it last said that it lives, by the
+    database's clock.
+    """
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(Name(200), primary_key=True)
+    program: Mapped[str] = mapped_column(Name(64))
+    seen: Mapped[datetime]
 
 
 class AccountRow(Base):

@@ -118,7 +118,7 @@ def test_a_clock_that_jumps_neither_costs_a_claim_nor_keeps_a_dead_one(
     with claimed(store, number, rivals) as claim:
         assert claim is None
     jumped = now() + timedelta(days=days)
-    monkeypatch.setattr("defectvision.store.claims.now", lambda: jumped)
+    monkeypatch.setattr("defectvision.store.age.now", lambda: jumped)
     monkeypatch.setattr("time.time", lambda: jumped.timestamp())
     with claimed(store, number, rivals) as claim:
         assert claim is None, "nothing but the clock moved"

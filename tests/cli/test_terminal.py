@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from defectvision.cli.terminal import Terminal, VisibleLog
+from defectvision.cli.terminal import Terminal
+from defectvision.logs import Line
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 
@@ -77,7 +78,7 @@ def test_titles_and_classes_are_text_in_tables() -> None:
 
 
 def test_the_log_says_a_message_in_one_line() -> None:
-    form = VisibleLog("%(message)s")
+    form = Line()
     try:
         raise ValueError(FORGED)
     except ValueError:

@@ -82,3 +82,21 @@ def test_a_bundle_that_cannot_be_loaded(board: Dashboard) -> None:
         [{"name": "a.png", "mimeType": "image/png", "buffer": casting("def", 105)}]
     )
     says(board, "cannot be loaded")
+
+
+def test_the_batches_page_says_what_health_says_until_it_is_mended(board, tmp_path) -> None:
+    banner = board.page.get_by_text("Not all is as it should be")
+    board.visit("batches")
+    expect(banner).to_have_count(0)
+    files = tmp_path / "store/files"
+    files.rename(tmp_path / "away")
+    files.symlink_to("/proc/nowhere")
+    board.page.wait_for_timeout(10_500)  # as old as what is shown may be
+    board.visit("batches")
+    expect(banner).to_be_visible()
+    expect(board.page.get_by_text("cannot be written, read and removed")).to_be_visible()
+    files.unlink()
+    (tmp_path / "away").rename(files)
+    board.page.wait_for_timeout(10_500)
+    board.visit("batches")
+    expect(banner).to_have_count(0)

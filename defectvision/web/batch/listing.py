@@ -17,6 +17,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
 from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
+from defectvision.web.batch.condition import say_condition
 from defectvision.web.batch.progress import progress
 from defectvision.web.session.people import acting, ready
 from defectvision.web.widgets import part_of_more
@@ -54,6 +55,7 @@ def _all_batches(store: Store) -> None:
         numbers = [row.id for row in (*rows, *([batch] if batch else []))]
         counts = batches.count_by_batch(session, numbers)
         versions = newest_versions(session, numbers)
+    say_condition()
     if not rows:
         st.markdown(EMPTY)
         return
