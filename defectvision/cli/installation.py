@@ -19,7 +19,7 @@ from defectvision.batch.deadline import within
 from defectvision.bundle.reader import BundleError, find_lines, list_bundles, load_bundle
 from defectvision.finding import Condition, Finding
 from defectvision.settings import ROOT, Settings
-from defectvision.web.access.start import cannot_start
+from defectvision.web.door.start import cannot_start
 from defectvision.words import counted
 
 ANSWER_SECONDS = 5.0  # that a share may take
