@@ -182,7 +182,7 @@ def test_the_key_is_for_its_owner_alone_and_never_written_over(key: Path) -> Non
         ("locked", "is protected by a password"),
         ("public", "is no private key"),
     ],
-    ids=str,
+    ids=["empty", "cut", "noise", "RSA", "EC", "Ed448", "locked", "public"],
 )
 def test_a_key_that_cannot_be_used_is_named(tmp_path: Path, content, reason: str) -> None:
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8

@@ -22,8 +22,9 @@ from markdown_it import MarkdownIt
 from reportlab.platypus import Paragraph
 from rich.table import Table
 
+from defectvision import logs
 from defectvision.api.app import Said
-from defectvision.cli.terminal import Terminal, VisibleLog
+from defectvision.cli.terminal import Terminal
 from defectvision.report.dataset.class_charts import co_occurrence_chart
 from defectvision.report.dataset.html import dataset_html
 from defectvision.report.export import as_csv
@@ -181,7 +182,7 @@ def test_on_the_terminal_and_in_the_log(text: str) -> None:
     terminal.say(text)
     terminal.print(table)
     record = logging.LogRecord("x", logging.INFO, "x", 1, "%s: read", (text,), None)
-    logged = VisibleLog("%(message)s").format(record)
+    logged = logs.Line(dated=False).format(record)
     assert "\n" not in logged
     for line in (*out.getvalue().split("\n"), logged):
         assert not [c for c in line if unicodedata.category(c) in ("Cc", "Cf", "Cs")], line
