@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     write_bundle(folder / "weights", "casting", "resnet50")
     more = {"DEFECTVISION_API_TOKENS": TOKENS, "DEFECTVISION_HOSTS": '["vision.plant.example"]'}
     with serving(folder / "weights", folder / "log.txt", **more) as started:
+        # Its health is good once a worker has said that it is there.
+        deadline = time.monotonic() + 30
+        while ask(started, "/api/v1/health", "localhost").status != 200:
+            assert time.monotonic() < deadline, "the server does not come to health"
+            time.sleep(0.1)
         yield started
 
 

@@ -26,6 +26,13 @@ from defectvision.web.lines.card import identity
 from tests.stand_ins.bundles import write_bundle
 
 
+@pytest.fixture(autouse=True)
+def no_store_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which the commands would tell beside what they print."""
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    settings.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written")
