@@ -167,10 +167,11 @@ def test_clock_jumps(place, weights) -> None:
     number = new_batch(place.open(), weights, place.folder, IMAGES)
     files = Files(str(place.folder / "files"))
     with ExitStack() as running:
-        machines = [Machine(place, weights, name, slow=0.1, silent=1.0) for name in "ab"]
-        for machine in machines:
-            running.callback(machine.kill)
-            machine.until("inspecting") if machine is machines[0] else None
+        machines = []
+        for name in "ab":
+            machines.append(Machine(place, weights, name, slow=0.1, silent=1.0))
+            running.callback(machines[-1].kill)
+            machines[0].until("inspecting")
         jumps = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2, signal.SIGUSR1)
         for i, jump in enumerate(jumps, 1):
             until(

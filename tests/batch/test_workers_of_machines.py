@@ -16,6 +16,7 @@ from defectvision.batch.sources import folder_source
 from defectvision.people import unproven
 from defectvision.store import batches
 from defectvision.store.batches import Counts, State
+from defectvision.store.database import Store
 from defectvision.store.workers import silence_of_workers, workers_here
 from tests.stand_ins.claimed_batches import (
     DATABASES,
@@ -39,6 +40,23 @@ def until_done(store, numbers: list[int], machines: list[Machine]) -> None:
         time.sleep(0.1)
 
 
+def wait_for(workers: int, store: Store) -> None:
+    """Until so many have said that they are there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        with store.reading() as session:
+            if len(silence_of_workers(session)) == workers:
+                return
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def distinct_batch(store: Store, weights: Path, folder: Path, salt: int) -> int:
+    """One of whose images none is in another."""
+    parts = {f"{i}.png": PARTS["1.png"] + bytes([salt, i]) for i in range(IMAGES)}
+    return start(store, weights, folder_source(lot(folder, parts), None))
+
+
 @pytest.mark.slow
 @DATABASES
 def test_machines_share_batches_and_one_is_killed_at_work_while_clocks_are_wrong(
@@ -46,7 +64,6 @@ def test_machines_share_batches_and_one_is_killed_at_work_while_clocks_are_wrong
 ) -> None:
     place = Place(tmp_path, database)
     store = place.open()
-    numbers = [new_batch(store, weights, tmp_path) for _ in range(3)]
     with ExitStack() as running:
         machines = [
             Machine(place, weights, name, offset, slow=0.3)
@@ -54,6 +71,8 @@ def test_machines_share_batches_and_one_is_killed_at_work_while_clocks_are_wrong
         ]
         for machine in machines:
             running.callback(machine.kill)
+        wait_for(3, store)
+        numbers = [distinct_batch(store, weights, tmp_path / f"lot{i}", i) for i in range(3)]
         for machine in machines:
             machine.until("inspecting")
         if database:  # SQLite has no clock of its own, and no more than one machine
@@ -116,12 +135,8 @@ def test_a_machine_with_another_version_of_the_bundle_leaves_the_batch_to_the_ot
         wrong = Machine(place, tmp_path / "newer", "wrong")
         running.callback(right.kill)
         running.callback(wrong.kill)
+        wait_for(2, store)
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            with store.reading() as session:
-                if len(workers_here(session)) == 2:
-                    break
-            time.sleep(0.1)
         right.process.send_signal(signal.SIGSTOP)
         number = new_batch(store, weights, tmp_path, 8)
         while "was replaced" not in batch_row(store, number).message:
@@ -157,12 +172,7 @@ def test_a_watched_folder_is_followed_by_one_of_two_machines_and_then_by_the_oth
         machines = [Machine(place, weights, name) for name in "ab"]
         for machine in machines:
             running.callback(machine.kill)
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            with store.reading() as session:
-                if len(workers_here(session)) == 2:
-                    break
-            time.sleep(0.1)
+        wait_for(2, store)
         for i in range(6):
             arrive(f"{i}.png")
         followers = [machine for machine in machines if machine.written]
