@@ -25,7 +25,7 @@ from defectvision.store.batches import State
 from defectvision.store.database import Store
 from defectvision.store.files import Files
 from tests.stand_ins.claimed_batches import PATIENCE, Place, batch_row, counts, done_rows, new_batch
-from tests.stand_ins.machines import Machine
+from tests.stand_ins.machines import Machine, wait_for
 from tests.stand_ins.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.slow
@@ -163,29 +163,32 @@ def test_database_away(place, weights, request) -> None:
 
 
 def test_clock_jumps(place, weights) -> None:
-    """By 30 days, there and back, while two work and one of them is killed."""
-    number = new_batch(place.open(), weights, place.folder, IMAGES)
-    files = Files(str(place.folder / "files"))
+    """By 30 days, there and back, while two work and the one that is at it is killed."""
+    store, files = place.open(), Files(str(place.folder / "files"))
     with ExitStack() as running:
-        machines = []
+        machines = {}
         for name in "ab":
-            machines.append(Machine(place, weights, name, slow=0.1, silent=1.0))
-            running.callback(machines[-1].kill)
-            machines[0].until("inspecting")
+            machines[name] = Machine(place, weights, name, slow=0.1, silent=1.0)
+            running.callback(machines[name].kill)
+        wait_for(2, store)
+        number = new_batch(store, weights, place.folder, IMAGES)
         jumps = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2, signal.SIGUSR1)
+        killed, all_of = "", list(machines.values())
         for i, jump in enumerate(jumps, 1):
-            until(
-                lambda i=i: sum(sum(m.written.values()) for m in machines) >= IMAGES // 7 * i,
-                machines,
-            )
+            least = IMAGES // 7 * i
+            until(lambda n=least: sum(sum(m.written.values()) for m in all_of) >= n, all_of)
             kept = files.usage()[0]
-            for machine in machines:
-                if machine.process.poll() is None:
+            for name, machine in machines.items():
+                if name != killed:
                     machine.process.send_signal(jump)
             if i == 2:
-                machines[0].kill()
+                until(lambda: batch_row(store, number).holder is not None, all_of)
+                killed = (batch_row(store, number).holder or "").partition(":")[0]
+                machines[killed].kill()
             time.sleep(0.5)
             assert files.usage()[0] >= kept, "no file is removed"
-        until(lambda: done(place, number), machines)
-        machines[1].end()
-    check("clock jumps by 30 days", len(jumps), place, number, machines)
+        until(lambda: done(place, number), all_of)
+        for name, machine in machines.items():
+            if name != killed:
+                machine.end()
+    check("clock jumps by 30 days", len(jumps), place, number, [*machines.values()])

@@ -28,7 +28,7 @@ from tests.stand_ins.claimed_batches import (
     new_batch,
 )
 from tests.stand_ins.lots import PARTS, lot, start
-from tests.stand_ins.machines import Machine
+from tests.stand_ins.machines import Machine, wait_for
 
 HOUR = 3600.0
 
@@ -37,17 +37,6 @@ def until_done(store, numbers: list[int], machines: list[Machine]) -> None:
     end = time.monotonic() + PATIENCE
     while any(batch_row(store, number).state != State.DONE for number in numbers):
         assert time.monotonic() < end, [machine.log.read_text() for machine in machines]
-        time.sleep(0.1)
-
-
-def wait_for(workers: int, store: Store) -> None:
-    """Until so many have said that they are there."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        with store.reading() as session:
-            if len(silence_of_workers(session)) == workers:
-                return
-        assert time.monotonic() < end
         time.sleep(0.1)
 
 

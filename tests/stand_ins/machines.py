@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from defectvision.store.database import Store
+from defectvision.store.workers import silence_of_workers
 from tests.stand_ins.claimed_batches import PATIENCE, Place
 
 WORKER = """
@@ -121,3 +123,14 @@ class Machine:
     def written(self) -> Counter[int]:
         lines = self.out.read_text().splitlines()
         return Counter(int(line.split()[1]) for line in lines if line.startswith("wrote "))
+
+
+def wait_for(workers: int, store: Store) -> None:
+    """Until so many have said that they are there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        with store.reading() as session:
+            if len(silence_of_workers(session)) == workers:
+                return
+        assert time.monotonic() < end
+        time.sleep(0.1)
