@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
@@ -112,13 +112,10 @@ def test_full_disk(place, weights) -> None:
             running.callback(machine.kill)
             for i in range(1, times + 1):
                 machine.until("wrote", IMAGES // 5 * i)
-                with (disk / "ballast").open("wb") as ballast:
-                    try:
-                        while True:
-                            ballast.write(bytes(1 << 16))
-                            ballast.flush()
-                    except OSError:
-                        pass
+                # Unbuffered: closing it would write what is left once more, and fail again.
+                with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+                    while True:
+                        ballast.write(bytes(1 << 16))
                 time.sleep(3)
                 (disk / "ballast").unlink()
             until(lambda: done(on_disk, number), [machine])
