@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from defectvision import logs
-from defectvision.settings import SettingsError, settings
+from defectvision.settings import SettingsError, settings, the_store
 from defectvision.web.door.provider import no_provider
 from defectvision.web.door.start import cannot_start
 from defectvision.web.guard import Guard
@@ -44,11 +43,8 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     def work() -> None:
         # Imported here, in the background: the first page does not wait for a database.
         from defectvision.batch.worker import work_forever
-        from defectvision.store.database import open_store
 
-        about = settings()
-        store = partial(open_store, about.store, about.database, about.files)
-        work_forever(store, about.weights, about.limits, stop)
+        work_forever(the_store, settings().weights, settings().limits, stop)
 
     Thread(target=work, name="batches", daemon=True).start()
     yield

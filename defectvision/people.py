@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+LONGEST_NAME = 200  # characters, of the columns that keep one
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -82,6 +83,11 @@ class Person:
     name: str
     actions: frozenset[Action]
     title: str
+
+    @property
+    def kept_as(self) -> str:
+        """The name as the store keeps it."""
+        return self.name[:LONGEST_NAME] or "unnamed"
 
     def may(self, action: Action) -> bool:
         return action in self.actions

@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic_settings
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from defectvision.bundle.signature import check_public_key
 from defectvision.limits import MODEL_BYTES, PIXELS, Limits
 from defectvision.store.folder import store_in
+
+if TYPE_CHECKING:
+    from defectvision.store.database import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "defectvision"
@@ -184,3 +187,11 @@ def settings() -> Settings:
     said = "; ".join(f"DEFECTVISION_{name.upper()}: {why}" for name, why in wrong.items())
     # Outside the handlers, so that no traceback leads back to a value.
     raise SettingsError(f"{said}. Correct it; docs/settings.md says what it is")
+
+
+def the_store() -> Store:
+    """The store that the settings name, opened once; raises StoreError."""
+    from defectvision.store.database import open_store  # the first page does not wait for it
+
+    about = settings()
+    return open_store(about.store, about.database, about.files)

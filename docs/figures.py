@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from defectvision.api.access import need_of
-from defectvision.api.app import routes
+from defectvision.api.app import ROUTES
 from defectvision.bundle.card import write_card
 from defectvision.bundle.reader import find_lines, list_bundles
 from defectvision.bundle.schema import ABOUT_FILE, CARD_FILE, OWN, Bundle, Measure
@@ -156,7 +156,7 @@ def roles_table() -> str:
 def routes_table() -> str:
     """The scope that each route of the REST API asks for."""
     rows = ["| route | scope |", "| --- | --- |"]
-    for route in routes():
+    for route in ROUTES:
         action, methods = need_of(route), sorted(route.methods or ())
         scope = f"`{action}`" if action else "open to everybody"
         rows.append(f"| `{' '.join(methods)} /api{route.path}` | {scope} |")

@@ -18,11 +18,11 @@ from defectvision.api.access import (
     SLOW_SECONDS,
     WRONG_TOKENS,
     need_of,
-    the_store,
 )
-from defectvision.api.app import api, routes
+from defectvision.api.app import ROUTES as ALL
+from defectvision.api.app import api
 from defectvision.people import Action, Person, Role, in_role
-from defectvision.settings import settings
+from defectvision.settings import settings, the_store
 from defectvision.store import tokens
 
 RIGHT = {"Authorization": "Bearer secret-of-mes"}
@@ -126,7 +126,7 @@ BODIES: dict[tuple[str, str], dict] = {
     ("POST", "/v1/batches/{number}/state"): {"json": {"state": "paused"}},
     ("POST", "/v1/inspections/{number}/reviews"): {"json": {"decision": "unusable"}},
 }  # fmt: skip
-ROUTES = [(method, route) for route in routes() for method in sorted(route.methods - {"HEAD"})]
+ROUTES = [(method, route) for route in ALL for method in sorted(route.methods - {"HEAD"})]
 
 
 @pytest.fixture

@@ -22,8 +22,7 @@ from starlette.routing import BaseRoute
 
 from defectvision.api.schemas import Failure
 from defectvision.people import Action, Person
-from defectvision.settings import settings
-from defectvision.store.database import Store, open_store
+from defectvision.settings import settings, the_store
 from defectvision.store.errors import StoreError
 from defectvision.store.tokens import who_shows
 from defectvision.words import as_text
@@ -41,11 +40,6 @@ MOST_WAITING = 20
 bearer = HTTPBearer(
     auto_error=False, description="A token of the Access page, or one of DEFECTVISION_API_TOKENS"
 )
-
-
-def the_store() -> Store:
-    about = settings()
-    return open_store(about.store, about.database, about.files)
 
 
 def refused(status: int, detail: str, **headers: str) -> HTTPException:
@@ -88,8 +82,6 @@ Looks = Annotated[Person, Depends(Needs(Action.LOOK))]
 Inspects = Annotated[Person, Depends(Needs(Action.INSPECT))]
 Batches = Annotated[Person, Depends(Needs(Action.BATCH))]
 Decides = Annotated[Person, Depends(Needs(Action.DECIDE))]
-# A token of the settings, which names no scopes, opens all that there is.
-EVERY_SCOPE = frozenset(Action)
 
 
 class Door:
@@ -146,13 +138,13 @@ def _too_often(detail: str) -> HTTPException:
 
 
 def _of_settings(given: str) -> Person | None:
-    """The person of a token of DEFECTVISION_API_TOKENS."""
+    """The person of a token of DEFECTVISION_API_TOKENS, which has all scopes."""
     names = [
         name
         for name, token in settings().api_tokens.items()
         if hmac.compare_digest(token.get_secret_value().encode(), given.encode())
     ]
-    return Person(names[0], EVERY_SCOPE, "a token of the settings") if names else None
+    return Person(names[0], frozenset(Action), "a token of the settings") if names else None
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {

@@ -32,6 +32,8 @@ from defectvision.store.errors import StoreError
 OPEN = {"/v1/health", "/v1/openapi.json"}  # they need no token
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)  # one that a proxy gave; else one is made
 RESOURCES = (service, inspect, batches, results, reviews)
+# All that can be asked for.
+ROUTES = [r for one in RESOURCES for r in one.router.routes if isinstance(r, APIRoute)]
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
@@ -88,7 +90,7 @@ async def _answered(request: Request, answer: Callable[[Request], Awaitable[Resp
 
 def _asked_for(request: Request) -> Action | None:
     """What the route that a request is for asks of who calls it."""
-    for route in routes():
+    for route in ROUTES:
         if route.matches(request.scope)[0] == Match.FULL:
             return need_of(route)
     return None
@@ -111,7 +113,7 @@ def wrong_method(request: Request, _error: Exception) -> JSONResponse:
     """Name all methods of the path: each route by itself only knows its own."""
     allowed = {
         method
-        for route in routes()
+        for route in ROUTES
         if route.path_regex.match(get_route_path(request.scope))
         for method in route.methods or ()
     }
@@ -143,12 +145,6 @@ def machine_failed(_request: Request, error: OSError) -> Response:
     said = f"{error.filename or 'a file'}: {error.strerror or error}"
     log.warning("%s", said)
     return Said({"detail": f"{said}. Whoever runs the server looks after its disk"}, 503)
-
-
-def routes() -> list[APIRoute]:
-    """All that can be asked for."""
-    found = (route for resource in RESOURCES for route in resource.router.routes)
-    return [route for route in found if isinstance(route, APIRoute)]
 
 
 for resource in RESOURCES:

@@ -11,7 +11,8 @@ from fastapi import (
 from fastapi import Path as PathPart
 from sqlalchemy.orm import Session
 
-from defectvision.api.access import refused, the_store
+from defectvision.api.access import refused
+from defectvision.settings import the_store
 from defectvision.store import batches
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError

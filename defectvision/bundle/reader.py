@@ -14,9 +14,9 @@ from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
 from defectvision.bundle.signature import SignatureError, signed_by
 
+Trusted = tuple[tuple[str, str], ...]
 # How an ONNX file says that a tensor's values lie in another file: the key "location" of an entry
 # of `external_data` (onnx.proto, TensorProto).
-Trusted = tuple[tuple[str, str], ...]
 EXTERNAL = b"\x0a\x08location"
 T = TypeVar("T", bound=BaseModel)
 

@@ -128,23 +128,25 @@ def signed_by(folder: Path, covered: str, trusted: Mapping[str, str]) -> str:
 
 def _look(folder: Path, covered: str, trusted: Mapping[str, str]) -> tuple[str, str, str]:
     """In words who signed, why nobody that is trusted did, and what to do."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     file = folder / SIGNATURE_FILE
     sign = f"Have it signed: defectvision sign {folder} --key FILE"
     again = "Copy the whole bundle folder and its line.json again, or have it signed again"
     try:
         with file.open("rb") as opened:
-            given = Signature.model_validate_json(opened.read(LONGEST_FILE + 1))
+            content = opened.read(LONGEST_FILE + 1)
+    except FileNotFoundError:  # as of most bundles: nothing that reads signatures is imported
+        return NOT_SIGNED, "is missing", sign
+    except OSError as error:
+        return NOT_SIGNED, f"cannot be read ({error.strerror})", again
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        given = Signature.model_validate_json(content)
         raw, signature = (
             base64.b64decode(text, validate=True) for text in (given.key, given.signature)
         )
         public = Ed25519PublicKey.from_public_bytes(raw)
-    except FileNotFoundError:
-        return NOT_SIGNED, "is missing", sign
-    except OSError as error:
-        return NOT_SIGNED, f"cannot be read ({error.strerror})", again
     except (ValidationError, ValueError):
         return "its signature cannot be read", "is no signature", again
     try:
@@ -156,7 +158,7 @@ def _look(folder: Path, covered: str, trusted: Mapping[str, str]) -> tuple[str, 
     if name is None:
         return (
             f"by the key {canonical}, which is not among the trusted ones",
-            (f"was made with the key {canonical}"),
+            f"was made with the key {canonical}",
             sign,
         )
     return f"by {visible(name)}", "", ""

@@ -6,17 +6,14 @@ import getpass
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from defectvision.cli.options import Json
 from defectvision.cli.terminal import clear_errors, out
 from defectvision.people import Action, Person, Role, unproven
-from defectvision.settings import settings
-
-if TYPE_CHECKING:
-    from defectvision.store.database import Store
+from defectvision.settings import the_store
 
 accounts_app = typer.Typer(help="Accounts: who may sign in, and in which role.")
 tokens_app = typer.Typer(help="Tokens, with which programs use the REST API.")
@@ -34,7 +31,7 @@ def accounts(context: typer.Context, as_json: Json = False) -> None:
     with clear_errors():
         from defectvision.store.accounts import all_accounts
 
-        with _store().reading() as session:
+        with the_store().reading() as session:
             rows = all_accounts(session)
     listed = [
         {
@@ -62,7 +59,7 @@ def add(
         from defectvision.store.accounts import add_account
 
         password = None if openid else _password(password_stdin)
-        with _store().session() as session:
+        with the_store().session() as session:
             add_account(session, _here(), name, role, password)
     out.say(f"{name} has an account, as {role}.")
 
@@ -73,7 +70,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument()]) -> None:
     with clear_errors():
         from defectvision.store.accounts import set_role
 
-        with _store().session() as session:
+        with the_store().session() as session:
             set_role(session, _here(), name, role)
     out.say(f"{name} is {role} from now on.")
 
@@ -85,7 +82,7 @@ def password(name: Name, password_stdin: FromInput = False) -> None:
         from defectvision.store.accounts import set_password
 
         given = _password(password_stdin)
-        with _store().session() as session:
+        with the_store().session() as session:
             set_password(session, _here(), name, given)
     out.say(f"{name} signs in with the new password from now on.")
 
@@ -99,7 +96,7 @@ def end(
     with clear_errors():
         from defectvision.store.accounts import end_account
 
-        with _store().session() as session:
+        with the_store().session() as session:
             end_account(session, _here(), name, ended=not again)
     out.say(f"{name} can sign in again." if again else f"{name} cannot sign in any more.")
 
@@ -112,7 +109,7 @@ def tokens(context: typer.Context, as_json: Json = False) -> None:
     with clear_errors():
         from defectvision.store.tokens import all_tokens
 
-        with _store().reading() as session:
+        with the_store().reading() as session:
             rows = all_tokens(session)
     listed = [
         {
@@ -137,7 +134,7 @@ def add_token(
     with clear_errors():
         from defectvision.store.tokens import make_token
 
-        with _store().session() as session:
+        with the_store().session() as session:
             token = make_token(session, _here(), name, may, days)
     print(token)
 
@@ -148,7 +145,7 @@ def end_token(name: Annotated[str, typer.Argument(help="name of the program")]) 
     with clear_errors():
         from defectvision.store import tokens
 
-        with _store().session() as session:
+        with the_store().session() as session:
             tokens.end_token(session, _here(), name)
     out.say(f"The token of {name} opens nothing any more.")
 
@@ -159,13 +156,6 @@ def _here() -> Person:
         return unproven(f"{getpass.getuser()} (command line)")
     except (KeyError, OSError):  # a user without a name, as in a container
         return unproven("command line")
-
-
-def _store() -> Store:
-    from defectvision.store.database import open_store
-
-    about = settings()
-    return open_store(about.store, about.database, about.files)
 
 
 def _password(from_input: bool) -> str:

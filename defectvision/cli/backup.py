@@ -14,7 +14,7 @@ import typer
 from defectvision.cli.options import Json
 from defectvision.cli.store import open_existing
 from defectvision.cli.terminal import clear_errors, err, out, print_note
-from defectvision.settings import settings
+from defectvision.settings import the_store
 from defectvision.words import counted
 
 
@@ -59,11 +59,9 @@ def restore(
     """Put a backup into the store that the settings name, SQLite or PostgreSQL; it must be empty
     and no server at it. Everything is checked. Exit status 1 where files were left out."""
     with clear_errors():
-        from defectvision.store.database import open_store
         from defectvision.store.restore import restore as put_back
 
-        about = settings()
-        store = open_store(about.store, about.database, about.files)
+        store = the_store()
         with _counting("files") as told:
             found = put_back(source, store, replace, without_damaged, told)
     said = {

@@ -17,7 +17,7 @@ from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, W
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out, print_note
 from defectvision.people import unproven
-from defectvision.settings import settings
+from defectvision.settings import settings, the_store
 
 if TYPE_CHECKING:
     from defectvision.bundle.policy import Policy
@@ -69,7 +69,7 @@ def batch(
         temporary = None if db else Path(tempfile.mkdtemp(prefix="defectvision-"))
         try:
             if temporary is None:
-                store = open_store(about.store, about.database, about.files)
+                store = the_store()
             else:
                 store = open_store(temporary)
             # Without the store nobody would look at the pictures again.

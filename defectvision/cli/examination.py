@@ -35,7 +35,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("settings", BROKEN, str(error), "Correct the variable, then ask again")
         return
     yield from installation.of_settings(about)
-    yield from installation.bundles(about.weights)
+    yield from installation.bundles(about.weights, about.limits.trusted)
     yield from installation.folders(about)
     yield from installation.port(about)
     yield from _of_store(about)

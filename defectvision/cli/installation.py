@@ -16,7 +16,13 @@ from pathlib import Path
 
 from defectvision.atomic import check_folder
 from defectvision.batch.deadline import within
-from defectvision.bundle.reader import BundleError, find_lines, list_bundles, load_bundle
+from defectvision.bundle.reader import (
+    BundleError,
+    Trusted,
+    find_lines,
+    list_bundles,
+    load_bundle,
+)
 from defectvision.finding import Condition, Finding
 from defectvision.settings import ROOT, Settings
 from defectvision.web.door.start import cannot_start
@@ -87,14 +93,15 @@ def of_settings(about: Settings) -> Iterator[Finding]:
         yield Finding("settings", words="can be read, and none contradicts another")
 
 
-def bundles(weights: Path) -> Iterator[Finding]:
-    """Each bundle of each line, read with all its weights and checked against its hashes."""
+def bundles(weights: Path, trusted: Trusted) -> Iterator[Finding]:
+    """Each bundle of each line, read with all its weights, checked against its hashes
+    and, where keys are trusted, its signature."""
     listed, whole = find_lines(weights), 0
     wrong = list(listed.problems.values())
     for line in listed.readable:
         for name in list_bundles(weights / line.name):
             try:
-                load_bundle(weights, line.name, name)
+                load_bundle(weights, line.name, name, trusted)
                 whole += 1
             except BundleError as error:
                 wrong.append(str(error))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from functools import partial
 from threading import Event
 
 from defectvision import logs
 from defectvision.cli.terminal import clear_errors, err
-from defectvision.settings import settings
+from defectvision.settings import settings, the_store
 
 
 def work() -> None:
@@ -21,13 +20,11 @@ def work() -> None:
     """
     with clear_errors():
         from defectvision.batch.worker import work_forever
-        from defectvision.store.database import open_store
 
         about, stop = settings(), Event()
         logs.set_up(about.log, dated=True)
-        store = partial(open_store, about.store, about.database, about.files)
-        store()
+        the_store()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         err.say("working on batches  (stop with Ctrl+C)")
-        work_forever(store, about.weights, about.limits, stop)
+        work_forever(the_store, about.weights, about.limits, stop)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from defectvision.people import Action, Person, Role, in_role, needs
+from defectvision.people import LONGEST_NAME, Action, Person, Role, in_role, needs
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
@@ -57,8 +57,8 @@ def add_account(
 def checked_name(session: Session, name: str) -> str:
     """A name for an account or a token; raises StoreError where it cannot stand for one."""
     name = unicodedata.normalize("NFKC", name).strip()
-    if not name or len(name) > 200 or not name.isprintable():
-        raise StoreError("a name has 1 to 200 characters, all of which can be printed")
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise StoreError(f"a name has 1 to {LONGEST_NAME} characters, all of which can be printed")
     for table in (AccountRow, TokenRow):
         if session.scalar(select(table.id).where(table.folded == folded(name))):
             raise StoreError(
@@ -71,7 +71,7 @@ def checked_name(session: Session, name: str) -> str:
 @needs(Action.ACCESS)
 def set_role(session: Session, who: Person, name: str, role: Role) -> None:
     """Raises StoreError where no admin would be left."""
-    row = _account(session, name)
+    row = get_account(session, name)
     before, row.role = row.role, role.value
     _told(session, who, "role changed", row, before=before)
     _keep_an_admin(session)
@@ -80,7 +80,7 @@ def set_role(session: Session, who: Person, name: str, role: Role) -> None:
 @needs(Action.ACCESS)
 def set_password(session: Session, who: Person, name: str, password: str) -> None:
     """A new password, by an admin; ends where they are signed in."""
-    row = _account(session, name)
+    row = get_account(session, name)
     row.secret = _hashed(password, row.name)
     _sign_out_everywhere(session, row)
     _told(session, who, "password set", row)
@@ -89,7 +89,7 @@ def set_password(session: Session, who: Person, name: str, password: str) -> Non
 @needs(Action.LOOK)
 def change_password(session: Session, who: Person, old: str, new: str) -> None:
     """One's own; ends where one is signed in elsewhere and here. Raises WrongPasswordError."""
-    row = _account(session, who.name)
+    row = get_account(session, who.name)
     if not _matches(row.secret, old):
         raise WrongPasswordError("the password until now is not right")
     row.secret = _hashed(new, row.name)
@@ -101,7 +101,7 @@ def change_password(session: Session, who: Person, old: str, new: str) -> None:
 def end_account(session: Session, who: Person, name: str, ended: bool = True) -> None:
     """End an account, or with `ended` False open it again; what they did stays under their name.
     Raises StoreError where no admin would be left."""
-    row = _account(session, name)
+    row = get_account(session, name)
     row.ended = now() if ended else None
     _sign_out_everywhere(session, row)
     _told(session, who, "account ended" if ended else "account opened again", row)
@@ -130,18 +130,18 @@ def sign_in(store: Store, name: str, password: str) -> str:
     return token
 
 
-def signed_in(session: Session, token: str) -> tuple[Person, datetime] | None:
-    """Who showed the token, in the role that they have now, and until when it is good."""
-    found = session.execute(
-        select(AccountRow, SignInRow.until)
+def signed_in(session: Session, token: str) -> Person | None:
+    """Who showed the token, in the role that they have now."""
+    row = session.scalar(
+        select(AccountRow)
         .join(SignInRow, SignInRow.account_id == AccountRow.id)
         .where(
             SignInRow.digest == digest_of(token.encode(errors="replace")),
             SignInRow.until > now(),
             AccountRow.ended.is_(None),
         )
-    ).first()
-    return (in_role(found[0].name, Role(found[0].role)), found[1]) if found else None
+    )
+    return in_role(row.name, Role(row.role)) if row else None
 
 
 def known_as(session: Session, name: str) -> Person | None:
@@ -159,7 +159,8 @@ def sign_out(session: Session, token: str) -> None:
     session.execute(delete(SignInRow).where(SignInRow.digest == digest_of(token.encode())))
 
 
-def _account(session: Session, name: str) -> AccountRow:
+def get_account(session: Session, name: str) -> AccountRow:
+    """The account, ended or not; raises StoreError where there is none of that name."""
     row = session.scalar(select(AccountRow).where(AccountRow.folded == folded(name)))
     if row is None:
         raise StoreError(f"there is no account {name}. See: defectvision accounts")
@@ -168,7 +169,7 @@ def _account(session: Session, name: str) -> AccountRow:
 
 def _told(session: Session, who: Person, what: str, row: AccountRow, **more: str) -> None:
     details = {"account": row.name, "role": row.role, **more}
-    session.add(AuditRow(who=who.name[:200] or "unnamed", what=what, details=details))
+    session.add(AuditRow(who=who.kept_as, what=what, details=details))
 
 
 def _sign_out_everywhere(session: Session, row: AccountRow) -> None:

@@ -40,7 +40,6 @@ class State(StrEnum):
     DONE = "done"
 
 
-UNNAMED = "unnamed"  # who starts or moves a batch and gives no name
 ACTIVE = (State.RUNNING, State.WATCHING)
 ENDED = (State.CANCELLED, State.FAILED, State.DONE)
 # What a person may ask for, and of which batches.
@@ -92,7 +91,7 @@ def add_batch(
         source=source,
         state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
-        who=who.name[:200] or UNNAMED,
+        who=who.kept_as,
         worked=moment(session),
     )
     session.add(batch)
@@ -174,7 +173,7 @@ def move(session: Session, number: int, to: State, who: Person) -> State:
     if to in ACTIVE:
         batch.message, batch.worked = "", moment(session)
     details = {"batch": number, "title": batch.title}
-    name = who.name[:200] or UNNAMED
+    name = who.kept_as
     session.add(AuditRow(who=name, what=f"batch {to}", line=batch.line, details=details))
     return to
 

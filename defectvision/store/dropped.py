@@ -122,7 +122,7 @@ def confirm_removal(store: Store, who: Person, why: str) -> None:
     are this database's alone. Raises StoreError without a name or a reason."""
     if not who.name or not why.strip():
         raise StoreError("removing files needs a name and a reason: say who confirms it, and why")
-    name = who.name[:200]
+    name = who.kept_as
     with store.session() as session:
         row = about(session, to_change=True)
         session.execute(update(DroppedFileRow).where(DroppedFileRow.who == "").values(who=name))

@@ -52,7 +52,7 @@ def save(
         bundle=bundle,
         number=1 if last is None else last.number + 1,
         content=policy.model_dump(mode="json"),
-        who=who.name[:200],
+        who=who.kept_as,
         why=why,
     )
     session.add(row)

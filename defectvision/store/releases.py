@@ -85,7 +85,7 @@ def begin(session: Session, batch: int, who: Person, why: str, title: str) -> Re
         batch_id=batch,
         number=len(versions) + 1,
         title=title.strip()[:200] or f"Version {len(versions) + 1}",
-        who=who.name[:200],
+        who=who.kept_as,
         why=why.strip(),
         at=now(),
         program=__version__,

@@ -177,10 +177,7 @@ def _put_rows(store: Store, dump: Path, manifest: Manifest, replace: bool) -> di
         session.execute(delete(SignInRow))  # some may have been ended since
         session.execute(update(BatchRow).values(holder=None, held_since=None))
         row = about(session)
-        session.execute(update(AboutStoreRow).values(identity=str(uuid4())))
-        session.expire(row)
-        session.expunge(row)
-        row = about(session)
+        row.identity = str(uuid4())
         # How much time has passed since the backup, no clock can tell for sure.
         row.seen, row.steady_from = None, row.age + round(STEADY_SECONDS)
         details = {"made": manifest.made.isoformat(timespec="seconds"), "of": manifest.identity}

@@ -78,7 +78,7 @@ def delete_batch(
     details = {"batch": number, "title": batch.title, "why": why.strip()}
     if versions:
         details["records"] = [release.digest for release in versions]
-    name = who.name[:200]
+    name = who.kept_as
     session.add(AuditRow(who=name, what="batch deleted", line=batch.line, details=details))
     drop_of_inspections(session, InspectionRow.batch_id == number, who=name)
     if isinstance(batch.source, Uploads):

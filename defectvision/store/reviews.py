@@ -54,7 +54,7 @@ def decide(
     line = line_of(get_batch(session, row.batch_id))
     label = label_to_keep(line, decision, label)
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
-    name = who.name[:200]
+    name = who.kept_as
     others = last_words(reviews_of(session, [inspection]).get(inspection, []))
     review = ReviewRow(
         inspection_id=inspection,
@@ -79,12 +79,12 @@ def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow
     found = session.scalar(select(ReviewRow).where(ReviewRow.id == review, standing()))
     if found is None:
         raise StoreError(f"review {review} is not there or was undone already")
-    if found.who != who.name[:200]:
+    if found.who != who.kept_as:
         raise StoreError(f"review {review} is {found.who}'s, who alone can take it back")
     refuse_released(session, session.get_one(InspectionRow, found.inspection_id).batch_id)
     row = ReviewRow(
         inspection_id=found.inspection_id,
-        who=who.name[:200],
+        who=who.kept_as,
         decision=UNDO,
         why=why,
         policy=found.policy,

@@ -45,7 +45,7 @@ def make_token(
         folded=folded(name),
         digest=digest_of(token.encode()),
         scopes=sorted(scope.value for scope in scopes),
-        who=who.name[:200] or "unnamed",
+        who=who.kept_as,
         until=now() + timedelta(days=days),
     )
     session.add(row)
@@ -62,7 +62,7 @@ def end_token(session: Session, who: Person, name: str) -> None:
     if row is None:
         raise StoreError(f"there is no token {name}. See: defectvision tokens")
     row.ended = row.ended or now()
-    name = who.name[:200] or "unnamed"
+    name = who.kept_as
     session.add(AuditRow(who=name, what="token ended", details={"token": row.name}))
 
 

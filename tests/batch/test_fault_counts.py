@@ -80,8 +80,7 @@ def test_kill(place, weights) -> None:
     random, machines = Random(1), []
     with ExitStack() as running:
         for i in range(KILLS + 1):
-            machine = Machine(place, weights, f"m{i}", slow=0.05, silent=1.0)
-            running.callback(machine.kill)
+            machine = running.enter_context(Machine(place, weights, f"m{i}", slow=0.05, silent=1.0))
             machines.append(machine)
             if i == KILLS:
                 break
@@ -108,8 +107,7 @@ def test_full_disk(place, weights) -> None:
     try:
         number = new_batch(on_disk.open(), weights, place.folder, IMAGES)
         with ExitStack() as running:
-            machine = Machine(on_disk, weights, "m", slow=0.1)
-            running.callback(machine.kill)
+            machine = running.enter_context(Machine(on_disk, weights, "m", slow=0.1))
             for i in range(1, times + 1):
                 machine.until("wrote", IMAGES // 5 * i)
                 # Unbuffered: closing it would write what is left once more, and fail again.
@@ -132,9 +130,7 @@ def test_database_away(place, weights, request) -> None:
     number = new_batch(place.open(), weights, place.folder, IMAGES)
     times = 2
     with ExitStack() as running:
-        machines = [Machine(place, weights, name, slow=0.1) for name in "ab"]
-        for machine in machines:
-            running.callback(machine.kill)
+        machines = [running.enter_context(Machine(place, weights, name, slow=0.1)) for name in "ab"]
         for i in range(1, times + 1):
             until(
                 lambda i=i: sum(sum(m.written.values()) for m in machines) >= IMAGES // 5 * i,
@@ -165,8 +161,8 @@ def test_clock_jumps(place, weights) -> None:
     with ExitStack() as running:
         machines = {}
         for name in "ab":
-            machines[name] = Machine(place, weights, name, slow=0.1, silent=1.0)
-            running.callback(machines[name].kill)
+            machine = Machine(place, weights, name, slow=0.1, silent=1.0)
+            machines[name] = running.enter_context(machine)
         wait_for(2, store)
         number = new_batch(store, weights, place.folder, IMAGES)
         jumps = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2, signal.SIGUSR1)

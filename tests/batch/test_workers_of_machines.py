@@ -55,11 +55,9 @@ def test_machines_share_batches_and_one_is_killed_at_work_while_clocks_are_wrong
     store = place.open()
     with ExitStack() as running:
         machines = [
-            Machine(place, weights, name, offset, slow=0.3)
+            running.enter_context(Machine(place, weights, name, offset, slow=0.3))
             for name, offset in {"a": HOUR, "b": -HOUR, "c": 0.0}.items()
         ]
-        for machine in machines:
-            running.callback(machine.kill)
         wait_for(3, store)
         numbers = [distinct_batch(store, weights, tmp_path / f"lot{i}", i) for i in range(3)]
         for machine in machines:
@@ -97,8 +95,7 @@ def test_a_machine_that_stands_still_while_it_writes_holds_up_neither_others_nor
         session = still.__enter__()
         batches.get_batch(session, number).title = "being written"
         session.flush()  # and no more comes of it
-        machine = Machine(place, weights, "b")
-        running.callback(machine.kill)
+        machine = running.enter_context(Machine(place, weights, "b"))
         until_done(store, [other], [machine])
         with place.open("c").session() as another:
             batches.move(another, number, State.CANCELLED, unproven("ada"))
@@ -120,10 +117,8 @@ def test_a_machine_with_another_version_of_the_bundle_leaves_the_batch_to_the_ot
     store = place.open()
     write_bundle(tmp_path / "newer", "casting", "resnet50", gain=1.5)
     with ExitStack() as running:
-        right = Machine(place, weights, "right")
-        wrong = Machine(place, tmp_path / "newer", "wrong")
-        running.callback(right.kill)
-        running.callback(wrong.kill)
+        right = running.enter_context(Machine(place, weights, "right"))
+        wrong = running.enter_context(Machine(place, tmp_path / "newer", "wrong"))
         wait_for(2, store)
         end = time.monotonic() + PATIENCE
         right.process.send_signal(signal.SIGSTOP)
@@ -158,9 +153,7 @@ def test_a_watched_folder_is_followed_by_one_of_two_machines_and_then_by_the_oth
             time.sleep(0.1)
 
     with ExitStack() as running:
-        machines = [Machine(place, weights, name) for name in "ab"]
-        for machine in machines:
-            running.callback(machine.kill)
+        machines = [running.enter_context(Machine(place, weights, name)) for name in "ab"]
         wait_for(2, store)
         for i in range(6):
             arrive(f"{i}.png")

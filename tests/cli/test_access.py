@@ -38,7 +38,7 @@ def test_an_account_is_made_listed_changed_and_ended(store) -> None:
     say("accounts", "role", "bo", "engineer")
     token = accounts.sign_in(store, "bo", WORD)
     with store.reading() as session:
-        assert accounts.signed_in(session, token)[0].title == Role.ENGINEER
+        assert accounts.signed_in(session, token).title == Role.ENGINEER
     say("accounts", "password", "bo", "--password-stdin", given="another long one\n")
     assert accounts.sign_in(store, "bo", "another long one")
     say("accounts", "end", "bo")

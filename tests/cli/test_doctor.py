@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -110,6 +111,11 @@ def changed_weights(plant: Plant) -> None:
     model.write_bytes(model.read_bytes() + b"\0")
 
 
+def unsigned(plant: Plant) -> None:
+    key = base64.b64encode(bytes([7]) * 32).decode()
+    plant.set("TRUSTED_KEYS", json.dumps({"plant": key}))
+
+
 def no_weights(plant: Plant) -> None:
     shutil.rmtree(plant.weights)
 
@@ -202,6 +208,7 @@ def stalled_batch(plant: Plant) -> None:
         (open_to_the_network, "settings", "broken", "nobody signs in"),
         (store_to_be_read, "settings", "attention", "the store lies below the source root"),
         (changed_weights, "bundles", "broken", MODEL_FILE),
+        (unsigned, "bundles", "broken", "signature.json: is missing"),
         (no_weights, "bundles", "broken", "holds no line"),
         (no_root, "source roots", "broken", "lots: cannot be read"),
         (open_to_all, "store folder", "attention", "others may look into it (mode 755)"),

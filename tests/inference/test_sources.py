@@ -171,16 +171,22 @@ def test_limit_of_the_whole_counts_refused_entries_too():
     assert kinds == [bytes, bytes, str]
 
 
-def test_a_size_that_is_claimed_is_refused_before_anything_is_unpacked(monkeypatch):
-    data = packed({"big.png": bytes(5_000), "fits.png": b"fits"})
-    opened = []
+def entries_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the entries of zip files that are opened from now on."""
+    names = []
     original = zipfile.ZipFile.open
 
     def counted(self, entry, *args, **kwargs):
-        opened.append(entry.filename)
+        names.append(entry.filename)
         return original(self, entry, *args, **kwargs)
 
     monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    return names
+
+
+def test_a_size_that_is_claimed_is_refused_before_anything_is_unpacked(monkeypatch):
+    data = packed({"big.png": bytes(5_000), "fits.png": b"fits"})
+    opened = entries_opened(monkeypatch)
     big, fits = expanded(data, Limits(entry_bytes=1000))
     assert big == ("lot.zip/big.png", "more than 0.0009537 MiB")
     assert fits == ("lot.zip/fits.png", b"fits")
@@ -224,14 +230,7 @@ def test_thousands_of_files_of_one_name_get_their_own_in_time():
 
 def test_unpacks_one_image_at_a_time(monkeypatch):
     data = packed({"a.png": b"A", "b.png": b"B"})
-    opened = []
-    original = zipfile.ZipFile.open
-
-    def counted(self, entry, *args, **kwargs):
-        opened.append(entry.filename)
-        return original(self, entry, *args, **kwargs)
-
-    monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    opened = entries_opened(monkeypatch)
     uploads = expand_uploads([("lot.zip", data)])
     assert next(uploads) == Upload("lot.zip/a.png", b"A")
     assert opened == ["a.png"]

@@ -102,6 +102,12 @@ class Machine:
                 },
             )
 
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def until(self, word: str, times: int = 1) -> None:
         """Wait until it said so."""
         end = time.monotonic() + PATIENCE

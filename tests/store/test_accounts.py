@@ -32,8 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 def who_is(store: Store, token: str) -> Person | None:
     with store.reading() as session:
-        found = accounts.signed_in(session, token)
-    return found[0] if found else None
+        return accounts.signed_in(session, token)
 
 
 def test_the_right_password_opens_and_nothing_else_does(store) -> None:

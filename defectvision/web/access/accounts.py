@@ -21,11 +21,11 @@ SAID = "access-said"  # session key: what was done, to be said once
 def own_account(store: Store, person: Person) -> None:
     """Who is signed in, a way out, and a new password where there is one."""
     with store.reading() as session:
-        mine = {row.name: row for row in accounts.all_accounts(session)}.get(person.name)
+        mine = accounts.get_account(session, person.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"You are **{plain(person.name)}**, {person.title}.")
         st.button("Sign out", icon=":material/logout:", on_click=leave)
-        if mine is not None and mine.secret:
+        if mine.secret:
             with st.popover("Change the password", icon=":material/password:"):
                 _own_password(store, person)
 

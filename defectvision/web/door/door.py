@@ -16,9 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from defectvision.people import Person
-from defectvision.settings import settings
+from defectvision.settings import the_store
 from defectvision.store.accounts import known_as, signed_in
-from defectvision.store.database import Store, open_store
 from defectvision.store.errors import StoreError
 
 COOKIE = "defectvision-sign-in"
@@ -34,11 +33,6 @@ CLOSED_BELOW = ("/media", "/_stcore/upload_file", "/component")
 log = logging.getLogger(__name__)
 
 
-def the_store() -> Store:
-    about = settings()
-    return open_store(about.store, about.database, about.files)
-
-
 def of_account(asked: HTTPConnection) -> Person | None:
     """Who is signed in with an account of the store; raises StoreError and SQLAlchemyError."""
     return person_of(asked.cookies.get(COOKIE, ""))
@@ -49,8 +43,7 @@ def person_of(token: str) -> Person | None:
     if not token:
         return None
     with the_store().reading() as session:
-        found = signed_in(session, token)
-    return found[0] if found else None
+        return signed_in(session, token)
 
 
 def of_provider(asked: HTTPConnection) -> Person | None:

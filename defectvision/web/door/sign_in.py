@@ -17,9 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from defectvision.settings import the_store
 from defectvision.store.accounts import SIGNED_IN, WrongPasswordError, folded, sign_in
 from defectvision.store.errors import StoreError
-from defectvision.web.door.door import COOKIE, NO_STORE, the_store
+from defectvision.web.door.door import COOKIE, NO_STORE
 
 LARGEST_FORM = 4096  # bytes
 

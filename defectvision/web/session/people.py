@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.people import Action, NotAllowedError, Person, unproven
-from defectvision.settings import settings
+from defectvision.settings import settings, the_store
 from defectvision.store.accounts import known_as, sign_out
-from defectvision.web.door.door import COOKIE, person_of, the_store, vouched_for
+from defectvision.web.door.door import COOKIE, person_of, vouched_for
 from defectvision.words import plain
 
 GONE = "nobody is signed in here any more. Reload the page to sign in again"

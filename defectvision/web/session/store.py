@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.delta_generator import DeltaGenerator
 
+from defectvision import settings
 from defectvision.bundle.policy import PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.settings import settings
-from defectvision.store.database import Store, open_store, reason_of
+from defectvision.store.database import Store, reason_of
 from defectvision.store.errors import StoreError
 from defectvision.store.policies import in_force
 from defectvision.web.session.work import Work
@@ -17,9 +17,8 @@ from defectvision.words import plain
 
 def the_store(notices: DeltaGenerator) -> Store | None:
     """The store; None, with the reason in `notices`, where it cannot be used."""
-    about = settings()
     try:
-        return open_store(about.store, about.database, about.files)
+        return settings.the_store()
     except StoreError as error:
         notices.error(
             plain(str(error)), title="The store cannot be used", icon=":material/database_off:"
