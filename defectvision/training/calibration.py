@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from defectvision import __version__
@@ -47,10 +48,12 @@ def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
     recipe, catalog = task.recipe, task.learned.catalog
     model = task.trained_network(trained)
     export.to_half(model)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     train, val = (
         predict(model, placed, recipe.batch_size, task.objective)
         for placed in (task.training, task.validation)
     )
+    model.cpu()
     temperature = fit_temperature(val.logits, val.targets)
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]

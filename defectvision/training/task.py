@@ -30,11 +30,13 @@ class TrainingTask:
     """Made once and handed to all that trains, calibrates, exports and quantises.
 
     images: labelled as the line names its classes, each in the split `train`, `val` or `test`.
+    fold: which fold of the recipe it is; None for the whole.
     """
 
     recipe: Recipe
     line: Line
     images: ImageSet
+    fold: int | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, line: Line, images: ImageSet) -> TrainingTask:
@@ -77,8 +79,8 @@ class TrainingTask:
     def folds(self) -> Iterator[TrainingTask]:
         """The task once for each fold of the recipe, which is the split `test` there; nothing
         where the recipe has no folds."""
-        for images in fold_splits(self.images, self.recipe.split):
-            yield replace(self, images=images)
+        for number, images in enumerate(fold_splits(self.images, self.recipe.split)):
+            yield replace(self, images=images, fold=number)
 
     @cached_property
     def mask_classes(self) -> tuple[str, ...]:

@@ -9,18 +9,32 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from defectvision.bundle.line import Line
 from defectvision.models.prediction import Prediction, SegmentingPrediction
-from defectvision.training.checkpoint import WEIGHTS
-from defectvision.training.recipe import Teacher, load_recipe
-from defectvision.training.task import fresh_network
+from defectvision.training.checkpoint import WEIGHTS, fold_folder
+from defectvision.training.recipe import RecipeError, load_recipe
+from defectvision.training.task import TrainingTask, fresh_network
 
 
-def load_teacher(teacher: Teacher, line: Line, device: torch.device) -> nn.Module:
-    """The network of the teacher's run, which is not learned any further; raises RecipeError or
-    OSError where the run is not finished."""
-    network = fresh_network(load_recipe(teacher.run / "recipe.yaml"), line)
-    network.load_state_dict(load_file(teacher.run / WEIGHTS))
+def load_teacher(task: TrainingTask, device: torch.device) -> nn.Module | None:
+    """The network of the run that teaches the task, which is not learned any further; by folds,
+    that of the same fold. None where the recipe names none.
+
+    Raises RecipeError for a teacher that was trained on another split, so that it knows images
+    which the student is measured on, RecipeError or OSError where its run is not finished.
+    """
+    teacher = task.recipe.teacher
+    if teacher is None:
+        return None
+    file = teacher.run / "recipe.yaml"
+    learned = load_recipe(file)
+    if learned.split != task.recipe.split:
+        raise RecipeError(
+            f"{file}: the teacher was trained on another split, so it knows images that this "
+            "training is measured on. Give both recipes the same split, and train the teacher anew"
+        )
+    folder = teacher.run if task.fold is None else fold_folder(teacher.run, task.fold)
+    network = fresh_network(learned, task.line)
+    network.load_state_dict(load_file(folder / WEIGHTS))
     network = network.to(device).to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)
 

@@ -1,10 +1,12 @@
 """Pretrained weights: where they come from, which models take them, and what is refused."""
 
 import pytest
+import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from defectvision.models import create_model
+from defectvision.training import pretrained
 from defectvision.training.pretrained import PretrainedError, load_pretrained
 
 
@@ -63,6 +65,37 @@ def test_a_file_in_timms_naming_and_what_is_missing(tmp_path):
     with pytest.raises(PretrainedError, match=r"conv1\.weight is \(64, 1, 5, 5\)"):
         torch.save(wide, tmp_path / "wide.pt")
         load_pretrained(other, str(tmp_path / "wide.pt"))
+
+
+@pytest.mark.parametrize(
+    "architecture", ["resnet50", "unet_resnet50", "joint_resnet50", "fpn_resnet50"]
+)
+def test_what_the_project_carries_is_found_without_a_hub(architecture, monkeypatch):
+    def no_hub(name, pretrained=False, **options):
+        assert not pretrained, "asked a hub"
+        return create(name, **options)
+
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", no_hub)
+    model = create_model(architecture, 3)
+    assert "resnet50.safetensors" in load_pretrained(model, "auto")
+    carried = load_file(pretrained.CARRIED / "resnet50.safetensors")
+    kernel = model.backbone.state_dict()["layer4.2.conv3.weight"]
+    assert torch.equal(kernel, carried["layer4.2.conv3.weight"].float())
+
+
+def test_a_hub_is_asked_where_it_is_named(monkeypatch):
+    asked = []
+
+    def hub(name, pretrained=False, **options):
+        asked.append(pretrained)
+        raise OSError("no route")
+
+    model = create_model("resnet50", 2)
+    monkeypatch.setattr(timm, "create_model", hub)
+    with pytest.raises(PretrainedError, match="nothing here carries them and the hub gave none"):
+        load_pretrained(model, "hub")
+    assert asked == [True]
 
 
 def test_a_model_without_a_backbone_says_so():
