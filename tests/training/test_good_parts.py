@@ -36,8 +36,8 @@ def plate(seed: int, scratched: bool = False, kind: str = "plate") -> np.ndarray
         centre = (x + int(rng.integers(-3, 4)), 64 + int(rng.integers(-3, 4)))
         cv2.circle(image, centre, 12, 40, -1, cv2.LINE_AA)
     if scratched:
-        start = rng.integers(20, 50, 2)
-        cv2.line(image, start.tolist(), (start + [60, 45]).tolist(), 250, 3, cv2.LINE_AA)
+        x, y = rng.integers(20, 50, 2).tolist()
+        cv2.line(image, (x, y), (x + 60, y + 45), 250, 3, cv2.LINE_AA)
     if kind == "other":
         cv2.rectangle(image, (10, 10), (118, 118), 20, 9)
     return image.clip(0, 255).astype(np.uint8)
@@ -152,8 +152,10 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
     assert seen_files == PARTS
     again = CliRunner().invoke(
         app,
-        ["evaluate", "--line", "plates", "--data", str(root), "--json"]
-        + ["--weights", str(tmp_path / "weights")],
+        [
+            *("evaluate", "--line", "plates", "--data", str(root), "--json"),
+            *("--weights", str(tmp_path / "weights")),
+        ],
     )
     assert again.exit_code == 0, again.output
 
