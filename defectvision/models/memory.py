@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from defectvision.models.prediction import Network, SegmentingPrediction, pad_to_multiple
 
-STRIDES = (8, 16)
+STRIDES = (8, 16, 32)
 GOOD, DEVIATION = 0, 1  # the two classes of such a line, in its order
 
 
@@ -78,7 +78,7 @@ class PatchMemory(Network):
         backbone: str,
         classes: int = 2,
         channels: int = 1,
-        vectors: int = 1000,
+        vectors: int = 2000,
         strides: Sequence[int] = STRIDES,
         mask_classes: tuple[int, ...] | None = (DEVIATION,),
     ):

@@ -22,14 +22,10 @@ from sklearn.model_selection import GroupKFold
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.writer import publish
-from defectvision.data.image_head import image_size
-from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
 from defectvision.evaluation.promise import in_words, limit_of
-from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
-from defectvision.inference.labelled_images import read_pixels
 from defectvision.models.memory import PatchMemory
 from defectvision.training import export
 from defectvision.training.calibration import write_whole
@@ -37,7 +33,7 @@ from defectvision.training.dataset import PlacedImages
 from defectvision.training.prediction import TorchRuntime
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
-from defectvision.training.recipe import Recipe, RecipeError
+from defectvision.training.recipe import RecipeError
 from defectvision.training.remember import draw_places, kept_places, look
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
@@ -49,9 +45,6 @@ USUAL_SHARE = 0.01  # of good pictures that score above 0.5
 SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
 STRANGE = 0.05  # pictures like it that one would expect among so many good ones
 LIMITING = 10  # good parts set aside for the limit, from which on they alone set it
-STEP = 32  # px, of the sides of the model's input
-SAME_SHAPE = 1.03  # largest ratio between the aspect ratios of pictures that are of one shape
-LOOKED_AT = 8  # pictures that tell whether the set is in colour
 
 
 @dataclass(frozen=True)
@@ -67,39 +60,6 @@ class Learned:
     promised: float
     words: str
     suspects: tuple[str, ...]
-
-
-def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
-    """The recipe with the input's size and channels as the good pictures suggest."""
-    how = recipe.memory
-    if how is None or recipe.preprocessing.fit == "round_part":
-        return recipe
-    table = images.catalog.table
-    sizes = [image_size(images.catalog.root / path) for path in table["path"]]
-    known = np.array([size for size in sizes if size is not None], float).reshape(-1, 2)
-    if not len(known):
-        return recipe
-    shapes = known[:, 1] / known[:, 0]
-    height, width = np.median(known, axis=0)
-    scale = min(1.0, how.longest_side / max(height, width))
-    height, width = (max(STEP, STEP * round(side * scale / STEP)) for side in (height, width))
-    fit = "stretch" if shapes.max() / shapes.min() <= SAME_SHAPE else "letterbox"
-    chosen = {"height": height, "width": width, "fit": fit, "channels": _channels(images)}
-    return recipe.model_copy(
-        update={"preprocessing": recipe.preprocessing.model_copy(update=chosen)}
-    )
-
-
-def _channels(images: ImageSet) -> int:
-    """3 where one of the first pictures shows any colour, else 1."""
-    for row in range(min(LOOKED_AT, len(images.catalog))):
-        try:
-            pixels = read_pixels(images, row)
-        except ImageError:
-            continue
-        if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():
-            return 3
-    return 1
 
 
 def learn_good_parts(

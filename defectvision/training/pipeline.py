@@ -22,7 +22,8 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.checkpoint import fold_folder
-from defectvision.training.good_parts import fitted, learn_good_parts
+from defectvision.training.fitting import fitted
+from defectvision.training.good_parts import learn_good_parts
 from defectvision.training.loop import train
 from defectvision.training.new_line import good_parts_line_for, line_for
 from defectvision.training.progress import RESULT_FILE, Tell

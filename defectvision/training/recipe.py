@@ -149,7 +149,7 @@ class Memory(_Part):
     holds neither it nor a near-copy.
     """
 
-    vectors: int = Field(1000, ge=10, le=20_000)
+    vectors: int = Field(2000, ge=10, le=20_000)
     drawn: int = Field(60_000, ge=1000)
     longest_side: int = Field(320, ge=64, le=2048)
     stopped: float = Field(0.05, gt=0, lt=1)
