@@ -3,9 +3,10 @@
     python -m benchmarks.good_parts ../shared/data/magnetic_tile ../shared/data/casting
 
 Each set is learned from its good images alone; every good part is measured by a memory that holds
-neither it nor a near-copy, every defective one by the whole memory. `hair-cracks` is drawn here: dark
-lines of 2 px on a texture 1250 px high. For the promise, half of the good parts, drawn by photo
-group, set the limit, and the share of the others that it stops is compared with what it promised.
+neither it nor a near-copy, every defective one by the whole memory. `hair-cracks` is drawn here:
+dark lines of 2 px on a texture 1250 px high. For the promise, half of the good parts, drawn by
+photo group, set the limit, and the share of the others that it stops is compared with what it
+promised.
 """
 
 from __future__ import annotations
