@@ -64,10 +64,10 @@ class PatchMemory(Network):
     deviates, always.
 
     The evidence of a deviation is the distance of each place, weighted by a softmax of the
-    distances themselves, so that the strongest places decide; the mask is the distance of the
-    features at strides up to FINE, which know their place. Both
-    are scaled so that 0 means the same on every line, see `training/good_parts.py`. Until
-    `remember` and `calibrate` have been called it knows nothing.
+    distances themselves, so that the strongest places decide. The mask is where the distance is
+    unusual for a good picture, and that of the features at strides up to FINE, which know their
+    place, is unusual for a place. All are scaled so that 0 means the same on every line, see
+    `training/good_parts.py`. Until its buffers are filled there it knows nothing.
     """
 
     memory: Tensor
@@ -75,6 +75,7 @@ class PatchMemory(Network):
     sharpness: Tensor
     score: Tensor
     mask: Tensor
+    fine: Tensor
 
     def __init__(
         self,
@@ -95,9 +96,9 @@ class PatchMemory(Network):
         self.register_buffer("memory", torch.zeros(vectors, width))
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("sharpness", torch.ones(()))
-        # Factor and shift, from distances to log-odds: of the part, and of a place.
-        self.register_buffer("score", torch.tensor([1.0, 0.0]))
-        self.register_buffer("mask", torch.tensor([1.0, 0.0]))
+        # Factor and shift, from distances to log-odds: of the part, of a place, of a fine one.
+        for name in ("score", "mask", "fine"):
+            self.register_buffer(name, torch.tensor([1.0, 0.0]))
 
     @property
     def backbone(self) -> nn.Module | None:
@@ -135,7 +136,9 @@ class PatchMemory(Network):
             evidence.mean((2, 3)) + self.evidence_bias,
             evidence,
             described[:, -self.places.deepest :].mean((2, 3)),
-            self.mask[0] * fine + self.mask[1],
+            torch.minimum(
+                self.mask[0] * distance + self.mask[1], self.fine[0] * fine + self.fine[1]
+            ),
         )
 
 

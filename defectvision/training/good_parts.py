@@ -3,7 +3,7 @@
 Every good part is measured by a memory that holds neither it nor a near-copy of it. The scores that
 come out say where to stop parts, and how often a good one will be: the log-odds of a deviation are
 scaled so that on every line a score of 0.5 is reached by one good picture in a hundred, by the
-exponential tail of the good scores, and a mask's 0.5 by one place in a hundred good pictures.
+exponential tail of the good scores, and a mask's 0.5 by a place in one good picture of a hundred.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 STRONGEST = 4.0  # how sharply the strongest places decide: in deviations of a good part's places
 USUAL_SHARE = 0.01  # of good pictures that score above 0.5
+FINE_PLACES = (0.9, 0.99)  # shares of good places; the latter is where a fine one is unusual
 SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
 FOREIGN = 3.0  # times as far as else may a picture be: what is unlike good parts, deviates
 STRANGE = 0.05  # pictures like it that one would expect among so many good ones
@@ -205,8 +206,10 @@ def _scale(network: PatchMemory, *looked: Looked) -> None:
     network.sharpness.fill_(STRONGEST / max(spread, 1e-3))
     network.score.copy_(torch.tensor([1.0, 0.0]))
     network.score.copy_(_half(_tail(_scored(network, distances))))
-    farthest = np.concatenate([one.fine.max((1, 2)) for one in looked])
-    network.mask.copy_(_half(_tail(farthest)))
+    network.mask.copy_(_half(_tail(distances.max((1, 2)))))
+    often, seldom = np.quantile(np.concatenate([one.fine.ravel() for one in looked]), FINE_PLACES)
+    fall = max(float(seldom - often), 1e-3) / math.log(10)  # of an exponential tail, by ten
+    network.fine.copy_(_half((1 / fall, -float(seldom) / fall)))
 
 
 def _half(numbers: tuple[float, float]) -> torch.Tensor:
