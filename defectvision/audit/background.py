@@ -175,16 +175,20 @@ SILENT = (
 
 
 def _broke_down(status: int) -> str:
+    why = why_ended(status, LOG[:-1])
+    return f"The process that measures this set ended early: {why}. {KEPT}"
+
+
+def why_ended(status: int, more: str) -> str:
+    """Why a process ended early, by its exit status; `more` says where there is more to read."""
     if status == -signal.SIGKILL:
-        why = (
+        return (
             "the system ended it, as it does when memory runs out. If it happens again, close "
             "other programs or give this machine more memory"
         )
-    elif status < 0:
-        why = f"it was ended by {signal.Signals(-status).name}. {LOG[:-1]}"
-    else:
-        why = f"it broke down with exit status {status}. {LOG[:-1]}"
-    return f"The process that measures this set ended early: {why}. {KEPT}"
+    if status < 0:
+        return f"it was ended by {signal.Signals(-status).name}. {more}"
+    return f"it broke down with exit status {status}. {more}"
 
 
 def _in_words(error: CatalogError | OSError, path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 SEPARATOR = "|"  # between several labels of one image; an empty text is good
 UNNAMED_GOOD = "ok"  # the good class of a set whose good images have no label
+DEVIATION = "deviation"  # the one defect of a line from good parts alone: whatever is not good
 # Written as `_plain` gives them: lowercase, words joined by '_'.
 GOOD_NAMES = frozenset(
     {
@@ -29,6 +30,11 @@ def is_good_name(name: str) -> bool:
     """Whether a class of this name means a good part. The one answer for every reader, page and
     command; case, blanks and hyphens do not matter."""
     return _plain(name) in GOOD_NAMES
+
+
+def is_good_label(label: str) -> bool:
+    """Whether an image of this label shows a good part: it has none, or names of good parts."""
+    return all(is_good_name(name) for name in label_names(label))
 
 
 def _plain(name: str) -> str:

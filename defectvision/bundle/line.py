@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from defectvision.bundle.labels import DEVIATION
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 NO_DEFECT = "No defect"  # what a part without any label is called
 
@@ -76,6 +78,11 @@ class Line(Frozen):
     @property
     def good_names(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.classes if c.kind == "ok")
+
+    @property
+    def from_good_parts(self) -> bool:
+        """Whether it knows good parts alone: its one defect is whatever is not like them."""
+        return self.defect_names == (DEVIATION,)
 
     @property
     def can_accept(self) -> bool:

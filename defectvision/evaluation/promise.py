@@ -1,0 +1,63 @@
+"""What can be promised of a threshold that good parts alone have set.
+
+The share of good parts that score higher than the k + 1st highest of n of them follows a beta
+distribution (Wilks 1941,
+https://doi.org/10.1214/aoms/1177731788), however the scores are distributed. Parts are photo groups:
+several pictures of one part say no more than one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from defectvision.words import counted
+
+SURE = 0.95
+
+
+def most_stopped(parts: int, above: int = 0) -> float:
+    """The share of good parts that a threshold, which `above` of `parts` good parts reach, stops at
+    most, SURE of it; 1 where nothing can be promised."""
+    if above >= parts:
+        return 1.0
+    return float(beta.ppf(SURE, above + 1, parts - above))
+
+
+def parts_needed(share: float) -> int:
+    """How many good parts it takes to promise that at most `share` of them is stopped."""
+    return math.ceil(math.log(1 - SURE) / math.log(1 - share))
+
+
+def limit_of(scores: NDArray[np.floating], asked: float) -> tuple[float, float]:
+    """The lowest limit on the scores that keeps what is stopped within the share `asked`, and the
+    share that it promises; the highest score, and more than was asked, where the parts are too few.
+
+    scores: (N,), the highest of each good part's pictures. Who scores higher than the limit is
+    stopped.
+    """
+    falling = np.sort(scores)[::-1]
+    above = 0
+    while most_stopped(len(falling), above + 1) <= asked:
+        above += 1
+    return float(falling[above]), most_stopped(len(falling), above)
+
+
+def in_words(parts: int, promised: float) -> str:
+    """ "From 30 good parts, at most 9.5 % of good parts stopped can be promised (95 % sure); 299
+    would allow 1 %." """
+    said = (
+        f"From {counted(parts, 'good part')}, at most {_percent(promised)} of good parts stopped "
+        f"can be promised ({SURE:.0%} sure)"
+    )
+    better = next((share for share in (0.05, 0.01, 0.001) if share < promised / 1.5), None)
+    if better is None:
+        return f"{said}."
+    return f"{said}; {parts_needed(better)} would allow {_percent(better)}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
