@@ -1,9 +1,8 @@
 """What can be promised of a threshold that good parts alone have set.
 
 The share of good parts that score higher than the k + 1st highest of n of them follows a beta
-distribution (Wilks 1941,
-https://doi.org/10.1214/aoms/1177731788), however the scores are distributed. Parts are photo groups:
-several pictures of one part say no more than one.
+distribution (Wilks 1941, https://doi.org/10.1214/aoms/1177731788), however their scores are
+distributed. Parts are photo groups: several pictures of one part say no more than one.
 """
 
 from __future__ import annotations
