@@ -19,16 +19,14 @@ def batches_link() -> None:
     st.page_link(PAGES / "batches.py", label="Batches", icon=":material/inventory_2:")
 
 
-def new_line_link(who: Person) -> None:
-    """To the form that makes a line from photographs of good parts, for those who may."""
+def new_line_way(who: Person, place: str) -> None:
+    """To the form that makes a line from photographs of good parts, for those who may; there may be
+    several ways, each a `place` of the page."""
     if not who.may(Action.TEACH):
         return
-    st.page_link(
-        LINES,
-        label="New line from good parts",
-        icon=":material/add_photo_alternate:",
-        query_params={NEW_LINE: FORM},
-    )
+    icon, key = ":material/add_photo_alternate:", f"new-line-{place}"
+    if st.button("New line from good parts", key=key, icon=icon, type="tertiary"):
+        st.switch_page(LINES, query_params={NEW_LINE: FORM})
 
 
 def open_line(line: str, bundle: str) -> NoReturn:

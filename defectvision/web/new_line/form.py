@@ -29,9 +29,7 @@ from defectvision.web.session.people import acting
 from defectvision.words import counted, plain
 
 UPLOADS, FOLDER = "Upload", "Folder on the server"
-TITLE, KIND, PATH, INTAKE, TURN = (
-    f"new-line-{name}" for name in ("title", "kind", "path", "intake", "turn")
-)
+KIND, INTAKE, DROPS, FORMS = (f"new-line-{name}" for name in ("kind", "intake", "drops", "forms"))
 ENOUGH = 0.01  # share of good parts that is stopped, for which there are photographs enough
 MOST_SAID = 5  # files that were left out, named in sight
 FOLDER_SECONDS = 30  # for which the images of a folder are not counted again
@@ -51,7 +49,7 @@ def form(run: Run | None, store: Store, person: Person) -> None:
     with left:
         title = st.text_input(
             "Title of the line",
-            key=TITLE,
+            key=_key("title"),
             persist_state="session",
             max_chars=LONGEST_TITLE,
             placeholder="Pump housings, left",
@@ -75,9 +73,18 @@ def form(run: Run | None, store: Store, person: Person) -> None:
 
 def fill_form(order: Order) -> None:
     """Let the form show what was asked for."""
-    st.session_state[TITLE] = order.title
+    st.session_state[_key("title")] = order.title
     st.session_state[KIND] = FOLDER if order.folder else UPLOADS
-    st.session_state[PATH] = str(order.folder or "")
+    st.session_state[_key("path")] = str(order.folder or "")
+
+
+def empty_form() -> None:
+    """Let the next form be an empty one."""
+    st.session_state[FORMS] = st.session_state.get(FORMS, 0) + 1
+
+
+def _key(field: str) -> str:
+    return f"new-line-{field}-{st.session_state.get(FORMS, 0)}"
 
 
 def expectation(count: int) -> str:
@@ -116,20 +123,32 @@ def _take_in(run: Run | None) -> Run | None:
     st.query_params[NEW_LINE] = run.id
     bar = st.progress(0.0, "Looking at the photographs")
     total = len(intake.waiting)
-    for done in intake.take_in(run, settings().limits.pixels):
-        share = 1 - len(intake.waiting) / total
-        bar.progress(min(1.0, share), f"Looking at the photographs: {done:,}")
+    try:
+        for done in intake.take_in(run, settings().limits.pixels):
+            share = 1 - len(intake.waiting) / total
+            bar.progress(min(1.0, share), f"Looking at the photographs: {done:,}")
+    except OSError as error:
+        st.session_state[INTAKE] = Intake()
+        bar.empty()
+        st.error(
+            plain(
+                f"{error.filename or run.folder}: {error.strerror or error}. Free some space in "
+                "the store; then give those that are missing again."
+            ),
+            title="Not all photographs were kept",
+            icon=":material/error:",
+        )
+        return run
     st.rerun()
 
 
 def _uploads(run: Run | None) -> tuple[None, int]:
-    turn = st.session_state.setdefault(TURN, 0)
-    key = f"new-line-files-{turn}"
+    key = f"new-line-files-{st.session_state.setdefault(DROPS, 0)}"
 
     def dropped() -> None:
         files = st.session_state.get(key) or []
         st.session_state[INTAKE].waiting += [(file.name, file.getvalue()) for file in files]
-        st.session_state[TURN] += 1  # an empty place for more
+        st.session_state[DROPS] += 1  # an empty place for more
 
     st.file_uploader(
         "Images or zip files, each of another good part",
@@ -183,7 +202,7 @@ def _folder() -> tuple[Path | None, int]:
         return None, 0
     path = st.text_input(
         "Folder",
-        key=PATH,
+        key=_key("path"),
         persist_state="session",
         placeholder=str(roots[0] / "good-parts"),
         help="On the machine that runs DefectVision, below "
@@ -230,8 +249,8 @@ def _start(
         )
     if not pressed:
         return
+    started = run or new_run(runs_folder())
     try:
-        started = run or new_run(runs_folder())
         start_training(
             store,
             started,
@@ -241,8 +260,11 @@ def _start(
             settings().weights,
             acting(),
         )
-    except (TrainingError, NotAllowedError) as error:
-        st.error(plain(f"{error}"), icon=":material/error:")
+    except (TrainingError, NotAllowedError, OSError) as error:
+        if run is None:
+            remove(started, acting())
+        st.error(plain(str(error)), icon=":material/error:")
         return
+    empty_form()
     st.query_params[NEW_LINE] = started.id
     st.rerun()

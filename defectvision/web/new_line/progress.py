@@ -10,7 +10,7 @@ from defectvision.people import Action, NotAllowedError, Person
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.links import FORM, NEW_LINE
-from defectvision.web.new_line.form import fill_form
+from defectvision.web.new_line.form import empty_form, fill_form
 from defectvision.web.new_line.runs import Look, Run, State
 from defectvision.web.new_line.training import (
     TrainingError,
@@ -137,6 +137,7 @@ def remove_button(run: Run) -> None:
 
     def forget() -> None:
         remove(run, acting())
+        empty_form()
         st.query_params[NEW_LINE] = FORM
 
     st.button(

@@ -45,14 +45,12 @@ class Photographs(Content):
 
 
 class Order(Content):
-    """What was asked for. folder: on the server; None for what was uploaded. retitle: whether the
-    line did not exist before, and gets `title`."""
+    """What was asked for. folder: on the server; None for what was uploaded."""
 
     title: str
     line: str
     folder: Path | None = None
     photographs: int
-    retitle: bool
     who: str
     started: datetime
 

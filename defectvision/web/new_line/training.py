@@ -23,7 +23,7 @@ from defectvision.people import Action, Person, needs
 from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
-from defectvision.web.new_line.naming import line_name, refusal, taught_before
+from defectvision.web.new_line.naming import line_name, refusal
 from defectvision.web.new_line.photographs import allowed_folder
 from defectvision.web.new_line.runs import (
     LOCK,
@@ -111,11 +111,12 @@ def start_training(
         line=line_name(title),
         folder=folder,
         photographs=photographs,
-        retitle=not taught_before(title, weights),
         who=who.kept_as,
         started=datetime.now(UTC),
     )
-    _begin(store, run, order, weights, "training started")
+    details = {"title": title, "photographs": photographs, "recipe": RECIPE}
+    told = AuditRow(who=order.who, what="training started", line=order.line, details=details)
+    _begin(store, run, order, weights, told)
 
 
 @needs(Action.TEACH)
@@ -125,7 +126,10 @@ def go_on(store: Store, run: Run, weights: Path, who: Person) -> None:
     if order is None:
         raise TrainingError("This run was removed. Start another one")
     order = order.model_copy(update={"who": who.kept_as, "started": datetime.now(UTC)})
-    _begin(store, run, order, weights, "training went on")
+    told = AuditRow(
+        who=order.who, what="training went on", line=order.line, details={"title": order.title}
+    )
+    _begin(store, run, order, weights, told)
 
 
 @needs(Action.TEACH)
@@ -165,7 +169,7 @@ def _refuse_running(run: Run) -> None:
         raise TrainingError("This run is being worked on. Cancel it first")
 
 
-def _begin(store: Store, run: Run, order: Order, weights: Path, what: str) -> None:
+def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) -> None:
     if lacks_torch():
         raise TrainingError(without_torch(order.line))
     with _lock, (run.folder.parent / LOCK).open("a+") as lock:
@@ -176,9 +180,8 @@ def _begin(store: Store, run: Run, order: Order, weights: Path, what: str) -> No
         lock.truncate(0)
         lock.write(run.id)
         lock.flush()
-        details = {"title": order.title, "photographs": order.photographs, "recipe": RECIPE}
         with store.session() as session:
-            session.add(AuditRow(who=order.who, what=what, line=order.line, details=details))
+            session.add(told)
         run.keep(order)
         run.forget_end()
         run.work.mkdir(exist_ok=True)
@@ -210,8 +213,8 @@ def _follow(run: Run, order: Order, weights: Path, ours: _Process, begun: int) -
     status = ours.process.wait()
     ours.kill()  # what it may have left running
     try:
-        if order.retitle and run.result() is not None:
-            with suppress(BundleError, OSError):
+        if run.result() is not None:
+            with suppress(BundleError, OSError):  # the program made a title of the name
                 retitle(weights / order.line, order.title)
         with suppress(FileNotFoundError):  # removed meanwhile
             run.keep(_ended(run, status, ours.cancelled.is_set(), begun))

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,15 @@ IMAGES = {".png", ".jpg", ".bmp", ".tif", ".webp"}
 
 
 def main(words: list[str]) -> None:
+    """Work as a program of its own does: nothing is run after it."""
+    try:
+        _learn(words)
+    except Exception:
+        traceback.print_exc()
+        _end(1)
+
+
+def _learn(words: list[str]) -> None:
     """Look at each photograph for some time, and write a bundle that knows good and deviation."""
     asked = dict(zip(words[:-1:2], words[1::2], strict=True))
     how = {"seconds": 0.0} | json.loads(os.environ.get("GOOD_PARTS", "{}"))

@@ -7,9 +7,9 @@ Python imports this module as it starts, where its folder is in PYTHONPATH.
 import sys
 from pathlib import Path
 
-_words = sys.orig_argv
-if "defectvision.cli" in _words and "train" in _words and "good_parts" in _words:
+_words = sys.orig_argv[1:]
+if _words[:3] == ["-m", "defectvision.cli", "train"] and "good_parts" in _words:
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     from tests.stand_ins.good_parts import program
 
-    program.main(_words[_words.index("train") + 1 :])
+    program.main(_words[3:])
