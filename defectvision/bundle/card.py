@@ -33,6 +33,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         _counts(made["images"]),
         _recipe(made["recipe"]),
         "## Measured",
+        *([_promise(made["good_parts"])] if "good_parts" in made else []),
         "Intervals are 95 %, resampled by photo group.",
         *(_metrics(m) for m in bundle.metrics),
         *([_quantization(made["quantization"])] if "quantization" in made else []),
@@ -105,6 +106,17 @@ def _metrics(m: Metrics) -> str:
         for t, row in m.confusion.items()
     ]
     return "\n".join(rows)
+
+
+def _promise(learned: dict[str, Any]) -> str:
+    """What a line from good parts alone rests on."""
+    suspects = learned.get("suspects") or ()
+    strange = (
+        f" Not learned from, since they lie far from the rest: {', '.join(suspects)}."
+        if suspects
+        else ""
+    )
+    return f"{learned['words']}{strange}"
 
 
 def _quantization(costs: dict[str, Any]) -> str:

@@ -17,12 +17,14 @@ from defectvision.data.image_set import ImageSet, open_set
 from defectvision.settings import settings
 
 
-def open_grouped(data: Path, bits: int | None, good: Sequence[str] = ()) -> ImageSet:
+def open_grouped(
+    data: Path, bits: int | None, good: Sequence[str] = (), unsorted_good: bool = False
+) -> ImageSet:
     """The image set `data`, its samples of `bits` bits where its files do not say how many; its
     photo groups are those it names, joined with the near-copies that its pictures show. An index
-    can miss some, and a folder of classes names none. good: see `open_set`."""
+    can miss some, and a folder of classes names none. good, unsorted_good: see `open_set`."""
     with steps() as tell:
-        images = open_set(data, settings().limits.pixels, bits, good)
+        images = open_set(data, settings().limits.pixels, bits, good, unsorted_good)
         found = study(data, settings().cache, images.limit_pixels, tell, image_set=images)
         return replace(found.image_set, catalog=found.grouped)
 

@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from defectvision.atomic import check_folder
+from defectvision.bundle.labels import is_good_label
 from defectvision.bundle.reader import load_bundle, read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.bundle.words import metric_words
@@ -26,11 +27,18 @@ from defectvision.words import counted
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="folder of class folders, index.csv, published set")],
+    data: Annotated[
+        Path,
+        typer.Option(help="folder of class folders or of good parts, index.csv, published set"),
+    ],
     line: LineName,
     recipe: Annotated[
-        str, typer.Option(help="a YAML file, or a name from recipes/")
-    ] = "efficientnet_lite0",
+        str | None,
+        typer.Option(
+            help="a YAML file, or a name from recipes/; good_parts where no image shows a defect, "
+            "else efficientnet_lite0"
+        ),
+    ] = None,
     bundle: Annotated[
         str | None, typer.Option(help="name of the bundle; the architecture where not given")
     ] = None,
@@ -42,8 +50,8 @@ def train(
     good: Good = None,
     as_json: Json = False,
 ) -> None:
-    """Train a bundle from labelled images, measure it on images held out, and install it. Images
-    that cannot be read are named and left out; the exit status is 1 then."""
+    """Train a bundle from labelled images, or from good parts alone, measure it on images held out,
+    and install it. Images that cannot be read are named and left out; the exit status is 1 then."""
     with clear_errors():
         try:
             from defectvision.training.pipeline import train_line
@@ -56,15 +64,20 @@ def train(
         from defectvision.data.statistics import lacks_good
         from defectvision.training.recipe import find_recipe, load_recipe
 
-        file = find_recipe(recipe, ROOT / "recipes")
-        chosen = load_recipe(file)
-        name = bundle or chosen.architecture
+        given = load_recipe(find_recipe(recipe, ROOT / "recipes")) if recipe else None
         folder = weights or settings().weights
         if bits is None and (folder / line / LINE_FILE).is_file():
             bits = read_line(folder / line).bits
+        unsorted_good = given is None or given.memory is not None
+        images = open_grouped(data, bits, good or (), unsorted_good)
+        if recipe is None:
+            all_good = images.catalog.table["label"].map(is_good_label).all()
+            recipe = "good_parts" if all_good else "efficientnet_lite0"
+        file = find_recipe(recipe, ROOT / "recipes")
+        chosen = load_recipe(file)
+        name = bundle or chosen.architecture
         check_folder(folder / line / name)
-        images = open_grouped(data, bits, good or ())
-        if warning := lacks_good(images.catalog):
+        if not chosen.memory and (warning := lacks_good(images.catalog)):
             print_note(warning)
         result = train_line(
             images,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.bundle.labels import label_names
+from defectvision.bundle.labels import DEVIATION, is_good_label, label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
@@ -119,10 +119,15 @@ class ImageSet:
         self, image: int, size: tuple[int, int], classes: Sequence[str]
     ) -> NDArray[np.bool_] | None:
         """(K, H, W) masks of `classes` on an image of `size` (height, width) px; None where it
-        shows one of them that nobody has marked. Raises what `masks` does.
+        shows one of them that nobody has marked. On a line from good parts every mask is of a
+        deviation. Raises what `masks` does.
         """
-        found = [(label, mask) for label, mask in self.masks(image, size) if label in classes]
-        shown = set(label_names(self.catalog.table["label"].iloc[image]))
+        text, masks = self.catalog.table["label"].iloc[image], self.masks(image, size)
+        shown = set(label_names(text))
+        if tuple(classes) == (DEVIATION,):
+            masks = [(DEVIATION, mask) for _, mask in masks]
+            shown = set() if is_good_label(text) else {DEVIATION}
+        found = [(label, mask) for label, mask in masks if label in classes]
         if shown & set(classes) - {label for label, _ in found}:
             return None
         drawn = np.zeros((len(classes), *size), bool)
@@ -132,20 +137,25 @@ class ImageSet:
 
 
 def open_set(
-    path: Path, limit_pixels: int, bits: int | None = None, good: Sequence[str] = ()
+    path: Path,
+    limit_pixels: int,
+    bits: int | None = None,
+    good: Sequence[str] = (),
+    unsorted_good: bool = False,
 ) -> ImageSet:
     """Open a folder, an `index.csv`, a COCO file, a `data.yaml` or one of Severstal's tables; its
     images are decoded up to `limit_pixels` px. good: classes that mean a good part, besides those
-    whose names say so.
+    whose names say so. unsorted_good: whether the images of a folder without class folders are good
+    parts; else such a folder is refused.
 
     Raises CatalogError, which says what is wrong and what to do.
     """
-    images = _open(Path(path).expanduser())
+    images = _open(Path(path).expanduser(), unsorted_good)
     catalog = images.catalog.with_good(good) if good else images.catalog
     return replace(images, catalog=catalog, limit_pixels=limit_pixels, bits=bits)
 
 
-def _open(path: Path) -> ImageSet:
+def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
     if path.is_file() and path.suffix.lower() == ".json":
         try:
             return ImageSet(*read_coco(path))
@@ -172,7 +182,7 @@ def _open(path: Path) -> ImageSet:
             )
         for name in fitting:
             return ImageSet(*ANNOTATED[name][1](files))
-    catalog = open_catalog(path)
+    catalog = open_catalog(path, unsorted_good)
     if not len(catalog):
         raise CatalogError(f"{path}: no image in it. Give a folder that holds images.")
     return ImageSet(catalog)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.bundle.labels import SEPARATOR, is_good_name
+from defectvision.bundle.labels import DEVIATION, SEPARATOR, is_good_label, is_good_name
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import SEEN_FILE, Measure, Metrics
@@ -48,13 +48,16 @@ def image_digest(path: Path) -> str:
 
 def labelled(catalog: Catalog, line: Line) -> Catalog:
     """The catalog with labels as `line` names them: on a multiclass line an image without one, or
-    with any good name, gets the good class; on a multilabel line a good class is no label.
+    with any good name, gets the good class; on a multilabel line a good class is no label; on a
+    line from good parts every other label is a deviation.
 
     Raises EvaluationError for a class that the line lacks, and for several labels of an image
     where the line names one.
     """
     good = next(iter(line.good_names), None)
     labels = catalog.table["label"]
+    if line.from_good_parts:
+        labels = labels.mask(~labels.map(is_good_label), DEVIATION)
     if line.label_mode == "multilabel":
         labels = labels.mask(labels.map(is_good_name), "")
         unknown = set(replace(catalog, table=catalog.table.assign(label=labels)).classes)

@@ -11,6 +11,7 @@ from defectvision.models.cnn import MultilabelCNN, MultioutputCNN
 from defectvision.models.encoders import DECODERS, ENCODERS, EncodedNet
 from defectvision.models.fcn import FCN
 from defectvision.models.joint import JointModel
+from defectvision.models.memory import PatchMemory
 from defectvision.models.multiscale_unet import MultiscaleUNet
 from defectvision.models.prediction import Network
 from defectvision.models.segmenter import Segmenter
@@ -31,6 +32,9 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     # labels and masks in one pass
     "joint_resnet50": partial(JointModel, "resnet50"),
     "joint_efficientnet_lite0": partial(JointModel, "tf_efficientnet_lite0"),
+    # good or deviating, from good parts alone
+    "memory_resnet50": partial(PatchMemory, "resnet50"),
+    "memory_efficientnet_lite0": partial(PatchMemory, "tf_efficientnet_lite0"),
     # masks, and labels that follow from them
     "fcn": partial(Segmenter, FCN),
     "unet": partial(Segmenter, UNet),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from defectvision import __version__
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import SEEN_FILE
 from defectvision.bundle.writer import publish, write_about
@@ -23,6 +26,7 @@ from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import read_masks
+from defectvision.models.prediction import Network
 from defectvision.training import export
 from defectvision.training.prediction import predict
 from defectvision.training.task import TrainingTask
@@ -45,7 +49,7 @@ def make_bundle(task: TrainingTask, trained: Path, weights: Path, name: str) -> 
 
 
 def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
-    recipe, catalog = task.recipe, task.learned.catalog
+    recipe = task.recipe
     model = task.trained_network(trained)
     export.to_half(model)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -55,6 +59,30 @@ def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
     )
     model.cpu()
     temperature = fit_temperature(val.logits, val.targets)
+    write_whole(
+        folder,
+        model,
+        task,
+        name,
+        temperature=temperature,
+        policy=choose_policy(val.logits / temperature, val.targets, task.line),
+        foreign=export.fit_foreign(train.embeddings, val.embeddings),
+    )
+
+
+def write_whole(
+    folder: Path,
+    model: Network,
+    task: TrainingTask,
+    name: str,
+    *,
+    temperature: float,
+    policy: Policy,
+    foreign: export.ForeignFit,
+    said: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write a bundle anew into `folder`, with what it learned from. said: more provenance."""
+    recipe, catalog = task.recipe, task.learned.catalog
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
     shutil.rmtree(folder, ignore_errors=True)
@@ -67,8 +95,8 @@ def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
         task,
         name,
         temperature=temperature,
-        policy=choose_policy(val.logits / temperature, val.targets, task.line),
-        foreign=export.fit_foreign(train.embeddings, val.embeddings),
+        policy=policy,
+        foreign=foreign,
         provenance={
             "data": catalog.name,
             "layout": catalog.layout,
@@ -77,6 +105,7 @@ def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
             "photo_groups": int(catalog.table["photo_group"].nunique()),
             "recipe": recipe.model_dump(mode="json", exclude={"sources"}),
             "defectvision": __version__,
+            **said,
         },
     )
 

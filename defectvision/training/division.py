@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from defectvision.bundle.labels import is_good_label
 from defectvision.data.catalog import SPLITS, Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.data.splits import assert_no_leak, split_catalog
@@ -37,6 +38,23 @@ def divide(catalog: Catalog, split: Split) -> Catalog:
     for warning in catalog.warnings:
         log.warning(warning)
     return catalog
+
+
+def divide_good_parts(catalog: Catalog) -> Catalog:
+    """The catalog with the good images to learn from as train, those of its own split `val`, which
+    limit the scores alone, as val, and all that is measured as test: defective images, those of its
+    own split `test`, and good ones that show a part which has a defect elsewhere.
+
+    Raises CatalogError where the catalog's own splits tear a photo group apart.
+    """
+    good = catalog.table["label"].map(is_good_label).to_numpy(bool)
+    groups, own = catalog.groups(), catalog.table["split"].to_numpy(str)
+    measured = np.isin(groups, groups[~good]) | (own == "test")
+    named = np.select([measured, own == "val"], ["test", "val"], "train")
+    table = catalog.table.assign(split=pd.Series(named, dtype="str"))
+    divided = replace(catalog, table=table)
+    assert_no_leak(divided)
+    return divided
 
 
 def fold_of(catalog: Catalog, folds: int, seed: int) -> NDArray[np.int_]:

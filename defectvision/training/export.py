@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 FOREIGN_COMPONENTS = 24
 FOREIGN_FILE = "foreign.npz"
 
+ForeignFit = tuple[dict[str, NDArray[Any]], float]  # the arrays of its file, and the limit
+
 
 def to_half(model: nn.Module) -> dict[str, torch.Tensor]:
     """Round the model's weights to fp16 in place, and return them as fp16.
@@ -115,9 +117,7 @@ def _store_as_half(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def fit_foreign(
-    train: NDArray[np.float32], val: NDArray[np.float32]
-) -> tuple[dict[str, NDArray[Any]], float]:
+def fit_foreign(train: NDArray[np.float32], val: NDArray[np.float32]) -> ForeignFit:
     """Statistics of the training embeddings (N, D), and the distance that 99 of 100 validation
     embeddings stay below, half as much again (validation sets are small)."""
     components = min(FOREIGN_COMPONENTS, len(train) - 1, train.shape[1])
@@ -143,7 +143,7 @@ def write_bundle(
     *,
     temperature: float,
     policy: Policy,
-    foreign: tuple[dict[str, NDArray[Any]], float],
+    foreign: ForeignFit,
     provenance: dict[str, Any],
 ) -> Bundle:
     """Write model.onnx, model.safetensors, foreign.npz and bundle.json into `folder`, with the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, is_good_name
+from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_good_name
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import LINE_FILE
@@ -14,6 +14,32 @@ GOOD_COLOUR = "#4C9A6A"
 # Told apart by colour-blind eyes: of Okabe and Ito (https://jfly.uni-koeln.de/color/) and Tol
 # (https://sronpersonalpages.nl/~pault/) those that are not taken for a verdict's colour.
 DEFECT_COLOURS = ("#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#DDCC77", "#882255", "#7A5C3E")
+
+
+def good_parts_line_for(
+    catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None
+) -> Line:
+    """The line in `folder`, or a new one that knows good parts and deviations; raises CatalogError
+    where the line in `folder` is another kind of line."""
+    if (folder / LINE_FILE).is_file():
+        line = read_line(folder)
+        if not line.from_good_parts:
+            raise CatalogError(
+                f"{catalog.root}: line '{line.name}' has {', '.join(line.class_names)}, so it is "
+                "not a line from good parts alone. Choose another line name with --line"
+            )
+        return line
+    classes = (
+        DefectClass(name=UNNAMED_GOOD, title="Good", kind="ok", colour=GOOD_COLOUR),
+        DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=DEFECT_COLOURS[0]),
+    )
+    return Line(
+        name=folder.name,
+        title=_title(folder.name),
+        classes=classes,
+        default_bundle=bundle_name,
+        bits=bits,
+    )
 
 
 def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:

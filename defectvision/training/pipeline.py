@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,16 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.checkpoint import fold_folder
+from defectvision.training.fitting import fitted
+from defectvision.training.good_parts import learn_good_parts
 from defectvision.training.loop import train
-from defectvision.training.new_line import line_for
+from defectvision.training.new_line import good_parts_line_for, line_for
+from defectvision.training.progress import RESULT_FILE, Tell
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
+SUSPECT = "lies far from the other good parts, so it was not learned from. Is it good?"
 
 
 def train_line(
@@ -45,6 +50,8 @@ def train_line(
     `run` keeps checkpoints, so that the same call goes on after a kill. Raises what
     `TrainingTask.of` does before anything is written.
     """
+    if recipe.memory:
+        return _remember_line(images, recipe, recipe_text, line_name, bundle_name, weights, run)
     images, damaged = readable(images, masks=recipe.masks is not None)
     line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
@@ -69,11 +76,56 @@ def train_line(
     return replace(evaluation, failures=(*damaged, *evaluation.failures))
 
 
+def _remember_line(
+    images: ImageSet,
+    recipe: Recipe,
+    recipe_text: str,
+    line_name: str,
+    bundle_name: str,
+    weights: Path,
+    run: Path,
+) -> Evaluation:
+    """As `train_line`, from good parts alone. What it rests on is written to `run`/result.json."""
+    with Progress(console=Console(stderr=True)) as bars:
+        tell = Tell(run, bars)
+        run.mkdir(parents=True, exist_ok=True)
+        with tell.step("reading the images", 0):
+            images, damaged = readable(images, masks=False)
+        folder = weights / line_name
+        line = good_parts_line_for(images.catalog, folder, bundle_name, images.bits)
+        _claim(run, recipe, recipe_text)
+        task = TrainingTask.of(fitted(recipe, images), line, images)
+        task.images.catalog.write_index(run / "index.csv")
+        inspector, answers, learned = learn_good_parts(task, weights, bundle_name, tell)
+        with tell.step("measuring the gate", 0):
+            _gated(inspector, task)
+    evaluation = measured(
+        answers,
+        split="each good part by a memory that holds neither it nor a near-copy of it",
+    )
+    record_metrics(folder / bundle_name, evaluation.metrics)
+    failures = (*damaged, *evaluation.failures)
+    said = {
+        "line": line_name,
+        "bundle": bundle_name,
+        "images": len(task.training),
+        "parts": learned.parts,
+        "promise": learned.words,
+        "suspects": [{"path": path, "words": SUSPECT} for path in learned.suspects],
+        "left_out": [str(failure) for failure in failures],
+    }
+    atomic.write_text(run / RESULT_FILE, json.dumps(said))
+    return replace(evaluation, failures=failures)
+
+
 def _gated(inspector: Inspector, task: TrainingTask) -> Inspector:
     """The bundle with a gate that its training images teach and its validation images limit; as it
     was where those are too few. No images of other lines are at hand: `defectvision gate` measures
     with them."""
     loaded, learned = inspector.loaded, task.learned
+    if not (learned.catalog.table["split"] == "val").any():
+        log.warning("no gate: no images of the line are left to set its limits by")
+        return inspector
     unseen = learned.subset("val")
     found = list(sights(inspector, learned.subset("train"), [unseen]))
     try:

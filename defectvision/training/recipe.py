@@ -139,6 +139,24 @@ class Teacher(_Part):
     windows_until: float = Field(0.0, ge=0, le=1)
 
 
+class Memory(_Part):
+    """A line from good parts alone: nothing is trained, good places are remembered.
+
+    vectors: places that are remembered, of at most `drawn` that are looked at; longest_side: the
+    pictures are brought to, px, smaller ones left as they are; stopped: share of good parts that
+    may be stopped, as far as so many parts can promise it; turned: remember each part at eight
+    angles, for parts that lie as they fall; folds: every good part is measured by a memory that
+    holds neither it nor a near-copy.
+    """
+
+    vectors: int = Field(2000, ge=10, le=20_000)
+    drawn: int = Field(60_000, ge=1000)
+    longest_side: int = Field(320, ge=64, le=2048)
+    stopped: float = Field(0.05, gt=0, lt=1)
+    turned: bool = False
+    folds: int = Field(5, ge=2)
+
+
 class Source(_Part):
     """A data set that a recipe is meant for, named in the model card."""
 
@@ -164,6 +182,7 @@ class Recipe(_Part):
     augmentation: Augmentation = Augmentation()
     imbalance: Imbalance = Imbalance()
     masks: Masks | None = Field(None, description="None learns labels alone")
+    memory: Memory | None = Field(None, description="learn from good parts alone")
     teacher: Teacher | None = None
     epochs: int = Field(5, ge=1)
     samples_per_epoch: int | None = Field(None, ge=1, description="default: all training images")
@@ -193,6 +212,8 @@ class Recipe(_Part):
 
         Raises RecipeError for a name that is no defect of the line.
         """
+        if self.memory:
+            return line.defect_names
         if not self.masks:
             return ()
         defects = line.defect_names

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from safetensors.torch import load_file
 
 from defectvision.bundle.line import Line
@@ -17,12 +18,19 @@ from defectvision.models.prediction import Network
 from defectvision.models.trained import build_network
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import PlacedImages, VariedImages
-from defectvision.training.division import divide, fold_splits, without_contradictions
+from defectvision.training.division import (
+    divide,
+    divide_good_parts,
+    fold_splits,
+    without_contradictions,
+)
 from defectvision.training.imbalance import named_weights
 from defectvision.training.objective import Objective
 from defectvision.training.recipe import Recipe
+from defectvision.words import counted
 
 LEAST_LEARNED = 2  # images, and classes where an image has one
+LEAST_PARTS = 5  # that differ, to learn a line from good parts alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +63,27 @@ class TrainingTask:
                 f"{images.catalog.root}: has no masks, and the recipe learns them. Name them in "
                 "the mask column of index.csv, or take `masks` out of the recipe"
             )
-        task = cls(recipe, line, replace(images, catalog=divide(images.catalog, recipe.split)))
+        if recipe.memory:
+            divided = divide_good_parts(images.catalog)
+        else:
+            divided = divide(images.catalog, recipe.split)
+        task = cls(recipe, line, replace(images, catalog=divided))
         task._check_enough()
         return task
 
     def _check_enough(self) -> None:
         table, root = self.images.catalog.table, self.images.catalog.root
+        if self.recipe.memory:
+            good = table["split"] == "train"
+            parts = len(np.unique(self.images.catalog.groups()[good]))
+            if parts < LEAST_PARTS:
+                raise CatalogError(
+                    f"{root}: holds {counted(int(good.sum()), 'image')} of good parts, and "
+                    f"{counted(parts, 'part')} can be told apart (near-copies count once). "
+                    f"Photograph at least {LEAST_PARTS} different good parts; thirty or more are "
+                    "worth it"
+                )
+            return
         splits = ("train", "val") if self.recipe.split.folds else SPLITS
         sizes = {split: int((table["split"] == split).sum()) for split in splits}
         counts = ", ".join(f"{count} in {split}" for split, count in sizes.items())

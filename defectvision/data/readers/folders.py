@@ -46,11 +46,12 @@ PART_FOLDER = re.compile(r"kos\d+", re.IGNORECASE)
 MARKED = "defect"
 
 
-def open_catalog(path: Path) -> Catalog:
+def open_catalog(path: Path, unsorted_good: bool = False) -> Catalog:
     """Open a folder of labelled images in any known layout, or an index file itself.
 
     Known are `index.csv`, the published casting layout, NEU (flat names or class folders),
-    `train/ val/ test/` of class folders and a folder of class folders. What is odd but usable
+    `train/ val/ test/` of class folders, a folder of class folders and, where `unsorted_good`, a
+    folder of images of good parts. What is odd but usable
     stands in `warnings`. Raises CatalogError, which says what is wrong and what to do.
     """
     path = Path(path)
@@ -64,7 +65,7 @@ def open_catalog(path: Path) -> Catalog:
         raise CatalogError(f"{path}: no such folder. Check the path.")
     if (path / INDEX_NAME).is_file():
         return read_index(path / INDEX_NAME)
-    return _read_folders(path)
+    return _read_folders(path, unsorted_good)
 
 
 @dataclass
@@ -136,7 +137,7 @@ class _Rows:
         return replace(catalog, left_out=tuple(self.left_out))
 
 
-def _read_folders(root: Path) -> Catalog:
+def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
     layout = split_masks(root, scan(root))
     tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
@@ -164,6 +165,9 @@ def _read_folders(root: Path) -> Catalog:
         return rows.catalog(root, "casting")
 
     top = tree.unwrapped(top)
+    if unsorted_good and set(filled) == {top} and not _neu_flat(filled[top]):
+        rows.add(top, filled[top], [""] * len(filled[top]), "")
+        return rows.catalog(root, "good parts")
     inner = [folder for folder in tree.children(top) if tree.has_images(folder)]
     splits = [folder for folder in inner if folder.name.lower() in SPLIT_FOLDERS]
     # Splits hold class folders; a class that is only called 'test' holds images, but nobody

@@ -1,0 +1,137 @@
+"""A network that remembers what good parts look like, and measures how far a part is from that.
+
+Features of a pretrained encoder at two or more strides, averaged with their neighbours, describe
+every place of a picture; a memory holds such descriptions of good parts; the distance of a place to
+the nearest remembered one is how much it deviates (PatchCore, Roth et al. 2022,
+https://arxiv.org/abs/2106.08265). The memory is a convolution, so that whatever serves a bundle
+serves this one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from defectvision.models.prediction import Network, SegmentingPrediction, pad_to_multiple
+
+STRIDES = (8, 16, 32)
+GOOD, DEVIATION = 0, 1  # the two classes of such a line, in its order
+
+
+class PlaceFeatures(nn.Module):
+    """What describes each place of a picture: the encoder's features at `strides`, each averaged
+    with its eight neighbours, joined on the finest grid."""
+
+    def __init__(self, backbone: str, channels: int, strides: Sequence[int]):
+        super().__init__()
+        self.strides = tuple(sorted(strides))
+        encoder: Any = timm.create_model(
+            backbone,
+            features_only=True,
+            out_indices=tuple(int(math.log2(stride)) - 1 for stride in self.strides),
+            in_chans=channels,
+            pretrained=False,
+        )
+        self.encoder: nn.Module = encoder
+        widths = encoder.feature_info.channels()
+        self.channels, self.deepest = sum(widths), widths[-1]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (B, channels, H, W) to (B, D, h, w) on the finest stride, the deepest last."""
+        rows, columns = (-(-side // self.strides[0]) for side in image.shape[2:])
+        features = self.encoder(pad_to_multiple(image, self.strides[-1]))
+        averaged = [functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False) for x in features]
+        size = averaged[0].shape[2:]
+        joined = [
+            averaged[0],
+            *(functional.interpolate(x, size=size, mode="bilinear") for x in averaged[1:]),
+        ]
+        return torch.cat(joined, 1)[:, :, :rows, :columns]
+
+
+class PatchMemory(Network):
+    """Good or deviating, by the distance of each place to the nearest one that is remembered.
+
+    vectors: how many places are remembered; strides: of the features; mask_classes: the class that
+    deviates, always.
+
+    The evidence of a deviation is the distance of each place, weighted by a softmax of the
+    distances themselves, so that the strongest places decide; the mask is the distance alone. Both
+    are scaled so that 0 means the same on every line, see `training/good_parts.py`. Until
+    `remember` and `calibrate` have been called it knows nothing.
+    """
+
+    memory: Tensor
+    scale: Tensor
+    sharpness: Tensor
+    score: Tensor
+    mask: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        classes: int = 2,
+        channels: int = 1,
+        vectors: int = 2000,
+        strides: Sequence[int] = STRIDES,
+        mask_classes: tuple[int, ...] | None = (DEVIATION,),
+    ):
+        super().__init__()
+        if classes != 2 or (mask_classes and tuple(mask_classes) != (DEVIATION,)):
+            raise ValueError("a memory of good parts knows two classes, good and deviating")
+        self.backbone_name = backbone
+        self.places = PlaceFeatures(backbone, channels, strides)
+        self.mask_stride = self.places.strides[0]
+        width = self.places.channels
+        self.register_buffer("memory", torch.zeros(vectors, width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("sharpness", torch.ones(()))
+        # Factor and shift, from distances to log-odds: of the part, and of a place.
+        self.register_buffer("score", torch.tensor([1.0, 0.0]))
+        self.register_buffer("mask", torch.tensor([1.0, 0.0]))
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        return self.places.encoder
+
+    @property
+    def explained(self) -> nn.Module:
+        return self.places
+
+    @property
+    def evidence_bias(self) -> Tensor:
+        return torch.stack([torch.zeros_like(self.score[1]), self.score[1]])
+
+    def distances(self, described: Tensor, memory: Tensor | None = None) -> Tensor:
+        """described (B, D, h, w) as `places` gives it to (B, 1, h, w), each place's distance to the
+        nearest of `memory` (K, D), its own by default, averaged with its neighbours."""
+        kept = self.memory if memory is None else memory
+        scaled = described * self.scale[:, None, None]
+        products = functional.conv2d(scaled, -2 * kept[:, :, None, None], (kept**2).sum(1))
+        nearest = products.amin(1, keepdim=True) + (scaled**2).sum(1, keepdim=True)
+        distance = nearest.clamp_min(0).sqrt()
+        return functional.avg_pool2d(distance, 3, 1, 1, count_include_pad=False)
+
+    def weighed(self, distance: Tensor) -> Tensor:
+        """distance (B, 1, h, w) to the map whose plain mean is the strongest places' distance."""
+        flat = distance.flatten(2)
+        weights = flat.shape[2] * (self.sharpness * flat).softmax(2)
+        return (flat * weights).reshape(distance.shape)
+
+    def forward(self, image: Tensor) -> SegmentingPrediction:
+        described = self.places(image)
+        distance = self.distances(described).float()
+        deviating = self.score[0] * self.weighed(distance)
+        evidence = torch.cat([torch.zeros_like(deviating), deviating], 1)
+        return SegmentingPrediction(
+            evidence.mean((2, 3)) + self.evidence_bias,
+            evidence,
+            described[:, -self.places.deepest :].mean((2, 3)),
+            self.mask[0] * distance + self.mask[1],
+        )

@@ -1,0 +1,242 @@
+"""From a box of good parts to a working bundle, and what it can promise.
+
+Every good part is measured by a memory that holds neither it nor a near-copy of it. The scores that
+come out say where to stop parts, and how often a good one will be: the log-odds of a deviation are
+scaled so that on every line a score of 0.5 is reached by one good picture in a hundred, by the
+exponential tail of the good scores, and a mask's 0.5 by one place in a hundred good pictures.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.model_selection import GroupKFold
+
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.writer import publish
+from defectvision.evaluation.answers import Answers
+from defectvision.evaluation.evaluate import ask
+from defectvision.evaluation.promise import in_words, limit_of
+from defectvision.inference.inspector import Inspector
+from defectvision.models.memory import PatchMemory
+from defectvision.training import export
+from defectvision.training.calibration import write_whole
+from defectvision.training.dataset import PlacedImages
+from defectvision.training.prediction import TorchRuntime
+from defectvision.training.pretrained import load_pretrained
+from defectvision.training.progress import Tell
+from defectvision.training.recipe import RecipeError
+from defectvision.training.remember import draw_places, kept_places, look
+from defectvision.training.task import TrainingTask
+from defectvision.words import counted
+
+log = logging.getLogger(__name__)
+
+STRONGEST = 4.0  # how sharply the strongest places decide: in deviations of a good part's places
+USUAL_SHARE = 0.01  # of good pictures that score above 0.5
+SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
+STRANGE = 0.05  # pictures like it that one would expect among so many good ones
+LIMITING = 10  # good parts set aside for the limit, from which on they alone set it
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a line from good parts rests on, in words and numbers.
+
+    parts: good parts that set the limit; promised: the share of good parts that it stops at most;
+    words: both as a sentence; suspects: the paths of pictures among the good ones that lie so far
+    from the rest that they were not learned from.
+    """
+
+    parts: int
+    promised: float
+    words: str
+    suspects: tuple[str, ...]
+
+
+def learn_good_parts(
+    task: TrainingTask, weights: Path, name: str, tell: Tell
+) -> tuple[Inspector, list[Answers], Learned]:
+    """Put the bundle of what the good images of `task` show at `weights/<line>/<name>`.
+
+    Returns what serves it, the answers to every image by a memory that does not hold its part, and
+    what the limit promises.
+    """
+    recipe, good, limiting = task.recipe, task.training, _limiting(task)
+    how, seed = recipe.memory, recipe.seed
+    network = task.network()
+    if how is None or not isinstance(network, PatchMemory):
+        raise RecipeError(f"architecture: {recipe.architecture} remembers nothing; name a memory_*")
+    log.info(load_pretrained(network, recipe.pretrained))
+    export.to_half(network.eval())
+
+    folds = _folds(good, how.folds)
+    numbers = range(int(folds.max()) + 1)
+    with tell.step("remembering good parts", len(good)) as advance:
+        places = draw_places(network, good, how, seed, advance)
+    with tell.step("choosing what to remember", len(numbers) + 1) as advance:
+        parted = []
+        for fold in numbers:
+            parted.append(kept_places(places, folds != fold, how.vectors, seed))
+            advance()
+        whole = kept_places(places, np.ones(len(good), bool), how.vectors, seed)
+    with tell.step("measuring good parts", len(good)) as advance:
+        looked = look(network, good, parted, folds, advance)
+    strange = _strange(network, looked.distances)
+    if strange.any():
+        whole = kept_places(places, ~strange, how.vectors, seed)
+    aside = None
+    if limiting is not None:
+        with tell.step("measuring good parts set aside", len(limiting)) as advance:
+            aside = look(network, limiting, [whole], np.zeros(len(limiting), int), advance)
+
+    _scale(network, looked.distances[~strange], None if aside is None else aside.distances)
+    scores, parts = _scored(network, looked.distances), good.images.catalog.groups()
+    if limiting is not None and aside is not None:
+        apart = limiting.images.catalog.groups()
+        if len(np.unique(apart)) >= LIMITING:
+            scores, parts = _scored(network, aside.distances), apart
+    suspects = tuple(good.images.catalog.table["path"][strange])
+    learned, policy = _promise(scores, parts, how.stopped, suspects)
+    if suspects:
+        log.warning(
+            "%s among the good ones lie far from the rest and were not learned from: %s. Are they "
+            "good?",
+            counted(len(suspects), "picture"),
+            ", ".join(suspects[:5]),
+        )
+
+    with tell.step("writing the bundle", 0):
+        served = _remembering(task, network, whole)
+        first = folds == 0
+        embeddings = looked.embeddings[~first], looked.embeddings[first]
+        inspector = _written(served, weights, name, policy, learned, embeddings)
+    measured = task.images.catalog.table["split"] == "test"
+    with tell.step("measuring the line", len(good) + int(measured.sum())) as advance:
+        answers = []
+        for fold, memory in enumerate(parted):
+            network.memory = memory
+            runtime = TorchRuntime(network)
+            other = Inspector(inspector.loaded, task.images.limit_pixels, runtime)
+            rows = np.flatnonzero(folds == fold)
+            answers.append(ask(other, good.images.take(rows), advance=advance))
+        if measured.any():
+            answers.append(ask(inspector, task.images.subset("test"), advance=advance))
+    return inspector, answers, learned
+
+
+def _limiting(task: TrainingTask) -> PlacedImages | None:
+    """The good images that were set aside for the limit alone."""
+    if not (task.images.catalog.table["split"] == "val").any():
+        return None
+    return task.validation
+
+
+def _folds(good: PlacedImages, folds: int) -> NDArray[np.int_]:
+    """(N,) the fold of each image, photo groups whole."""
+    groups = good.images.catalog.groups()
+    number = np.zeros(len(good), int)
+    splitter = GroupKFold(min(folds, len(np.unique(groups))), shuffle=True, random_state=0)
+    for fold, (_, rows) in enumerate(splitter.split(groups, groups=groups)):
+        number[rows] = fold
+    return number
+
+
+@torch.inference_mode()
+def _scored(network: PatchMemory, distances: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) the log-odds that each picture deviates."""
+    strongest = network.weighed(torch.from_numpy(distances)[:, None]).mean((1, 2, 3))
+    return (network.score[0] * strongest + network.score[1]).numpy().astype(float)
+
+
+def _tail(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Factor and shift that bring values of good pictures to log-odds of 0 where the share
+    USUAL_SHARE lies above: of their upper half, whose excess over the median is exponential.
+
+    The scale is the median excess over ln 2, which a few strange pictures do not move.
+    """
+    median, upper = np.quantile(values, (0.5, 0.75))
+    scale = max(float(upper - median) / math.log(2), 1e-3 * max(abs(float(median)), 1e-3))
+    return 1 / scale, -float(median) / scale - math.log(0.5 / USUAL_SHARE)
+
+
+def _scale(
+    network: PatchMemory, distances: NDArray[np.float32], aside: NDArray[np.float32] | None
+) -> None:
+    """Set the network's sharpness, and what brings its distances to log-odds."""
+    known = distances if aside is None else np.concatenate([distances, aside])
+    spread = float(np.mean(known.std((1, 2))))
+    network.sharpness.fill_(STRONGEST / max(spread, 1e-3))
+    network.score.copy_(torch.tensor([1.0, 0.0]))
+    network.score.copy_(_half(_tail(_scored(network, known))))
+    network.mask.copy_(_half(_tail(known.max((1, 2)))))
+
+
+def _half(numbers: tuple[float, float]) -> torch.Tensor:
+    """As the bundle keeps them, so that what is measured is what is served."""
+    return torch.tensor(numbers).half().float()
+
+
+def _strange(network: PatchMemory, distances: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(N,) whether a picture lies so far from the others that it is hardly one of them."""
+    _scale(network, distances, None)
+    share = USUAL_SHARE * np.exp(-_scored(network, distances))
+    return share < STRANGE / len(distances)
+
+
+def _promise(
+    scores: NDArray[np.float64], parts: NDArray[np.str_], asked: float, suspects: tuple[str, ...]
+) -> tuple[Learned, Policy]:
+    """What the limit on these scores promises, and the policy with it."""
+    highest = np.array([scores[parts == part].max() for part in np.unique(parts)])
+    limit, promised = limit_of(highest, asked)
+    accept_below = min(0.999, math.ceil(1000 * expit(limit) + 0.5) / 1000)
+    policy = Policy(accept_below=accept_below, reject_above=max(SURELY, accept_below))
+    words = in_words(len(highest), promised)
+    return Learned(len(highest), promised, words, suspects), policy
+
+
+def _remembering(
+    task: TrainingTask, network: PatchMemory, memory: torch.Tensor
+) -> tuple[TrainingTask, PatchMemory]:
+    """The network with this memory, and the task whose recipe says how large it is."""
+    options = {**task.recipe.options, "vectors": len(memory)}
+    sized = replace(task, recipe=task.recipe.model_copy(update={"options": options}))
+    served = sized.network()
+    assert isinstance(served, PatchMemory)
+    served.load_state_dict(network.state_dict() | {"memory": memory})
+    return sized, served
+
+
+def _written(
+    served: tuple[TrainingTask, PatchMemory],
+    weights: Path,
+    name: str,
+    policy: Policy,
+    learned: Learned,
+    embeddings: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> Inspector:
+    task, network = served
+    folder = weights / task.line.name
+    fresh = folder / f"{name}.new"
+    write_whole(
+        fresh,
+        network,
+        task,
+        name,
+        temperature=1.0,
+        policy=policy,
+        foreign=export.fit_foreign(*embeddings),
+        said={"good_parts": asdict(learned)},
+    )
+    publish(fresh, folder, task.line, name)
+    loaded = load_bundle(weights, task.line.name, name)
+    return Inspector(loaded, task.images.limit_pixels)

@@ -1,0 +1,120 @@
+"""What a memory of good parts is made of, and how far pictures are from it.
+
+The places kept are a greedy k-centre of those that were drawn, found on a random projection (Roth
+et al. 2022, https://arxiv.org/abs/2106.08265, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Subset
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import rotate
+
+from defectvision.models.memory import PatchMemory
+from defectvision.training.dataset import PlacedImages
+from defectvision.training.prediction import batches
+from defectvision.training.recipe import Memory
+
+BATCH = 8
+ANGLES = tuple(range(0, 360, 45))  # at which a part is remembered that lies as it falls
+PROJECTED = 64  # numbers a place is projected to
+LEAST_SCALE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Descriptions of places of good parts, scaled: (P, D), and the image (P,) each is of."""
+
+    described: Tensor
+    image: NDArray[np.int_]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What pictures are under a memory that holds neither them nor near-copies of them.
+
+    distances: (N, h, w) float32; embeddings: (N, E).
+    """
+
+    distances: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+
+Advance = Callable[[], None]
+
+
+@torch.inference_mode()
+def draw_places(
+    network: PatchMemory, images: PlacedImages, how: Memory, seed: int, advance: Advance
+) -> Places:
+    """As many places of each image, chosen by chance, and the network's `scale`, by which each
+    number that describes a place varies alike."""
+    rng = np.random.default_rng(seed)
+    angles = ANGLES if how.turned else (0,)
+    each = max(16, how.drawn // (len(images) * len(angles)))
+    described, image = [], []
+    for rows, pictures in _pictures(images, range(len(images))):
+        for angle in angles:
+            turned = rotate(pictures, angle, InterpolationMode.BILINEAR) if angle else pictures
+            for row, found in zip(rows, network.places(turned).flatten(2), strict=True):
+                chosen = rng.permutation(found.shape[1])[:each]
+                described.append(found[:, torch.from_numpy(chosen)].T)
+                image.append(np.full(len(chosen), row))
+        for _ in rows:
+            advance()
+    together = torch.cat(described)
+    network.scale.copy_((1 / together.std(0).clamp_min(LEAST_SCALE)).half().float())
+    return Places(together * network.scale, np.concatenate(image))
+
+
+@torch.inference_mode()
+def kept_places(places: Places, images: NDArray[np.bool_], vectors: int, seed: int) -> Tensor:
+    """(K, D) at most `vectors` places of the chosen images (N,), as far apart as can be."""
+    described = places.described[torch.from_numpy(images[places.image])]
+    generator = torch.Generator().manual_seed(seed)
+    axes = torch.randn(described.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
+    projected = described @ axes
+    nearest = (projected - projected[0]).square().sum(1)
+    kept = [0]
+    while len(kept) < min(vectors, len(projected)):
+        farthest = int(nearest.argmax())
+        if nearest[farthest] <= 0:
+            break  # all that is left is remembered already
+        kept.append(farthest)
+        nearest = torch.minimum(nearest, (projected - projected[farthest]).square().sum(1))
+    return described[kept].half().float()
+
+
+@torch.inference_mode()
+def look(
+    network: PatchMemory,
+    images: PlacedImages,
+    memories: Sequence[Tensor],
+    which: NDArray[np.int_],
+    advance: Advance,
+) -> Looked:
+    """How far each image is from the memory that `which` (N,) names for it."""
+    distances, embeddings = [], []
+    for rows, pictures in _pictures(images, range(len(images))):
+        described = network.places(pictures)
+        for row, found in zip(rows, described, strict=True):
+            distances.append(network.distances(found[None], memories[which[row]])[0, 0].numpy())
+            advance()
+        embeddings.append(described[:, -network.places.deepest :].mean((2, 3)).numpy())
+    return Looked(np.stack(distances), np.concatenate(embeddings))
+
+
+def _pictures(images: PlacedImages, rows: Sequence[int]) -> Iterator[tuple[list[int], Tensor]]:
+    """Row numbers, and their pictures (B, channels, H, W)."""
+    first = 0
+    for batch in batches(Subset(images, rows), BATCH):
+        count = len(batch.image)
+        yield list(rows[first : first + count]), batch.image
+        first += count

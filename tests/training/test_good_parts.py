@@ -1,0 +1,215 @@
+"""From a box of good parts to a line that stops what is unlike them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from defectvision.bundle.reader import load_bundle
+from defectvision.cli.main import app
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import open_set
+from defectvision.inference.images import decode_image
+from defectvision.inference.inspector import Inspector
+from defectvision.inference.preprocessing import prepare
+from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
+from defectvision.limits import PIXELS
+from defectvision.models.trained import load_network
+
+PARTS = 24
+SIDE = 128
+
+
+def plate(seed: int, scratched: bool = False, kind: str = "plate") -> np.ndarray:
+    """(SIDE, SIDE) uint8: brushed metal with two holes that lie a little elsewhere on each part."""
+    rng = np.random.default_rng(seed)
+    grain = cv2.GaussianBlur(rng.normal(0, 26, (SIDE, SIDE)).astype(np.float32), (0, 0), 6, None, 1)
+    image = 140 + 4 * grain + rng.normal(0, 3, (SIDE, SIDE))
+    for x in (40, 88):
+        centre = (x + int(rng.integers(-3, 4)), 64 + int(rng.integers(-3, 4)))
+        cv2.circle(image, centre, 12, 40, -1, cv2.LINE_AA)
+    if scratched:
+        x, y = rng.integers(20, 50, 2).tolist()
+        cv2.line(image, (x, y), (x + 60, y + 45), 250, 3, cv2.LINE_AA)
+    if kind == "other":
+        cv2.rectangle(image, (10, 10), (118, 118), 20, 9)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def write(folder: Path, number: int, first: int = 0, **how) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"part {first + i}.png" for i in range(number)]
+    for i, file in enumerate(files):
+        cv2.imwrite(str(file), plate(first + i, **how))
+    return files
+
+
+def train(data: Path, out: Path, *options: str, line: str = "plates"):
+    command = ["train", "--data", str(data), "--line", line, "--json"]
+    command += ["--weights", str(out / "weights"), "--run", str(out / "run"), *options]
+    return CliRunner().invoke(app, command)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("box of good parts")
+    write(folder, PARTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(good, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    result = train(good, out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def inspector(trained) -> Inspector:
+    return Inspector(load_bundle(trained / "weights", "plates"), PIXELS)
+
+
+pytestmark = pytest.mark.slow
+
+
+def seen(inspector: Inspector, **how):
+    data = cv2.imencode(".png", plate(**how))[1].tobytes()
+    return inspector.inspect(data, "part.png")
+
+
+def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector):
+    line, bundle = inspector.line, inspector.loaded.bundle
+    assert [(c.name, c.kind) for c in line.classes] == [("ok", "ok"), ("deviation", "defect")]
+    assert bundle.mask_classes == ("deviation",)
+    said = json.loads((trained / "run" / "result.json").read_text())
+    assert said["images"] == said["parts"] == PARTS
+    assert (
+        "From 24 good parts, at most 12 % of good parts stopped can be promised" in said["promise"]
+    )
+    assert said["promise"] in (inspector.loaded.folder / "README.md").read_text()
+    assert json.loads((trained / "run" / "progress.json").read_text())["step"]
+
+
+def test_a_scratch_that_nobody_has_seen_is_stopped_and_outlined(inspector):
+    policy = inspector.policy
+    stopped, accepted, outlined = 0, 0, 0
+    for seed in range(500, 510):
+        bad, fine = seen(inspector, seed=seed, scratched=True), seen(inspector, seed=seed)
+        stopped += bad.verdict(policy) != "accept"
+        accepted += fine.verdict(policy) == "accept"
+        truth = np.abs(plate(seed, scratched=True).astype(int) - plate(seed)) > 40
+        outlined += bool((bad.class_mask("deviation", policy) & truth).any())
+        assert bad.defect_score > fine.defect_score
+    assert stopped == 10
+    assert outlined == 10
+    assert accepted >= 8
+
+
+@pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
+def test_what_serves_it_answers_as_torch_does(inspector, runtime):
+    loaded = inspector.loaded
+    network = load_network(loaded)
+    served = Inspector(loaded, PIXELS, runtime(loaded.folder / "model.onnx"))
+    for scratched in (False, True):
+        data = cv2.imencode(".png", plate(700, scratched))[1].tobytes()
+        tensor, _ = prepare(decode_image(data, "a.png"), loaded.bundle.preprocessing)
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(tensor)[None])
+        found = served.inspect(data, "a.png")
+        assert np.abs(wanted.logits[0].numpy() - found.logits).max() < 0.05
+        total = found.evidence.mean((1, 2)) + found.evidence_bias
+        assert np.abs(total - found.logits).max() < 1e-3
+
+
+def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
+    """In MVTec's layout, with masks; the escapes stand beside the promise."""
+    root = tmp_path / "set"
+    shutil.copytree(good, root / "train" / "good")
+    write(root / "test" / "good", 6, first=800)
+    files = write(root / "test" / "scratch", 6, first=900, scratched=True)
+    for i, file in enumerate(files):
+        truth = np.abs(plate(900 + i, scratched=True).astype(int) - plate(900 + i)) > 40
+        name = root / "ground_truth" / "scratch" / f"{file.stem}_mask.png"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(name), truth.astype(np.uint8) * 255)
+    result = train(root, tmp_path, "--recipe", "good_parts")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found["images"] == PARTS + 12
+    assert found["metrics"]["auc"]["value"] > 0.95
+    assert found["metrics"]["escapes"]["value"] == 0
+    assert found["metrics"]["iou/deviation"]["value"] > 0.05
+    loaded = load_bundle(tmp_path / "weights", "plates")
+    seen_files = len((loaded.folder / "trained_on.txt").read_text().split())
+    assert seen_files == PARTS
+    again = CliRunner().invoke(
+        app,
+        [
+            *("evaluate", "--line", "plates", "--data", str(root), "--json"),
+            *("--weights", str(tmp_path / "weights")),
+        ],
+    )
+    assert again.exit_code == 0, again.output
+
+
+def test_a_defect_among_the_good_ones_is_named_and_not_learned_from(good, tmp_path):
+    shutil.copytree(good, tmp_path / "parts")
+    write(tmp_path / "parts", 2, first=950, kind="other")
+    result = train(tmp_path / "parts", tmp_path)
+    assert result.exit_code == 0, result.output
+    said = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert {one["path"] for one in said["suspects"]} == {"part 950.png", "part 951.png"}
+    assert "lie far from the rest" in result.stderr
+    line = Inspector(load_bundle(tmp_path / "weights", "plates"), PIXELS)
+    assert seen(line, seed=970, kind="other").verdict(line.policy) != "accept"
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "words"), [(1, [0], "1 image of good parts"), (10, [0] * 10, "10 images")]
+)
+def test_too_few_parts_and_copies_of_one_are_told(tmp_path, number, first, words):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for i, seed in enumerate(first):
+        cv2.imwrite(str(folder / f"{i}.png"), plate(seed))
+    result = train(folder, tmp_path)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert f"holds {words}" in said or words in said
+    assert "1 part can be told apart" in said
+    assert "at least 5 different good parts" in said
+    assert not (tmp_path / "weights" / "plates" / "line.json").exists()
+
+
+def test_images_of_several_sizes_and_a_damaged_one(good, tmp_path):
+    shutil.copytree(good, tmp_path / "parts")
+    wide = cv2.resize(plate(980), (300, 100))
+    cv2.imwrite(str(tmp_path / "parts" / "wide.png"), wide)
+    (tmp_path / "parts" / "broken.png").write_bytes(b"no picture")
+    result = train(tmp_path / "parts", tmp_path)
+    assert result.exit_code == 1
+    said = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert any("broken.png" in words for words in said["left_out"])
+    loaded = load_bundle(tmp_path / "weights", "plates")
+    assert loaded.bundle.preprocessing.fit == "letterbox"
+
+
+def test_a_line_of_other_classes_is_not_overwritten(good, tmp_path):
+    shutil.copytree(Path("weights/casting"), tmp_path / "weights" / "casting")
+    result = train(good, tmp_path, line="casting")
+    assert result.exit_code == 2
+    assert "not a line from good parts alone" in " ".join(result.stderr.split())
+
+
+def test_unsorted_images_are_good_only_where_good_parts_are_meant(good):
+    with pytest.raises(CatalogError, match="no class folders"):
+        open_set(good, PIXELS)
+    assert open_set(good, PIXELS, unsorted_good=True).catalog.good_count == PARTS
