@@ -23,10 +23,11 @@ from defectvision.web.new_line.progress import asked, change_button, log_button,
 from defectvision.web.new_line.runs import Look, Outcome, Run, Suspect
 from defectvision.web.new_line.training import change, start_training
 from defectvision.web.session.people import acting
-from defectvision.words import plain
+from defectvision.words import counted, plain
 
 SIDE = 320  # px of a picture
-ACROSS = 5
+ACROSS = 6
+MOST_SHOWN = 24
 
 
 def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
@@ -70,23 +71,27 @@ def _suspects(run: Run, made: Outcome, store: Store, person: Person) -> None:
     names = run.photographs().names
     uploaded = (order := run.order()) is not None and order.folder is None
     st.markdown(f"**{_far(len(made.suspects))}**")
+    words = [f"{w[:1].upper()}{w[1:]}" for w in dict.fromkeys(s.words for s in made.suspects)]
     if uploaded:
-        st.caption("Mark those that are not, and learn the line again without them.")
+        words.append("Mark what is no good part, and learn the line again without it.")
     else:
-        st.caption("Take those that are not out of the folder, and learn the line again.")
+        words.append("Take what is no good part out of the folder, and learn the line again.")
+    st.caption(plain(" ".join(filter(None, words))))
     marked, may = [], uploaded and person.may(Action.TEACH)
     with (
         st.container(key="new-line-suspects"),
-        st.grid(ACROSS, min_column_width=120, vertical_alignment="top") as grid,
+        st.grid(ACROSS, min_column_width=120, vertical_alignment="bottom") as grid,
     ):
-        for place, suspect in enumerate(made.suspects):
+        for place, suspect in enumerate(made.suspects[:MOST_SHOWN]):
             with grid.cell():
                 file = _file(run, suspect)
                 name = names.get(file.name, file.name)
                 _picture(run, file, name)
+                st.caption(plain(name))
                 if may and st.checkbox("Leave out", key=f"leave-{run.id}-{place}"):
                     marked.append(file.name)
-                st.caption(plain(f"{name}: {suspect.words}" if suspect.words else name))
+    if len(made.suspects) > MOST_SHOWN:
+        st.caption(f"The first {MOST_SHOWN} are shown.")
     if may:
         st.button(
             "Learn again without the marked ones",
@@ -98,9 +103,7 @@ def _suspects(run: Run, made: Outcome, store: Store, person: Person) -> None:
 
 
 def _far(count: int) -> str:
-    if count == 1:
-        return "1 photograph lies far from the rest. Is it of a good part?"
-    return f"{count:,} photographs lie far from the rest. Are they of good parts?"
+    return counted(count, "photograph lies far from the rest", "photographs lie far from the rest")
 
 
 def _again(run: Run, without: list[str], store: Store) -> None:

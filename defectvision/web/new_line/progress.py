@@ -66,7 +66,7 @@ def _running(run: Run) -> None:
 
 
 def in_words(look: Look) -> str:
-    """ "Finding near-copies: 12 of 30 · about 3 min left" """
+    """ "Finding near-copies: 12 of 30 · about 3 min left of this step" """
     if look.state is not State.RUNNING:
         return "Finished" if look.state is State.DONE else "Ended early"
     told = look.told
@@ -75,7 +75,9 @@ def in_words(look: Look) -> str:
     words = plain(told.step[:1].upper() + told.step[1:])
     if told.total:
         words += f": {told.done:,} of {told.total:,}"
-    return words if look.left is None else f"{words} · about {duration(look.left)} left"
+    return (
+        words if look.left is None else f"{words} · about {duration(look.left)} left of this step"
+    )
 
 
 def ended_early(run: Run, look: Look, store: Store, person: Person) -> None:

@@ -56,8 +56,8 @@ class Order(Content):
 
 
 class Told(Content):
-    """How far the program is: `done` of `total` (0 where not known) of a step, `left_s` seconds
-    until all is done where that is known."""
+    """How far the program is: `done` of `total` (0 where not known) of a step, and the seconds
+    that are left of it, `left_s`, where that is known."""
 
     step: str
     done: int = Field(0, ge=0)
@@ -114,7 +114,7 @@ class End(Content):
 
 @dataclass(frozen=True)
 class Look:
-    """What is known at one moment. left: s until all is done; None while that cannot be told."""
+    """What is known at one moment. left: s of the step; None while that cannot be told."""
 
     state: State
     order: Order | None = None
