@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,23 +37,26 @@ def program() -> dict[str, str]:
 
 @pytest.fixture
 def opened(chromium, program: dict[str, str], tmp_path: Path) -> Iterator[Opened]:
-    """Opens a page of a server, which is started for the first of them, in an empty plant."""
+    """Opens a page of a server in an empty plant; `anew` where that was killed, and started
+    again."""
     with ExitStack() as stack:
         servers: list[Server] = []
         (tmp_path / "weights").mkdir()
         (tmp_path / "source").mkdir()
 
-        def open_page(page: str = "lines?new=line") -> Dashboard:
-            if not servers:
+        def open_page(page: str = "lines?new=line", anew: bool = False) -> Dashboard:
+            if anew:
+                os.kill(servers[-1].pid, signal.SIGKILL)
+            if anew or not servers:
                 servers.append(stack.enter_context(
                     serving(
                         tmp_path / "weights",
-                        tmp_path / "log.txt",
+                        tmp_path / f"log{len(servers)}.txt",
                         DEFECTVISION_SOURCE_ROOTS=json.dumps([str(tmp_path / "source")]),
                         **program,
                     )
                 ))  # fmt: skip
-            board = Dashboard(chromium, servers[0].url).visit(page)
+            board = Dashboard(chromium, servers[-1].url).visit(page)
             stack.callback(board.close)
             board.complaints.clear()  # Streamlit's own, of a page that is visited by its address
             return board
@@ -166,6 +171,22 @@ class TestWithTheStandIn:
         expect(second.page.get_by_text("What was done by then is kept")).to_be_visible()
         expect(board.page.get_by_text("What was done by then is kept")).to_be_visible()
         board.page.get_by_role("button", name="Go on").click()
+        expect(board.page.get_by_text("The line is ready")).to_be_visible(timeout=LEARNED)
+
+    @pytest.mark.parametrize("program", [{"seconds": 1.0}], indirect=True)
+    def test_a_run_that_the_end_of_the_server_cut_off_goes_on(self, opened: Opened) -> None:
+        board = opened()
+        give(board)
+        start(board)
+        expect(progress(board)).to_contain_text(re.compile(r": [3-9] of"))
+        board.close()
+        board = opened("lines", anew=True)
+        board.page.get_by_role("button", name=f"{TITLE} was cut off").click()
+        expect(board.page.get_by_text("The server ended while this line was")).to_be_visible()
+        board.page.get_by_role("button", name="Go on").click()
+        expect(progress(board)).to_contain_text("Remembering good parts")
+        at = re.search(r": (\d+) of", progress(board).inner_text())
+        assert at is not None and int(at[1]) >= 3
         expect(board.page.get_by_text("The line is ready")).to_be_visible(timeout=LEARNED)
 
     @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def _learn(words: list[str]) -> None:
         done += 1
     _tell(run, "writing the bundle", 0, 0, None)
     _write(Path(asked["--weights"]), asked["--line"])
-    suspects = [{"path": str(files[0]), "words": "three times as far as the others"}]
+    words = "three times as far as the others. Is it good?"
+    suspects = [{"path": str(file), "words": words} for file in files[: how.get("suspects", 1)]]
     (run / "result.json").write_text(
         json.dumps(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -93,6 +94,16 @@ def test_looking_that_is_broken_off_goes_on_where_it_was(run: Run) -> None:
     assert list(intake.take_in(run, PIXELS)) == [1, 2]
     kept = run.photographs()
     assert len(kept.names) == 4 and kept.again == ()
+
+
+def test_a_place_that_cannot_be_written_loses_nothing_that_was_kept(run: Run) -> None:
+    take(run, ("a.png", PARTS[0]), ("torn.png", PARTS[1][:500]))
+    before = run.photographs()
+    shutil.rmtree(run.images)
+    run.images.write_text("no folder")
+    with pytest.raises(OSError):
+        take(run, ("b.png", PARTS[2]))
+    assert run.photographs() == before and len(before.names) == len(before.refused) == 1
 
 
 def test_what_is_left_out_is_gone(run: Run) -> None:
