@@ -134,6 +134,21 @@ class TestWithTheStandIn:
     def program(self, request: pytest.FixtureRequest) -> dict[str, str]:
         return in_the_way(**{"seconds": 0.3, **getattr(request, "param", {})})
 
+    def test_a_title_that_is_sent_while_photographs_are_looked_at_loses_none(
+        self, opened: Opened
+    ) -> None:
+        board = opened()
+        many = [
+            {"name": f"{i}.png", "mimeType": "image/png", "buffer": part(i)} for i in range(150)
+        ]
+        board.page.locator("input[type=file]").set_input_files(many)
+        expect(board.page.get_by_text("Looking at the photographs").first).to_be_visible()
+        for word in ("Pump", "Pump housings", TITLE):
+            board.page.get_by_role("textbox", name="Title of the line").fill(word)
+            board.page.keyboard.press("Enter")
+            board.page.wait_for_timeout(150)
+        expect(board.page.get_by_test_id("stMetricValue")).to_have_text("150")
+
     def test_a_suspect_is_shown_and_left_out(self, opened: Opened) -> None:
         board = opened()
         page = board.page

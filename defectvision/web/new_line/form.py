@@ -123,10 +123,13 @@ def _take_in(run: Run | None) -> Run | None:
     st.query_params[NEW_LINE] = run.id
     bar = st.progress(0.0, "Looking at the photographs")
     total = len(intake.waiting)
+
+    def tell(done: int) -> None:
+        share = 1 - len(intake.waiting) / total
+        bar.progress(share, f"Looking at the photographs: {done:,}")
+
     try:
-        for done in intake.take_in(run, settings().limits.pixels):
-            share = 1 - len(intake.waiting) / total
-            bar.progress(min(1.0, share), f"Looking at the photographs: {done:,}")
+        intake.take_in(run, settings().limits.pixels, tell)
     except OSError as error:
         st.session_state[INTAKE] = Intake()
         bar.empty()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,6 @@ from defectvision.inference.sources import Limits, Upload, clean_name, expand_up
 from defectvision.web.new_line.runs import Photographs, Run
 
 MOST = 5000  # of one run
-SAVE_EVERY = 8  # files
 OTHER_SUFFIX = ".png"  # of a file that is named as no image; readers look at its content
 
 
@@ -27,16 +26,14 @@ class Intake:
     waiting: list[tuple[str, bytes]] = field(default_factory=list)
     opening: Iterator[Upload] | None = None
 
-    def take_in(self, run: Run, limit_pixels: int) -> Iterator[int]:
-        """Keep what waits in the run; yields how many files were looked at so far. It can be broken
-        off and called again. Raises OSError."""
-        kept = run.photographs()
-        names, refused, again = dict(kept.names), list(kept.refused), list(kept.again)
+    def take_in(self, run: Run, limit_pixels: int, tell: Callable[[int], None]) -> None:
+        """Keep what waits in the run, and `tell` after each file how many were looked at. `tell`
+        may break it off, by raising anything: called again, it goes on. Raises OSError."""
+        known = run.photographs().names
+        names: dict[str, str] = {}
+        refused: list[str] = []
+        again: list[str] = []
         done = 0
-
-        def save() -> None:
-            run.keep(Photographs(names=names, refused=tuple(refused), again=tuple(again)))
-
         try:
             while self.waiting or self.opening is not None:
                 if self.opening is None:
@@ -47,19 +44,25 @@ class Intake:
                     self.waiting.pop(0)
                     continue
                 try:
-                    file = _kept(upload, run.images, len(names), limit_pixels)
+                    file = _kept(upload, run.images, len(known) + len(names), limit_pixels)
                 except ImageError as error:
                     refused.append(str(error))
                 else:
-                    if file in names:
+                    if file in known or file in names:
                         again.append(clean_name(upload.name))
-                    names.setdefault(file, clean_name(upload.name))
+                    else:
+                        names[file] = clean_name(upload.name)
                 done += 1
-                if done % SAVE_EVERY == 0:
-                    save()
-                yield done
+                tell(done)
         finally:
-            save()
+            now = run.photographs()  # with what came in through another window meanwhile
+            run.keep(
+                Photographs(
+                    names={**now.names, **names},
+                    refused=(*now.refused, *refused),
+                    again=(*now.again, *again),
+                )
+            )
 
 
 def _kept(upload: Upload, folder: Path, count: int, limit_pixels: int) -> str:

@@ -18,13 +18,17 @@ from tests.stand_ins.castings import casting
 PARTS = [casting("ok", i) for i in range(4)]
 
 
+class BrokenOffError(Exception):
+    """Somebody clicks."""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return new_run(tmp_path / "runs")
 
 
 def take(run: Run, *files: tuple[str, bytes], limit: int = PIXELS) -> None:
-    list(Intake(list(files)).take_in(run, limit))
+    Intake(list(files)).take_in(run, limit, lambda _done: None)
 
 
 def zipped(*files: tuple[str, bytes]) -> bytes:
@@ -86,14 +90,28 @@ def test_the_photographs_of_a_zip_file_are_taken_one_by_one(run: Run) -> None:
 def test_looking_that_is_broken_off_goes_on_where_it_was(run: Run) -> None:
     lot = zipped(*((f"{i}.png", part) for i, part in enumerate(PARTS[1:])))
     intake = Intake([("first.png", PARTS[0]), ("lot.zip", lot)])
-    looking = intake.take_in(run, PIXELS)
-    next(looking)
-    next(looking)
-    looking.close()
+
+    def click(done: int) -> None:
+        if done == 2:
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError) as broken:  # which is still known when it goes on
+        intake.take_in(run, PIXELS, click)
     assert len(run.photographs().names) == 2
-    assert list(intake.take_in(run, PIXELS)) == [1, 2]
+    told: list[int] = []
+    intake.take_in(run, PIXELS, told.append)
+    del broken
     kept = run.photographs()
-    assert len(kept.names) == 4 and kept.again == ()
+    assert told == [1, 2] and len(kept.names) == 4 and kept.again == ()
+
+
+def test_two_windows_on_the_same_photographs_lose_none(run: Run) -> None:
+    def other(done: int) -> None:
+        take(run, (f"other{done}.png", PARTS[done]), ("torn.png", PARTS[0][:500]))
+
+    Intake([("mine.png", PARTS[0])]).take_in(run, PIXELS, other)
+    kept = run.photographs()
+    assert sorted(kept.names.values()) == ["mine.png", "other1.png"] and len(kept.refused) == 1
 
 
 def test_a_place_that_cannot_be_written_loses_nothing_that_was_kept(run: Run) -> None:

@@ -69,7 +69,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The photographs of a run that nobody has started."""
     run = new_run(tmp_path_factory.mktemp("taken"))
     files = [(f"IMG_{i}.png", casting("ok", i)) for i in range(PARTS)]
-    list(Intake(files).take_in(run, PIXELS))
+    Intake(files).take_in(run, PIXELS, lambda _done: None)
     return run.folder
 
 
