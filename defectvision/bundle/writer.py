@@ -38,13 +38,17 @@ def retitle(line_folder: Path, title: str) -> None:
     _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
 
 
-def record_metrics(folder: Path, metrics: Metrics) -> None:
+def record_metrics(folder: Path, metrics: Metrics, caution: str = "") -> None:
     """Add `metrics` to bundle.json, replacing those of the same split and data, and renew the
-    model card. Figures of images that the bundle has not seen come first."""
+    model card. Figures of images that the bundle has not seen come first. caution: what of them a
+    user must know first, in Markdown; it replaces the recipe's."""
     bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
     kept = [m for m in bundle.metrics if (m.split, m.data) != (metrics.split, metrics.data)]
     ordered = sorted((*kept, metrics), key=lambda m: m.seen)
     bundle = bundle.model_copy(update={"metrics": tuple(ordered)})
+    if caution:
+        told = {**bundle.provenance["recipe"], "caution": caution}
+        bundle = bundle.model_copy(update={"provenance": {**bundle.provenance, "recipe": told}})
     write_about(folder, bundle)
     write_card(folder, bundle)
 

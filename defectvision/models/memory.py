@@ -21,6 +21,7 @@ from torch.nn import functional
 from defectvision.models.prediction import Network, SegmentingPrediction, pad_to_multiple
 
 STRIDES = (8, 16, 32)
+FINE = 16  # px, the coarsest stride whose features say where a deviation is
 GOOD, DEVIATION = 0, 1  # the two classes of such a line, in its order
 
 
@@ -41,6 +42,7 @@ class PlaceFeatures(nn.Module):
         self.encoder: nn.Module = encoder
         widths = encoder.feature_info.channels()
         self.channels, self.deepest = sum(widths), widths[-1]
+        self.fine = sum(w for w, stride in zip(widths, self.strides, strict=True) if stride <= FINE)
 
     def forward(self, image: Tensor) -> Tensor:
         """image (B, channels, H, W) to (B, D, h, w) on the finest stride, the deepest last."""
@@ -62,7 +64,8 @@ class PatchMemory(Network):
     deviates, always.
 
     The evidence of a deviation is the distance of each place, weighted by a softmax of the
-    distances themselves, so that the strongest places decide; the mask is the distance alone. Both
+    distances themselves, so that the strongest places decide; the mask is the distance of the
+    features at strides up to FINE, which know their place. Both
     are scaled so that 0 means the same on every line, see `training/good_parts.py`. Until
     `remember` and `calibrate` have been called it knows nothing.
     """
@@ -78,7 +81,7 @@ class PatchMemory(Network):
         backbone: str,
         classes: int = 2,
         channels: int = 1,
-        vectors: int = 2000,
+        vectors: int = 1000,
         strides: Sequence[int] = STRIDES,
         mask_classes: tuple[int, ...] | None = (DEVIATION,),
     ):
@@ -108,15 +111,14 @@ class PatchMemory(Network):
     def evidence_bias(self) -> Tensor:
         return torch.stack([torch.zeros_like(self.score[1]), self.score[1]])
 
-    def distances(self, described: Tensor, memory: Tensor | None = None) -> Tensor:
-        """described (B, D, h, w) as `places` gives it to (B, 1, h, w), each place's distance to the
-        nearest of `memory` (K, D), its own by default, averaged with its neighbours."""
+    def distances(self, described: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """described (B, D, h, w) as `places` gives it to two of (B, 1, h, w): each place's distance
+        to the nearest of `memory` (K, D), its own by default, by all features and by the fine ones,
+        averaged with its neighbours."""
         kept = self.memory if memory is None else memory
         scaled = described * self.scale[:, None, None]
-        products = functional.conv2d(scaled, -2 * kept[:, :, None, None], (kept**2).sum(1))
-        nearest = products.amin(1, keepdim=True) + (scaled**2).sum(1, keepdim=True)
-        distance = nearest.clamp_min(0).sqrt()
-        return functional.avg_pool2d(distance, 3, 1, 1, count_include_pad=False)
+        fine = self.places.fine
+        return _nearest(scaled, kept), _nearest(scaled[:, :fine], kept[:, :fine])
 
     def weighed(self, distance: Tensor) -> Tensor:
         """distance (B, 1, h, w) to the map whose plain mean is the strongest places' distance."""
@@ -126,12 +128,20 @@ class PatchMemory(Network):
 
     def forward(self, image: Tensor) -> SegmentingPrediction:
         described = self.places(image)
-        distance = self.distances(described).float()
+        distance, fine = self.distances(described)
         deviating = self.score[0] * self.weighed(distance)
         evidence = torch.cat([torch.zeros_like(deviating), deviating], 1)
         return SegmentingPrediction(
             evidence.mean((2, 3)) + self.evidence_bias,
             evidence,
             described[:, -self.places.deepest :].mean((2, 3)),
-            self.mask[0] * distance + self.mask[1],
+            self.mask[0] * fine + self.mask[1],
         )
+
+
+def _nearest(scaled: Tensor, kept: Tensor) -> Tensor:
+    """(B, 1, h, w), the distance of each place (B, D, h, w) to the nearest of `kept` (K, D)."""
+    products = functional.conv2d(scaled, -2 * kept[:, :, None, None], kept.square().sum(1))
+    nearest = products.amin(1, keepdim=True) + scaled.square().sum(1, keepdim=True)
+    distance = nearest.clamp_min(0).sqrt()
+    return functional.avg_pool2d(distance, 3, 1, 1, count_include_pad=False)

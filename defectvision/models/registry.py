@@ -33,7 +33,6 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "joint_resnet50": partial(JointModel, "resnet50"),
     "joint_efficientnet_lite0": partial(JointModel, "tf_efficientnet_lite0"),
     # good or deviating, from good parts alone
-    "memory_resnet50": partial(PatchMemory, "resnet50"),
     "memory_efficientnet_lite0": partial(PatchMemory, "tf_efficientnet_lite0"),
     # masks, and labels that follow from them
     "fcn": partial(Segmenter, FCN),

@@ -21,6 +21,7 @@ from sklearn.model_selection import GroupKFold
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import Metrics
 from defectvision.bundle.writer import publish
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
@@ -34,7 +35,7 @@ from defectvision.training.prediction import TorchRuntime
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
-from defectvision.training.remember import draw_places, kept_places, look
+from defectvision.training.remember import Looked, draw_places, kept_places, look
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
 
@@ -43,7 +44,10 @@ log = logging.getLogger(__name__)
 STRONGEST = 4.0  # how sharply the strongest places decide: in deviations of a good part's places
 USUAL_SHARE = 0.01  # of good pictures that score above 0.5
 SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
+FOREIGN = 3.0  # times as far as else may a picture be: what is unlike good parts, deviates
 STRANGE = 0.05  # pictures like it that one would expect among so many good ones
+TRUSTED = 0.02  # share of defective pictures accepted, up to which it may accept by itself
+MUCH_SHRUNK = 2.0  # times; what is a few px wide is then lost
 LIMITING = 10  # good parts set aside for the limit, from which on they alone set it
 
 
@@ -90,7 +94,7 @@ def learn_good_parts(
         whole = kept_places(places, np.ones(len(good), bool), how.vectors, seed)
     with tell.step("measuring good parts", len(good)) as advance:
         looked = look(network, good, parted, folds, advance)
-    strange = _strange(network, looked.distances)
+    strange = _strange(network, looked)
     if strange.any():
         whole = kept_places(places, ~strange, how.vectors, seed)
     aside = None
@@ -98,7 +102,8 @@ def learn_good_parts(
         with tell.step("measuring good parts set aside", len(limiting)) as advance:
             aside = look(network, limiting, [whole], np.zeros(len(limiting), int), advance)
 
-    _scale(network, looked.distances[~strange], None if aside is None else aside.distances)
+    usual = looked.take(~strange)
+    _scale(network, *([usual] if aside is None else [usual, aside]))
     scores, parts = _scored(network, looked.distances), good.images.catalog.groups()
     if limiting is not None and aside is not None:
         apart = limiting.images.catalog.groups()
@@ -117,8 +122,9 @@ def learn_good_parts(
     with tell.step("writing the bundle", 0):
         served = _remembering(task, network, whole)
         first = folds == 0
-        embeddings = looked.embeddings[~first], looked.embeddings[first]
-        inspector = _written(served, weights, name, policy, learned, embeddings)
+        statistics, limit = export.fit_foreign(looked.embeddings[~first], looked.embeddings[first])
+        foreign = statistics, FOREIGN * limit
+        inspector = _written(served, weights, name, policy, learned, foreign)
     measured = task.images.catalog.table["split"] == "test"
     with tell.step("measuring the line", len(good) + int(measured.sum())) as advance:
         answers = []
@@ -131,6 +137,30 @@ def learn_good_parts(
         if measured.any():
             answers.append(ask(inspector, task.images.subset("test"), advance=advance))
     return inspector, answers, learned
+
+
+def caution(learned: Learned, metrics: Metrics, shrunk: float) -> str:
+    """What a user of such a line must know first, in Markdown. shrunk: px of the pictures per px of
+    the input."""
+    escapes = metrics.values.get("escapes")
+    if escapes is None or escapes.value is None:
+        through = (
+            "How many defective parts it lets through is not known: no picture of one was at hand."
+        )
+    else:
+        interval = ""
+        if escapes.low is not None and escapes.high is not None:
+            interval = f" (95 % interval {escapes.low:.0%} to {escapes.high:.0%})"
+        through = f"Of the defective pictures at hand it accepted {escapes.value:.0%}{interval}."
+        if escapes.value > TRUSTED:
+            through += " **Let a person look at what it accepts.**"
+    small = ""
+    if shrunk > MUCH_SHRUNK:
+        small = (
+            f" The pictures are shrunk {shrunk:.1f} times, so small defects may go unseen; the "
+            "recipe `good_parts_fine` shrinks them less."
+        )
+    return f"**Learned from good parts alone.** {learned.words} {through}{small}"
 
 
 def _limiting(task: TrainingTask) -> PlacedImages | None:
@@ -168,16 +198,15 @@ def _tail(values: NDArray[np.floating]) -> tuple[float, float]:
     return 1 / scale, -float(median) / scale - math.log(0.5 / USUAL_SHARE)
 
 
-def _scale(
-    network: PatchMemory, distances: NDArray[np.float32], aside: NDArray[np.float32] | None
-) -> None:
+def _scale(network: PatchMemory, *looked: Looked) -> None:
     """Set the network's sharpness, and what brings its distances to log-odds."""
-    known = distances if aside is None else np.concatenate([distances, aside])
-    spread = float(np.mean(known.std((1, 2))))
+    distances = np.concatenate([one.distances for one in looked])
+    spread = float(np.mean(distances.std((1, 2))))
     network.sharpness.fill_(STRONGEST / max(spread, 1e-3))
     network.score.copy_(torch.tensor([1.0, 0.0]))
-    network.score.copy_(_half(_tail(_scored(network, known))))
-    network.mask.copy_(_half(_tail(known.max((1, 2)))))
+    network.score.copy_(_half(_tail(_scored(network, distances))))
+    farthest = np.concatenate([one.fine.max((1, 2)) for one in looked])
+    network.mask.copy_(_half(_tail(farthest)))
 
 
 def _half(numbers: tuple[float, float]) -> torch.Tensor:
@@ -185,11 +214,11 @@ def _half(numbers: tuple[float, float]) -> torch.Tensor:
     return torch.tensor(numbers).half().float()
 
 
-def _strange(network: PatchMemory, distances: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _strange(network: PatchMemory, looked: Looked) -> NDArray[np.bool_]:
     """(N,) whether a picture lies so far from the others that it is hardly one of them."""
-    _scale(network, distances, None)
-    share = USUAL_SHARE * np.exp(-_scored(network, distances))
-    return share < STRANGE / len(distances)
+    _scale(network, looked)
+    share = USUAL_SHARE * np.exp(-_scored(network, looked.distances))
+    return share < STRANGE / len(looked.distances)
 
 
 def _promise(
@@ -222,7 +251,7 @@ def _written(
     name: str,
     policy: Policy,
     learned: Learned,
-    embeddings: tuple[NDArray[np.float32], NDArray[np.float32]],
+    foreign: export.ForeignFit,
 ) -> Inspector:
     task, network = served
     folder = weights / task.line.name
@@ -234,7 +263,7 @@ def _written(
         name,
         temperature=1.0,
         policy=policy,
-        foreign=export.fit_foreign(*embeddings),
+        foreign=foreign,
         said={"good_parts": asdict(learned)},
     )
     publish(fresh, folder, task.line, name)

@@ -22,8 +22,8 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.checkpoint import fold_folder
-from defectvision.training.fitting import fitted
-from defectvision.training.good_parts import learn_good_parts
+from defectvision.training.fitting import fitted, shrunk
+from defectvision.training.good_parts import caution, learn_good_parts
 from defectvision.training.loop import train
 from defectvision.training.new_line import good_parts_line_for, line_for
 from defectvision.training.progress import RESULT_FILE, Tell
@@ -103,7 +103,8 @@ def _remember_line(
         answers,
         split="each good part by a memory that holds neither it nor a near-copy of it",
     )
-    record_metrics(folder / bundle_name, evaluation.metrics)
+    told = caution(learned, evaluation.metrics, shrunk(task.recipe, images))
+    record_metrics(folder / bundle_name, evaluation.metrics, told)
     failures = (*damaged, *evaluation.failures)
     said = {
         "line": line_name,

@@ -142,14 +142,14 @@ class Teacher(_Part):
 class Memory(_Part):
     """A line from good parts alone: nothing is trained, good places are remembered.
 
-    vectors: places that are remembered, of at most `drawn` that are looked at; longest_side: the
-    pictures are brought to, px, smaller ones left as they are; stopped: share of good parts that
-    may be stopped, as far as so many parts can promise it; turned: remember each part at eight
-    angles, for parts that lie as they fall; folds: every good part is measured by a memory that
-    holds neither it nor a near-copy.
+    vectors: places that are remembered, of at most `drawn` that are looked at; longest_side: px,
+    the pictures are brought to, small ones to twice their size at most; stopped: share of good
+    parts that may be stopped, as far as so many parts can promise it; turned: remember each part at
+    eight angles, for parts that lie as they fall; folds: every good part is measured by a memory
+    that holds neither it nor a near-copy.
     """
 
-    vectors: int = Field(2000, ge=10, le=20_000)
+    vectors: int = Field(1000, ge=10, le=20_000)
     drawn: int = Field(60_000, ge=1000)
     longest_side: int = Field(320, ge=64, le=2048)
     stopped: float = Field(0.05, gt=0, lt=1)

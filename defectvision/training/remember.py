@@ -26,6 +26,7 @@ BATCH = 8
 ANGLES = tuple(range(0, 360, 45))  # at which a part is remembered that lies as it falls
 PROJECTED = 64  # numbers a place is projected to
 LEAST_SCALE = 1e-6
+LEAST_APART = 1e-6  # of a place's own length, squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,16 @@ class Places:
 class Looked:
     """What pictures are under a memory that holds neither them nor near-copies of them.
 
-    distances: (N, h, w) float32; embeddings: (N, E).
+    distances, fine: (N, h, w) float32, see `PatchMemory.distances`; embeddings: (N, E).
     """
 
     distances: NDArray[np.float32]
+    fine: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+
+    def take(self, rows: NDArray[np.bool_]) -> Looked:
+        """Those of the pictures (N,) that are chosen."""
+        return Looked(self.distances[rows], self.fine[rows], self.embeddings[rows])
 
 
 Advance = Callable[[], None]
@@ -74,21 +80,23 @@ def draw_places(
     return Places(together * network.scale, np.concatenate(image))
 
 
-@torch.inference_mode()
 def kept_places(places: Places, images: NDArray[np.bool_], vectors: int, seed: int) -> Tensor:
     """(K, D) at most `vectors` places of the chosen images (N,), as far apart as can be."""
     described = places.described[torch.from_numpy(images[places.image])]
-    generator = torch.Generator().manual_seed(seed)
-    axes = torch.randn(described.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
-    projected = described @ axes
-    nearest = (projected - projected[0]).square().sum(1)
+    axes = np.random.default_rng(seed).normal(size=(described.shape[1], PROJECTED))
+    projected = described.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
+    length = np.square(projected).sum(1)
+    nearest = np.full(len(projected), np.inf, np.float32)
     kept = [0]
     while len(kept) < min(vectors, len(projected)):
+        last = kept[-1]
+        distance = length + length[last] - 2 * (projected @ projected[last])
+        np.minimum(nearest, distance, out=nearest)
+        nearest[last] = 0
         farthest = int(nearest.argmax())
-        if nearest[farthest] <= 0:
+        if nearest[farthest] <= LEAST_APART * length[farthest]:
             break  # all that is left is remembered already
         kept.append(farthest)
-        nearest = torch.minimum(nearest, (projected - projected[farthest]).square().sum(1))
     return described[kept].half().float()
 
 
@@ -101,14 +109,18 @@ def look(
     advance: Advance,
 ) -> Looked:
     """How far each image is from the memory that `which` (N,) names for it."""
-    distances, embeddings = [], []
+    distances: list[NDArray[np.float32]] = []
+    fine: list[NDArray[np.float32]] = []
+    embeddings: list[NDArray[np.float32]] = []
     for rows, pictures in _pictures(images, range(len(images))):
         described = network.places(pictures)
         for row, found in zip(rows, described, strict=True):
-            distances.append(network.distances(found[None], memories[which[row]])[0, 0].numpy())
+            both = network.distances(found[None], memories[which[row]])
+            for kept, distance in zip((distances, fine), both, strict=True):
+                kept.append(distance[0, 0].numpy())
             advance()
         embeddings.append(described[:, -network.places.deepest :].mean((2, 3)).numpy())
-    return Looked(np.stack(distances), np.concatenate(embeddings))
+    return Looked(np.stack(distances), np.stack(fine), np.concatenate(embeddings))
 
 
 def _pictures(images: PlacedImages, rows: Sequence[int]) -> Iterator[tuple[list[int], Tensor]]:

@@ -28,11 +28,12 @@ def test_distances_are_those_to_the_nearest_place(network):
     network.memory = torch.randn(64, network.places.channels)
     network.scale.copy_(torch.rand(network.places.channels) + 0.5)
     with torch.inference_mode():
-        found = network.distances(described)
+        found, fine = network.distances(described)
     places = (described * network.scale[:, None, None]).permute(0, 2, 3, 1)
     nearest = torch.cdist(places, network.memory).min(-1).values[:, None]
     wanted = torch.nn.functional.avg_pool2d(nearest, 3, 1, 1, count_include_pad=False)
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+    assert (fine < found).all()  # of fewer features, to the nearest by them alone
 
 
 def test_what_is_remembered_is_at_no_distance_and_a_mark_on_it_is(network):
@@ -43,7 +44,7 @@ def test_what_is_remembered_is_at_no_distance_and_a_mark_on_it_is(network):
     with torch.inference_mode():
         places = network.places(image)[0].flatten(1).T
         network.memory = places
-        assert network.distances(network.places(image)).max() < 0.01 * places.norm(dim=1).mean()
+        assert network.distances(network.places(image))[0].max() < 0.01 * places.norm(dim=1).mean()
         marked = image.clone()
         marked[:, :, 40:48, 8:16] = -2
         answer = network(marked)

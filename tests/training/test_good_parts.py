@@ -95,6 +95,7 @@ def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector):
         "From 24 good parts, at most 12 % of good parts stopped can be promised" in said["promise"]
     )
     assert said["promise"] in (inspector.loaded.folder / "README.md").read_text()
+    assert "is not known: no picture of one was at hand" in bundle.caution
     assert json.loads((trained / "run" / "progress.json").read_text())["step"]
 
 
@@ -148,6 +149,7 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
     assert found["metrics"]["escapes"]["value"] == 0
     assert found["metrics"]["iou/deviation"]["value"] > 0.05
     loaded = load_bundle(tmp_path / "weights", "plates")
+    assert "Of the defective pictures at hand it accepted 0%" in loaded.bundle.caution
     seen_files = len((loaded.folder / "trained_on.txt").read_text().split())
     assert seen_files == PARTS
     again = CliRunner().invoke(
@@ -200,6 +202,19 @@ def test_images_of_several_sizes_and_a_damaged_one(good, tmp_path):
     assert any("broken.png" in words for words in said["left_out"])
     loaded = load_bundle(tmp_path / "weights", "plates")
     assert loaded.bundle.preprocessing.fit == "letterbox"
+
+
+def test_pictures_that_are_shrunk_much_are_told_of(tmp_path):
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for number in range(6):
+        large = cv2.resize(plate(number), (1280, 640), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{number}.png"), large)
+    assert train(folder, tmp_path).exit_code == 0
+    loaded = load_bundle(tmp_path / "weights", "plates")
+    how = loaded.bundle.preprocessing
+    assert (how.height, how.width, how.fit) == (160, 320, "stretch")
+    assert "shrunk 4.0 times" in loaded.bundle.caution
 
 
 def test_a_line_of_other_classes_is_not_overwritten(good, tmp_path):
