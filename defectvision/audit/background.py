@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from defectvision.audit.measuring import Order, Problem
 from defectvision.audit.study import Stage, Study, known_study, opened_study
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet, open_set
-from defectvision.words import duration
+from defectvision.words import duration, why_ended
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,18 +176,6 @@ SILENT = (
 def _broke_down(status: int) -> str:
     why = why_ended(status, LOG[:-1])
     return f"The process that measures this set ended early: {why}. {KEPT}"
-
-
-def why_ended(status: int, more: str) -> str:
-    """Why a process ended early, by its exit status; `more` says where there is more to read."""
-    if status == -signal.SIGKILL:
-        return (
-            "the system ended it, as it does when memory runs out. If it happens again, close "
-            "other programs or give this machine more memory"
-        )
-    if status < 0:
-        return f"it was ended by {signal.Signals(-status).name}. {more}"
-    return f"it broke down with exit status {status}. {more}"
 
 
 def _in_words(error: CatalogError | OSError, path: Path) -> str:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from defectvision.audit.background import UNTIDY, why_ended
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
@@ -36,7 +35,7 @@ from defectvision.web.new_line.runs import (
     find_run,
     running_in,
 )
-from defectvision.words import as_text, counted
+from defectvision.words import as_text, counted, why_ended
 
 log = logging.getLogger(__name__)
 KEEPER = "defectvision.web.new_line.keeper"
@@ -203,7 +202,6 @@ def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Pop
             stdout=subprocess.DEVNULL,  # the result, which is read from its file
             stderr=told,
             cwd=ROOT,
-            env={**os.environ, "PYTHONWARNINGS": UNTIDY},
             start_new_session=True,
         )
 
