@@ -45,7 +45,7 @@ def write(folder: Path, sizes: list[tuple[int, int]], hole: bool = False, tint: 
         ([(256, 1600)] * 3, (64, 320, "stretch", 1)),
         ([(100, 100)] * 3, (192, 192, "stretch", 1)),
         ([(20, 700)] * 3, (32, 320, "stretch", 1)),
-        ([(400, 400), (400, 420), (300, 500)], (288, 320, "letterbox", 1)),
+        ([(400, 400), (400, 420), (300, 500)], (320, 320, "letterbox", 1)),
     ],
 )
 def test_the_input_has_the_shape_of_the_pictures(tmp_path, sizes, wanted):
