@@ -31,6 +31,7 @@ class Action(StrEnum):
     DECIDE = "decide"
     RELEASE = "release"
     POLICY = "policy"
+    TEACH = "teach"
     DELETE = "delete"
     ACCESS = "access"
 
@@ -46,6 +47,7 @@ WORDS = {
     Action.DECIDE: "decide on parts and take own decisions back",
     Action.RELEASE: "release lots",
     Action.POLICY: "put a policy in force",
+    Action.TEACH: "train lines and bundles",
     Action.DELETE: "delete batches and confirm the removal of files",
     Action.ACCESS: "make and end accounts and tokens",
 }
@@ -66,7 +68,7 @@ class Role(StrEnum):
 
 _LOOKING = frozenset({Action.LOOK})
 _INSPECTING = _LOOKING | {Action.INSPECT, Action.BATCH, Action.DECIDE}
-_ENGINEERING = _INSPECTING | {Action.RELEASE, Action.POLICY}
+_ENGINEERING = _INSPECTING | {Action.RELEASE, Action.POLICY, Action.TEACH}
 MAY = {
     Role.VIEWER: _LOOKING,
     Role.INSPECTOR: _INSPECTING,

@@ -1,8 +1,10 @@
-"""Counts, times and foreign text as people read them: on pages, in reports, on the command line."""
+"""Counts, times, ends of processes and foreign text as people read them: on pages, in reports, on
+the command line."""
 
 from __future__ import annotations
 
 import re
+import signal
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
@@ -28,6 +30,18 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def why_ended(status: int, more: str) -> str:
+    """Why a process ended early, by its exit status; `more` says where there is more to read."""
+    if status == -signal.SIGKILL:
+        return (
+            "the system ended it, as it does when memory runs out. If it happens again, close "
+            "other programs or give this machine more memory"
+        )
+    if status < 0:
+        return f"it was ended by {signal.Signals(-status).name}. {more}"
+    return f"it broke down with exit status {status}. {more}"
 
 
 def plain(text: str) -> str:

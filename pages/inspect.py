@@ -16,6 +16,7 @@ from defectvision.web.inspect.intake import (
     upload_errors,
 )
 from defectvision.web.inspect.overview import dropped_image, results_table, scores, steps, tiles
+from defectvision.web.links import new_line_way
 from defectvision.web.open_image import Places, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls
 from defectvision.web.policy.what_if import what_if
@@ -33,6 +34,7 @@ if said := lacking(person, Action.INSPECT, named=False):
     st.stop()
 with st.sidebar:
     line = choose_line(notices)
+    new_line_way(person, "beside")
     loaded = choose_bundle(line, notices) if line else None
     if loaded is not None and read_policy_in_force(work, loaded, notices) is None:
         st.stop()

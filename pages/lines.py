@@ -6,9 +6,16 @@ from defectvision.bundle.reader import BundleError
 from defectvision.web import cards
 from defectvision.web.choices import bundle_names, loaded_bundle, readable_lines
 from defectvision.web.lines.card import bundle_card, files
+from defectvision.web.links import NEW_LINE
+from defectvision.web.new_line.room import new_line, new_line_notice
 from defectvision.words import plain
 
-st.title("Lines")
+if NEW_LINE in st.query_params:
+    new_line(st.query_params[NEW_LINE])
+    st.stop()
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Lines", width="stretch")
+    new_line_notice()
 for line in readable_lines(st.container()):
     st.header(plain(line.title))
     st.html(cards.colour_swatches(line))

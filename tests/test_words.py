@@ -2,7 +2,7 @@
 
 import pytest
 
-from defectvision.words import counted, duration, plain
+from defectvision.words import counted, duration, plain, why_ended
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ def test_one_is_said_apart_from_several(count, words, expected) -> None:
 )
 def test_a_time_to_wait_is_told_in_a_unit_that_fits(seconds, expected) -> None:
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(-9, "memory runs out"), (-11, "SIGSEGV. See the log"), (3, "exit status 3. See the log")],
+)
+def test_why_a_process_ended_is_told_with_what_to_do(status, expected) -> None:
+    assert expected in why_ended(status, "See the log")
 
 
 @pytest.mark.parametrize(

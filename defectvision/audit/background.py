@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from defectvision.audit.measuring import Order, Problem
 from defectvision.audit.study import Stage, Study, known_study, opened_study
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet, open_set
-from defectvision.words import duration
+from defectvision.words import duration, why_ended
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,15 +174,7 @@ SILENT = (
 
 
 def _broke_down(status: int) -> str:
-    if status == -signal.SIGKILL:
-        why = (
-            "the system ended it, as it does when memory runs out. If it happens again, close "
-            "other programs or give this machine more memory"
-        )
-    elif status < 0:
-        why = f"it was ended by {signal.Signals(-status).name}. {LOG[:-1]}"
-    else:
-        why = f"it broke down with exit status {status}. {LOG[:-1]}"
+    why = why_ended(status, LOG[:-1])
     return f"The process that measures this set ended early: {why}. {KEPT}"
 
 

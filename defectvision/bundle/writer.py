@@ -10,6 +10,7 @@ from typing import Any
 from defectvision import atomic
 from defectvision.bundle.card import write_card
 from defectvision.bundle.line import Line
+from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, Bundle, Gate, Metrics
 
 
@@ -29,6 +30,12 @@ def publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
     atomic.replace_folder(fresh, line_folder / name)
     if not (line_folder / LINE_FILE).is_file():
         _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
+
+
+def retitle(line_folder: Path, title: str) -> None:
+    """Give a line another title, which no verdict depends on; raises BundleError and OSError."""
+    line = read_line(line_folder).model_copy(update={"title": title})
+    _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
 
 
 def record_metrics(folder: Path, metrics: Metrics, caution: str = "") -> None:

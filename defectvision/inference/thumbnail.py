@@ -20,9 +20,9 @@ def fit(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
-def small_jpeg(image: NDArray[np.uint8]) -> bytes:
-    """`image` (H, W) or (H, W, 3) RGB as a JPEG of at most THUMBNAIL_SIDE px."""
-    small = fit(image, THUMBNAIL_SIDE)
+def small_jpeg(image: NDArray[np.uint8], longest: int = THUMBNAIL_SIDE) -> bytes:
+    """`image` (H, W) or (H, W, 3) RGB as a JPEG of at most `longest` px on its longer side."""
+    small = fit(image, longest)
     if small.ndim == 3:
         small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

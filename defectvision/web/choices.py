@@ -21,7 +21,8 @@ def readable_lines(notices: DeltaGenerator) -> tuple[Line, ...]:
         notices.error(plain(problem), title="A line cannot be read", icon=":material/error:")
     if not lines.readable:
         notices.info(
-            "Put a line's folder into `weights/`, or train one with `defectvision train`.",
+            "Put a line's folder into `weights/`, train one with `defectvision train`, or make one "
+            "from photographs of good parts on the **Lines** page.",
             title="There is no line yet" if not lines.problems else "No line can be read",
             icon=":material/info:",
         )

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import streamlit as st
 
+from defectvision.people import Action, Person
 from defectvision.settings import ROOT
 
 PAGES = ROOT / "pages"
+LINES = PAGES / "lines.py"
+NEW_LINE, FORM = "new", "line"  # of the address of the Lines page: its form, else a run's name
 
 
 def batches_link() -> None:
     """To the page where a batch is started."""
     st.page_link(PAGES / "batches.py", label="Batches", icon=":material/inventory_2:")
+
+
+def new_line_way(who: Person, place: str) -> None:
+    """To the form that makes a line from photographs of good parts, for those who may; there may be
+    several ways, each a `place` of the page."""
+    if not who.may(Action.TEACH):
+        return
+    icon, key = ":material/add_photo_alternate:", f"new-line-{place}"
+    if st.button("New line from good parts", key=key, icon=icon, type="tertiary"):
+        st.switch_page(LINES, query_params={NEW_LINE: FORM})
+
+
+def open_line(line: str, bundle: str) -> NoReturn:
+    """Go to the Inspect page with this line and bundle chosen on it."""
+    st.session_state["line"] = line
+    st.session_state[f"bundle-{line}"] = bundle
+    st.switch_page(PAGES / "inspect.py")
 
 
 def review_link(batch: int, image: int) -> None:

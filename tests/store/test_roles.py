@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,15 @@ from defectvision.store.results import Results
 from defectvision.store.sources import Uploads
 from defectvision.store.tables import AccountRow, AuditRow, ReviewRow, TokenRow
 from defectvision.web.inspect.intake import inspect_pending
+from defectvision.web.new_line.runs import Run, new_run
+from defectvision.web.new_line.training import (
+    TrainingError,
+    cancel,
+    change,
+    go_on,
+    remove,
+    start_training,
+)
 from defectvision.web.session.work import Work
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
@@ -82,6 +92,16 @@ def release(store: Store, weights: Path, who: Person) -> Any:
     return release_lot(results, loaded, results.policy_of_today(), 10**6, who, "shipped")
 
 
+def training(what: Callable[[Store, Run, Path, Person], Any]) -> Act:
+    """On a run that nobody has ordered and that has no photographs, which is said to who may."""
+
+    def act(store: Store, weights: Path, who: Person) -> None:
+        with suppress(TrainingError):
+            what(store, new_run(store.folder / "new-lines"), weights, who)
+
+    return act
+
+
 ACTS: dict[Callable[..., Any], Act] = {
     reviews.decide: in_session(lambda s, who: reviews.decide(s, 1, who, "accept", Policy())),
     reviews.undo: in_session(decide_and_undo),
@@ -113,6 +133,13 @@ ACTS: dict[Callable[..., Any], Act] = {
     inspect_pending: lambda _store, weights, who: inspect_pending(
         Work(), load_bundle(weights, "casting"), who
     ),
+    start_training: training(
+        lambda store, run, weights, who: start_training(store, run, "Pumps", None, [], weights, who)
+    ),
+    go_on: training(lambda store, run, weights, who: go_on(store, run, weights, who)),
+    cancel: training(lambda _store, run, _weights, who: cancel(run, who)),
+    change: training(lambda _store, run, _weights, who: change(run, who)),
+    remove: training(lambda _store, run, _weights, who: remove(run, who)),
 }
 
 

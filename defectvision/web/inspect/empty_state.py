@@ -10,6 +10,8 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.web.cards import colour_swatches
 from defectvision.web.inspect.intake import DRAWN_LINES, drawn_samples, file_place
+from defectvision.web.links import new_line_way
+from defectvision.web.session.people import acting
 from defectvision.web.session.work import Work
 from defectvision.words import plain
 
@@ -51,6 +53,7 @@ def empty_state(work: Work, line: Line, loaded: LoadedBundle, failed: bool) -> N
         _samples(work, line, loaded)
     st.caption("Classes of this line")
     st.html(colour_swatches(line))
+    new_line_way(acting(), "below")
     st.caption(plain(f"DefectVision {__version__}, model {loaded.bundle.name} {loaded.version}"))
 
 

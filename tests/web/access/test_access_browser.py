@@ -70,6 +70,7 @@ CONTROLS = {
     Action.INSPECT: ("", "Try samples"),
     Action.BATCH: ("batches", "Start batch"),
     Action.DECIDE: ("review?batch=1", "Undo"),
+    Action.TEACH: ("lines?new=line", "Start learning"),
     Action.ACCESS: ("access", "New account"),
 }
 # Those that are there for everybody, and refuse when they are opened: the opener, the control.

@@ -1,0 +1,273 @@
+"""The form that makes a line from photographs of good parts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import streamlit as st
+
+from defectvision.data.roots import NotAllowedError
+from defectvision.people import Action, Person
+from defectvision.settings import settings
+from defectvision.store.database import Store
+from defectvision.web.inspect.intake import FILE_TYPES
+from defectvision.web.links import FORM, NEW_LINE
+from defectvision.web.new_line.naming import LONGEST_TITLE, line_name, refusal, taught_before
+from defectvision.web.new_line.photographs import Intake, allowed_folder
+from defectvision.web.new_line.runs import Order, Run, new_run, running_in
+from defectvision.web.new_line.training import (
+    LEAST,
+    TrainingError,
+    lacks_torch,
+    other_runs,
+    remove,
+    start_training,
+    without_torch,
+)
+from defectvision.web.session.people import acting
+from defectvision.words import counted, plain
+
+UPLOADS, FOLDER = "Upload", "Folder on the server"
+KIND, INTAKE, DROPS, FORMS = (f"new-line-{name}" for name in ("kind", "intake", "drops", "forms"))
+ENOUGH = 0.01  # share of good parts that is stopped, for which there are photographs enough
+MOST_SAID = 5  # files that were left out, named in sight
+FOLDER_SECONDS = 30  # for which the images of a folder are not counted again
+
+
+def runs_folder() -> Path:
+    """Where this server keeps its runs."""
+    return settings().store / "new-lines"
+
+
+def form(run: Run | None, store: Store, person: Person) -> None:
+    """What a new line is made of, and what to expect of it. run: the photographs so far."""
+    # A place that is always there: what is half typed below would be lost if it moved.
+    with st.container():
+        run = _take_in(run)
+    left, right = st.columns([7, 4], gap="large")
+    with left:
+        title = st.text_input(
+            "Title of the line",
+            key=_key("title"),
+            persist_state="session",
+            max_chars=LONGEST_TITLE,
+            placeholder="Pump housings, left",
+        )
+        if title.strip():
+            _say_name(title)
+        kind = st.segmented_control(
+            "Photographs of good parts",
+            [UPLOADS, FOLDER],
+            default=UPLOADS,
+            required=True,
+            key=KIND,
+            persist_state="session",
+        )
+        folder, count = _uploads(run) if kind == UPLOADS else _folder()
+    with right, st.container(border=True, key="new-line-start"):
+        st.metric("Photographs of good parts", f"{count:,}")
+        st.markdown(expectation(count))
+        _start(run, title, folder, count, store, person)
+
+
+def fill_form(order: Order) -> None:
+    """Let the form show what was asked for."""
+    st.session_state[_key("title")] = order.title
+    st.session_state[KIND] = FOLDER if order.folder else UPLOADS
+    st.session_state[_key("path")] = str(order.folder or "")
+
+
+def empty_form() -> None:
+    """Let the next form be an empty one."""
+    st.session_state[FORMS] = st.session_state.get(FORMS, 0) + 1
+
+
+def _key(field: str) -> str:
+    return f"new-line-{field}-{st.session_state.get(FORMS, 0)}"
+
+
+def expectation(count: int) -> str:
+    """What so many photographs of different good parts allow, in one sentence or two."""
+    if count < LEAST:
+        return f"At least {LEAST} are needed, each of another good part."
+    from defectvision.evaluation.promise import most_stopped, parts_needed
+
+    one_in = math.floor(1 / most_stopped(count))
+    said = f"About **1 in {one_in:,}** good parts may be stopped."
+    enough = 10 * math.ceil(parts_needed(ENOUGH) / 10)
+    if count >= enough:
+        return said
+    return f"{said} {enough} photographs would allow 1 in {round(1 / ENOUGH)}."
+
+
+def _say_name(title: str) -> None:
+    if said := refusal(title, settings().weights):
+        st.error(plain(said), icon=":material/error:")
+    elif taught_before(title, settings().weights):
+        st.info(
+            f"There is a line `{line_name(title)}` from good parts already. It will be learned "
+            "anew from these photographs alone, and judges by them then.",
+            icon=":material/model_training:",
+        )
+    else:
+        st.caption(f"Kept under the name `{line_name(title)}`")
+
+
+def _take_in(run: Run | None) -> Run | None:
+    """Look at what was dropped in, with progress; broken off by the next click, it goes on."""
+    intake = st.session_state.setdefault(INTAKE, Intake())
+    if not intake.waiting and intake.opening is None:
+        return run
+    run = run or new_run(runs_folder())
+    st.query_params[NEW_LINE] = run.id
+    bar = st.progress(0.0, "Looking at the photographs")
+    total = len(intake.waiting)
+
+    def tell(done: int) -> None:
+        share = 1 - len(intake.waiting) / total
+        bar.progress(share, f"Looking at the photographs: {done:,}")
+
+    try:
+        intake.take_in(run, settings().limits.pixels, tell)
+    except OSError as error:
+        st.session_state[INTAKE] = Intake()
+        bar.empty()
+        st.error(
+            plain(
+                f"{error.filename or run.folder}: {error.strerror or error}. Free some space in "
+                "the store; then give those that are missing again."
+            ),
+            title="Not all photographs were kept",
+            icon=":material/error:",
+        )
+        return run
+    st.rerun()
+
+
+def _uploads(run: Run | None) -> tuple[None, int]:
+    key = f"new-line-files-{st.session_state.setdefault(DROPS, 0)}"
+
+    def dropped() -> None:
+        files = st.session_state.get(key) or []
+        st.session_state[INTAKE].waiting += [(file.name, file.getvalue()) for file in files]
+        st.session_state[DROPS] += 1  # an empty place for more
+
+    st.file_uploader(
+        "Images or zip files, each of another good part",
+        type=FILE_TYPES,
+        accept_multiple_files=True,
+        max_upload_size=settings().max_upload_mb,
+        key=key,
+        on_change=dropped,
+        label_visibility="collapsed",
+    )
+    if run is None:
+        return None, 0
+    kept = run.photographs()
+    if kept.again:
+        said = counted(len(kept.again), "file is an exact copy", "files are exact copies")
+        st.caption(f"{said} of another one, and counts once.")
+    say_refused(kept.refused)
+    if kept.names or kept.refused:
+        st.button(
+            "Clear",
+            icon=":material/delete_sweep:",
+            help="Forget these photographs, and begin with others.",
+            on_click=_forget,
+            args=(run,),
+        )
+    return None, len(kept.names)
+
+
+def say_refused(refused: tuple[str, ...]) -> None:
+    """Which files were left out, why, and what to do."""
+    if not refused:
+        return
+    title = counted(len(refused), "file was left out", "files were left out")
+    with st.expander(title, icon=":material/broken_image:", expanded=len(refused) <= MOST_SAID):
+        st.markdown("\n".join(f"- {plain(one)}" for one in refused))
+
+
+def _forget(run: Run) -> None:
+    remove(run, acting())
+    st.query_params[NEW_LINE] = FORM
+
+
+def _folder() -> tuple[Path | None, int]:
+    roots = settings().source_roots
+    if not roots:
+        st.info(
+            "No folder of this server may be read. Whoever runs it names some in "
+            '`DEFECTVISION_SOURCE_ROOTS`, for example `["/data/camera"]`.',
+            icon=":material/folder_off:",
+        )
+        return None, 0
+    path = st.text_input(
+        "Folder",
+        key=_key("path"),
+        persist_state="session",
+        placeholder=str(roots[0] / "good-parts"),
+        help="On the machine that runs DefectVision, below "
+        f"{', '.join(map(str, roots))}. All images in it are of good parts; of a folder of class "
+        "folders or an index.csv, those that are labelled good are learned from.",
+    ).strip()
+    if not path:
+        return None, 0
+    try:
+        found, count = _counted(path, tuple(roots))
+    except (NotAllowedError, OSError) as error:
+        words = str(error) if isinstance(error, NotAllowedError) else f"{path}: {error.strerror}"
+        st.error(plain(words), icon=":material/folder_off:")
+        return None, 0
+    return found, count
+
+
+@st.cache_data(ttl=FOLDER_SECONDS, show_spinner="Counting the images")
+def _counted(path: str, roots: tuple[Path, ...]) -> tuple[Path, int]:
+    return allowed_folder(Path(path), roots)
+
+
+def _start(
+    run: Run | None, title: str, folder: Path | None, count: int, store: Store, person: Person
+) -> None:
+    if lacks_torch():
+        words = without_torch(line_name(title) or "NAME")
+        st.info(plain(words), icon=":material/computer_cancel:")
+        return
+    busy = running_in(runs_folder()) is not None
+    if busy:
+        st.info(plain(f"{other_runs(runs_folder())}."), icon=":material/hourglass_top:")
+    pressed = st.button(
+        "Start learning",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=busy or count < LEAST or not person.may(Action.TEACH),
+    )
+    if settings().trusted_keys:
+        st.caption(
+            "This server loads signed bundles alone. Once the line is learned, whoever holds a key "
+            "signs it with `defectvision sign`."
+        )
+    if not pressed:
+        return
+    started = run or new_run(runs_folder())
+    try:
+        start_training(
+            store,
+            started,
+            title,
+            folder,
+            settings().source_roots,
+            settings().weights,
+            acting(),
+        )
+    except (TrainingError, NotAllowedError, OSError) as error:
+        if run is None:
+            remove(started, acting())
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    empty_form()
+    st.query_params[NEW_LINE] = started.id
+    st.rerun()

@@ -1,0 +1,266 @@
+"""Learn a line from photographs of good parts, by a process of its own: one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from defectvision.bundle.reader import BundleError
+from defectvision.bundle.writer import retitle
+from defectvision.people import Action, Person, needs
+from defectvision.settings import ROOT
+from defectvision.store.database import Store
+from defectvision.store.tables import AuditRow
+from defectvision.web.new_line.naming import line_name, refusal
+from defectvision.web.new_line.photographs import allowed_folder
+from defectvision.web.new_line.runs import (
+    LOCK,
+    End,
+    Ending,
+    Look,
+    Order,
+    Run,
+    State,
+    find_run,
+    running_in,
+)
+from defectvision.words import as_text, counted, why_ended
+
+log = logging.getLogger(__name__)
+KEEPER = "defectvision.web.new_line.keeper"
+PROGRAM, RECIPE = "defectvision.cli", "good_parts"
+LEAST = 20  # photographs: with fewer, no threshold stands for anything
+ENDING_SECONDS = 5.0
+LAST_LINES = 4  # of the log, where the program broke down
+LOG = "The log of the run says more"
+KEPT = "What was done is kept: try again to go on from there."
+
+
+class TrainingError(RuntimeError):
+    """Nothing was started, or ended; the message says why and what to do."""
+
+
+class _Process:
+    """The process that works on a run for this server."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.cancelled, self.ended = Event(), Event()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+_ours: dict[Path, _Process] = {}
+_lock = Lock()
+
+
+def look_at(run: Run) -> Look:
+    """What is known of a run now."""
+    look = run.look()
+    ours = _ours.get(run.folder)
+    if look.state is State.CUT_OFF and ours is not None:  # it ended, and that is being kept
+        ours.ended.wait(ENDING_SECONDS)
+        look = run.look()
+    return look
+
+
+def lacks_torch() -> bool:
+    """Whether this installation only inspects."""
+    return importlib.util.find_spec("torch") is None
+
+
+@needs(Action.TEACH)
+def start_training(
+    store: Store,
+    run: Run,
+    title: str,
+    folder: Path | None,
+    roots: Iterable[Path],
+    weights: Path,
+    who: Person,
+) -> None:
+    """Learn a line from the run's photographs, or from those of a `folder` below one of `roots`;
+    told in the audit trail. Raises TrainingError, data.roots.NotAllowedError and OSError."""
+    title = " ".join(title.split())
+    photographs = len(run.photographs().names)
+    if folder is not None:
+        folder, photographs = allowed_folder(folder, roots)
+    if said := refusal(title, weights):
+        raise TrainingError(said)
+    if photographs < LEAST:
+        raise TrainingError(
+            f"{counted(photographs, 'photograph is', 'photographs are')} too few: at least {LEAST} "
+            "of different good parts are needed. Add some"
+        )
+    order = Order(
+        title=title,
+        line=line_name(title),
+        folder=folder,
+        photographs=photographs,
+        who=who.kept_as,
+        started=datetime.now(UTC),
+    )
+    details = {"title": title, "photographs": photographs, "recipe": RECIPE}
+    told = AuditRow(who=order.who, what="training started", line=order.line, details=details)
+    _begin(store, run, order, weights, told)
+
+
+@needs(Action.TEACH)
+def go_on(store: Store, run: Run, weights: Path, who: Person) -> None:
+    """Go on with a run that was cut off, cancelled or failed. Raises TrainingError and OSError."""
+    order = run.order()
+    if order is None:
+        raise TrainingError("This run was removed. Start another one")
+    order = order.model_copy(update={"who": who.kept_as, "started": datetime.now(UTC)})
+    told = AuditRow(
+        who=order.who, what="training went on", line=order.line, details={"title": order.title}
+    )
+    _begin(store, run, order, weights, told)
+
+
+@needs(Action.TEACH)
+def cancel(run: Run, who: Person) -> Event:
+    """End the work on a run; what was done is kept. Returns what is set when it has ended. Raises
+    TrainingError."""
+    ours = _ours.get(run.folder)
+    if ours is None:
+        raise TrainingError(
+            "This run is not worked on by this server. If another server shares its store, cancel "
+            "it there"
+        )
+    log.info("%s cancels the training of %s", who.kept_as, run.id)
+    ours.cancelled.set()
+    ours.kill()
+    return ours.ended
+
+
+@needs(Action.TEACH)
+def remove(run: Run, who: Person) -> None:
+    """Remove a run with its photographs; a line that it made stays. Raises TrainingError."""
+    _refuse_running(run)
+    log.info("%s removes the run %s", who.kept_as, run.id)
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+@needs(Action.TEACH)
+def change(run: Run, who: Person) -> None:
+    """Let a run that ended be ordered anew, with its photographs. Raises TrainingError."""
+    _refuse_running(run)
+    log.info("%s changes the run %s", who.kept_as, run.id)
+    run.become_draft()
+
+
+def _refuse_running(run: Run) -> None:
+    if running_in(run.folder.parent) == run.id:
+        raise TrainingError("This run is being worked on. Cancel it first")
+
+
+def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) -> None:
+    if lacks_torch():
+        raise TrainingError(without_torch(order.line))
+    with _lock, (run.folder.parent / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(other_runs(run.folder.parent)) from None
+        lock.truncate(0)
+        lock.write(run.id)
+        lock.flush()
+        with store.session() as session:
+            session.add(told)
+        run.keep(order)
+        run.forget_end()
+        run.work.mkdir(exist_ok=True)
+        begun = run.log.stat().st_size if run.log.is_file() else 0
+        ours = _ours[run.folder] = _Process(_started(run, order, weights, lock.fileno()))
+    follow = (run, order, weights, ours, begun)
+    Thread(target=_follow, args=follow, name=f"training {run.id}", daemon=True).start()
+
+
+def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Popen[bytes]:
+    words = ["train", "--data", run.data, "--line", order.line, "--recipe", RECIPE]
+    words += ["--weights", weights.absolute(), "--run", run.work.absolute(), "--json"]
+    python = [sys.executable, "-m"]
+    with run.log.open("ab") as told:
+        return subprocess.Popen(
+            [*python, KEEPER, str(lock), *python, PROGRAM, *map(str, words)],
+            pass_fds=[lock],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # the result, which is read from its file
+            stderr=told,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+
+def _follow(run: Run, order: Order, weights: Path, ours: _Process, begun: int) -> None:
+    """Wait until it has ended, and keep how."""
+    status = ours.process.wait()
+    ours.kill()  # what it may have left running
+    try:
+        if run.result() is not None:
+            with suppress(BundleError, OSError):  # the program made a title of the name
+                retitle(weights / order.line, order.title)
+        with suppress(FileNotFoundError):  # removed meanwhile
+            run.keep(_ended(run, status, ours.cancelled.is_set(), begun))
+    except OSError:
+        log.exception("how the run %s ended was not kept", run.id)
+    finally:
+        with _lock:
+            _ours.pop(run.folder, None)
+        ours.ended.set()
+
+
+def _ended(run: Run, status: int, cancelled: bool, begun: int) -> End:
+    if status in (0, 1) and run.result() is not None:
+        return End(ending=Ending.DONE)
+    if cancelled:
+        return End(ending=Ending.CANCELLED)
+    said = last_words(run.log, begun)
+    if status == 2 and said:
+        return End(ending=Ending.REFUSED, words=said)
+    why = why_ended(status, f"{LOG}: {said}" if said else LOG)
+    return End(ending=Ending.FAILED, words=f"The process ended early: {why}. {KEPT}")
+
+
+def last_words(file: Path, begun: int) -> str:
+    """What a program said last in its log, from byte `begun` on: its error, else the last lines."""
+    with file.open("rb") as told:
+        told.seek(begun)
+        text = as_text(told.read().decode(errors="replace"))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [place for place, line in enumerate(lines) if line.startswith("error: ")]
+    if not errors:
+        return " ".join(lines[-LAST_LINES:])
+    return " ".join(lines[errors[-1] :]).removeprefix("error: ")
+
+
+def other_runs(runs: Path) -> str:
+    """Whose training runs, and of which line."""
+    other = find_run(runs, running_in(runs) or "")
+    order = other.order() if other else None
+    if order is None:
+        return "Another line is being learned. Wait until that is done"
+    return f"{order.who} has '{order.title}' learned now. Wait until that is done, or cancel it"
+
+
+def without_torch(line: str) -> str:
+    """What to do where the installation only inspects."""
+    return (
+        "This installation inspects, and cannot learn: it was made from requirements-serve.txt, "
+        "without torch. On a machine with requirements.txt, run: defectvision train --data FOLDER "
+        f"--line {line} --recipe {RECIPE}; then copy weights/{line}/ here"
+    )
