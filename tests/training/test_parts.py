@@ -16,6 +16,7 @@ from defectvision.training.augmentation import Augment
 from defectvision.training.division import without_contradictions
 from defectvision.training.examples import Marked
 from defectvision.training.imbalance import epoch_order, loss_weights, sampling_weights
+from defectvision.training.new_line import good_parts_line_for
 from defectvision.training.recipe import (
     Augmentation,
     Imbalance,
@@ -34,6 +35,9 @@ def test_shipped_recipes_are_valid_and_name_a_known_architecture(file):
     recipe = load_recipe(file)
     masked = (recipe.masks and recipe.masks.classes) or ()
     line = _line("a", "b", *masked)
+    if recipe.memory:
+        table = catalog_table({"path": ["a.png"], "label": [""]})
+        line = good_parts_line_for(Catalog(Path("parts"), table, "parts"), Path("parts"), "a")
     assert sum(p.numel() for p in fresh_network(recipe, line).parameters()) > 3e5
     assert find_recipe(file.stem, RECIPES) == file
 
@@ -61,7 +65,7 @@ def test_masks_are_learned_of_the_classes_that_a_recipe_names(tmp_path):
         fresh_network(recipe, _line("a", "b"))
 
 
-@pytest.mark.parametrize("pretrained", ["none", "auto"])
+@pytest.mark.parametrize("pretrained", ["none", "hub"])
 def test_reference_configuration(pretrained):
     """ResNet50, batch 32, 5 epochs, AdamW at 0.001, cosine, no decay, no clipping, at 224."""
     suffix = "" if pretrained == "none" else "-pretrained"
