@@ -27,6 +27,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.inference.inspector import load_inspector
 from defectvision.inference.sources import images_below
 from defectvision.limits import Limits
+from defectvision.people import unproven
 from defectvision.settings import Settings
 from defectvision.store.batches import count_images
 from defectvision.store.database import open_store
@@ -74,7 +75,7 @@ def _throughput(folder: Path, asked: argparse.Namespace) -> None:
         rates["inspector alone"].append(asked.images / (time.perf_counter() - started))
         store = open_store(folder / f"store-{turn}")
         loaded = load_bundle(weights, asked.line)
-        number = start_batch(store, loaded, BatchRequest(path=lot), None, "benchmark").id
+        number = start_batch(store, loaded, BatchRequest(path=lot), None, unproven("benchmark")).id
         started = time.perf_counter()
         work_on(store, weights, Limits(), number, Event())
         rates["worker with the store"].append(asked.images / (time.perf_counter() - started))
