@@ -76,7 +76,7 @@ def learn_good_parts(
     what the limit promises.
     """
     recipe, good, limiting = task.recipe, task.training, _limiting(task)
-    how, seed = recipe.memory, recipe.seed
+    how = recipe.memory
     network = task.network()
     if how is None or not isinstance(network, PatchMemory):
         raise RecipeError(f"architecture: {recipe.architecture} remembers nothing; name a memory_*")
@@ -86,18 +86,18 @@ def learn_good_parts(
     folds = _folds(good, how.folds)
     numbers = range(int(folds.max()) + 1)
     with tell.step("remembering good parts", len(good)) as advance:
-        places = draw_places(network, good, how, seed, advance)
+        places = draw_places(network, good, how, recipe.seed, advance)
     with tell.step("choosing what to remember", len(numbers) + 1) as advance:
         parted = []
         for fold in numbers:
-            parted.append(kept_places(places, folds != fold, how.vectors, seed))
+            parted.append(kept_places(places, folds != fold, how.vectors))
             advance()
-        whole = kept_places(places, np.ones(len(good), bool), how.vectors, seed)
+        whole = kept_places(places, np.ones(len(good), bool), how.vectors)
     with tell.step("measuring good parts", len(good)) as advance:
         looked = look(network, good, parted, folds, advance)
     strange = _strange(network, looked)
     if strange.any():
-        whole = kept_places(places, ~strange, how.vectors, seed)
+        whole = kept_places(places, ~strange, how.vectors)
     aside = None
     if limiting is not None:
         with tell.step("measuring good parts set aside", len(limiting)) as advance:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Subset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import rotate
 
@@ -31,9 +30,11 @@ LEAST_APART = 1e-6  # of a place's own length, squared
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Descriptions of places of good parts, scaled: (P, D), and the image (P,) each is of."""
+    """Descriptions of places of good parts, scaled: (P, D), projected: (P, PROJECTED) float32, and
+    the image (P,) each is of."""
 
     described: Tensor
+    projected: NDArray[np.float32]
     image: NDArray[np.int_]
 
 
@@ -66,7 +67,7 @@ def draw_places(
     angles = ANGLES if how.turned else (0,)
     each = max(16, how.drawn // (len(images) * len(angles)))
     described, image = [], []
-    for rows, pictures in _pictures(images, range(len(images))):
+    for rows, pictures in _pictures(images):
         for angle in angles:
             turned = rotate(pictures, angle, InterpolationMode.BILINEAR) if angle else pictures
             for row, found in zip(rows, network.places(turned).flatten(2), strict=True):
@@ -77,14 +78,16 @@ def draw_places(
             advance()
     together = torch.cat(described)
     network.scale.copy_((1 / together.std(0).clamp_min(LEAST_SCALE)).half().float())
-    return Places(together * network.scale, np.concatenate(image))
+    scaled = together * network.scale
+    axes = np.random.default_rng(seed).normal(size=(scaled.shape[1], PROJECTED))
+    projected = scaled.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
+    return Places(scaled, projected, np.concatenate(image))
 
 
-def kept_places(places: Places, images: NDArray[np.bool_], vectors: int, seed: int) -> Tensor:
+def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> Tensor:
     """(K, D) at most `vectors` places of the chosen images (N,), as far apart as can be."""
-    described = places.described[torch.from_numpy(images[places.image])]
-    axes = np.random.default_rng(seed).normal(size=(described.shape[1], PROJECTED))
-    projected = described.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
+    own = np.flatnonzero(images[places.image])
+    projected = places.projected[own]
     length = np.square(projected).sum(1)
     nearest = np.full(len(projected), np.inf, np.float32)
     kept = [0]
@@ -97,7 +100,7 @@ def kept_places(places: Places, images: NDArray[np.bool_], vectors: int, seed: i
         if nearest[farthest] <= LEAST_APART * length[farthest]:
             break  # all that is left is remembered already
         kept.append(farthest)
-    return described[kept].half().float()
+    return places.described[torch.from_numpy(own[kept])].half().float()
 
 
 @torch.inference_mode()
@@ -112,7 +115,7 @@ def look(
     distances: list[NDArray[np.float32]] = []
     fine: list[NDArray[np.float32]] = []
     embeddings: list[NDArray[np.float32]] = []
-    for rows, pictures in _pictures(images, range(len(images))):
+    for rows, pictures in _pictures(images):
         described = network.places(pictures)
         for row, found in zip(rows, described, strict=True):
             both = network.distances(found[None], memories[which[row]])
@@ -123,10 +126,10 @@ def look(
     return Looked(np.stack(distances), np.stack(fine), np.concatenate(embeddings))
 
 
-def _pictures(images: PlacedImages, rows: Sequence[int]) -> Iterator[tuple[list[int], Tensor]]:
+def _pictures(images: PlacedImages) -> Iterator[tuple[range, Tensor]]:
     """Row numbers, and their pictures (B, channels, H, W)."""
     first = 0
-    for batch in batches(Subset(images, rows), BATCH):
-        count = len(batch.image)
-        yield list(rows[first : first + count]), batch.image
-        first += count
+    for batch in batches(images, BATCH):
+        rows = range(first, first + len(batch.image))
+        yield rows, batch.image
+        first = rows.stop
