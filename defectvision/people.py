@@ -47,8 +47,8 @@ WORDS = {
     Action.DECIDE: "decide on parts and take own decisions back",
     Action.RELEASE: "release lots",
     Action.POLICY: "put a policy in force",
-    Action.TEACH: "train lines and bundles",
-    Action.DELETE: "delete batches and confirm the removal of files",
+    Action.TEACH: "train lines and bundles, and evaluate them",
+    Action.DELETE: "delete batches and evaluations, and confirm the removal of files",
     Action.ACCESS: "make and end accounts and tokens",
 }
 

@@ -2,15 +2,21 @@
 
 Images of one photo group are one observation: they are drawn together or not at all. A draw is
 given as weights of the images, or as their row numbers for figures that take no weights; the two
-use the random numbers differently, so a figure keeps the form that it was published with.
+use the random numbers differently, so a figure keeps the form that it was published with. Where
+there are very many groups, they are drawn in bundles (random groups, as in Wolter 2007,
+https://doi.org/10.1007/978-0-387-35099-8): a sum over independent groups varies as much either way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_UNITS = 2000  # that are drawn; more groups are drawn in bundles
 
 
 def drawn_weights(groups: Sequence[str], draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -21,6 +27,37 @@ def drawn_weights(groups: Sequence[str], draws: int, seed: int) -> Iterator[NDAr
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
     for count in counts:
         yield count[member].astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws as counts, for figures that are made of sums: those of all draws are one product.
+
+    member: (N,) the unit that each image belongs to, which is its photo group or a bundle of those;
+    counts: (draws, units) how often each unit was drawn.
+    """
+
+    member: NDArray[np.int64]
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, groups: NDArray[np.int64], draws: int, seed: int = 0) -> Draws:
+        """groups: (N,) number of each image's photo group, 0 to the last without a gap. Up to
+        MOST_UNITS groups the draws are those of `drawn_weights`."""
+        size = int(groups.max(initial=-1)) + 1
+        rng = np.random.default_rng(seed)
+        units, member = size, groups.astype(np.int64)
+        if size > MOST_UNITS:
+            units = MOST_UNITS
+            member = (rng.permutation(size) * units // size)[groups]
+        counts = rng.multinomial(units, np.full(units, 1 / max(1, units)), size=draws)
+        return cls(member, counts.astype(float))
+
+    def sums(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """(draws, F) sums of the columns of `values` (N, F) over what each draw drew."""
+        units = self.counts.shape[1]
+        columns = [np.bincount(self.member, column, units) for column in values.T]
+        return self.counts @ np.stack(columns, axis=1)
 
 
 def drawn_rows(groups: Sequence[str], draws: int, seed: int) -> list[NDArray[np.int64]]:

@@ -18,6 +18,7 @@ from defectvision.bundle.schema import SEEN_FILE, Measure, Metrics
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
+from defectvision.evaluation.kept import EvaluationError
 from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
@@ -25,10 +26,6 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import left_out
 
 DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
-
-
-class EvaluationError(ValueError):
-    """Images that a bundle cannot be evaluated on; says which and what to do."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,16 @@ def parts_needed(share: float) -> int:
     return math.ceil(math.log(1 - SURE) / math.log(1 - share))
 
 
+def most_above(parts: int, asked: float) -> int:
+    """How many of `parts` may reach a threshold that stops at most the share `asked`, SURE of it;
+    0 where not even that can be promised."""
+    low, high = 0, parts
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if most_stopped(parts, middle) <= asked else (low, middle)
+    return low
+
+
 def limit_of(scores: NDArray[np.floating], asked: float) -> tuple[float, float]:
     """The lowest limit on the scores that keeps what is stopped within the share `asked`, and the
     share that it promises; the highest score, and more than was asked, where the parts are too few.
@@ -39,9 +49,7 @@ def limit_of(scores: NDArray[np.floating], asked: float) -> tuple[float, float]:
     stopped.
     """
     falling = np.sort(scores)[::-1]
-    above = 0
-    while most_stopped(len(falling), above + 1) <= asked:
-        above += 1
+    above = most_above(len(falling), asked)
     return float(falling[above]), most_stopped(len(falling), above)
 
 

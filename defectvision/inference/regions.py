@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -170,3 +171,12 @@ def cut_masks(grids: Mapping[str, NDArray[np.uint8]], frame: Frame, policy: Poli
             if areas is not None
         )
     )
+
+
+def cut_of(policy: Policy, mask_classes: tuple[str, ...]) -> str:
+    """What of a policy decides where regions end; the same text cuts the same regions."""
+    if not mask_classes:
+        return ""
+    levels = [policy.mask_threshold(name) for name in mask_classes]
+    zones = [zone.model_dump() for zone in policy.zones]
+    return json.dumps([policy.smallest_region_px, *levels, *zones])

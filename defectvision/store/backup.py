@@ -31,7 +31,14 @@ from defectvision.store.database import Store, migrate
 from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
 from defectvision.store.sources import Uploads
-from defectvision.store.tables import BatchRow, ImageState, InspectionRow, ReleaseFileRow, now
+from defectvision.store.tables import (
+    BatchRow,
+    EvaluationRow,
+    ImageState,
+    InspectionRow,
+    ReleaseFileRow,
+    now,
+)
 
 MANIFEST, FILES, LOCK = "backup.json", "files", ".lock"
 DUMP = "database-"  # how the name of the database's file begins
@@ -163,6 +170,7 @@ def files_named(rows: Connection) -> Iterator[Needed]:
         select(InspectionRow.thumbnail),
         select(digest).where(InspectionRow.stored | waiting),
         select(ReleaseFileRow.digest),
+        select(EvaluationRow.digest),
     )
     may = select(digest).where(failed, InspectionRow.path == "", ~InspectionRow.stored).distinct()
     for wanted, is_must in ((must, True), (may, False)):

@@ -20,6 +20,7 @@ from defectvision.store.tables import (
     AuditRow,
     BatchRow,
     CounterRow,
+    EvaluationRow,
     ImageState,
     InspectionRow,
     LineRow,
@@ -80,7 +81,7 @@ def add_batch(
     session.merge(LineRow(name=line.name))
     session.flush()
     batch = BatchRow(
-        id=_next_number(session),
+        id=next_number(session, BatchRow),
         title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
         line_content=line.model_dump(mode="json"),
@@ -101,13 +102,13 @@ def add_batch(
     return batch
 
 
-def _next_number(session: Session) -> int:
-    """A number that no batch has, nor any deleted one had."""
-    counter = session.get(CounterRow, "batches", with_for_update=True)
+def next_number(session: Session, table: type[BatchRow] | type[EvaluationRow]) -> int:
+    """A number that no row of the table has, nor any deleted one had."""
+    counter = session.get(CounterRow, table.__tablename__, with_for_update=True)
     if counter is None:
-        counter = CounterRow(name="batches", last=0)
+        counter = CounterRow(name=table.__tablename__, last=0)
         session.add(counter)
-    highest = session.scalar(select(func.max(BatchRow.id))) or 0
+    highest = session.scalar(select(func.max(table.id))) or 0
     counter.last = max(counter.last, highest) + 1
     session.flush()
     return counter.last

@@ -36,6 +36,7 @@ from defectvision.store.tables import (
     AuditRow,
     BatchRow,
     DroppedFileRow,
+    EvaluationRow,
     ImageState,
     InspectionRow,
     ReleaseFileRow,
@@ -141,6 +142,7 @@ def _keep_named(session: Session, among: ColumnElement[bool]) -> None:
         | exists().where(InspectionRow.record == digest)
         | exists().where(InspectionRow.thumbnail == digest)
         | exists().where(ReleaseFileRow.digest == digest)
+        | exists().where(EvaluationRow.digest == digest)
     )
     session.execute(delete(DroppedFileRow).where(among, named))
     for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.record import write_record
-from defectvision.inference.regions import Region
+from defectvision.inference.regions import Region, cut_of
 from defectvision.store.files import Files
 from defectvision.store.sources import ListedImage
 from defectvision.store.tables import BINS, FIRST, ImageState, InspectionRow, now
@@ -94,15 +93,6 @@ def most_probable(probabilities: Mapping[str, float], names: Iterable[str]) -> s
     return max(names, key=probabilities.__getitem__, default=None)
 
 
-def cut_of(policy: Policy, mask_classes: tuple[str, ...]) -> str:
-    """What of a policy decides where regions end; the same text cuts the same regions."""
-    if not mask_classes:
-        return ""
-    levels = [policy.mask_threshold(name) for name in mask_classes]
-    zones = [zone.model_dump() for zone in policy.zones]
-    return json.dumps([policy.smallest_region_px, *levels, *zones])
-
-
 def regions_as_json(regions: Iterable[Region]) -> list[dict[str, Any]]:
     """Regions as the store keeps them: in px, as the scale is the policy's."""
     rows = [dataclasses.asdict(region) for region in regions]
@@ -112,7 +102,7 @@ def regions_as_json(regions: Iterable[Region]) -> list[dict[str, Any]]:
 
 
 def regions_of(row: InspectionRow, mm_per_px: float | None) -> tuple[Region, ...]:
-    """The regions that a row keeps, under a scale; see `cut_of` for which policies they are
+    """The regions that a row keeps, under a scale; see `regions.cut_of` for which policies they are
     right."""
     return tuple(
         Region(**fields | {"zones": tuple(fields.get("zones", ()))}, mm_per_px=mm_per_px)

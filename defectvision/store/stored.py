@@ -13,11 +13,11 @@ from defectvision.inference.gate import Objection
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.judged import Judged
 from defectvision.inference.record import RecordError, read_record
-from defectvision.inference.regions import Region
+from defectvision.inference.regions import Region, cut_of
 from defectvision.store.decisions import decision_of
 from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
-from defectvision.store.rows import cut_of, regions_of
+from defectvision.store.rows import regions_of
 from defectvision.store.tables import BatchRow, InspectionRow
 
 

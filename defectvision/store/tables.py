@@ -381,6 +381,35 @@ class TokenRow(Base):
     ended: Mapped[datetime | None]
 
 
+class EvaluationRow(Base):
+    """A bundle on labelled images, see store/evaluations.py.
+
+    data: the images in words; source: where they come from. alive: when who works on it last said
+    so, by the database's clock; done, total: images. summary: the figures, for lists; digest: of
+    the file with everything, see evaluation/kept.py.
+    """
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    line: Mapped[str] = mapped_column(Name(64), index=True)
+    bundle: Mapped[str] = mapped_column(Name(64))
+    bundle_version: Mapped[str] = mapped_column(Name(64))
+    data: Mapped[str] = mapped_column(Prose)
+    source: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(Name(16))
+    message: Mapped[str] = mapped_column(Prose, default="")
+    who: Mapped[str] = mapped_column(Name(200))
+    made: Mapped[datetime] = mapped_column(default=now)
+    ended: Mapped[datetime | None]
+    alive: Mapped[datetime | None]
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    images: Mapped[int] = mapped_column(default=0)
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    digest: Mapped[str | None] = mapped_column(Name(64), index=True)
+
+
 class AuditRow(Base):
     """Who changed what: policies, batches, retention. Rows are only ever added."""
 

@@ -12,7 +12,8 @@ import pytest
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import draw
-from defectvision.evaluation.evaluate import EvaluationError, evaluate, labelled, seen_rows
+from defectvision.evaluation.evaluate import evaluate, labelled, seen_rows
+from defectvision.evaluation.kept import EvaluationError
 from defectvision.inference.inspector import Inspector
 from defectvision.training.new_line import line_for
 from defectvision.training.targets import targets_of

@@ -12,10 +12,10 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.rules import Zone
 from defectvision.inference.gate import objections_to
-from defectvision.inference.regions import Region
+from defectvision.inference.regions import Region, cut_of
 from defectvision.store.batches import State
 from defectvision.store.database import Store, open_store
-from defectvision.store.rows import bin_of, cut_of, first_of, most_probable, regions_as_json
+from defectvision.store.rows import bin_of, first_of, most_probable, regions_as_json
 from defectvision.store.sources import Uploads
 from defectvision.store.tables import (
     BatchRow,

@@ -19,13 +19,29 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.people import GUARDED, MAY, Action, NotAllowedError, Person, Role, in_role
 from defectvision.report.release import release_lot
 from defectvision.settings import ROOT
-from defectvision.store import accounts, batches, policies, releases, retention, reviews, tokens
+from defectvision.store import (
+    accounts,
+    batches,
+    evaluations,
+    policies,
+    releases,
+    retention,
+    reviews,
+    tokens,
+)
 from defectvision.store.batches import State
 from defectvision.store.database import Store
 from defectvision.store.dropped import confirm_removal
 from defectvision.store.results import Results
 from defectvision.store.sources import Uploads
-from defectvision.store.tables import AccountRow, AuditRow, ReviewRow, TokenRow
+from defectvision.store.tables import (
+    AccountRow,
+    AuditRow,
+    EvaluationRow,
+    ReviewRow,
+    TokenRow,
+    now,
+)
 from defectvision.web.inspect.intake import inspect_pending
 from defectvision.web.new_line.runs import Run, new_run
 from defectvision.web.new_line.training import (
@@ -92,6 +108,25 @@ def release(store: Store, weights: Path, who: Person) -> Any:
     return release_lot(results, loaded, results.policy_of_today(), 10**6, who, "shipped")
 
 
+def evaluate(store: Store, weights: Path, who: Person) -> int:
+    loaded = load_bundle(weights, "casting")
+    with store.session() as session:
+        return evaluations.add_evaluation(
+            session, loaded, evaluations.LabelledSet(path="a"), who
+        ).id
+
+
+def on_evaluation(what: Callable[..., Any], state: State = State.RUNNING) -> Act:
+    """On the one that the fixture `store` has, in that state."""
+
+    def act(store: Store, _weights: Path, who: Person) -> None:
+        with store.session() as session:
+            evaluations.get_evaluation(session, 1).state = state
+            what(session, 1, who)
+
+    return act
+
+
 def training(what: Callable[[Store, Run, Path, Person], Any]) -> Act:
     """On a run that nobody has ordered and that has no photographs, which is said to who may."""
 
@@ -130,6 +165,14 @@ ACTS: dict[Callable[..., Any], Act] = {
         lambda s, who: tokens.make_token(s, who, "mes", [Action.LOOK], 1)
     ),
     tokens.end_token: in_session(lambda s, who: tokens.end_token(s, who, "old")),
+    evaluations.add_evaluation: evaluate,
+    evaluations.begin_again: on_evaluation(
+        lambda s, number, who: evaluations.begin_again(s, number, who), State.FAILED
+    ),
+    evaluations.cancel: on_evaluation(lambda s, number, who: evaluations.cancel(s, number, who)),
+    evaluations.delete_evaluation: on_evaluation(
+        lambda s, number, who: evaluations.delete_evaluation(s, number, who, "old"), State.DONE
+    ),
     inspect_pending: lambda _store, weights, who: inspect_pending(
         Work(), load_bundle(weights, "casting"), who
     ),
@@ -154,6 +197,12 @@ def store(tmp_path: Path) -> Store:
         accounts.add_account(session, ADMIN, "root", Role.ADMIN, WORD)
         accounts.add_account(session, ADMIN, "someone", Role.VIEWER, WORD)
         tokens.make_token(session, ADMIN, "old", [Action.LOOK], 1)
+        session.add(
+            EvaluationRow(
+                line="casting", bundle="resnet50", bundle_version="0" * 12, data="a set",
+                source={"kind": "set", "path": "a"}, state=State.RUNNING, who="root", alive=now(),
+            )
+        )  # fmt: skip
     return made
 
 
@@ -162,7 +211,7 @@ def content(store: Store) -> list[int]:
     with store.reading() as session:
         return [
             session.scalar(select(func.count()).select_from(table)) or 0
-            for table in (AuditRow, ReviewRow, AccountRow, TokenRow)
+            for table in (AuditRow, ReviewRow, AccountRow, TokenRow, EvaluationRow)
         ]
 
 

@@ -14,6 +14,7 @@ from defectvision.store.tables import (
     AccountRow,
     AuditRow,
     Base,
+    EvaluationRow,
     MeasuredRow,
     PolicyRow,
     ReleaseFileRow,
@@ -27,7 +28,7 @@ from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 KEPT = (
     *("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files"),
     *("accounts", "sign_ins", "tokens"),
@@ -66,6 +67,12 @@ def full_store(folder: Path) -> Store:
         session.add(SignInRow(digest="34" * 32, account_id=account.id, until=now()))
         drop(session, ["ab" * 32], "ada")
         say_here(session, "a")
+        session.add(
+            EvaluationRow(
+                bundle_version="0" * 12, data="a set", source={"kind": "set"}, state="done",
+                who="ada", digest="56" * 32, **line,
+            )
+        )  # fmt: skip
     return store
 
 
@@ -115,7 +122,8 @@ def test_every_row_of_every_table_comes_through(tmp_path, request, kind, version
     if kind == "postgresql":
         database = request.getfixturevalue("postgres")()
         address = database.replace("postgresql:", "postgresql+psycopg:")
-    rows["counters"] = [row for row in rows["counters"] if row["name"] != "touched"]  # it is new
+    if version < "0009":
+        rows["counters"] = [row for row in rows["counters"] if row["name"] != "touched"]
     engine = create_engine(address)
     migrate(engine, version)
     before = write_rows(engine, rows)

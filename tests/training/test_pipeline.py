@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from defectvision.bundle.reader import BundleError, load_bundle, read_line
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import write_samples
-from defectvision.evaluation.evaluate import EvaluationError, labelled, seen_rows
+from defectvision.evaluation.evaluate import labelled, seen_rows
+from defectvision.evaluation.kept import EvaluationError
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
