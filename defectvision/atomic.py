@@ -90,3 +90,13 @@ def replace_folder(fresh: Path, folder: Path) -> None:
         folder.rename(old)
     fresh.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def add_folder(fresh: Path, folder: Path) -> None:
+    """Put the finished folder `fresh` where there is none yet; raises FileExistsError where there
+    is one, whoever was first, and OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        raise FileExistsError(17, "is there already", str(folder))
+    fresh.rename(folder)  # which fails where another was put there meanwhile
+    _flush(folder.parent)

@@ -46,8 +46,8 @@ WORDS = {
     Action.BATCH: "start batches, pause, resume, finish and cancel them",
     Action.DECIDE: "decide on parts and take own decisions back",
     Action.RELEASE: "release lots",
-    Action.POLICY: "put a policy in force",
-    Action.TEACH: "train lines and bundles, and evaluate them",
+    Action.POLICY: "put a policy or a bundle in force",
+    Action.TEACH: "train lines and bundles, evaluate, import and export them",
     Action.DELETE: "delete batches and evaluations, and confirm the removal of files",
     Action.ACCESS: "make and end accounts and tokens",
 }

@@ -1,21 +1,31 @@
-"""What lines and bundles there are, and how good each was measured to be."""
+"""Where bundles live: how good each was measured to be, how fast it is here, which one is taken."""
 
 import streamlit as st
 
-from defectvision.bundle.reader import BundleError
 from defectvision.web import cards
-from defectvision.web.choices import bundle_names, loaded_bundle, readable_lines
-from defectvision.web.lines.card import bundle_card, files
+from defectvision.web.choices import bundle_names, readable_lines
+from defectvision.web.lines.default import default_of
+from defectvision.web.lines.parcels import import_way, imported_notice
+from defectvision.web.lines.room import bundle_room
 from defectvision.web.links import NEW_LINE
 from defectvision.web.new_line.room import new_line, new_line_notice
+from defectvision.web.session.people import who
+from defectvision.web.session.store import the_store
 from defectvision.words import plain
 
 if NEW_LINE in st.query_params:
     new_line(st.query_params[NEW_LINE])
     st.stop()
+with st.sidebar:
+    person = who()
+notices = st.container()
+store = the_store(notices)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.title("Lines", width="stretch")
+    if store is not None:
+        import_way(store, person)
     new_line_notice()
+imported_notice()
 for line in readable_lines(st.container()):
     st.header(plain(line.title))
     st.html(cards.colour_swatches(line))
@@ -27,19 +37,9 @@ for line in readable_lines(st.container()):
     if not names:
         st.info(f"This line has no bundle yet: `defectvision train --line {line.name}`.")
         continue
-    for name, tab in zip(names, st.tabs([plain(name) for name in names]), strict=True):
+    if store is not None:
+        default_of(line, names, store, person)
+    titles = [f"{plain(n)}{' :material/star:' if n == line.default_bundle else ''}" for n in names]
+    for name, tab in zip(names, st.tabs(titles), strict=True):
         with tab:
-            if name == line.default_bundle:
-                st.badge("Default bundle of the line", icon=":material/star:", color="blue")
-            try:
-                loaded = loaded_bundle(line.name, name)
-            except BundleError as error:
-                st.error(
-                    plain(str(error)),
-                    title="The bundle cannot be used",
-                    icon=":material/error:",
-                )
-                continue
-            bundle_card(loaded)
-            with st.expander("Files and their hashes", icon=":material/fingerprint:"):
-                st.html(cards.facts(files(loaded.bundle), "left"))
+            bundle_room(line, name, store, person)

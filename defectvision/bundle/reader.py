@@ -62,6 +62,20 @@ def find_lines(weights: Path) -> Lines:
     return Lines(tuple(readable), problems)
 
 
+def known_line(weights: Path, line: str) -> Line:
+    """The line of that name; raises BundleError, which names those that there are."""
+    _check_name(line)
+    if not (weights / line / LINE_FILE).is_file():
+        known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
+        raise NoSuchBundleError(f"unknown line '{line}'; known are: {known}")
+    return read_line(weights / line)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
+
+
 def list_bundles(line_folder: Path) -> list[str]:
     """Names of the bundles of a line, the default one first."""
     default = read_line(line_folder).default_bundle
@@ -76,14 +90,9 @@ def load_bundle(
 
     trusted: names and public keys of those of whom one must have signed it; nobody where empty.
     """
-    for name in filter(None, (line, bundle)):
-        if not NAME.fullmatch(name):
-            raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
-    folder = weights / line
-    if not (folder / LINE_FILE).is_file():
-        known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
-        raise NoSuchBundleError(f"unknown line '{line}'; known are: {known}")
-    about = read_line(folder)
+    if bundle:
+        _check_name(bundle)
+    folder, about = weights / line, known_line(weights, line)
     name = bundle or about.default_bundle
     if not (folder / name / ABOUT_FILE).is_file():
         known = ", ".join(list_bundles(folder)) or "none"

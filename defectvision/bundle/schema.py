@@ -17,6 +17,7 @@ LINE_FILE = "line.json"  # one folder up
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"  # torch weights, fp16: for fine-tuning and gradient heatmaps
 SEEN_FILE = "trained_on.txt"  # the start of the SHA-256 of each image it learned from
+HISTORY_FILE = "history.jsonl"  # an object an epoch of its training, for bundle/history.py
 CARD_FILE = "README.md"
 GATE_FILE = "gate.npz"
 SIGNATURE_FILE = "signature.json"

@@ -29,13 +29,25 @@ def publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
     """Move a finished bundle into place, and write the line's own file where there is none."""
     atomic.replace_folder(fresh, line_folder / name)
     if not (line_folder / LINE_FILE).is_file():
-        _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
+        write_line(line_folder, line)
+
+
+def add(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
+    """Move a finished bundle to where there is none; a line that is not there yet comes with it,
+    and has it as its default. Raises OSError, FileExistsError where one is there."""
+    atomic.add_folder(fresh, line_folder / name)
+    if not (line_folder / LINE_FILE).is_file():
+        write_line(line_folder, line.model_copy(update={"default_bundle": name}))
+
+
+def write_line(line_folder: Path, line: Line) -> None:
+    """Write the line's own file whole; raises OSError."""
+    _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
 
 
 def retitle(line_folder: Path, title: str) -> None:
     """Give a line another title, which no verdict depends on; raises BundleError and OSError."""
-    line = read_line(line_folder).model_copy(update={"title": title})
-    _write_json(line_folder / LINE_FILE, line.model_dump(mode="json"))
+    write_line(line_folder, read_line(line_folder).model_copy(update={"title": title}))
 
 
 def record_metrics(folder: Path, metrics: Metrics, caution: str = "") -> None:

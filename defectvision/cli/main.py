@@ -1,5 +1,5 @@
 """The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-accounts, tokens, lines, keygen, sign, work, backup, restore, doctor, serve.
+accounts, tokens, lines, bundle, keygen, sign, work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -17,6 +17,7 @@ from defectvision import __version__, logs
 from defectvision.cli.access import accounts_app, tokens_app
 from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
+from defectvision.cli.bundle import app as bundle_app
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
 from defectvision.cli.doctor import doctor
@@ -43,6 +44,7 @@ app.add_typer(report_app, name="report")
 app.add_typer(store_app, name="store")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(bundle_app, name="bundle")
 app.command()(inspect)
 app.command()(batch)
 app.command()(train)

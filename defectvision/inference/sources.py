@@ -271,7 +271,7 @@ def _unzip(
 ) -> Iterator[Upload]:
     # A hostile directory breaks zipfile in ways that it does not document.
     try:
-        size = _directory_bytes(file)
+        size = directory_bytes(file)
         entries = []
         if size <= limits.entries * DIRECTORY_ENTRY_BYTES:
             archive = zipfile.ZipFile(file)
@@ -305,7 +305,7 @@ def _unzip(
         yield _failed(name, "a zip file without an image", f"Expected {_suffixes()}.")
 
 
-def _directory_bytes(file: BinaryIO) -> int:
+def directory_bytes(file: BinaryIO) -> int:
     """Size of a zip file's directory by its end record; 0 where there is none."""
     end = file.seek(0, io.SEEK_END)
     file.seek(max(0, end - 22 - 65_535 - 76))  # end record, its comment, the 64-bit records

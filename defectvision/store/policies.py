@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from defectvision.bundle.policy import Policy, PolicyInForce
+from defectvision.bundle.policy import Policy, PolicyInForce, check_fits
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, Person, needs
 from defectvision.store.tables import AuditRow, PolicyRow
 
@@ -65,6 +66,32 @@ def save(
     session.add(AuditRow(who=row.who, what="policy saved", line=line, details=details))
     session.flush()
     return row
+
+
+@needs(Action.POLICY)
+def restore(
+    session: Session,
+    loaded: LoadedBundle,
+    number: int | None,
+    who: Person,
+    why: str,
+    before: Policy,
+) -> PolicyRow:
+    """Put an earlier version in force again, as a new one; `number` None for the bundle's own.
+    Raises ValueError where there is none of that number, or it does not fit the bundle."""
+    line, bundle = loaded.line.name, loaded.bundle.name
+    policy = loaded.bundle.policy
+    if number is not None:
+        row = session.scalar(
+            select(PolicyRow).where(
+                PolicyRow.line == line, PolicyRow.bundle == bundle, PolicyRow.number == number
+            )
+        )
+        if row is None:
+            raise ValueError(f"{line}/{bundle} has no policy {number}")
+        policy = policy_of(row)
+    check_fits(policy, loaded.line, loaded.bundle.mask_classes)
+    return save(session, line, bundle, policy, who, why, before)
 
 
 def _said(policy: Policy, field: str) -> Any:

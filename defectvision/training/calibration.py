@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from defectvision import __version__
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
-from defectvision.bundle.schema import SEEN_FILE
+from defectvision.bundle.schema import HISTORY_FILE, SEEN_FILE
 from defectvision.bundle.writer import publish, write_about
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import inspected
@@ -28,6 +28,7 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import read_masks
 from defectvision.models.prediction import Network
 from defectvision.training import export
+from defectvision.training.checkpoint import HISTORY
 from defectvision.training.prediction import predict
 from defectvision.training.task import TrainingTask
 
@@ -67,6 +68,7 @@ def _write(task: TrainingTask, trained: Path, folder: Path, name: str) -> None:
         temperature=temperature,
         policy=choose_policy(val.logits / temperature, val.targets, task.line),
         foreign=export.fit_foreign(train.embeddings, val.embeddings),
+        history=trained.with_name(HISTORY),
     )
 
 
@@ -80,8 +82,10 @@ def write_whole(
     policy: Policy,
     foreign: export.ForeignFit,
     said: Mapping[str, Any] = MappingProxyType({}),
+    history: Path | None = None,
 ) -> None:
-    """Write a bundle anew into `folder`, with what it learned from. said: more provenance."""
+    """Write a bundle anew into `folder`, with what it learned from. said: more provenance; history:
+    the run's file of epochs."""
     recipe, catalog = task.recipe, task.learned.catalog
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
@@ -89,6 +93,8 @@ def write_whole(
     folder.mkdir(parents=True)
     digests = sorted({image_digest(catalog.root / path) for path in used["path"]})
     (folder / SEEN_FILE).write_text("\n".join(digests) + "\n", encoding="ascii")
+    if history is not None and history.is_file():
+        shutil.copyfile(history, folder / HISTORY_FILE)
     export.write_bundle(
         folder,
         model,

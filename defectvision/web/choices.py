@@ -51,6 +51,7 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
     names = bundle_names(line.name)
     bundle = names[0] if names else line.default_bundle
     if len(names) > 1:
+        _follow_default(line)
         bundle = st.selectbox(
             "Model",
             names,
@@ -67,6 +68,15 @@ def choose_bundle(line: Line, notices: DeltaGenerator) -> LoadedBundle | None:
     if caution := loaded.bundle.caution:
         st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
     return loaded
+
+
+def _follow_default(line: Line) -> None:
+    """Whoever had the default bundle has the new one after a switch."""
+    key, seen = f"bundle-{line.name}", f"default-seen-{line.name}"
+    before = st.session_state.get(seen, line.default_bundle)
+    if before != line.default_bundle and st.session_state.get(key, before) == before:
+        st.session_state[key] = line.default_bundle
+    st.session_state[seen] = line.default_bundle
 
 
 def bundle_names(line: str) -> list[str]:

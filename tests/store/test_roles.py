@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from sqlalchemy import func, select
 
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.reader import BundleError, load_bundle
+from defectvision.inference.parcel import ParcelError
 from defectvision.people import GUARDED, MAY, Action, NotAllowedError, Person, Role, in_role
 from defectvision.report.release import release_lot
 from defectvision.settings import ROOT
 from defectvision.store import (
     accounts,
     batches,
+    bundles,
     evaluations,
     policies,
     releases,
@@ -127,6 +130,17 @@ def on_evaluation(what: Callable[..., Any], state: State = State.RUNNING) -> Act
     return act
 
 
+def restore(store: Store, weights: Path, who: Person) -> None:
+    with store.session() as session:
+        policies.restore(session, load_bundle(weights, "casting"), None, who, "why", Policy())
+
+
+def refused(what: Callable[[], Any]) -> None:
+    """What is asked for cannot be, which is said to who may ask."""
+    with suppress(BundleError, ParcelError):
+        what()
+
+
 def training(what: Callable[[Store, Run, Path, Person], Any]) -> Act:
     """On a run that nobody has ordered and that has no photographs, which is said to who may."""
 
@@ -142,6 +156,16 @@ ACTS: dict[Callable[..., Any], Act] = {
     reviews.undo: in_session(decide_and_undo),
     policies.save: in_session(
         lambda s, who: policies.save(s, "casting", "resnet50", Policy(), who, "why", Policy())
+    ),
+    policies.restore: restore,
+    bundles.switch_default: lambda store, weights, who: refused(
+        lambda: bundles.switch_default(store, weights, "casting", "resnet50", who, "why", "other")
+    ),
+    bundles.export_bundle: lambda store, weights, who: bundles.export_bundle(
+        store, load_bundle(weights, "casting"), who
+    ),
+    bundles.import_bundle: lambda store, weights, who: refused(
+        lambda: bundles.import_bundle(store, BytesIO(), weights, who)
     ),
     batches.add_batch: add,
     batches.move: in_session(lambda s, who: batches.move(s, 2, State.PAUSED, who)),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from defectvision.bundle.history import read_history
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import SEEN_FILE
 from defectvision.cli.main import app
@@ -199,5 +200,6 @@ def test_what_a_bundle_learned_from_does_not_hold_the_damaged(samples, tmp_path)
     cut_off(first)
     train(tmp_path, open_set(samples, LIMIT))
     seen = (tmp_path / "weights/casting/tiny" / SEEN_FILE).read_text().split()
+    assert read_history(load_bundle(tmp_path / "weights", "casting", "tiny"))["epoch"]
     assert image_digest(first) not in seen and len(seen) == len(set(seen)) > 0
     shutil.rmtree(samples)

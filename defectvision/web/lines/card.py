@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -22,10 +22,11 @@ LEAKING = (
 )
 
 
-def bundle_card(loaded: LoadedBundle) -> None:
-    """Identity, policy, figures with what they were measured on, and where it all comes from."""
+def bundle_card(loaded: LoadedBundle, here: Sequence[tuple[str, str]] = ()) -> None:
+    """Identity, policy, figures with what they were measured on, and where it all comes from.
+    here: what is known of it on this machine."""
     bundle = loaded.bundle
-    st.html(cards.facts(identity(loaded), "left"))
+    st.html(cards.facts([*identity(loaded), *here], "left"))
     if caution := bundle.caution:
         st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
     if not bundle.metrics:

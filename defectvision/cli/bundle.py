@@ -1,0 +1,91 @@
+"""`defectvision bundle`: which one is the default, and bundles that come and go as zip files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from defectvision import atomic
+from defectvision.cli.options import BundleName, Json, LineName, Weights
+from defectvision.cli.terminal import clear_errors, out
+from defectvision.people import unproven
+from defectvision.settings import settings, the_store
+
+app = typer.Typer(
+    no_args_is_help=True, help="Bundles: import and export them, and say which is the default."
+)
+COMMAND_LINE = "command line"
+
+
+@app.command("export")
+def export_to(
+    file: Annotated[Path, typer.Argument(help="zip file to write")],
+    line: LineName,
+    bundle: BundleName = None,
+    weights: Weights = None,
+) -> None:
+    """Write a bundle, with its line, into one zip file."""
+    with clear_errors():
+        from defectvision.bundle.reader import load_bundle
+        from defectvision.store.bundles import export_bundle
+
+        atomic.check_target(file)
+        about = settings()
+        loaded = load_bundle(weights or about.weights, line, bundle, about.limits.trusted)
+        atomic.write_bytes(file, export_bundle(the_store(), loaded, unproven(COMMAND_LINE)))
+        out.say(f"{line} / {loaded.bundle.name}, version {loaded.version}: {file}")
+
+
+@app.command("import")
+def import_from(
+    file: Annotated[Path, typer.Argument(help="zip file of a bundle")],
+    name: Annotated[str, typer.Option("--as", help="another name for it")] = "",
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Check a bundle from a zip file, try it on a test picture, and put it among the others. It
+    replaces none."""
+    with clear_errors():
+        from defectvision.store.bundles import import_bundle
+
+        about = settings()
+        with file.open("rb") as opened:
+            loaded = import_bundle(
+                the_store(),
+                opened,
+                weights or about.weights,
+                unproven(COMMAND_LINE),
+                name,
+                about.limits.trusted,
+            )
+    found = {"line": loaded.line.name, "bundle": loaded.bundle.name, "version": loaded.version}
+    if as_json:
+        print(json.dumps(found | {"signed": loaded.signed}))
+    else:
+        out.say(f"{found['line']} / {found['bundle']}, version {loaded.version}, {loaded.signed}")
+
+
+@app.command("default")
+def default(
+    line: LineName,
+    bundle: Annotated[str, typer.Option("--bundle", help="the bundle to take from now on")],
+    why: Annotated[str, typer.Option("--why", help="the reason, for the audit trail")],
+    weights: Weights = None,
+) -> None:
+    """Take another bundle of a line wherever none is named."""
+    with clear_errors():
+        from defectvision.bundle.reader import known_line
+        from defectvision.store.bundles import switch_default
+
+        if not why.strip():
+            raise ValueError("--why is empty. Give the reason")
+        about = settings()
+        folder = weights or about.weights
+        before = known_line(folder, line).default_bundle
+        trusted = about.limits.trusted
+        who = unproven(COMMAND_LINE)
+        switch_default(the_store(), folder, line, bundle, who, why.strip(), before, trusted)
+        out.say(f"the default of line '{line}' is '{bundle}' now; before it was '{before}'")

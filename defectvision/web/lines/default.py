@@ -1,0 +1,112 @@
+"""Which bundle is taken where none is named: switched and rolled back, with a reason."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.bundle.line import Line
+from defectvision.bundle.reader import BundleError
+from defectvision.people import Action, Person
+from defectvision.settings import settings
+from defectvision.store.bundles import Switch, switch_default, switches, way_back
+from defectvision.store.database import Store
+from defectvision.web.session.people import acting, ready
+from defectvision.words import counted, plain
+
+LONGEST_REASON = 500
+
+
+def default_of(line: Line, names: list[str], store: Store, person: Person) -> None:
+    """The default bundle, since when and why, the way back, and how it was switched before."""
+    with store.reading() as session:
+        known = switches(session, line.name)
+    back = way_back(known, line.default_bundle)
+    with st.container(horizontal=True, vertical_alignment="center", key=f"default-{line.name}"):
+        st.markdown(_words(line, back), width="stretch")
+        if back is not None and back.before in names and person.may(Action.POLICY):
+            _roll_back(line, back, store, person)
+    if known:
+        title = counted(len(known), "switch", "switches")
+        with st.expander(f"{title} of the default bundle", icon=":material/history:"):
+            st.dataframe(
+                [
+                    {
+                        "When": switch.at,
+                        "By": switch.who,
+                        "From": switch.before,
+                        "To": switch.after,
+                        "Reason": switch.why,
+                    }
+                    for switch in known
+                ],
+                hide_index=True,
+                alt=f"How the default bundle of {line.title} was switched",
+            )
+
+
+def _words(line: Line, last: Switch | None) -> str:
+    words = f":material/star: Default bundle **{plain(line.default_bundle)}**"
+    if last is None:
+        return words
+    return (
+        f"{words}, in place of {plain(last.before)} since {last.at.astimezone():%Y-%m-%d %H:%M}, "
+        f"by {plain(last.who)}: {plain(last.why)}"
+    )
+
+
+def _roll_back(line: Line, last: Switch, store: Store, person: Person) -> None:
+    with st.popover(f"Roll back to {plain(last.before)}", icon=":material/undo:"):
+        st.markdown("Whoever names no bundle gets this one again, from the next image on.")
+        why = st.text_input(
+            "Reason",
+            f"Back from {last.after}",
+            key=f"back-reason-{line.name}-{last.after}",
+            max_chars=LONGEST_REASON,
+        ).strip()
+        able = ready(person, Action.POLICY)
+        if st.button(
+            "Roll back", key=f"back-{line.name}", type="primary", disabled=not (able and why)
+        ):
+            _switch(line, last.before, store, why)
+
+
+def make_default(line: Line, name: str, store: Store, person: Person) -> None:
+    """The way to make a bundle the default of its line, for those who may."""
+    if not person.may(Action.POLICY):
+        return
+    with st.popover("Make default", icon=":material/star:", key=f"default-{line.name}-{name}"):
+        st.markdown(
+            f"Inspect, batches, REST API and command line take **{plain(name)}** in place of "
+            f"{plain(line.default_bundle)} wherever no bundle is named. What was inspected before "
+            "stays as it is."
+        )
+        why = st.text_input(
+            "Reason", key=f"default-reason-{line.name}-{name}", max_chars=LONGEST_REASON
+        ).strip()
+        able = ready(person, Action.POLICY)
+        if st.button(
+            "Switch",
+            key=f"switch-{line.name}-{name}",
+            type="primary",
+            disabled=not (able and why),
+        ):
+            _switch(line, name, store, why)
+
+
+def _switch(line: Line, name: str, store: Store, why: str) -> None:
+    about = settings()
+    try:
+        switch_default(
+            store,
+            about.weights,
+            line.name,
+            name,
+            acting(),
+            why,
+            line.default_bundle,
+            about.limits.trusted,
+        )
+    except BundleError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    st.rerun()
