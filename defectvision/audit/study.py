@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property, partial
@@ -143,6 +143,24 @@ def study(
         found.seconds = time.perf_counter() - started
         keep(cache, key, vars(found))
     return found
+
+
+def open_grouped(
+    path: Path,
+    cache: Path,
+    limit_pixels: int,
+    tell: Tell = _silent,
+    *,
+    bits: int | None = None,
+    good: Sequence[str] = (),
+    unsorted_good: bool = False,
+) -> ImageSet:
+    """The image set at `path`, its photo groups joined with the near-copies that its pictures show:
+    an index can miss some, and a folder of classes names none. bits, good, unsorted_good: see
+    `open_set`. Raises as `study`."""
+    images = open_set(path, limit_pixels, bits, good, unsorted_good)
+    found = study(path, cache, limit_pixels, tell, image_set=images)
+    return replace(found.image_set, catalog=found.grouped)
 
 
 def opened_study(image_set: ImageSet) -> Study:

@@ -1,23 +1,38 @@
-"""`defectvision evaluate`: a bundle's figures on labelled images that it has not learned from."""
+"""`defectvision evaluate`: a bundle's figures on labelled images that it has not learned from, or
+on images that people decided on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from defectvision.atomic import check_folder
+from defectvision.cli.evaluation_report import check_targets, write_reports
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.inspect import open_inspector
-from defectvision.cli.options import BundleName, Flips, Good, Json, LineName, PolicyChoice, Weights
+from defectvision.cli.options import BundleName, Flips, Good, Json, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
-from defectvision.cli.terminal import clear_errors, err, print_failure
+from defectvision.cli.terminal import clear_errors, err
+from defectvision.people import unproven
+from defectvision.settings import settings, the_store
+
+if TYPE_CHECKING:
+    from defectvision.bundle.policy import Policy
+    from defectvision.evaluation.kept import Kept
+    from defectvision.inference.inspector import Inspector
+    from defectvision.store.evaluations import LabelledSet, Reviewed, Source
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="labelled images")],
-    line: LineName,
+    data: Annotated[Path | None, typer.Option(help="labelled images")] = None,
+    line: Annotated[str, typer.Option("--line", help="the line, for example casting")] = "",
     bundle: BundleName = None,
     weights: Weights = None,
     policy: PolicyChoice = "",
@@ -30,50 +45,145 @@ def evaluate(
     record: Annotated[
         str, typer.Option(help="add the figures to the bundle under this description")
     ] = "",
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="images that people decided on, in place of --data")
+    ] = False,
+    batches: Annotated[
+        list[int] | None,
+        typer.Option("--batch", help="reviewed images of this batch; may be given several times"),
+    ] = None,
+    since: Day = None,
+    until: Day = None,
+    html: Annotated[Path | None, typer.Option(help="write a report to read")] = None,
+    report_json: Annotated[Path | None, typer.Option(help="write the report as JSON")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="write both into this folder")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="keep it in the store, for the Evaluate page")
+    ] = False,
+    work_on: Annotated[int | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a bundle on labelled images that it has not learned from."""
+    """Measure a bundle on labelled images that it has not learned from, or on reviewed ones."""
     with clear_errors():
-        import numpy as np
-        from rich.progress import Progress
-
-        from defectvision.bundle.writer import record_metrics
-        from defectvision.cli.labelled import open_grouped
-        from defectvision.evaluation import evaluate as evaluation
-
+        if work_on is not None:
+            raise typer.Exit(_work_on(work_on, weights))
+        if not line:
+            raise ValueError("say which line it is, for example --line casting")
+        if reviewed == (data is not None):
+            raise ValueError("give either --data FOLDER or --reviewed")
+        if keep and flips:
+            raise ValueError(
+                "--keep is for what the dashboard does, which asks about no mirror images: leave "
+                "--flips away"
+            )
+        if record and reviewed:
+            raise ValueError("--record is for the figures of a labelled set: give --data FOLDER")
+        check_targets(html, report_json, folder)
         inspector = open_inspector(weights, line, bundle, flips)
         if record:
             check_folder(inspector.loaded.folder)
         chosen = choose_policy(inspector.loaded, policy)
-        images = open_grouped(data, inspector.line.bits, good or ())
-        if split:
-            images = images.subset(split)
-        seen = evaluation.seen_rows(images.catalog, inspector.loaded.folder)
-        if not include_seen:
-            images = images.take(np.flatnonzero(~seen))
-        if seen.any():
-            err.print(
-                f"{int(seen.sum())} of {len(seen)} images were learned from, or show the same "
-                f"photograph as one that was: {'included' if include_seen else 'left out'}"
+        from defectvision.store.evaluations import LabelledSet, Reviewed
+
+        source: Source
+        if data is not None:
+            source = LabelledSet(
+                path=str(data.absolute()), split=split, good=tuple(good or ()), seen=include_seen
             )
-        if not len(images.catalog):
-            raise ValueError(
-                f"{data}: the bundle learned from all of these images. Give images that it has "
-                "not seen, or add --include-seen to measure its memory"
-            )
-        with Progress(console=err) as progress:
-            task = progress.add_task("evaluating", total=len(images.catalog))
-            result = evaluation.evaluate(
-                inspector,
-                images,
-                split=record or (split and f"{split} split") or "given images",
-                policy=chosen,
-                seen=include_seen and bool(seen.any()),
-                advance=lambda: progress.advance(task),
-            )
-        for failure in result.failures:
-            print_failure(failure)
+        else:
+            source = Reviewed(batches=tuple(batches or ()), since=_utc(since), until=_utc(until))
+        with _kept_as(inspector, source, keep) as finish:
+            if isinstance(source, LabelledSet):
+                kept = _of_set(inspector, source, chosen, record)
+            else:
+                kept = _of_reviews(inspector, source, chosen)
+            finish(kept)
         if record:
-            record_metrics(inspector.loaded.folder, result.metrics)
-        print_metrics(line, inspector.loaded.bundle.name, result.metrics, as_json)
-    raise typer.Exit(1 if result.failures else 0)
+            from defectvision.bundle.writer import record_metrics
+
+            record_metrics(inspector.loaded.folder, kept.about.metrics)
+        for failure in kept.about.failures:
+            err.say(f"failed  {failure.name}: {failure.reason}. {failure.remedy}", style="red")
+        write_reports(kept, chosen, html, report_json, folder)
+        print_metrics(line, inspector.loaded.bundle.name, kept.about.metrics, as_json)
+    raise typer.Exit(1 if kept.about.failures else 0)
+
+
+def _of_set(inspector: Inspector, source: LabelledSet, policy: Policy, record: str) -> Kept:
+    from rich.progress import Progress
+
+    from defectvision.batch.evaluating import evaluate_set
+    from defectvision.cli.labelled import steps
+
+    with steps() as tell, Progress(console=err) as progress:
+        task = progress.add_task("evaluating", total=None)
+        return evaluate_set(
+            inspector,
+            source,
+            policy,
+            settings().cache,
+            advance=lambda done, total: progress.update(task, completed=done, total=total),
+            tell=tell,
+            note=err.say,
+            said=record,
+            of_all=True,
+        )
+
+
+def _of_reviews(inspector: Inspector, source: Reviewed, policy: Policy) -> Kept:
+    from rich.progress import Progress
+
+    from defectvision.batch.evaluating import evaluate_reviewed
+    from defectvision.cli.store import open_existing
+
+    store = open_existing()
+    with Progress(console=err) as progress:
+        task = progress.add_task("evaluating", total=None)
+        return evaluate_reviewed(
+            store,
+            inspector,
+            source,
+            policy,
+            advance=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+@contextmanager
+def _kept_as(inspector: Inspector, source: Source, keep: bool) -> Iterator[Callable[[Kept], None]]:
+    """What keeps the result in the store, where that is wanted; how it failed is kept too."""
+    if not keep:
+        yield lambda _: None
+        return
+    from defectvision.store import evaluations
+    from defectvision.store.ownership import join_files
+
+    store = the_store()
+    join_files(store)
+    with store.session() as session:
+        number = evaluations.add_evaluation(
+            session, inspector.loaded, source, unproven("command line")
+        ).id
+    try:
+        with evaluations.Alive(store, number):
+            yield lambda kept: evaluations.finish(store, number, kept)
+    except BaseException as error:
+        with store.session() as session:
+            evaluations.fail(session, number, str(error) or type(error).__name__)
+        raise
+    err.say(f"kept as evaluation {number}", style="dim")
+
+
+def _work_on(number: int, weights: Path | None) -> int:
+    """For a server: do evaluation `number` of the store; exit status 0 or 1."""
+    from defectvision.batch.evaluating import work_on
+
+    about = settings()
+    kept = work_on(the_store(), weights or about.weights, about.limits, about.cache, number)
+    return 0 if kept is not None else 1
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """A moment as it was typed, which is of this machine's time zone."""
+    return None if moment is None else moment.astimezone(UTC)

@@ -99,7 +99,7 @@ def detection(
     curves = expit(fits[:, :1] + fits[:, 1:] * np.log(lengths))
     low, high = np.percentile(curves, [2.5, 97.5], axis=0)
     a90, all_a90 = _reached(own), np.array([_reached(fit) for fit in fits])
-    sure = float(np.percentile(all_a90, SURE))
+    sure = float(np.percentile(all_a90, SURE, method="higher"))  # some may be infinite
     longest = float(length.max())
     a90_95 = sure if sure <= longest else None
     shown = a90 if a90 <= longest else None

@@ -18,7 +18,7 @@ from defectvision.bundle.schema import SEEN_FILE, Measure, Metrics
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
-from defectvision.evaluation.kept import EvaluationError
+from defectvision.evaluation.kept import UNSEEN, EvaluationError, Seen
 from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
@@ -36,6 +36,10 @@ class Evaluation:
     metrics: Metrics
     judged: pd.DataFrame
     failures: tuple[ImageError, ...]
+
+
+SAME_IMAGE: Seen = "same image"
+SAME_GROUP: Seen = "same photo group"
 
 
 def image_digest(path: Path) -> str:
@@ -80,13 +84,22 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
 
 def seen_rows(catalog: Catalog, bundle_folder: Path) -> NDArray[np.bool_]:
     """(N,) bool: images that the bundle was trained or tuned on, or whose photo group it saw."""
+    return np.array([said != UNSEEN for said in seen_kinds(catalog, bundle_folder)], bool)
+
+
+def seen_kinds(catalog: Catalog, bundle_folder: Path) -> list[Seen]:
+    """Of each image whether the bundle was trained or tuned on it, or on its photo group."""
     listed = bundle_folder / SEEN_FILE
     if not listed.is_file():
-        return np.zeros(len(catalog), bool)
+        return [UNSEEN] * len(catalog)
     known = set(listed.read_text(encoding="ascii").split())
     exact = np.array([_is_known(catalog.image_path(i), known) for i in range(len(catalog))], bool)
     groups = catalog.groups()
-    return np.isin(groups, np.unique(groups[exact]))
+    near = np.isin(groups, np.unique(groups[exact]))
+    return [
+        SAME_IMAGE if same else SAME_GROUP if is_near else UNSEEN
+        for same, is_near in zip(exact.tolist(), near.tolist(), strict=True)
+    ]
 
 
 def _is_known(path: Path, digests: set[str]) -> bool:

@@ -25,8 +25,8 @@ from defectvision.bundle.schema import Metrics
 from defectvision.data.resampling import Draws
 
 RESAMPLES = 1000
-UNSEEN = "no"
 Seen = Literal["no", "same image", "near-copy", "same photo group"]
+UNSEEN: Seen = "no"
 ABOUT = "about.json"
 PROBABILITY = "p:"  # begins the name of a class's column of probabilities
 # The columns of each table besides the classes' probabilities, with their types.

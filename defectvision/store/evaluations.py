@@ -7,12 +7,15 @@ evaluation/kept.py.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from threading import Event, Thread
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import CursorResult, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from defectvision.bundle.schema import LoadedBundle
@@ -26,8 +29,13 @@ from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, EvaluationRow, now
 from defectvision.words import as_text, counted, writable
 
+log = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 90.0  # after which nobody works on it any more
+
+
+class CancelledError(RuntimeError):
+    """Nobody wants the evaluation any more."""
 
 
 class State(StrEnum):
@@ -235,3 +243,42 @@ def open_evaluation(store: Store, number: int) -> Kept:
         return Kept.read(store.files.get(row.digest))
     except EvaluationError as error:
         raise StoreError(f"evaluation {number}: {error}") from error
+
+
+class Alive:
+    """While it is entered, says every few seconds that evaluation `number` is worked on, and learns
+    whether it is still wanted."""
+
+    def __init__(self, store: Store, number: int) -> None:
+        self._store, self._number = store, number
+        self._done = self._total = 0
+        self._unwanted, self._over = Event(), Event()
+        self._thread = Thread(target=self._beat, name=f"evaluation {number}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def say(self, done: int, total: int) -> None:
+        """How far it is; raises CancelledError where it is not wanted any more."""
+        self._done, self._total = done, total
+        self.check()
+
+    def check(self) -> None:
+        if self._unwanted.is_set():
+            raise CancelledError
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                with self._store.session() as session:
+                    if not say_alive(session, self._number, self._done, self._total):
+                        self._unwanted.set()
+            except SQLAlchemyError:
+                log.warning("evaluation %d: its progress was not kept", self._number, exc_info=True)
+            if self._over.wait(BEAT_SECONDS):
+                return

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from defectvision.bundle.line import DefectClass, Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import UNMEASURED, Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import Measure, Metrics
 from defectvision.bundle.words import FITS, METRICS, PRECISIONS, metric_words
@@ -42,9 +42,10 @@ def answers_of(mode: str):
     for row in range(3):
         mask = np.zeros((2, 1, 4), bool)
         answers._probabilities.append([0.6] * len(line.classes))
-        answers._unobjected.append(True)
+        answers.objections.append("")
         answers.pixels.append(PixelCounts.of(mask, mask))
         answers.segmented.append(row)
+        answers._measured.append(UNMEASURED)
         answers.rows.append(row)
     answers.inside.append(0.9)
     return answers

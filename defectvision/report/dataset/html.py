@@ -39,9 +39,11 @@ def dataset_html(
     warnings: Iterable[str],
     sections: Sequence[tuple[str, Sequence[tuple[go.Figure, str]]]],
     tables: Sequence[tuple[str, str, Sequence[str], Sequence[Sequence[object]]]] = (),
+    kind: str = "data report",
 ) -> str:
-    """One self-contained file. `sections` are (title, [(figure, sentence)]), `tables` are (title,
-    sentence, column names, rows). All text is escaped; Plotly stands inside the file once."""
+    """One self-contained file; `kind` says what it is. `sections` are (title, [(figure,
+    sentence)]), `tables` are (title, sentence, column names, rows). All text is escaped; Plotly
+    stands inside the file once."""
     import plotly.graph_objects as go
     import plotly.io as pio
     from plotly.offline import get_plotlyjs
@@ -74,8 +76,8 @@ def dataset_html(
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
-        f"<title>{escape(name)}: data report</title><style>{STYLE}</style>"
+        f"<title>{escape(name)}: {escape(kind)}</title><style>{STYLE}</style>"
         f"<script>{get_plotlyjs()}</script>"
-        f"<h1>{escape(name)}: data report</h1><p class=about>{escape(subtitle)}</p>{said}"
+        f"<h1>{escape(name)}: {escape(kind)}</h1><p class=about>{escape(subtitle)}</p>{said}"
         f"{''.join(parts)}<script>{THEME}</script></html>"
     )

@@ -38,7 +38,7 @@ from defectvision.web.new_line.runs import (
 from defectvision.words import as_text, counted, why_ended
 
 log = logging.getLogger(__name__)
-KEEPER = "defectvision.web.new_line.keeper"
+KEEPER = "defectvision.batch.keeper"
 PROGRAM, RECIPE = "defectvision.cli", "good_parts"
 LEAST = 20  # photographs: with fewer, no threshold stands for anything
 ENDING_SECONDS = 5.0

@@ -1,0 +1,259 @@
+"""Work on an evaluation: inspect its images, or read what was inspected, and keep the answers."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from defectvision.audit.forecast import Progress
+from defectvision.audit.study import open_grouped
+from defectvision.batch.sources import read_image
+from defectvision.batch.watch import AwayError
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import BundleError
+from defectvision.bundle.schema import LoadedBundle
+from defectvision.data.catalog import Catalog, CatalogError, catalog_table
+from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.answers import Answers, inspected
+from defectvision.evaluation.evaluate import labelled, measured, seen_kinds
+from defectvision.evaluation.keeping import figures_of, keep_answers
+from defectvision.evaluation.kept import UNSEEN, EvaluationError, Kept, Seen
+from defectvision.inference.images import ImageError
+from defectvision.inference.inspection import Inspection
+from defectvision.inference.inspector import Inspector, load_inspector
+from defectvision.inference.labelled_images import left_out
+from defectvision.inference.sources import unreadable
+from defectvision.limits import Limits
+from defectvision.store import evaluations
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.evaluations import Alive, CancelledError, LabelledSet, Reviewed
+from defectvision.store.policies import in_force
+from defectvision.store.reviewed import reviewed_images, truth_of
+from defectvision.store.stored import StoredInspection
+from defectvision.store.tables import BatchRow, InspectionRow
+
+log = logging.getLogger(__name__)
+Advance = Callable[[int, int], None]  # how many images are done, of how many
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def evaluate_set(
+    inspector: Inspector,
+    source: LabelledSet,
+    policy: Policy,
+    cache: Path,
+    *,
+    advance: Advance = _ignore,
+    tell: Callable[[Progress], None] = _ignore,
+    note: Callable[[str], None] = _ignore,
+    said: str = "",
+    of_all: bool = False,
+) -> Kept:
+    """Ask the bundle about a labelled set. tell: how far the look for near-copies is; note: how
+    many images the bundle learned from; said: what the images are, for the figures. These are of
+    the images that it did not learn from where there are any, unless `of_all`. Raises CatalogError,
+    EvaluationError and OSError."""
+    limit, bits = inspector.limit_pixels, inspector.line.bits
+    images = open_grouped(Path(source.path), cache, limit, tell, bits=bits, good=source.good)
+    if source.split:
+        images = images.subset(source.split)
+    seen = seen_kinds(images.catalog, inspector.loaded.folder)
+    if count := sum(one != UNSEEN for one in seen):
+        note(
+            f"{count} of {len(seen)} images were learned from, or show the same photograph as one "
+            f"that was: {'included' if source.seen else 'left out'}"
+        )
+    if not source.seen:
+        rows = np.flatnonzero([one == UNSEEN for one in seen])
+        if not len(rows):
+            raise EvaluationError(
+                f"{source.path}: the bundle learned from all of these images. Give images that it "
+                "has not seen, or add --include-seen to measure its memory"
+            )
+        images, seen = images.take(rows), [UNSEEN] * len(rows)
+    answers = Answers(
+        labelled(images.catalog, inspector.line), inspector.line, inspector.loaded.bundle, policy
+    )
+    total = len(images.catalog)
+    advance(0, total)
+    for done, (row, answer) in enumerate(inspected(inspector, images), 1):
+        answers.add(row, answer, images)
+        advance(done, total)
+    answers.failures[:0] = left_out(images)
+    _check_some(answers, source.path)
+    said = said or (f"{source.split} split" if source.split else "given images")
+    return _kept(answers, inspector.loaded.version, source.words, said, seen, of_all)
+
+
+def evaluate_reviewed(
+    store: Store,
+    inspector: Inspector,
+    source: Reviewed,
+    policy: Policy,
+    *,
+    advance: Advance = _ignore,
+) -> Kept:
+    """What the bundle says of images that people decided on. Those that it inspected itself are
+    not inspected again; the others are where their picture is still kept, and count as failures
+    where it is not. Each file is its own photo group. Raises EvaluationError and StoreError."""
+    line, loaded = inspector.line, inspector.loaded
+    with store.reading() as session:
+        found = reviewed_images(session, line.name, source)
+    said: list[tuple[InspectionRow, BatchRow]] = []
+    labels: list[str] = []
+    failures: list[ImageError] = []
+    for row, batch in found:
+        try:
+            labels.append(truth_of(row, line))
+        except StoreError as error:
+            failures.append(ImageError(row.name, str(error), "Decide on it again."))
+            continue
+        said.append((row, batch))
+    names = [f"{batch.id}/{row.name}" for row, batch in said]
+    table = catalog_table({"path": names, "label": labels})
+    catalog = Catalog(Path(), table, source.words)
+    answers = Answers(labelled(catalog, line), line, loaded.bundle, policy)
+    images, total = ImageSet(catalog), len(said)
+    versions = {loaded.version, loaded.earlier_version} - {""}
+    again: list[int] = []
+    advance(0, total)
+    for place, (row, batch) in enumerate(said):
+        if row.bundle_version not in versions or set(row.probabilities or {}) != set(
+            line.class_names
+        ):
+            again.append(place)
+            continue
+        stored = StoredInspection(row, line, batch, store.files)
+        answers.add_judged(place, stored, stored.known_regions(policy))
+        advance(place + 1 - len(again), total)
+    for done, (place, answer) in enumerate(_anew(store, inspector, said, again, failures)):
+        answers.add(place, answer, images)
+        advance(total - len(again) + done + 1, total)
+    answers.failures += failures
+    _check_some(answers, source.words)
+    kept = _kept(answers, loaded.version, source.words, source.words, [UNSEEN] * total)
+    rows = [said[place][0] for place in answers.rows]
+    about = kept.about.model_copy(update={"root": ""})
+    images_of = kept.images.assign(
+        digest=[row.digest or "" for row in rows],
+        inspection=[row.id for row in rows],
+        decided_by=[row.decided_by for row in rows],
+    )
+    return Kept(about, images_of, kept.defects, kept.regions, kept.pixels)
+
+
+def _anew(
+    store: Store,
+    inspector: Inspector,
+    said: list[tuple[InspectionRow, BatchRow]],
+    places: list[int],
+    failures: list[ImageError],
+) -> Iterator[tuple[int, Inspection | ImageError]]:
+    """Each of the images at `places` with its new answer; what cannot be read is a failure."""
+    read: deque[int] = deque()
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for place in places:
+            row, batch = said[place]
+            if not row.path and not row.stored:
+                remedy = "Inspect it again, or evaluate the bundle that inspected it."
+                failures.append(ImageError(row.name, "its picture was not kept", remedy))
+                continue
+            try:
+                data = read_image(row, batch.source, store.files).data
+            except ImageError as error:
+                failures.append(error)
+                continue
+            except (OSError, AwayError) as error:
+                failures.append(unreadable(row.name, OSError(str(error))))
+                continue
+            read.append(place)
+            yield row.name, data
+
+    for answer in inspector.inspect_many(files()):
+        yield read.popleft(), answer
+
+
+def _check_some(answers: Answers, where: str) -> None:
+    if not answers.rows:
+        first = next(iter(answers.failures), "there is none")
+        raise EvaluationError(f"{where}: none of its images could be evaluated. The first: {first}")
+
+
+def _kept(
+    answers: Answers, version: str, data: str, said: str, seen: list[Seen], of_all: bool = True
+) -> Kept:
+    of_answers = [seen[row] for row in answers.rows]
+    some = any(one != UNSEEN for one in of_answers)
+    mixed = some and any(one == UNSEEN for one in of_answers) and not of_all
+    metrics = measured([answers], split=said, seen=some).metrics
+    kept = keep_answers(
+        answers, metrics, version=version, data=data, seen=seen, failures=answers.failures
+    )
+    if not mixed:
+        return kept
+    figures = figures_of(kept.take(kept.unseen), f"{said}, those that it has not seen")
+    about = kept.about.model_copy(update={"metrics": figures})
+    return Kept(about, kept.images, kept.defects, kept.regions, kept.pixels)
+
+
+def policy_of(store: Store, loaded: LoadedBundle) -> Policy:
+    """The policy that is in force for a bundle."""
+    with store.reading() as session:
+        own = loaded.bundle.policy
+        return in_force(session, loaded.line.name, loaded.bundle.name, own).policy
+
+
+def work_on(
+    store: Store,
+    weights: Path,
+    limits: Limits,
+    cache: Path,
+    number: int,
+    advance: Advance = _ignore,
+) -> Kept | None:
+    """Work on evaluation `number`, which is running, to its end, which is kept with it, be it that
+    it fails. Returns what was found; None where it failed or nobody wants it any more."""
+    with store.reading() as session:
+        row = evaluations.get_evaluation(session, number)
+        source = evaluations.source_of(row)
+    with Alive(store, number) as beating:
+
+        def on(done: int, total: int) -> None:
+            beating.say(done, total)
+            advance(done, total)
+
+        try:
+            inspector = load_inspector(weights, row.line, row.bundle, limits)
+            if inspector.loaded.version != row.bundle_version:
+                raise EvaluationError(
+                    f"bundle {row.bundle} was replaced since this evaluation was asked for. Start "
+                    "another one"
+                )
+            policy = policy_of(store, inspector.loaded)
+            if isinstance(source, LabelledSet):
+                kept = evaluate_set(
+                    inspector, source, policy, cache, advance=on, tell=lambda _: beating.check()
+                )
+            else:
+                kept = evaluate_reviewed(store, inspector, source, policy, advance=on)
+            evaluations.finish(store, number, kept)
+            return kept
+        except CancelledError:
+            return None
+        except (EvaluationError, CatalogError, StoreError, BundleError, OSError) as error:
+            why = str(error)
+        except Exception as error:  # a fault of ours must not leave a page that waits for ever
+            log.exception("evaluation %d", number)
+            why = f"{type(error).__name__}: {error}. The server's log says more"
+    with store.session() as session:
+        evaluations.fail(session, number, why)
+    return None

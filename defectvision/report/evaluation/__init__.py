@@ -1,0 +1,1 @@
+"""An evaluation as figures, as one HTML file, and as JSON."""
