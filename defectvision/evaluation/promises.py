@@ -56,8 +56,8 @@ def most_escapes(kept: Kept, policy: Policy, asked: float) -> Promise:
     below = int((lowest < limit).sum())
     promised = most_stopped(len(lowest), k)
     words = (
-        f"We are {SURE:.0%} sure that of at most {percent(promised)} of defective parts a picture "
-        f"is accepted, as {below} of {counted(len(lowest), 'photo group')} of defective parts "
+        f"We are {100 * SURE:.0f} % sure that of at most {percent(promised)} of defective parts a "
+        f"picture is accepted, as {below} of {counted(len(lowest), 'photo group')} of defective parts "
         f"here {'has' if below == 1 else 'have'} one below the threshold."
     )
     return Promise(_lower(policy, limit), asked, len(lowest), 0, words)

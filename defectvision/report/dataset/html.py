@@ -25,11 +25,12 @@ figure{margin:0;min-width:0}figcaption{color:var(--muted);font-size:.93rem}
 table{border-collapse:collapse;font-size:.9rem}td,th{padding:3px 12px 3px 0;text-align:left;
 border-bottom:1px solid var(--line);overflow-wrap:anywhere}
 """
-# The figures have no background of their own; their letters follow the reader's theme.
+# The figures have no background of their own; their letters follow the reader's theme. The first
+# ones were drawn while they stood alone, on the whole width.
 THEME = """
 const dark=matchMedia('(prefers-color-scheme: dark)').matches;
 document.querySelectorAll('.plotly-graph-div').forEach(d=>Plotly.relayout(d,
-{'font.color':dark?'#e3e8ec':'#1b232b'}));
+{'font.color':dark?'#e3e8ec':'#1b232b'}).then(()=>Plotly.Plots.resize(d)));
 """
 
 

@@ -50,14 +50,17 @@ def _cells(
     figure = go.Figure(
         go.Heatmap(
             z=shares, x=columns, y=rows, zmin=0, zmax=1, colorscale=SCALE, showscale=False,
-            text=table.counts, texttemplate="%{text:,}", customdata=cells, xgap=2, ygap=2,
+            text=table.counts, customdata=cells, xgap=2, ygap=2,
             hovertemplate=f"{y} %{{y}}, {x} %{{x}}: %{{text:,}} images (%{{z:.1%}})<extra></extra>",
         )
     )  # fmt: skip
+    # Not the cells' own text, whose colour would follow the cell and not the theme.
+    for row, counts in zip(rows, table.counts.tolist(), strict=True):
+        for column, count in zip(columns, counts, strict=True):
+            figure.add_annotation(x=column, y=row, text=f"{count:,}", showarrow=False)
     finished(figure, title, x, y, 130 + 44 * len(rows))
-    figure.update_xaxes(type="category", side="top", showgrid=False)
+    figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    figure.update_layout(margin={"t": 96})
     return figure
 
 
@@ -77,8 +80,8 @@ def precision_figure(curve: Curve) -> go.Figure:
     return _banded(curve, "Precision and recall", *_PRECISION)
 
 
-_ROC = ("good parts at or above the threshold", "defective parts at or above it")
-_PRECISION = ("recall: defective parts found", "precision: found parts that are defective")
+_ROC = ("good parts stopped", "defective parts stopped")
+_PRECISION = ("recall: defective parts stopped", "precision: of what is stopped")
 
 
 def _banded(curve: Curve, title: str, x: str, y: str) -> go.Figure:
@@ -165,6 +168,12 @@ def class_figure(table: pd.DataFrame) -> go.Figure:
     return figure
 
 
+_DETECTION = {
+    "mask": ("Defects that the mask touches, by their length", "length, px"),
+    "verdict": ("Defective parts that are not accepted", "length of the longest defect, px"),
+}
+
+
 def detection_figure(found: Detection) -> go.Figure:
     """The share of defects that is found, by their length; a90 and a90/95 as lines."""
     figure = go.Figure()
@@ -193,7 +202,7 @@ def detection_figure(found: Detection) -> go.Figure:
     for value, text in ((found.a90, "a90"), (found.a90_95, "a90/95")):
         if value is not None:
             figure.add_vline(x=value, line=THRESHOLD, annotation_text=text)
-    finished(figure, "Defects found, by their length", "length, px", "share found", 340)
+    finished(figure, *_DETECTION[found.by], "share found", 340)
     figure.update_xaxes(type="log")
     figure.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")
     return figure
