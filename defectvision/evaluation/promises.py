@@ -57,8 +57,8 @@ def most_escapes(kept: Kept, policy: Policy, asked: float) -> Promise:
     promised = most_stopped(len(lowest), k)
     words = (
         f"We are {100 * SURE:.0f} % sure that of at most {percent(promised)} of defective parts a "
-        f"picture is accepted, as {below} of {counted(len(lowest), 'photo group')} of defective parts "
-        f"here {'has' if below == 1 else 'have'} one below the threshold."
+        f"picture is accepted, as {below} of {counted(len(lowest), 'photo group')} of defective "
+        f"parts here {'has' if below == 1 else 'have'} one below the threshold."
     )
     return Promise(_lower(policy, limit), asked, len(lowest), 0, words)
 

@@ -59,8 +59,8 @@ def test_one_kind_of_part_alone_has_no_curve() -> None:
     assert charts.roc(good).area is None and not len(charts.roc(good).x)
     assert charts.precision_recall(good).area is None
     assert charts.roc(KEPT["neu-surface"]).area is None
-    assert charts.roc(KEPT["neu-surface"], "crazing" if "crazing" in LINES["neu-surface"].class_names
-                      else LINES["neu-surface"].class_names[0]).area is not None  # fmt: skip
+    name = LINES["neu-surface"].class_names[0]
+    assert charts.roc(KEPT["neu-surface"], name).area is not None
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -70,9 +70,7 @@ def test_classes_are_those_of_the_figures(name: str) -> None:
     assert table["name"].tolist() == list(line.class_names)
     for bound in ("recall", "precision"):
         known = table[table[bound].notna()]
-        assert (
-            (known[f"{bound}_low"] <= known[bound]) & (known[bound] <= known[f"{bound}_high"])
-        ).all()
+        assert known[bound].between(known[f"{bound}_low"], known[f"{bound}_high"]).all()
     judged = judge(
         kept.probabilities, kept.judged, kept.images["truth"].tolist(),
         kept.images["group"].tolist(), line, POLICY,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from defectvision.batch.evaluation_start import start_again, start_evaluation
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle
@@ -35,6 +36,7 @@ from defectvision.store import (
 from defectvision.store.batches import State
 from defectvision.store.database import Store
 from defectvision.store.dropped import confirm_removal
+from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.sources import Uploads
 from defectvision.store.tables import (
@@ -141,6 +143,16 @@ def refused(what: Callable[[], Any]) -> None:
         what()
 
 
+def starting(what: Act) -> Act:
+    """With images that are not there, or on one that runs, which is said to who may."""
+
+    def act(store: Store, weights: Path, who: Person) -> None:
+        with suppress(StoreError):
+            what(store, weights, who)
+
+    return act
+
+
 def training(what: Callable[[Store, Run, Path, Person], Any]) -> Act:
     """On a run that nobody has ordered and that has no photographs, which is said to who may."""
 
@@ -197,6 +209,16 @@ ACTS: dict[Callable[..., Any], Act] = {
     evaluations.delete_evaluation: on_evaluation(
         lambda s, number, who: evaluations.delete_evaluation(s, number, who, "old"), State.DONE
     ),
+    start_evaluation: starting(
+        lambda store, weights, who: start_evaluation(
+            store,
+            load_bundle(weights, "casting"),
+            evaluations.LabelledSet(path=str(store.folder / "nothing")),
+            [store.folder],
+            who,
+        )
+    ),
+    start_again: starting(lambda store, weights, who: start_again(store, weights, 1, who)),
     inspect_pending: lambda _store, weights, who: inspect_pending(
         Work(), load_bundle(weights, "casting"), who
     ),
