@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from defectvision.logs import carrying
 
@@ -20,22 +22,46 @@ class TooSlowError(TimeoutError):
         self.thread = thread
 
 
+class _Worker(Thread):
+    """Does one work after the other; ends with the one that was given up."""
+
+    def __init__(self) -> None:
+        super().__init__(name="deadline", daemon=True)
+        self.given: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self.ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.given_up = False
+        self.start()
+
+    def run(self) -> None:
+        while not self.given_up:
+            self._do(self.given.get())
+
+    def _do(self, work: Callable[[], Any]) -> None:
+        try:
+            self.ended.put((work(), None))
+        except BaseException as error:  # raised where it is waited for
+            self.ended.put((None, error))
+
+
+# Threads without work: starting one costs more than reading a small file. A forked process has none
+# of them.
+_idle: deque[_Worker] = deque()
+os.register_at_fork(after_in_child=_idle.clear)
+
+
 def within(seconds: float, work: Callable[[], T]) -> T:
     """What `work` returns or raises; raises TooSlowError where it takes longer than `seconds`."""
-    ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            ended.put((work(), None))
-        except BaseException as error:  # raised where it is waited for
-            ended.put((None, error))
-
-    thread = Thread(target=carrying(run), name="deadline", daemon=True)
-    thread.start()
     try:
-        found, error = ended.get(timeout=seconds)
+        worker = _idle.pop()
+    except IndexError:
+        worker = _Worker()
+    worker.given.put(carrying(work))
+    try:
+        found, error = worker.ended.get(timeout=seconds)
     except Empty:
-        raise TooSlowError(seconds, thread) from None
+        worker.given_up = True
+        raise TooSlowError(seconds, worker) from None
+    _idle.append(worker)
     if error is not None:
         raise error
-    return found  # type: ignore[return-value]
+    return found  # type: ignore[no-any-return]

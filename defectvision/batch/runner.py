@@ -20,6 +20,7 @@ from threading import Event
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
 
 from defectvision.batch.chunk import ALONE, Chunk
 from defectvision.batch.claim import Claim, claimed
@@ -179,8 +180,9 @@ class _Sitting:
             if len(images) == LISTED:
                 added += self._add(images)
                 images = []
-                if not self._is_wanted():
-                    return added
+                with self.store.reading() as session:
+                    if not self._is_wanted(session):
+                        return added
         added += self._add(images)
         self._note_listed(True, passed_over)
         return added
@@ -204,7 +206,7 @@ class _Sitting:
     def _inspect(self) -> int:
         """Inspect what waits; returns how many were written."""
         written = 0
-        while self._is_wanted():
+        while True:
             started = time.perf_counter()
             rows = self._next()
             if not rows:
@@ -230,8 +232,11 @@ class _Sitting:
         return written
 
     def _next(self) -> list[InspectionRow]:
-        """The images to inspect together; one by itself that may have ended the program before."""
+        """The images to inspect together; one by itself that may have ended the program before.
+        None where it is not wanted any longer."""
         with self.store.reading() as session:
+            if not self._is_wanted(session):
+                return []
             not_yet = self.memory.not_yet()
             rows = images_in(session, self.number, ImageState.WAITING, CHUNK, without=not_yet)
         return list(takewhile(lambda row: row.tries < ALONE, rows)) or rows[:1]
@@ -274,12 +279,11 @@ class _Sitting:
             else:
                 finish(session, self.number, State.DONE)
 
-    def _is_wanted(self) -> bool:
+    def _is_wanted(self, session: Session) -> bool:
         """Whether nobody stopped, paused, cancelled or took over meanwhile."""
         if self.stop.is_set() or self.claim.lost.is_set():
             return False
-        with self.store.reading() as session:
-            return State(get_batch(session, self.number).state) in ACTIVE
+        return State(get_batch(session, self.number).state) in ACTIVE
 
     def _wait(self, message: str) -> bool:
         """Say what is away, and have it tried again; returns whether the batch was paused."""

@@ -60,6 +60,11 @@ class PlacedImages(Dataset[Example]):
                 self._cache[index] = marked
         return marked
 
+    def keep(self) -> None:
+        """Decode now what can be kept, so that processes forked from this one share it."""
+        for index in range(min(len(self), self._room)):
+            self.marked(index)
+
     def _read(self, index: int) -> Marked:
         pixels = read_pixels(self.images, index)
         placed = place(pixels, self.preprocessing)

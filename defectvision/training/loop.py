@@ -36,7 +36,7 @@ from defectvision.training.dataset import VariedImages
 from defectvision.training.examples import Example
 from defectvision.training.imbalance import epoch_order, sampling_weights
 from defectvision.training.precision import choose_precision, keep_slow_gradients_fp32
-from defectvision.training.prediction import Scores, batches, predict
+from defectvision.training.prediction import Scores, batches, loaders, predict
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.schedule import plateau_schedule, rated, step_schedule
 from defectvision.training.task import TrainingTask
@@ -140,6 +140,8 @@ def _begin(task: TrainingTask, run: Path) -> _State:
     teacher = load_teacher(task, accelerator.device)
     task.objective.to(accelerator.device)
     sampling = sampling_weights(task.training.images.catalog, recipe.imbalance)
+    if loaders():
+        task.training.keep()
     return _State(
         run, accelerator, task.varied(), model, averaged, teacher, optimizer, schedule, plateau,
         position, samples, steps, sampling,

@@ -80,6 +80,11 @@ class TorchRuntime:
 
 def batches(images: Dataset[Example], size: int) -> DataLoader[Example]:
     """The items in order, `size` at a time."""
-    # On a CPU the model itself takes all cores; beside a GPU four workers keep it fed.
-    workers = 4 if torch.cuda.is_available() else 0
+    workers = loaders()
     return DataLoader(images, size, num_workers=workers, pin_memory=workers > 0)
+
+
+def loaders() -> int:
+    """Processes that prepare images: on a CPU the model itself takes all cores; beside a GPU four
+    keep it fed."""
+    return 4 if torch.cuda.is_available() else 0
