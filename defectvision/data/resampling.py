@@ -46,12 +46,14 @@ class Draws:
         MOST_UNITS groups the draws are those of `drawn_weights`."""
         size = int(groups.max(initial=-1)) + 1
         rng = np.random.default_rng(seed)
-        units, member = size, groups.astype(np.int64)
-        if size > MOST_UNITS:
-            units = MOST_UNITS
-            member = (rng.permutation(size) * units // size)[groups]
-        counts = rng.multinomial(units, np.full(units, 1 / max(1, units)), size=draws)
-        return cls(member, counts.astype(float))
+        if size <= MOST_UNITS:
+            counts = rng.multinomial(size, np.full(size, 1 / max(1, size)), size=draws)
+            return cls(groups.astype(np.int64), counts.astype(float))
+        member = (rng.permutation(size) * MOST_UNITS // size)[groups]
+        places = rng.integers(0, MOST_UNITS, (draws, MOST_UNITS))
+        places += np.arange(draws)[:, None] * MOST_UNITS
+        counts = np.bincount(places.ravel(), minlength=draws * MOST_UNITS)
+        return cls(member, counts.reshape(draws, MOST_UNITS).astype(float))
 
     def sums(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """(draws, F) sums of the columns of `values` (N, F) over what each draw drew."""

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.bundle.labels import SEPARATOR
-from defectvision.bundle.line import NO_DEFECT
+from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import STRICTNESS, Policy, Verdict
 from defectvision.data.resampling import interval
 from defectvision.evaluation.consequences import clopper_pearson
-from defectvision.evaluation.kept import Kept, joined
+from defectvision.evaluation.kept import Kept, label_sets
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, named, verdicts
 
-LEVELS = 400  # thresholds of a curve at most
+LEVELS = 300  # thresholds of a curve at most
 BINS = 50  # of the histogram of scores
 CALIBRATION_BINS = 10
 BAND_DRAWS = 400  # of those of `Kept.draws`, for what has a band at every place
@@ -41,32 +40,38 @@ class Confusion:
 def confusion(kept: Kept, policy: Policy) -> Confusion:
     """Images by true class and by the one that the policy names. Raises EvaluationError as
     `verdicts`. On a multilabel line the rows are sets of labels that occur."""
-    truth, label = joined(kept.truth, kept.line), joined(named(kept, policy), kept.line)
+    parts = [label_sets(names, kept.line) for names in (kept.truth, named(kept, policy))]
     if kept.line.label_mode == "multiclass":
         rows = columns = kept.line.class_names
     else:
-        rows, columns = (_sets(texts) for texts in (truth, label))
-    return _crossed(truth, label, rows, columns)
+        rows, columns = (tuple(sorted(texts, key=_by_size)) for _, texts in parts)
+    places = [
+        np.array([order.index(text) for text in texts], np.int64)[codes]
+        for (codes, texts), order in zip(parts, (rows, columns), strict=True)
+    ]
+    return _crossed(places[0], places[1], rows, columns)
+
+
+def _by_size(text: str) -> tuple[int, str]:
+    """No label first, then single ones, then several."""
+    return len(label_names(text)), text
 
 
 def verdict_table(kept: Kept, policy: Policy) -> Confusion:
     """Images by what they are, `good` or `defective`, and by verdict; the escapes are
     `images["defective", "accept"]`, the overkills `images["good", "reject"]`."""
-    truth = np.where(kept.defective, "defective", "good").astype(object)
-    said = np.array([v.value for v in STRICTNESS], object)[verdicts(kept, policy)]
-    return _crossed(truth, said, ("good", "defective"), tuple(v.value for v in STRICTNESS))
-
-
-def _sets(texts: NDArray[Any]) -> tuple[str, ...]:
-    return tuple(sorted(set(texts), key=lambda text: (text.count(SEPARATOR), text)))
+    said = verdicts(kept, policy).astype(np.int64)
+    columns = tuple(verdict.value for verdict in STRICTNESS)
+    return _crossed(kept.defective.astype(np.int64), said, ("good", "defective"), columns)
 
 
 def _crossed(
-    rows_of: NDArray[Any], columns_of: NDArray[Any], rows: tuple[str, ...], columns: tuple[str, ...]
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    rows: tuple[str, ...],
+    columns: tuple[str, ...],
 ) -> Confusion:
-    down, across = ({n: i for i, n in enumerate(names)} for names in (rows, columns))
-    row = pd.Series(rows_of).map(down).to_numpy(np.int64)
-    column = pd.Series(columns_of).map(across).to_numpy(np.int64)
+    """row, column: (N,) places of the images in `rows` and `columns`."""
     cell = row * len(columns) + column
     order = np.argsort(cell, kind="stable")
     counts = np.bincount(cell, minlength=len(rows) * len(columns))
@@ -124,6 +129,15 @@ def _ranked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
     """How many other and positive parts each threshold adds: (2, T) of the images, (draws, 2, T) of
     each draw, and the thresholds from the highest on; None without both kinds."""
+    key = ("ranked", of)
+    if key not in kept.remembered:
+        kept.remembered[key] = _rank(kept, of)
+    return kept.remembered[key]
+
+
+def _rank(
+    kept: Kept, of: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
     if of is None:
         scores, positive = kept.scores, kept.defective
     else:
@@ -133,9 +147,9 @@ def _ranked(
         return None
     levels = np.unique(scores)
     if len(levels) > LEVELS:
-        shares = np.linspace(0, 1, LEVELS)
+        shares = np.linspace(0, 1, LEVELS // 2)
         parts = [np.quantile(scores[kind], shares) for kind in (positive, ~positive)]
-        levels = np.unique(np.concatenate(parts)[::2])
+        levels = np.unique(np.concatenate(parts))
         levels[0] = min(levels[0], scores.min())
     steps = len(levels)
     # Place 0 is the highest threshold.
@@ -246,13 +260,17 @@ def reliability(kept: Kept, of: str | None = None) -> Reliability:
     if not len(kept):
         return Reliability(pd.DataFrame(), None)
     place_of = np.minimum((said * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    columns = np.zeros((len(kept), 3, CALIBRATION_BINS))
-    rows = np.arange(len(kept))
-    for k, values in enumerate((np.ones(len(kept)), said, right)):
-        columns[rows, k, place_of] = values
-    flat = columns.reshape(len(kept), -1)
-    own = flat.sum(0).reshape(3, -1)
-    drawn = kept.draws.sums(flat).reshape(-1, 3, CALIBRATION_BINS)
+    draws = kept.draws
+    cell, units = draws.member * CALIBRATION_BINS + place_of, draws.counts.shape[1]
+    by_unit = np.stack(
+        [
+            np.bincount(cell, values, units * CALIBRATION_BINS).reshape(units, -1)
+            for values in (np.ones(len(kept)), said, right)
+        ],
+        axis=1,
+    )
+    own = by_unit.sum(0)
+    drawn = (draws.counts @ by_unit.reshape(units, -1)).reshape(-1, 3, CALIBRATION_BINS)
     error = _with_interval(float(_gap(own[None])[0]), _gap(drawn))
     found = []
     for b in np.flatnonzero(own[0]):
@@ -320,8 +338,7 @@ def by_group(kept: Kept, policy: Policy) -> pd.DataFrame:
 
 def class_title(kept: Kept, text: str) -> str:
     """Labels of a cell as people read them."""
-    names = [name for name in text.split(SEPARATOR) if name]
-    return kept.line.titles(names) if names else NO_DEFECT
+    return kept.line.titles(label_names(text))
 
 
 def verdict_of(code: int) -> Verdict:

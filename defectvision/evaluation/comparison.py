@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
@@ -186,18 +187,21 @@ def _check_lines(first: Kept, second: Kept) -> None:
 def _matched(first: Kept, second: Kept) -> tuple[NDArray[np.int64], tuple[int, int]]:
     """(N, 2) row numbers of the images that both have, and how many only one has; a file that a set
     holds several times counts once."""
-    places = [
-        {str(digest): row for row, digest in reversed([*enumerate(kept.images["digest"])])}
-        for kept in (first, second)
-    ]
-    shared = [digest for digest in places[0] if digest in places[1]]
-    if not shared:
+    one, two = (_digests(kept) for kept in (first, second))
+    shared = one.index.intersection(two.index, sort=False)
+    if not len(shared):
         raise EvaluationError(
             "the two evaluations have no image in common. Evaluate both bundles on the same images"
         )
-    rows = np.array([[places[0][d], places[1][d]] for d in shared], np.int64)
+    rows = np.stack([one[shared].to_numpy(np.int64), two[shared].to_numpy(np.int64)], axis=1)
     rows = rows[np.argsort(rows[:, 0])]
-    return rows, (len(places[0]) - len(shared), len(places[1]) - len(shared))
+    return rows, (len(one) - len(shared), len(two) - len(shared))
+
+
+def _digests(kept: Kept) -> pd.Series:
+    """The first row number of each file that can be told by its content."""
+    rows = pd.Series(np.arange(len(kept)), index=kept.images["digest"])
+    return rows[(rows.index != "") & ~rows.index.duplicated()]
 
 
 def _differing(one: Kept, two: Kept, policies: tuple[Policy, Policy]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from defectvision.bundle.labels import SEPARATOR, label_names
+from defectvision.bundle.labels import join_labels, label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Metrics
@@ -231,11 +231,19 @@ def _check(tables: list[pd.DataFrame], about: About) -> None:
             raise EvaluationError("the evaluation's tables do not fit together")
 
 
+def label_sets(names: NDArray[np.bool_], line: Line) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The sets of labels that (N, C) bool holds, each as text in the line's order, and (N,) the
+    number of each row's."""
+    keys = names @ (1 << np.arange(names.shape[1])) if names.shape[1] < 63 else names
+    _, first, codes = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    texts = tuple(
+        join_labels(name for name, shown in zip(line.class_names, row, strict=True) if shown)
+        for row in names[first]
+    )
+    return codes.ravel().astype(np.int64), texts
+
+
 def joined(names: NDArray[np.bool_], line: Line) -> NDArray[Any]:
     """(N,) labels as text of (N, C) bool, in the line's order."""
-    kinds, place = np.unique(names, axis=0, return_inverse=True)
-    texts = [
-        SEPARATOR.join(name for name, is_one in zip(line.class_names, kind, strict=True) if is_one)
-        for kind in kinds
-    ]
-    return np.array(texts, object)[place.ravel()]
+    codes, texts = label_sets(names, line)
+    return np.array(texts, object)[codes]

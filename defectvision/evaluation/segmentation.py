@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defectvision.bundle.schema import Measure
-from defectvision.evaluation.metrics import Metric, resample
+from defectvision.data.resampling import Draws, interval
+from defectvision.evaluation.metrics import RESAMPLES
+
+DIGITS = 5  # of a figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,49 +95,51 @@ def measure_masks(
             f"counts of {counts.tp.shape[0]} images and {counts.tp.shape[1]} classes, but "
             f"{len(groups)} photo groups and {len(classes)} class names"
         )
-    return resample(_metrics(counts, classes), groups, seed)
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    draws = Draws.of(numbers, RESAMPLES, seed)
+    ratios = _ratios(counts, classes)
+    columns = np.stack([part for ratio in ratios.values() for part in ratio], axis=1)
+    sums = np.concatenate([columns.sum(0)[None], draws.sums(columns)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = dict(zip(ratios, (sums[:, 0::2] / sums[:, 1::2]).T, strict=True))
+    ious = np.stack([values[f"iou/{name}"] for name in classes])
+    known = ~np.isnan(ious)
+    with np.errstate(invalid="ignore"):
+        mean_iou = np.where(known, ious, 0).sum(0) / known.sum(0)
+    found = {"mean_iou": mean_iou, **values}
+    return {name: _measured(drawn) for name, drawn in found.items()}
 
 
-def _metrics(counts: PixelCounts, classes: Sequence[str]) -> dict[str, Metric]:
+def _measured(values: NDArray[np.float64]) -> Measure | None:
+    """Of a figure of the images themselves, which stands first, and of each draw."""
+    if np.isnan(values[0]):
+        return None
+    low, high = interval(values[1:]) or (values[0], values[0])
+    value, low, high = (round(float(number), DIGITS) for number in (values[0], low, high))
+    return Measure(value=value, low=low, high=high)
+
+
+def _ratios(
+    counts: PixelCounts, classes: Sequence[str]
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Each figure as a ratio of two sums over images: what each of them (N,) adds to either."""
     tp, fp, fn = (x.astype(float) for x in (counts.tp, counts.fp, counts.fn))
     shows = tp + fn > 0
     answered = tp + fp > 0
     # Without a true and a predicted pixel there is no ratio; the competition sets it to 1.
     dice = np.where(shows | answered, 2 * tp / np.maximum(2 * tp + fp + fn, 1), 1.0)
-    right = counts.right
-
-    def ious(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        held = shows * weights[:, None]
-        union = ((tp + fp + fn) * held).sum(0)
-        with np.errstate(invalid="ignore"):
-            return (tp * held).sum(0) / union
-
-    def mean_iou(weights: NDArray[np.float64]) -> float:
-        found = ious(weights)
-        return float(np.nanmean(found)) if not np.isnan(found).all() else np.nan
-
-    def one_iou(k: int) -> Metric:
-        return lambda weights: float(ious(weights)[k])
-
-    def mean(values: NDArray[Any], of: NDArray[np.bool_]) -> Metric:
-        chosen = values[of].astype(float)
-
-        def metric(weights: NDArray[np.float64]) -> float:
-            total = weights[of].sum()
-            return float((chosen * weights[of]).sum() / total) if total else np.nan
-
-        return metric
-
-    everything = np.ones(len(counts), bool)
-    found: dict[str, Metric] = {"mean_iou": mean_iou}
-    found |= {f"iou/{name}": one_iou(k) for k, name in enumerate(classes)}
+    every, right = np.ones(len(counts)), counts.right
+    found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for k, name in enumerate(classes):
-        found[f"dice/{name}"] = mean(dice[:, k], shows[:, k])
+        union = (tp + fp + fn)[:, k] * shows[:, k]
+        found[f"iou/{name}"] = tp[:, k] * shows[:, k], union
     for k, name in enumerate(classes):
-        found[f"detection/{name}"] = mean(tp[:, k] > 0, shows[:, k])
+        found[f"dice/{name}"] = dice[:, k] * shows[:, k], shows[:, k]
     for k, name in enumerate(classes):
-        found[f"false_alarm/{name}"] = mean(answered[:, k], ~shows[:, k])
-    found["mean_dice"] = mean(dice.mean(1), everything)
-    found["mean_dice_empty"] = mean((~shows).mean(1), everything)
-    found["pixel_accuracy"] = mean(right, ~np.isnan(right))
+        found[f"detection/{name}"] = (tp[:, k] > 0) & shows[:, k], shows[:, k]
+    for k, name in enumerate(classes):
+        found[f"false_alarm/{name}"] = answered[:, k] & ~shows[:, k], ~shows[:, k]
+    found["mean_dice"] = dice.mean(1), every
+    found["mean_dice_empty"] = (~shows).mean(1), every
+    found["pixel_accuracy"] = np.nan_to_num(right), ~np.isnan(right)
     return found

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from defectvision.bundle.line import NO_DEFECT, Line
+from defectvision.bundle.labels import label_names
+from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.evaluation.charts import Confusion, Curve, Reliability
 from defectvision.evaluation.defect_sizes import Detection
@@ -38,8 +39,7 @@ def confusion_figure(table: Confusion, line: Line) -> go.Figure:
 
 
 def _title(text: str, line: Line) -> str:
-    names = [name for name in text.split("|") if name]
-    return escape(line.titles(names) if names else NO_DEFECT)
+    return escape(line.titles(label_names(text)))
 
 
 def _cells(
