@@ -15,6 +15,7 @@ from defectvision.atomic import check_folder
 from defectvision.cli.evaluation_report import check_targets, write_reports
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.inspect import open_inspector
+from defectvision.cli.kept import ask_now, labelled_source
 from defectvision.cli.options import BundleName, Flips, Good, Json, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from defectvision.bundle.policy import Policy
     from defectvision.evaluation.kept import Kept
     from defectvision.inference.inspector import Inspector
-    from defectvision.store.evaluations import LabelledSet, Reviewed, Source
+    from defectvision.store.evaluations import Reviewed, Source
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
 
@@ -89,14 +90,12 @@ def evaluate(
 
         source: Source
         if data is not None:
-            source = LabelledSet(
-                path=str(data.absolute()), split=split, good=tuple(good or ()), seen=include_seen
-            )
+            source = labelled_source(data, split, good or (), include_seen)
         else:
             source = Reviewed(batches=tuple(batches or ()), since=_utc(since), until=_utc(until))
         with _kept_as(inspector, source, keep) as finish:
             if isinstance(source, LabelledSet):
-                kept = _of_set(inspector, source, chosen, record)
+                kept = ask_now(inspector, source, chosen, record)
             else:
                 kept = _of_reviews(inspector, source, chosen)
             finish(kept)
@@ -109,27 +108,6 @@ def evaluate(
         write_reports(kept, chosen, html, report_json, folder)
         print_metrics(line, inspector.loaded.bundle.name, kept.about.metrics, as_json)
     raise typer.Exit(1 if kept.about.failures else 0)
-
-
-def _of_set(inspector: Inspector, source: LabelledSet, policy: Policy, record: str) -> Kept:
-    from rich.progress import Progress
-
-    from defectvision.batch.evaluating import evaluate_set
-    from defectvision.cli.labelled import steps
-
-    with steps() as tell, Progress(console=err) as progress:
-        task = progress.add_task("evaluating", total=None)
-        return evaluate_set(
-            inspector,
-            source,
-            policy,
-            settings().cache,
-            advance=lambda done, total: progress.update(task, completed=done, total=total),
-            tell=tell,
-            note=err.say,
-            said=record,
-            of_all=True,
-        )
 
 
 def _of_reviews(inspector: Inspector, source: Reviewed, policy: Policy) -> Kept:

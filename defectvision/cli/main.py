@@ -1,5 +1,6 @@
-"""The command line: inspect, batch, train, distil, evaluate, gate, export, data, report, store,
-accounts, tokens, lines, bundle, keygen, sign, work, backup, restore, doctor, serve.
+"""The command line: inspect, batch, train, distil, evaluate, compare, operating-point, gate,
+export, data, report, store, accounts, tokens, lines, bundle, keygen, sign, work, backup, restore,
+doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -18,6 +19,7 @@ from defectvision.cli.access import accounts_app, tokens_app
 from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.bundle import app as bundle_app
+from defectvision.cli.compare import compare
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
 from defectvision.cli.doctor import doctor
@@ -25,6 +27,7 @@ from defectvision.cli.evaluate import evaluate
 from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
+from defectvision.cli.operating_point import operating_point
 from defectvision.cli.report import app as report_app
 from defectvision.cli.sign import keygen, sign
 from defectvision.cli.store import app as store_app
@@ -50,6 +53,8 @@ app.command()(batch)
 app.command()(train)
 app.command()(distil)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(operating_point)
 app.command()(gate)
 app.command()(export)
 app.command()(lines)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from defectvision.bundle.policy import in_words
 from defectvision.bundle.words import metric_words
-from defectvision.evaluation.consequences import PARTS, Share
 from defectvision.evaluation.promises import percent
 from defectvision.report.dataset.html import dataset_html
 from defectvision.report.evaluation.content import GROUPS, Content, worst_rows
+from defectvision.report.evaluation.words import consequence_words
 from defectvision.words import counted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _sections(content: Content) -> list[tuple[str, list[tuple[go.Figure, str]]]]
     from defectvision.report.evaluation import figures
 
     line = content.kept.line
-    verdicts = [(figures.verdict_figure(content.verdicts), _of_verdicts(content))]
+    verdicts = [(figures.verdict_figure(content.verdicts), consequence_words(content.consequence))]
     if line.label_mode == "multiclass":
         sentence = "Each row is one true class; off the diagonal the label is wrong."
         verdicts.append((figures.confusion_figure(content.confusion, line), sentence))
@@ -66,31 +66,6 @@ def _sections(content: Content) -> list[tuple[str, list[tuple[go.Figure, str]]]]
         found = [(figures.detection_figure(one), one.words) for one in content.detections]
         sections.append(("From which length on defects are found", found))
     return sections
-
-
-def _of_verdicts(content: Content) -> str:
-    found = content.consequence
-    said = [
-        _share("escapes (defective parts accepted)", found.escapes),
-        _share("overkill (good parts rejected)", found.overkills),
-        _share("to a person", found.reviews),
-    ]
-    words = "; ".join(filter(None, said)) + "."
-    if found.cost is not None:
-        words += (
-            f" Expected cost per {PARTS} parts: {found.cost.value:.4g} "
-            f"({found.cost.low:.4g} to {found.cost.high:.4g})."
-        )
-    return words[:1].upper() + words[1:]
-
-
-def _share(name: str, share: Share) -> str:
-    if share.value is None or share.low is None or share.high is None:
-        return ""
-    return (
-        f"{name} {percent(share.value)} ({percent(share.low)} to {percent(share.high)}; "
-        f"{share.count:,} of {share.of:,})"
-    )
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
