@@ -169,7 +169,7 @@ def _save(loaded: LoadedBundle, policy: Policy, before: Policy, who: str, why: s
 def _print(kept: Kept, found: Consequence, words: str) -> None:
     from rich.table import Table
 
-    from defectvision.report.evaluation.words import consequence_rows
+    from defectvision.report.evaluation.words import consequence_rows, expected_words
 
     about = kept.about
     out.say(f"{about.line.name} / {about.bundle}: {thresholds_in_words(found.policy)}")
@@ -182,7 +182,4 @@ def _print(kept: Kept, found: Consequence, words: str) -> None:
         table.add_row(*row)
     out.print(table)
     if found.cost is not None:
-        cost = found.cost
-        out.say(
-            f"Expected cost per 1000 parts: {cost.value:.4g} ({cost.low:.4g} to {cost.high:.4g})"
-        )
+        out.say(f"Expected cost per 1000 parts: {expected_words(found.cost)}")

@@ -8,7 +8,7 @@ photo group (`data/resampling.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,16 +120,26 @@ def consequence(kept: Kept, policy: Policy, costs: Costs | None = None) -> Conse
         of_bad = rates[:, :3] / rates[:, :3].sum(1, keepdims=True) * rate * PARTS
         of_good = rates[:, 3:] / rates[:, 3:].sum(1, keepdims=True) * (1 - rate) * PARTS
     escapes, overkills, reviews = of_bad[:, 0], of_good[:, 2], of_bad[:, 1] + of_good[:, 1]
-    cost = costs.escape * escapes + costs.overkill * overkills + costs.review * reviews
-    return Consequence(
-        **vars(found)
-        | {
-            "expected_escapes": _expected(escapes),
-            "expected_overkills": _expected(overkills),
-            "expected_reviews": _expected(reviews),
-            "cost": _expected(cost),
-        }
+    cost = _expected(costs.escape * escapes + costs.overkill * overkills + costs.review * reviews)
+    escaped = _at_most(_expected(escapes), found.escapes, rate)
+    killed = _at_most(_expected(overkills), found.overkills, 1 - rate)
+    # What was never seen may be all the same, and cost.
+    unseen = costs.escape * escaped.high * (not found.escapes.count)
+    unseen += costs.overkill * killed.high * (not found.overkills.count)
+    return replace(
+        found,
+        expected_escapes=escaped,
+        expected_overkills=killed,
+        expected_reviews=_expected(reviews),
+        cost=replace(cost, high=cost.high + unseen),
     )
+
+
+def _at_most(expected: Expected, share: Share, rate: float) -> Expected:
+    """As often as the share's interval allows, where none was seen."""
+    if share.count or share.high is None:
+        return expected
+    return replace(expected, high=share.high * rate * PARTS)
 
 
 def _share(

@@ -70,6 +70,10 @@ def test_cost_is_weighted_by_the_expected_defect_rate() -> None:
     found = consequence(kept, policy, COSTS)
     assert found.cost.value == pytest.approx(1000 * expected_cost(kept, policy, COSTS))
     assert found.cost.low < found.cost.value < found.cost.high
+    none = consequence(kept, Policy(accept_below=0.0, reject_above=1.0), COSTS)
+    assert none.escapes.count == none.overkills.count == 0
+    assert none.expected_escapes.high == pytest.approx(none.escapes.high * 30)
+    assert none.cost.high > 2000 + 500 * none.expected_escapes.high > none.cost.value
     rare = consequence(kept, policy, Costs(500, 20, 2, 0.0))
     assert rare.expected_escapes.value == 0 and rare.expected_overkills.value > 0
 
