@@ -64,4 +64,4 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     _idle.append(worker)
     if error is not None:
         raise error
-    return found  # type: ignore[no-any-return]
+    return found
