@@ -15,7 +15,7 @@ from defectvision.batch.sources import read_image
 from defectvision.batch.watch import AwayError
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError
-from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.schema import LoadedBundle, Metrics
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
@@ -55,12 +55,11 @@ def evaluate_set(
     tell: Callable[[Progress], None] = _ignore,
     note: Callable[[str], None] = _ignore,
     said: str = "",
-    of_all: bool = False,
-) -> Kept:
-    """Ask the bundle about a labelled set. tell: how far the look for near-copies is; note: how
-    many images the bundle learned from; said: what the images are, for the figures. These are of
-    the images that it did not learn from where there are any, unless `of_all`. Raises CatalogError,
-    EvaluationError and OSError."""
+) -> tuple[Kept, Metrics]:
+    """Ask the bundle about a labelled set; returns the evaluation, whose figures are of the images
+    that the bundle did not learn from where there are any, and the figures of all images. tell: how
+    far the look for near-copies is; note: how many images the bundle learned from; said: what the
+    images are, for the figures. Raises CatalogError, EvaluationError and OSError."""
     limit, bits = inspector.limit_pixels, inspector.line.bits
     images = open_grouped(Path(source.path), cache, limit, tell, bits=bits, good=source.good)
     if source.split:
@@ -90,7 +89,7 @@ def evaluate_set(
     answers.failures[:0] = left_out(images)
     _check_some(answers, source.path)
     said = said or (f"{source.split} split" if source.split else "given images")
-    return _kept(answers, inspector.loaded.version, source.words, said, seen, of_all)
+    return _kept(answers, inspector.loaded.version, source.words, said, seen)
 
 
 def evaluate_reviewed(
@@ -139,7 +138,7 @@ def evaluate_reviewed(
         advance(total - len(again) + done + 1, total)
     answers.failures += failures
     _check_some(answers, source.words)
-    kept = _kept(answers, loaded.version, source.words, source.words, [UNSEEN] * total)
+    kept, _ = _kept(answers, loaded.version, source.words, source.words, [UNSEEN] * total)
     rows = [said[place][0] for place in answers.rows]
     about = kept.about.model_copy(update={"root": ""})
     images_of = kept.images.assign(
@@ -189,20 +188,20 @@ def _check_some(answers: Answers, where: str) -> None:
 
 
 def _kept(
-    answers: Answers, version: str, data: str, said: str, seen: list[Seen], of_all: bool = True
-) -> Kept:
+    answers: Answers, version: str, data: str, said: str, seen: list[Seen]
+) -> tuple[Kept, Metrics]:
     of_answers = [seen[row] for row in answers.rows]
     some = any(one != UNSEEN for one in of_answers)
-    mixed = some and any(one == UNSEEN for one in of_answers) and not of_all
+    mixed = some and any(one == UNSEEN for one in of_answers)
     metrics = measured([answers], split=said, seen=some).metrics
     kept = keep_answers(
         answers, metrics, version=version, data=data, seen=seen, failures=answers.failures
     )
     if not mixed:
-        return kept
+        return kept, metrics
     figures = figures_of(kept.take(kept.unseen), f"{said}, those that it has not seen")
     about = kept.about.model_copy(update={"metrics": figures})
-    return Kept(about, kept.images, kept.defects, kept.regions, kept.pixels)
+    return Kept(about, kept.images, kept.defects, kept.regions, kept.pixels), metrics
 
 
 def policy_of(store: Store, loaded: LoadedBundle) -> Policy:
@@ -240,7 +239,7 @@ def work_on(
                 )
             policy = policy_of(store, inspector.loaded)
             if isinstance(source, LabelledSet):
-                kept = evaluate_set(
+                kept, _ = evaluate_set(
                     inspector, source, policy, cache, advance=on, tell=lambda _: beating.check()
                 )
             else:

@@ -53,7 +53,7 @@ def compare(
             found = []
             for name in names:
                 inspector = open_inspector(weights, line, name)
-                found.append(ask_now(inspector, source, choose_policy(inspector.loaded, "")))
+                found.append(ask_now(inspector, source, choose_policy(inspector.loaded, ""))[0])
         first, *others = found
         results = [
             compared(first, other, (first.about.policy, other.about.policy)) for other in others

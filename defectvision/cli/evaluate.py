@@ -95,18 +95,19 @@ def evaluate(
             source = Reviewed(batches=tuple(batches or ()), since=_utc(since), until=_utc(until))
         with _kept_as(inspector, source, keep) as finish:
             if isinstance(source, LabelledSet):
-                kept = ask_now(inspector, source, chosen, record)
+                kept, metrics = ask_now(inspector, source, chosen, record)
             else:
                 kept = _of_reviews(inspector, source, chosen)
+                metrics = kept.about.metrics
             finish(kept)
         if record:
             from defectvision.bundle.writer import record_metrics
 
-            record_metrics(inspector.loaded.folder, kept.about.metrics)
+            record_metrics(inspector.loaded.folder, metrics)
         for failure in kept.about.failures:
             err.say(f"failed  {failure.name}: {failure.reason}. {failure.remedy}", style="red")
         write_reports(kept, chosen, html, report_json, folder)
-        print_metrics(line, inspector.loaded.bundle.name, kept.about.metrics, as_json)
+        print_metrics(line, inspector.loaded.bundle.name, metrics, as_json)
     raise typer.Exit(1 if kept.about.failures else 0)
 
 

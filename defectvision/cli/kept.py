@@ -11,13 +11,16 @@ from defectvision.settings import settings
 
 if TYPE_CHECKING:
     from defectvision.bundle.policy import Policy
+    from defectvision.bundle.schema import Metrics
     from defectvision.evaluation.kept import Kept
     from defectvision.inference.inspector import Inspector
     from defectvision.store.evaluations import LabelledSet
 
 
-def ask_now(inspector: Inspector, source: LabelledSet, policy: Policy, record: str = "") -> Kept:
-    """Ask a bundle about a labelled set, with progress. record: what its figures are called."""
+def ask_now(
+    inspector: Inspector, source: LabelledSet, policy: Policy, record: str = ""
+) -> tuple[Kept, Metrics]:
+    """`evaluate_set` with progress. record: what the figures are called."""
     from rich.progress import Progress
 
     from defectvision.batch.evaluating import evaluate_set
@@ -34,7 +37,6 @@ def ask_now(inspector: Inspector, source: LabelledSet, policy: Policy, record: s
             tell=tell,
             note=err.say,
             said=record,
-            of_all=True,
         )
 
 

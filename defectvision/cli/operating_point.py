@@ -142,7 +142,7 @@ def _asked(
         inspector = open_inspector(weights, line, bundle)
         policy = choose_policy(inspector.loaded, "")
         source = labelled_source(data, split, good)
-        return ask_now(inspector, source, policy), inspector.loaded, policy
+        return ask_now(inspector, source, policy)[0], inspector.loaded, policy
     from defectvision.bundle.reader import load_bundle
 
     kept, about = from_store(number_of(evaluation)), settings()

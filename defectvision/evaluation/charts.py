@@ -104,6 +104,8 @@ def roc(kept: Kept, of: str | None = None) -> Curve:
     own, drawn, levels = counts
     x, y = _shares(own)
     xs, ys = _shares(drawn)
+    both = (drawn.sum(2) > 0).all(1)  # a draw of one kind of part alone has no curve
+    xs, ys = xs[both], ys[both]
     bands = np.stack([np.interp(x, xs[i], ys[i]) for i in range(len(xs))])
     areas = (np.diff(xs, axis=1) * (ys[:, 1:] + ys[:, :-1]) / 2).sum(1)
     area = float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
@@ -117,7 +119,7 @@ def precision_recall(kept: Kept, of: str | None = None) -> Curve:
         return _no_curve()
     own, drawn, levels = counts
     recall, precision = _precision(own[None])
-    recalls, precisions = _precision(drawn)
+    recalls, precisions = _precision(drawn[drawn[:, 1].sum(1) > 0])
     bands = np.stack([np.interp(recall[0], recalls[i], precisions[i]) for i in range(len(recalls))])
     areas = (np.diff(recalls, axis=1, prepend=0) * precisions).sum(1)
     area = float((np.diff(recall[0], prepend=0) * precision[0]).sum())

@@ -162,7 +162,8 @@ def class_figure(table: pd.DataFrame) -> go.Figure:
             },
             customdata=table["name"], hovertemplate="%{y}: %{x:.1f} % " + word + "<extra></extra>",
         )  # fmt: skip
-    finished(figure, "Classes", "%", "", 150 + 36 * len(table))
+    finished(figure, "Classes", "%", "", 170 + 36 * len(table))
+    figure.update_layout(legend={"y": -0.45 if len(table) < 4 else -0.25})
     figure.update_xaxes(range=[-2, 102])
     figure.update_yaxes(type="category", autorange="reversed")
     return figure
