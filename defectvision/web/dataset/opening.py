@@ -30,21 +30,28 @@ def open_controls() -> Opening | None:
         if _open(asked):
             st.session_state["set"] = asked.get("set", OWN)
             st.session_state["set-path"] = asked.get("folder", "")
-    sets = settings().data_sets
-    chosen = st.selectbox(
-        "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None
-    )
-    text = _own_path() if chosen == OWN else "drawn"
-    if st.button("Open", type="primary", icon=":material/folder_open:", disabled=not text):
-        asked = {"folder": text} if chosen == OWN else {"set": chosen}
-        if _open(asked):
-            st.session_state[ADDRESS] = asked
+    asked = choose_set()
+    pressed = st.button("Open", type="primary", icon=":material/folder_open:", disabled=not asked)
+    if pressed and _open(asked):
+        st.session_state[ADDRESS] = asked
     opened = st.session_state.get(OPENED)
     if not isinstance(opened, Opening):
         return None
     if dict(st.query_params) != st.session_state[ADDRESS]:
         st.query_params.from_dict(st.session_state[ADDRESS])
     return opened
+
+
+def choose_set() -> dict[str, str]:
+    """The widgets that choose a set; how an address names it, empty while none is chosen."""
+    sets = settings().data_sets
+    chosen = st.selectbox(
+        "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None
+    )
+    if chosen != OWN:
+        return {"set": chosen}
+    text = _own_path()
+    return {"folder": text} if text else {}
 
 
 def open_again(opening: Opening) -> None:
@@ -90,7 +97,7 @@ def _drawn_samples() -> Path:
 def _open(asked: Mapping[str, str]) -> bool:
     """Open the set that an address names; False, with the reason, where it may not be."""
     try:
-        path = _path_of(asked)
+        path = path_of(asked)
     except NotAllowedError as error:
         st.error(plain(str(error)), title="The set was not opened", icon=":material/folder_off:")
         return False
@@ -99,7 +106,8 @@ def _open(asked: Mapping[str, str]) -> bool:
     return True
 
 
-def _path_of(asked: Mapping[str, str]) -> Path:
+def path_of(asked: Mapping[str, str]) -> Path:
+    """Where the set lies that an address names; raises NotAllowedError where it may not be read."""
     if "folder" in asked:
         roots = settings().source_roots
         found = below_a_root(Path(asked["folder"]), roots)

@@ -83,6 +83,12 @@ def run() -> None:
                 help="A labelled set: balance, defects, near-copies, leaks and shortcuts.",
             ),
             st.Page(
+                PAGES / "evaluate.py",
+                title="Evaluate",
+                icon=":material/fact_check:",
+                help="How good a bundle is, what its mistakes cost, where the thresholds stand.",
+            ),
+            st.Page(
                 PAGES / "lines.py",
                 title="Lines",
                 icon=":material/view_list:",

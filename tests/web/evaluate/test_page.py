@@ -1,0 +1,173 @@
+"""The Evaluate page over kept evaluations, without a browser."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from defectvision.bundle.policy import Policy
+from defectvision.bundle.reader import load_bundle
+from defectvision.evaluation.charts import verdict_table
+from defectvision.evaluation.kept import Kept
+from defectvision.people import unproven
+from defectvision.settings import ROOT, settings
+from defectvision.store import evaluations
+from defectvision.store.database import open_store
+from defectvision.web.evaluate.views import ESCAPES, PART, WORST, View, images_of, in_words
+from tests.stand_ins.bundles import LINES, write_bundle
+from tests.stand_ins.evaluations import made_up
+
+LARGE = 100_000
+BUNDLES = {
+    "casting": "resnet50",
+    "neu-surface": "resnet50",
+    "magnetic-tile": "unet",
+    "severstal-strip": "unet",
+}
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    settings.cache_clear()
+    return tmp_path
+
+
+def keep(plant: Path, line: str, images: int, seen: int = 0, **how: object) -> int:
+    """An evaluation of made-up images that is done, `seen` of which the bundle learned from."""
+    if not (plant / "weights" / line).is_dir():
+        write_bundle(plant / "weights", line, BUNDLES[line])
+    loaded = load_bundle(plant / "weights", line)
+    masks = bool(loaded.bundle.mask_classes)
+    policy = loaded.bundle.policy
+    kept = made_up(
+        LINES[line],
+        images,
+        images // 4,
+        outlines=masks,
+        policy=policy,
+        version=loaded.version,
+        **how,
+    )
+    kept.images.loc[: seen - 1, "seen"] = "near-copy"
+    store = open_store(plant / "store")
+    source = evaluations.LabelledSet(path="/plant/castings")
+    with store.session() as session:
+        number = evaluations.add_evaluation(session, loaded, source, unproven("anna")).id
+    evaluations.finish(store, number, kept)
+    return number
+
+
+def page(number: int, part: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / "evaluate.py"), default_timeout=60)
+    app.query_params["evaluation"] = str(number)
+    if part:
+        app.session_state[PART] = part
+    app.run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    kinds = (app.caption, app.markdown, app.warning, app.error, app.info, app.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize("line", BUNDLES)
+@pytest.mark.parametrize(
+    "part", ["Operating point", "Curves", "Classes and defects", "Photo groups", "Comparison"]
+)
+def test_each_part_is_drawn_for_each_kind_of_line(line: str, part: str, plant: Path) -> None:
+    number = keep(plant, line, 120)
+    if part == "Comparison":
+        keep(plant, line, 120, seed=1, skill=1.0)
+    app = page(number, part)
+    names = [metric.label for metric in app.metric]
+    if line == "neu-surface":  # it cannot accept: there is nothing to choose
+        assert names[0] == "Right label"
+        assert not any("cost" in field.label for field in app.number_input)
+    else:
+        assert names[:4] == ["Escapes", "Overkill", "To review", "Cost per 1000 parts"]
+
+
+def test_what_the_bundle_learned_from_is_left_out_and_said(plant: Path) -> None:
+    app = page(keep(plant, "casting", 120, seen=30))
+    words = said(app)
+    assert "90 images of" in words
+    assert "learned from 30 images of this set (30 near\\-copies)" in words.replace(
+        "near-", "near\\-"
+    )
+    app.toggle[0].set_value(True).run()
+    assert "120 images of" in said(app)
+    assert "better than the bundle is" in said(app)
+    words = said(page(keep(plant, "casting", 40, seen=40)))
+    assert "measure its memory, not its skill" in words
+
+
+def test_too_few_groups_promise_nothing(plant: Path) -> None:
+    app = page(keep(plant, "casting", 80))
+    how = next(c for c in app.get("button_group") if "By a promise" in c.options)
+    how.set_value(["By a promise"] if isinstance(how.value, list) else "By a promise").run()
+    assert "Not enough groups to promise this" in said(app).replace("\\", "")
+
+
+def test_another_bundle_is_no_reason_to_move_a_policy(plant: Path) -> None:
+    number = keep(plant, "casting", 80)
+    folder = plant / "weights" / "casting" / "resnet50" / "bundle.json"
+    folder.write_text(folder.read_text().replace('"fixed-filters"', '"other-filters"'))
+    app = page(number)
+    assert "was replaced since" in said(app)
+    assert not [b for b in app.button if b.label == "Take these thresholds"]
+
+
+def test_an_evaluation_that_is_gone_says_so(plant: Path) -> None:
+    number = keep(plant, "casting", 40)
+    assert "it was deleted" in said(page(number + 1)).replace("\\", "")
+
+
+def test_views_name_their_images() -> None:
+    kept = made_up(LINES["casting"], 400, 40, skill=0.5)
+    policy = Policy(accept_below=0.3, reject_above=0.7)
+    table = verdict_table(kept, policy)
+    view = View("verdict", *ESCAPES)
+    assert images_of(kept, policy, view).tolist() == table.images[ESCAPES].tolist() != []
+    assert in_words(kept, view) == "Escapes: defective parts, accept"
+    group = str(kept.images["group"].iloc[7])
+    assert 7 in images_of(kept, policy, View("group", group))
+    assert len(images_of(kept, policy, WORST))
+    assert images_of(kept, policy, View("rows", rows=(3, 999))).tolist() == [3]
+    cell = View("class", "ok", "def", words="")
+    shown = images_of(kept, policy, cell)
+    assert len(shown) and kept.truth[shown, 0].all()
+
+
+def large() -> Kept:
+    rng = np.random.default_rng(0)
+    kept = made_up(LINES["casting"], 2000, 300)
+    return kept.take(rng.integers(0, 2000, LARGE))
+
+
+def test_a_moved_threshold_answers_at_once_on_many_images() -> None:
+    from defectvision.evaluation.charts import histogram
+    from defectvision.evaluation.consequences import Costs, consequence, least_cost
+    from defectvision.report.evaluation.figures import histogram_figure
+
+    kept, costs = large(), Costs(100, 10, 1, 0.02)
+    policy = Policy(accept_below=0.3, reject_above=0.7)
+    consequence(kept, policy, costs)  # draws the groups
+    bins = histogram(kept)
+    took = []
+    for step in range(5):
+        moved = Policy(accept_below=0.3 + step / 100, reject_above=0.7)
+        begun = time.perf_counter()
+        consequence(kept, moved, costs)
+        consequence(kept, least_cost(kept, moved, costs), costs)
+        verdict_table(kept, moved)
+        histogram_figure(bins, moved).to_json()
+        took.append(time.perf_counter() - begun)
+    assert min(took) < 0.5, took
