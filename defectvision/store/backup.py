@@ -36,6 +36,8 @@ from defectvision.store.tables import (
     EvaluationRow,
     ImageState,
     InspectionRow,
+    LabelledImageRow,
+    LabelRow,
     ReleaseFileRow,
     now,
 )
@@ -171,6 +173,8 @@ def files_named(rows: Connection) -> Iterator[Needed]:
         select(digest).where(InspectionRow.stored | waiting),
         select(ReleaseFileRow.digest),
         select(EvaluationRow.digest),
+        select(LabelledImageRow.digest),
+        select(LabelRow.masks),
     )
     may = select(digest).where(failed, InspectionRow.path == "", ~InspectionRow.stored).distinct()
     for wanted, is_must in ((must, True), (may, False)):

@@ -39,6 +39,8 @@ from defectvision.store.tables import (
     EvaluationRow,
     ImageState,
     InspectionRow,
+    LabelledImageRow,
+    LabelRow,
     ReleaseFileRow,
 )
 from defectvision.words import counted
@@ -143,6 +145,8 @@ def _keep_named(session: Session, among: ColumnElement[bool]) -> None:
         | exists().where(InspectionRow.thumbnail == digest)
         | exists().where(ReleaseFileRow.digest == digest)
         | exists().where(EvaluationRow.digest == digest)
+        | exists().where(LabelledImageRow.digest == digest)
+        | exists().where(LabelRow.masks == digest)
     )
     session.execute(delete(DroppedFileRow).where(among, named))
     for source in session.scalars(select(BatchRow.source).where(~BatchRow.listed)):

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ForeignKey,
     Index,
-    Integer,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from defectvision.store.columns import Instant, Name, PathText, Prose, SourceColumn
+from defectvision.store.account_tables import AccountRow as AccountRow
+from defectvision.store.account_tables import SignInRow as SignInRow
+from defectvision.store.account_tables import TokenRow as TokenRow
+from defectvision.store.base import Base as Base
+from defectvision.store.base import Key
+from defectvision.store.base import now as now
+from defectvision.store.columns import Name, PathText, Prose, SourceColumn
+from defectvision.store.label_tables import LabelledImageRow as LabelledImageRow
+from defectvision.store.label_tables import LabelledSetRow as LabelledSetRow
+from defectvision.store.label_tables import LabelRow as LabelRow
 from defectvision.store.sources import Source
 
 BINS = 50  # of the histogram of defect scores
 FIRST = tuple(f"p{i}" for i in range(8))
-# SQLite numbers rows itself only where the key is an INTEGER.
-Key = BigInteger().with_variant(Integer, "sqlite")
 
 
 class ImageState(StrEnum):
@@ -31,20 +36,6 @@ class ImageState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Base(DeclarativeBase):
-    type_annotation_map: ClassVar = {
-        datetime: Instant(),
-        dict[str, Any]: JSON(),
-        list[Any]: JSON(),
-        dict[str, float]: JSON(),
-        dict[str, int]: JSON(),
-    }
 
 
 class LineRow(Base):
@@ -333,52 +324,6 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(Name(200), primary_key=True)
     program: Mapped[str] = mapped_column(Name(64))
     seen: Mapped[datetime]
-
-
-class AccountRow(Base):
-    """Somebody who may sign in; see store/accounts.py.
-
-    folded: the name as names are compared. secret: the password's Argon2 hash; empty for who signs
-    in with an OpenID provider. ended: since when they may not any more.
-    """
-
-    __tablename__ = "accounts"
-
-    id: Mapped[int] = mapped_column(Key, primary_key=True)
-    name: Mapped[str] = mapped_column(Name(200))
-    folded: Mapped[str] = mapped_column(Name(200), unique=True)
-    role: Mapped[str] = mapped_column(Name(16))
-    secret: Mapped[str] = mapped_column(Name(200), default="")
-    made: Mapped[datetime] = mapped_column(default=now)
-    ended: Mapped[datetime | None]
-
-
-class SignInRow(Base):
-    """An account that is signed in. digest: SHA-256 of what the browser keeps."""
-
-    __tablename__ = "sign_ins"
-
-    digest: Mapped[str] = mapped_column(Name(64), primary_key=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    until: Mapped[datetime]
-
-
-class TokenRow(Base):
-    """A token for the REST API; see store/tokens.py. digest: SHA-256 of the token, which is kept
-    nowhere. who: made it. used: last, to within some minutes."""
-
-    __tablename__ = "tokens"
-
-    id: Mapped[int] = mapped_column(Key, primary_key=True)
-    name: Mapped[str] = mapped_column(Name(200))
-    folded: Mapped[str] = mapped_column(Name(200), unique=True)
-    digest: Mapped[str] = mapped_column(Name(64), unique=True)
-    scopes: Mapped[list[Any]]
-    who: Mapped[str] = mapped_column(Name(200))
-    made: Mapped[datetime] = mapped_column(default=now)
-    until: Mapped[datetime]
-    used: Mapped[datetime | None]
-    ended: Mapped[datetime | None]
 
 
 class EvaluationRow(Base):

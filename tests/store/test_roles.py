@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from sqlalchemy import func, select
 
@@ -27,6 +29,7 @@ from defectvision.store import (
     batches,
     bundles,
     evaluations,
+    labelling,
     policies,
     releases,
     retention,
@@ -43,6 +46,8 @@ from defectvision.store.tables import (
     AccountRow,
     AuditRow,
     EvaluationRow,
+    LabelledImageRow,
+    LabelRow,
     ReviewRow,
     TokenRow,
     now,
@@ -63,6 +68,8 @@ from tests.stand_ins.stores import fill, new_store
 
 ADMIN = in_role("root", Role.ADMIN)
 WORD = "a password of a test"
+PNG = cv2.imencode(".png", np.eye(40, dtype=np.uint8) * 255)[1].tobytes()
+TABLES = (AuditRow, ReviewRow, AccountRow, TokenRow, EvaluationRow, LabelledImageRow, LabelRow)
 
 # Every guarded function, called as its callers call it: (store, weights, who) -> anything.
 Act = Callable[[Store, Path, Person], Any]
@@ -219,6 +226,18 @@ ACTS: dict[Callable[..., Any], Act] = {
         )
     ),
     start_again: starting(lambda store, weights, who: start_again(store, weights, 1, who)),
+    labelling.new_set: in_session(
+        lambda s, who: labelling.new_set(
+            s, "caps", "caps", LINES["casting"].classes, "multiclass", who
+        )
+    ),
+    labelling.end_set: in_session(lambda s, who: labelling.end_set(s, 1, who, "done")),
+    labelling.add_images: lambda store, _weights, who: labelling.add_images(
+        store, 1, [labelling.Given("a.png", PNG)], 10**6, who
+    ),
+    labelling.say: lambda store, _weights, who: labelling.say(store, 1, ["ok"], {}, who),
+    labelling.remove_images: in_session(lambda s, who: labelling.remove_images(s, [1], who)),
+    labelling.hold_back: in_session(lambda s, who: labelling.hold_back(s, 1, who)),
     inspect_pending: lambda _store, weights, who: inspect_pending(
         Work(), load_bundle(weights, "casting"), who
     ),
@@ -249,16 +268,17 @@ def store(tmp_path: Path) -> Store:
                 source={"kind": "set", "path": "a"}, state=State.RUNNING, who="root", alive=now(),
             )
         )  # fmt: skip
+        labelling.new_set(session, "pumps", "pumps", LINES["casting"].classes, "multiclass", ADMIN)
+        session.add(
+            LabelledImageRow(set_id=1, digest="ab" * 32, name="a", height=9, width=9, who="root")
+        )
     return made
 
 
 def content(store: Store) -> list[int]:
     """What a forbidden act could leave behind."""
     with store.reading() as session:
-        return [
-            session.scalar(select(func.count()).select_from(table)) or 0
-            for table in (AuditRow, ReviewRow, AccountRow, TokenRow, EvaluationRow)
-        ]
+        return [session.scalar(select(func.count()).select_from(table)) or 0 for table in TABLES]
 
 
 def test_every_guarded_function_is_tried() -> None:

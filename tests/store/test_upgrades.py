@@ -15,6 +15,9 @@ from defectvision.store.tables import (
     AuditRow,
     Base,
     EvaluationRow,
+    LabelledImageRow,
+    LabelledSetRow,
+    LabelRow,
     MeasuredRow,
     PolicyRow,
     ReleaseFileRow,
@@ -28,7 +31,7 @@ from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 KEPT = (
     *("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files"),
     *("accounts", "sign_ins", "tokens"),
@@ -73,6 +76,17 @@ def full_store(folder: Path) -> Store:
                 who="ada", digest="56" * 32, **line,
             )
         )  # fmt: skip
+        session.add(
+            LabelledSetRow(
+                id=1, title="tiles", line="magnetic-tile", label_mode="multiclass", classes=[],
+                who="ada",
+            )
+        )  # fmt: skip
+        session.flush()
+        shown = {"digest": "78" * 32, "name": "a.png", "height": 3, "width": 4}
+        session.add(LabelledImageRow(id=1, set_id=1, who="ada", label="crack", **shown))
+        session.flush()
+        session.add(LabelRow(image_id=1, who="ada", label="crack", masks="9a" * 32))
     return store
 
 

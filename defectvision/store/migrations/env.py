@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from defectvision.store.tables import Base, Instant, SourceColumn
+from defectvision.store.columns import Instant, SourceColumn
+from defectvision.store.tables import Base
 
 PLAIN = {Instant: "sa.DateTime(timezone=True)", SourceColumn: "sa.JSON()"}
 
