@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.audit.keypoints import POINTS, SMALL_SIDE, Features
+from defectvision.copies.keypoints import POINTS, SMALL_SIDE, Features
 
 
 class FeatureStore:

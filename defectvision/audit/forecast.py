@@ -18,6 +18,7 @@ class Step(StrEnum):
     DESCRIBE = "Describing the pictures"
     MAP = "Drawing the map"
     COMPARE = "Comparing the pictures"
+    KNOWN = "Looking for copies of what a bundle learned"  # of an evaluation
 
 
 # The part of the bar that a step fills, about as long as it takes: of 1,072 magnetic tiles and of

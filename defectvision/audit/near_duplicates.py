@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.audit.alignment import Agreement, agreement
 from defectvision.audit.feature_store import FeatureStore
+from defectvision.copies.alignment import Agreement, agreement
 
 IDENTICAL = "identical"
 ROUNDS = ((0, 6), (6, 14), (14, 28))  # ranks of the neighbours that each round looks at

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision.copies.keypoints import as_grey
 from defectvision.inference.thumbnail import fit
 
 MEASURED_SIDE = 512  # px; sharpness is comparable only at one scale
@@ -26,11 +27,6 @@ MEASURES = {
     "contrast": ("Contrast", "standard deviation, grey levels"),
     "sharpness": ("Sharpness", "variance of the Laplacian at 512 px"),
 }
-
-
-def as_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) of (H, W) or (H, W, 3) RGB."""
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def measure(image: NDArray[np.uint8], data: bytes, name: str) -> dict[str, float | str]:

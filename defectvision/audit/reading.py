@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from defectvision.audit import regions
-from defectvision.audit.alignment import agreement
-from defectvision.audit.keypoints import Features, extract
-from defectvision.audit.pictures import as_grey, measure
+from defectvision.audit.pictures import measure
+from defectvision.copies.alignment import agreement
+from defectvision.copies.keypoints import Features, as_grey, extract
 from defectvision.data.catalog import CatalogError
 from defectvision.data.masks import masks_of_image
 from defectvision.inference.images import ImageError, decode_image

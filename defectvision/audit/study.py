@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from defectvision.audit.alignment import Agreement
 from defectvision.audit.cache import known_key, study_key
 from defectvision.audit.first_pass import no_pictures, read_all
 from defectvision.audit.forecast import Forecast, Step, Tell
@@ -29,12 +28,13 @@ from defectvision.audit.near_duplicates import (
     group_pictures,
 )
 from defectvision.audit.picture_map import picture_map
-from defectvision.audit.proposals import embed, neighbours
 from defectvision.audit.regions import COLUMNS as REGION_COLUMNS
 from defectvision.audit.shortcuts import shortcuts
 from defectvision.audit.study_files import keep, kept
 from defectvision.audit.unfinished import Unfinished, unfinished
 from defectvision.audit.workers import Workers
+from defectvision.copies.alignment import Agreement
+from defectvision.copies.proposals import embed, neighbours
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.leaks import with_groups

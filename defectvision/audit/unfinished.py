@@ -15,10 +15,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from defectvision.audit.alignment import Agreement
 from defectvision.audit.feature_store import FeatureStore
 from defectvision.audit.near_duplicates import Pair
 from defectvision.audit.reading import Reading
+from defectvision.copies.alignment import Agreement
 
 T = TypeVar("T")
 KEPT = 2  # unfinished studies that nobody works on; their features take about 60 kB a picture

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
-from defectvision.audit.forecast import Progress
+from defectvision.audit.forecast import Progress, Step
 from defectvision.audit.study import open_grouped
 from defectvision.batch.sources import read_image
 from defectvision.batch.watch import AwayError
@@ -19,9 +20,10 @@ from defectvision.bundle.schema import LoadedBundle, Metrics
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
-from defectvision.evaluation.evaluate import labelled, measured, seen_kinds
+from defectvision.evaluation.evaluate import labelled, measured
 from defectvision.evaluation.keeping import figures_of, keep_answers
 from defectvision.evaluation.kept import UNSEEN, EvaluationError, Kept, Seen
+from defectvision.evaluation.seen import how_seen, in_words
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector, load_inspector
@@ -64,12 +66,9 @@ def evaluate_set(
     images = open_grouped(Path(source.path), cache, limit, tell, bits=bits, good=source.good)
     if source.split:
         images = images.subset(source.split)
-    seen = seen_kinds(images.catalog, inspector.loaded.folder)
-    if count := sum(one != UNSEEN for one in seen):
-        note(
-            f"{count} of {len(seen)} images were learned from, or show the same photograph as one "
-            f"that was: {'included' if source.seen else 'left out'}"
-        )
+    seen = _how_seen(images, inspector.loaded.folder, tell)
+    if any(one != UNSEEN for one in seen):
+        note(f"{in_words(seen)}; {'included' if source.seen else 'left out'}")
     if not source.seen:
         rows = np.flatnonzero([one == UNSEEN for one in seen])
         if not len(rows):
@@ -90,6 +89,16 @@ def evaluate_set(
     _check_some(answers, source.path)
     said = said or (f"{source.split} split" if source.split else "given images")
     return _kept(answers, inspector.loaded.version, source.words, said, seen)
+
+
+def _how_seen(images: ImageSet, folder: Path, tell: Callable[[Progress], None]) -> list[Seen]:
+    total, done = len(images.catalog), count(1)
+
+    def advance() -> None:
+        number = next(done)
+        tell(Progress(Step.KNOWN, number, total, number / total))
+
+    return how_seen(images, folder, advance)
 
 
 def evaluate_reviewed(

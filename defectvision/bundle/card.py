@@ -8,10 +8,24 @@ from typing import Any
 from defectvision import atomic
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import thresholds_in_words
-from defectvision.bundle.schema import CARD_FILE, Bundle, Gate, Measure, Metrics
-from defectvision.bundle.words import FITS, PRECISIONS, metric_words
+from defectvision.bundle.schema import (
+    CARD_FILE,
+    FINGERPRINTS_FILE,
+    Bundle,
+    Gate,
+    Measure,
+    Metrics,
+)
+from defectvision.bundle.words import (
+    FITS,
+    PRECISIONS,
+    calibration_rows,
+    calibration_words,
+    metric_words,
+)
 from defectvision.words import counted
 
+COPIES = ", and `fingerprints.npz` by what a copy of one is known again (docs/near-copies.md)"
 INT8 = " What that costs stands below. `model.safetensors` holds the weights before, as fp16."
 
 
@@ -37,13 +51,14 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         "Intervals are 95 %, resampled by photo group.",
         *(_metrics(m) for m in bundle.metrics),
         *([_quantization(made["quantization"])] if "quantization" in made else []),
+        *([_calibration(bundle)] if bundle.calibration else []),
         *([_gate(bundle.gate)] if bundle.gate else []),
         "## Limits",
         "The figures hold for photographs like those of the sets named above. An image that does "
         "not look like them, or whose picture is not good enough, is sent to review with the "
         "reason (docs/gate.md). `trained_on.txt` lists the "
         "hashes of all images used for training and tuning, so that `defectvision evaluate` can "
-        "leave them out.",
+        f"leave them out{COPIES if FINGERPRINTS_FILE in bundle.files else ''}.",
     ]
     atomic.write_text(folder / CARD_FILE, "\n\n".join(parts) + "\n")
 
@@ -132,6 +147,20 @@ def _quantization(costs: dict[str, Any]) -> str:
         f"Evidence maps correlate {costs['evidence_correlation']:.4f} on average; "
         f"{costs['verdicts_changed']:.1%} of the verdicts changed; {len(costs['in_fp32'])} "
         "convolutions stay in fp32.",
+    ]
+    return "\n".join(rows)
+
+
+def _calibration(bundle: Bundle) -> str:
+    """What the probabilities go through, and what that is worth."""
+    if (made := bundle.calibration) is None:
+        return ""
+    rows = [
+        "### Calibration",
+        f"Probabilities are those of {calibration_words(bundle)}, fitted on {made.fitted_on} "
+        f"({counted(made.groups, 'photo group')}).",
+        "",
+        *(f"- {row}" for row in calibration_rows(made)),
     ]
     return "\n".join(rows)
 

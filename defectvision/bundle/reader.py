@@ -11,7 +11,15 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from defectvision.bundle.line import NAME, Line
-from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, MODEL_FILE, Bundle, LoadedBundle
+from defectvision.bundle.schema import (
+    ABOUT_FILE,
+    DEFECT_SCORE,
+    LINE_FILE,
+    MODEL_FILE,
+    Bundle,
+    Calibration,
+    LoadedBundle,
+)
 from defectvision.bundle.signature import SignatureError, signed_by
 
 Trusted = tuple[tuple[str, str], ...]
@@ -106,6 +114,10 @@ def load_bundle(
         raise BundleError(
             f"{text}: is bundle '{content.line}/{content.name}'. Move it to its own folder"
         )
+    if content.calibration is not None and not _fits(content.calibration, about):
+        raise BundleError(
+            f"{text}: its calibration is not of the classes of line '{line}'. Export it again"
+        )
     gate = [content.gate.file] if content.gate else []
     for required in (MODEL_FILE, content.foreign.file, *gate):
         if required not in content.files:
@@ -124,6 +136,13 @@ def load_bundle(
     return LoadedBundle(
         folder / name, about, content, covered[:12], earlier.hexdigest()[:12], covered, signed
     )
+
+
+def _fits(calibration: Calibration, line: Line) -> bool:
+    """Whether its curves are of what the line has."""
+    if line.label_mode == "multilabel":
+        return set(calibration.curves) <= set(line.class_names)
+    return set(calibration.curves) == {DEFECT_SCORE} and line.can_accept
 
 
 def load_bundle_once(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from defectvision.bundle.line import Frozen, Line
 from defectvision.bundle.policy import Policy
@@ -18,6 +19,7 @@ MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"  # torch weights, fp16: for fine-tuning and gradient heatmaps
 SEEN_FILE = "trained_on.txt"  # the start of the SHA-256 of each image it learned from
 HISTORY_FILE = "history.jsonl"  # an object an epoch of its training, for bundle/history.py
+FINGERPRINTS_FILE = "fingerprints.npz"  # of those images, see copies/fingerprints.py
 CARD_FILE = "README.md"
 GATE_FILE = "gate.npz"
 SIGNATURE_FILE = "signature.json"
@@ -121,12 +123,64 @@ class Gate(Frozen):
     rates: dict[str, GateRate] = Field(default_factory=dict)
 
 
+class Beta(Frozen):
+    """A curve of three numbers (Kull et al. 2017, https://proceedings.mlr.press/v54/kull17a.html):
+    log-odds of a probability s become a log(s) - b log(1 - s) + c."""
+
+    a: FiniteFloat = Field(gt=0)
+    b: FiniteFloat = Field(gt=0)
+    c: FiniteFloat
+
+
+class Isotonic(Frozen):
+    """A curve through points, log-odds `before` and `after` it; straight between them, and beyond
+    them of slope 1."""
+
+    before: tuple[FiniteFloat, ...] = Field(min_length=1, max_length=1000)
+    after: tuple[FiniteFloat, ...] = Field(min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        steps = zip(pairwise(self.before), pairwise(self.after), strict=False)
+        falls = any(a >= b or c >= d for (a, b), (c, d) in steps)
+        if len(self.before) != len(self.after) or falls:
+            raise ValueError("the points of a calibration curve do not rise")
+        return self
+
+
+Curve = Beta | Isotonic
+DEFECT_SCORE = "defect score"  # what the one curve of a multiclass line is of
+
+
+class CalibrationRate(Frozen):
+    """Expected calibration error before and after, each on images that the curve was not fitted
+    on. gain: of the log loss, mean over the images."""
+
+    before: Measure
+    after: Measure
+    gain: Measure
+
+
+class Calibration(Frozen):
+    """What probabilities go through after the temperature, see inference/probabilities.py.
+
+    curves: by class on a multilabel line, else DEFECT_SCORE's alone; rates: by the same names;
+    fitted_on: in words; images, groups: of those.
+    """
+
+    curves: dict[str, Curve] = Field(min_length=1)
+    rates: dict[str, CalibrationRate] = Field(default_factory=dict)
+    fitted_on: str
+    images: int
+    groups: int
+
+
 class Bundle(Frozen):
     """One trained model of a line, from `bundle.json`.
 
-    options: what the architecture was built with besides. mask_classes: the classes of the
-    model's output `masks`, in its order; none where the model does not segment. gate: None in a
-    bundle that was made before there was one.
+    options: what the architecture was built with besides. calibration: None where the temperature
+    is all. mask_classes: the classes of the model's output `masks`, in its order; none where the
+    model does not segment. gate: None in a bundle that was made before there was one.
     """
 
     format: Literal[1] = 1
@@ -138,6 +192,7 @@ class Bundle(Frozen):
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     temperature: float = Field(1.0, gt=0)
+    calibration: Calibration | None = None
     evidence_bias: tuple[float, ...]
     mask_classes: tuple[str, ...] = ()
     policy: Policy

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from defectvision.bundle.schema import Beta, Bundle, Calibration, Isotonic, Measure
+
 
 class MetricWords(NamedTuple):
     """A metric's title, and in half a sentence what it tells."""
@@ -42,7 +44,8 @@ METRICS: dict[str, MetricWords] = {
     ),
     "pixel_accuracy": MetricWords("Pixel accuracy", "share of pixels whose classes are all right"),
     "calibration_error": MetricWords(
-        "Expected calibration error", "mean gap between confidence and accuracy"
+        "Expected calibration error",
+        "mean gap between what a probability says and how often it comes true",
     ),
 }
 
@@ -52,11 +55,41 @@ PRECISIONS = {
     "int8": "computed in int8",
 }
 
+CURVES = {Beta: "beta", Isotonic: "isotonic"}
+
 FITS = {
     "stretch": "the whole image, stretched",
     "letterbox": "the whole image, with bars",
     "round_part": "the round part found and centred",
 }
+
+
+def calibration_words(bundle: Bundle) -> str:
+    """What its probabilities go through: "temperature 0.875, then a beta curve"."""
+    words = f"temperature {bundle.temperature:.3f}"
+    if bundle.calibration is None:
+        return words
+    kinds = sorted({CURVES[type(curve)] for curve in bundle.calibration.curves.values()})
+    return f"{words}, then {' and '.join(kinds)} curves"
+
+
+def calibration_rows(calibration: Calibration) -> list[str]:
+    """For each curve what it does on images that it was not fitted on."""
+    rows = []
+    for name, curve in calibration.curves.items():
+        row = f"{name}: {CURVES[type(curve)]} curve"
+        if (rate := calibration.rates.get(name)) is not None:
+            row += (
+                f"; expected calibration error {_with_interval(rate.before)} before, "
+                f"{_with_interval(rate.after)} after, where the curve was fitted on other groups"
+            )
+        rows.append(row)
+    return rows
+
+
+def _with_interval(measure: Measure) -> str:
+    known = None not in (measure.value, measure.low, measure.high)
+    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})" if known else "unknown"
 
 
 def metric_words(key: str) -> MetricWords:

@@ -11,7 +11,14 @@ from defectvision import atomic
 from defectvision.bundle.card import write_card
 from defectvision.bundle.line import Line
 from defectvision.bundle.reader import read_line
-from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE, Bundle, Gate, Metrics
+from defectvision.bundle.schema import (
+    ABOUT_FILE,
+    FINGERPRINTS_FILE,
+    LINE_FILE,
+    Bundle,
+    Gate,
+    Metrics,
+)
 
 
 def file_hash(file: Path) -> str:
@@ -69,12 +76,44 @@ def record_gate(folder: Path, gate: Gate, content: bytes) -> Bundle:
     """Put a measured gate, and the content of its file, into a bundle that exists; its model stays
     as it is. The model card is renewed."""
     bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
-    atomic.write_bytes(folder / gate.file, content)
-    files = bundle.files | {gate.file: file_hash(folder / gate.file)}
-    bundle = bundle.model_copy(update={"gate": gate, "files": dict(sorted(files.items()))})
+    bundle = _with_file(folder, bundle, gate.file, content)
+    bundle = bundle.model_copy(update={"gate": gate})
     write_about(folder, bundle)
     write_card(folder, bundle)
     return bundle
+
+
+def record_calibration(folder: Path, calibrated: Bundle, figures: Metrics | None = None) -> None:
+    """Put a calibration and the policy that goes with it, those of `calibrated`, into a bundle that
+    exists. Its figures of before are dropped for `figures`, except those of a cross-validation,
+    which are the recipe's. The model card is renewed."""
+    bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
+    folds = bool((bundle.provenance["recipe"].get("split") or {}).get("folds"))
+    metrics = bundle.metrics if folds or figures is None else ()
+    changed = {
+        "calibration": calibrated.calibration,
+        "policy": calibrated.policy,
+        "metrics": metrics if figures is None else (*metrics, figures),
+    }
+    bundle = bundle.model_copy(update=changed)
+    write_about(folder, bundle)
+    write_card(folder, bundle)
+
+
+def record_fingerprints(folder: Path, content: bytes) -> None:
+    """Put the fingerprints of what it learned from into a bundle that exists; no verdict depends on
+    them. The model card is renewed."""
+    bundle = Bundle.model_validate_json((folder / ABOUT_FILE).read_bytes())
+    bundle = _with_file(folder, bundle, FINGERPRINTS_FILE, content)
+    write_about(folder, bundle)
+    write_card(folder, bundle)
+
+
+def _with_file(folder: Path, bundle: Bundle, name: str, content: bytes) -> Bundle:
+    """The bundle once it lists the file, which is written."""
+    atomic.write_bytes(folder / name, content)
+    files = bundle.files | {name: file_hash(folder / name)}
+    return bundle.model_copy(update={"files": dict(sorted(files.items()))})
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

@@ -47,19 +47,19 @@ def gate(
         import numpy as np
 
         from defectvision.bundle.writer import record_gate
-        from defectvision.cli.labelled import open_grouped
+        from defectvision.cli.labelled import open_grouped, seen_with_progress
         from defectvision.data.image_set import open_set
         from defectvision.evaluation import gate as gates
         from defectvision.evaluation import gate_trial as trial
-        from defectvision.evaluation.evaluate import seen_rows
         from defectvision.evaluation.gate_images import sights
+        from defectvision.evaluation.kept import UNSEEN
 
         inspector = open_inspector(weights, line, bundle)
         limit, bits, folder = settings().limits.pixels, inspector.line.bits, inspector.loaded.folder
         if not check:
             check_folder(folder)
         images = open_grouped(data, bits)
-        seen = seen_rows(images.catalog, folder)
+        seen = np.array(seen_with_progress(images, folder)) != UNSEEN
         known, labelled = (images.take(np.flatnonzero(rows)) for rows in (seen, ~seen))
         if not len(known.catalog):
             raise ValueError(

@@ -10,9 +10,11 @@ from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
 from defectvision.audit import study
-from defectvision.audit.forecast import Progress
+from defectvision.audit.forecast import Progress, Step
 from defectvision.cli.terminal import err
 from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.kept import Seen
+from defectvision.evaluation.seen import how_seen
 from defectvision.settings import settings
 
 
@@ -25,6 +27,13 @@ def open_grouped(
             data, settings().cache, settings().limits.pixels, tell,
             bits=bits, good=good, unsorted_good=unsorted_good,
         )  # fmt: skip
+
+
+def seen_with_progress(images: ImageSet, folder: Path) -> list[Seen]:
+    """`how_seen`, with a progress bar."""
+    with Bars(console=err, transient=True) as bars:
+        task = bars.add_task(Step.KNOWN, total=len(images.catalog))
+        return how_seen(images, folder, lambda: bars.advance(task))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""The command line: inspect, batch, train, distil, evaluate, compare, operating-point, gate,
-export, data, report, store, accounts, tokens, lines, bundle, keygen, sign, work, backup, restore,
-doctor, serve.
+"""The command line: inspect, batch, train, distil, evaluate, compare, operating-point, calibrate,
+gate, fingerprints, export, data, report, store, accounts, tokens, lines, bundle, keygen, sign,
+work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -19,11 +19,13 @@ from defectvision.cli.access import accounts_app, tokens_app
 from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.bundle import app as bundle_app
+from defectvision.cli.calibrate import calibrate
 from defectvision.cli.compare import compare
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
 from defectvision.cli.doctor import doctor
 from defectvision.cli.evaluate import evaluate
+from defectvision.cli.fingerprints import fingerprints
 from defectvision.cli.gate import gate
 from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
@@ -55,7 +57,9 @@ app.command()(distil)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(operating_point)
+app.command()(calibrate)
 app.command()(gate)
+app.command()(fingerprints)
 app.command()(export)
 app.command()(lines)
 app.command()(keygen)

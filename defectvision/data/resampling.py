@@ -76,6 +76,16 @@ def drawn_rows(groups: Sequence[str], draws: int, seed: int) -> list[NDArray[np.
     ]
 
 
+def interval_about(value: float, values: Sequence[float]) -> tuple[float, float] | None:
+    """`interval` of a figure that draws make larger, such as a mean of gaps, each of which noise
+    opens further: moved so that the mean of the draws lies on `value`, and never below 0."""
+    found = interval(values)
+    if found is None:
+        return None
+    bias = float(np.nanmean(values)) - value
+    return max(0.0, found[0] - bias), max(0.0, found[1] - bias)
+
+
 def interval(values: Sequence[float] | NDArray[np.floating]) -> tuple[float, float] | None:
     """The middle 95 % of a figure's values over the draws; draws that could not give it (NaN) do
     not count, and where none could there is no interval."""

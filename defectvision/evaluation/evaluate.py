@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from defectvision.bundle.labels import DEVIATION, SEPARATOR, is_good_label, is_good_name
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.schema import SEEN_FILE, Measure, Metrics
+from defectvision.bundle.schema import Measure, Metrics
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
-from defectvision.evaluation.kept import UNSEEN, EvaluationError, Seen
+from defectvision.evaluation.kept import EvaluationError
 from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import left_out
-
-DIGITS = 16  # hexadecimal digits of an image's SHA-256 that are kept
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,6 @@ class Evaluation:
     metrics: Metrics
     judged: pd.DataFrame
     failures: tuple[ImageError, ...]
-
-
-SAME_IMAGE: Seen = "same image"
-SAME_GROUP: Seen = "same photo group"
-
-
-def image_digest(path: Path) -> str:
-    """The start of the SHA-256 of a file; raises OSError."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
 
 
 def labelled(catalog: Catalog, line: Line) -> Catalog:
@@ -80,33 +66,6 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
             f"({', '.join(line.class_names)})"
         )
     return replace(catalog, table=catalog.table.assign(label=labels))
-
-
-def seen_rows(catalog: Catalog, bundle_folder: Path) -> NDArray[np.bool_]:
-    """(N,) bool: images that the bundle was trained or tuned on, or whose photo group it saw."""
-    return np.array([said != UNSEEN for said in seen_kinds(catalog, bundle_folder)], bool)
-
-
-def seen_kinds(catalog: Catalog, bundle_folder: Path) -> list[Seen]:
-    """Of each image whether the bundle was trained or tuned on it, or on its photo group."""
-    listed = bundle_folder / SEEN_FILE
-    if not listed.is_file():
-        return [UNSEEN] * len(catalog)
-    known = set(listed.read_text(encoding="ascii").split())
-    exact = np.array([_is_known(catalog.image_path(i), known) for i in range(len(catalog))], bool)
-    groups = catalog.groups()
-    near = np.isin(groups, np.unique(groups[exact]))
-    return [
-        SAME_IMAGE if same else SAME_GROUP if is_near else UNSEEN
-        for same, is_near in zip(exact.tolist(), near.tolist(), strict=True)
-    ]
-
-
-def _is_known(path: Path, digests: set[str]) -> bool:
-    try:
-        return image_digest(path) in digests
-    except OSError:  # named where it is inspected
-        return False
 
 
 def evaluate(

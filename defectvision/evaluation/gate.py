@@ -70,7 +70,7 @@ def measure_gate(keeper: Gatekeeper, sights: Sequence[Sight], unseen: str) -> Me
         if kind != STRUCTURELESS and any(s.known for s in sights if s.kind == kind):
             others = learn([sight for sight in sights if sight.kind != kind])
             without = with_gate(keeper, limits(Learned(others), own), others)
-            unknown = _share(tried, stopped(without, tried))
+            unknown = share(stopped(without, tried), len({sight.group for sight in tried}))
         if tried:
             rates[kind] = rate(tried, stopped(complete, tried), unknown)
     return Measured(gate.model_copy(update={"rates": rates}), arrays)
@@ -222,15 +222,15 @@ def rate(
 ) -> GateRate:
     """How many of `sights` are marked (N,) as sent to review."""
     groups = len({sight.group for sight in sights})
-    review = _share(sights, marked)
+    review = share(marked, groups)
     return GateRate(images=len(sights), groups=groups, review=review, unknown=unknown)
 
 
-def _share(sights: Sequence[Sight], marked: NDArray[np.bool_]) -> Measure:
-    """The share of marked images with its exact 95 % interval (Clopper and Pearson 1934), as wide
-    as photo groups, not images, are many."""
-    share, groups = float(marked.mean()), len({sight.group for sight in sights})
-    hits = share * groups
+def share(marked: NDArray[np.bool_], groups: int) -> Measure:
+    """The share of marked images (N,) with its exact 95 % interval (Clopper and Pearson 1934), as
+    wide as photo groups, not images, are many."""
+    part = float(marked.mean())
+    hits = part * groups
     low = beta.ppf(0.025, hits, groups - hits + 1) if hits > 0 else 0.0
     high = beta.ppf(0.975, hits + 1, groups - hits) if hits < groups else 1.0
-    return Measure(value=round(share, 5), low=round(float(low), 5), high=round(float(high), 5))
+    return Measure(value=round(part, 5), low=round(float(low), 5), high=round(float(high), 5))

@@ -14,7 +14,8 @@ from defectvision.bundle.labels import SEPARATOR, label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import UNMEASURED, Measured, Policy, Verdict
 from defectvision.bundle.schema import Measure
-from defectvision.data.resampling import drawn_weights, interval
+from defectvision.data.resampling import drawn_weights, interval, interval_about
+from defectvision.evaluation.calibration import calibration_gap
 
 RESAMPLES = 1000
 
@@ -66,6 +67,8 @@ def measure(
 
     accuracy, balanced_accuracy (mean recall), macro_f1: of the label; auc: good against
     defective by the defect score, or the mean one-against-rest where the line has no good class;
+    calibration_error: of the defect score, of the most probable class where the line has no good
+    one, and on a multilabel line the mean over the classes;
     escapes: share of defective parts that were accepted; overkills: share of good parts that
     were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
     where the line has no good class. A metric that the images cannot give is None.
@@ -89,7 +92,9 @@ def resample(
     measures: dict[str, Measure | None] = dict.fromkeys(metrics)
     for name, drawn in spread.items():
         value = values[name]
-        low, high = interval(drawn) or (value, value)
+        gaps = name.partition("/")[0] == "calibration_error"
+        found = interval_about(value, drawn) if gaps else interval(drawn)
+        low, high = found or (value, value)
         measures[name] = Measure(value=_short(value), low=_short(low), high=_short(high))
     return measures
 
@@ -140,11 +145,17 @@ def _metrics(
         ]
         return float(np.nanmean(parts)) if not np.isnan(parts).all() else np.nan
 
+    def calibration_error(weights: NDArray[np.float64]) -> float:
+        if line.can_accept:
+            return calibration_gap(judged["score"].to_numpy(float), ~good, weights)
+        return calibration_gap(probabilities.max(1), probabilities.argmax(1) == truth, weights)
+
     return {
         "accuracy": accuracy,
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
         "auc": auc,
+        "calibration_error": calibration_error,
         **_verdict_metrics(judged, good, line),
     }
 
@@ -180,6 +191,14 @@ def _multilabel_metrics(
         kept = weights > 0
         return _auc(~good[kept], score[kept], weights[kept])
 
+    def class_error(c: int) -> Metric:
+        return lambda weights: calibration_gap(probabilities[:, c], truth[:, c], weights)
+
+    errors = [class_error(i) for i in range(len(line.class_names))]
+
+    def calibration_error(weights: NDArray[np.float64]) -> float:
+        return float(np.mean([error(weights) for error in errors]))
+
     def class_auc(c: int) -> Metric:
         def metric(weights: NDArray[np.float64]) -> float:
             kept = weights > 0
@@ -193,6 +212,8 @@ def _multilabel_metrics(
         "macro_f1": macro_f1,
         "auc": auc,
         **{f"auc/{name}": class_auc(i) for i, name in enumerate(line.class_names)},
+        "calibration_error": calibration_error,
+        **{f"calibration_error/{n}": e for n, e in zip(line.class_names, errors, strict=True)},
         **_verdict_metrics(judged, good, line),
     }
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.rules import Zone
 from defectvision.inference.frame import Frame
+from defectvision.inference.probabilities import tempered
 
 if TYPE_CHECKING:
     from defectvision.inference.inspection import Inspection
@@ -28,6 +29,7 @@ Palette = Literal["signed", "unsigned"]
 EXACT = "Exact evidence map"
 CLASSLESS = ("EigenCAM",)  # the main component of the activations: no class enters into it
 SURE = 0.99  # a decision leads from the probability 1 - SURE to SURE
+SHOWN_APART = 5e-4  # probabilities that are shown as different numbers
 FULL = 0.05  # of a decision: the share of one place at which its colour is full
 
 # Position along the scale: red, green, blue, and how opaque (0 to 1) before the user's opacity.
@@ -117,6 +119,11 @@ def evidence_heatmap(
     squash = "sigmoid" if inspection.line.label_mode == "multilabel" else "softmax over the classes"
     cooled = f" (temperature {temperature:.2f})" if abs(temperature - 1) > 0.005 else ""
     rows, columns = evidence.shape
+    probability = inspection.probabilities[class_name]
+    said, before = f"probability {probability:.3f}", ""
+    plain = float(tempered(inspection.logits, temperature, inspection.line)[index])
+    if abs(plain - probability) > SHOWN_APART:
+        said, before = f"{plain:.3f}, calibrated on images held out: {said}", " before calibration"
     return Heatmap(
         method=EXACT,
         class_name=class_name,
@@ -127,10 +134,9 @@ def evidence_heatmap(
         unit=f"share of the decision that one place adds; full colour from {100 * FULL:g} % on",
         sums_to=(
             f"Mean of the evidence {_signed(mean)}, bias {_signed(bias)}: logit "
-            f"{_signed(float(inspection.logits[index]))}; {squash}{cooled}: "
-            f"probability {inspection.probabilities[class_name]:.3f}. "
+            f"{_signed(float(inspection.logits[index]))}; {squash}{cooled}: {said}. "
             f"A decision is the step of the logit from probability {100 * (1 - SURE):.0f} % to "
-            f"{100 * SURE:.0f} %, {decision_step(temperature):.2f}; a place's share is its "
+            f"{100 * SURE:.0f} %{before}, {decision_step(temperature):.2f}; a place's share is its "
             f"evidence, divided by it and by the {rows} × {columns} places."
         ),
         zones=zones,

@@ -13,7 +13,6 @@ from threading import Lock
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
@@ -26,6 +25,7 @@ from defectvision.inference.gate import Gatekeeper, Seen
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection, Milliseconds
 from defectvision.inference.preprocessing import prepare, read_image
+from defectvision.inference.probabilities import probabilities_of, sigmoid
 from defectvision.inference.runtime import MASKS, Runtime, load_runtime
 from defectvision.inference.thumbnail import small_jpeg
 from defectvision.limits import Limits
@@ -128,18 +128,13 @@ class Inspector:
         answer = {k: v[0] for k, v in self.runtime.run(tensor[None], alone).items()}
         answered = time.perf_counter()
         small = small_jpeg(image) if extras.thumbnail else b""
-        scaled = answer["logits"] / self.loaded.bundle.temperature
-        if self.line.label_mode == "multilabel":
-            values = _sigmoid(scaled)
-        else:
-            values = np.exp(scaled - scaled.max())
-            values /= values.sum()
+        values = probabilities_of(answer["logits"], self.loaded.bundle, self.line)
         probabilities = dict(zip(self.line.class_names, values.astype(float).tolist(), strict=True))
         seen = self.gatekeeper.look(image, size, placed, answer["embedding"])
         foreign_score = self.gatekeeper.foreign_score(seen)
         masks = None
         if self.loaded.bundle.mask_classes:
-            masks = np.rint(_sigmoid(answer[MASKS]) * 255).astype(np.uint8)
+            masks = np.rint(sigmoid(answer[MASKS]) * 255).astype(np.uint8)
         return Inspection(
             name=name,
             line=self.line,
@@ -170,10 +165,6 @@ class Inspector:
         tensor, placed = prepare(image, how, size)
         embedding = self.runtime.run(tensor[None])["embedding"][0]
         return self.gatekeeper.look(image, size, placed, embedding)
-
-
-def _sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.float32(1) / (np.float32(1) + np.exp(-np.clip(log_odds, -30, 30)))
 
 
 _inspectors: dict[tuple[Path, str, Line, int], Inspector] = {}

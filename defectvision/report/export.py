@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Policy, rule_in_words
 from defectvision.bundle.schema import LoadedBundle, Origin
+from defectvision.bundle.words import calibration_words
 from defectvision.csv_file import csv_bytes
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
@@ -256,6 +257,7 @@ def result_object(
             "version": loaded.version,
             "architecture": loaded.bundle.architecture,
             "temperature": loaded.bundle.temperature,
+            "calibration": calibration_words(loaded.bundle),
             "policy": loaded.bundle.policy.model_dump(),
         },
     }

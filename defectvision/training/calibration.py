@@ -20,8 +20,8 @@ from defectvision.bundle.writer import publish, write_about
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import inspected
 from defectvision.evaluation.calibration import fit_temperature
-from defectvision.evaluation.evaluate import image_digest
 from defectvision.evaluation.operating_point import choose_mask_policy, choose_policy
+from defectvision.evaluation.seen import image_digest
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from defectvision import atomic
 from defectvision.bundle.reader import load_bundle
-from defectvision.bundle.writer import record_gate, record_metrics
+from defectvision.bundle.writer import (
+    record_calibration,
+    record_fingerprints,
+    record_gate,
+    record_metrics,
+)
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import Evaluation, ask, measured
 from defectvision.evaluation.gate import GateError, file_of, measure_gate
 from defectvision.evaluation.gate_images import sights
+from defectvision.evaluation.recalibration import recalibrated
+from defectvision.evaluation.seen import make_fingerprints
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
@@ -29,6 +38,7 @@ from defectvision.training.new_line import good_parts_line_for, line_for
 from defectvision.training.progress import RESULT_FILE, Tell
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
+from defectvision.words import counted
 
 log = logging.getLogger(__name__)
 SUSPECT = "lies far from the other good parts, so it was not learned from. Is it good?"
@@ -61,7 +71,9 @@ def train_line(
         _ask_fold(fold, bundle_name, fold_folder(run, number), run / "folds")
         for number, fold in enumerate(task.folds())
     ]
-    inspector = _gated(make_bundle(task, train(task, run), weights, bundle_name), task)
+    inspector = make_bundle(task, train(task, run), weights, bundle_name)
+    _calibrate(inspector, task, answers)
+    inspector = _finished(inspector, task)
     split = (
         f"{len(answers)}-fold cross-validation, each image by a model of this recipe that has not "
         "seen its photo group"
@@ -98,7 +110,7 @@ def _remember_line(
         task.images.catalog.write_index(run / "index.csv")
         inspector, answers, learned = learn_good_parts(task, weights, bundle_name, tell)
         with tell.step("measuring the gate", 0):
-            _gated(inspector, task)
+            _finished(inspector, task)
     evaluation = measured(
         answers,
         split="each good part by a memory that holds neither it nor a near-copy of it",
@@ -119,14 +131,34 @@ def _remember_line(
     return replace(evaluation, failures=failures)
 
 
-def _gated(inspector: Inspector, task: TrainingTask) -> Inspector:
-    """The bundle with a gate that its training images teach and its validation images limit; as it
-    was where those are too few. No images of other lines are at hand: `defectvision gate` measures
-    with them."""
+def _calibrate(inspector: Inspector, task: TrainingTask, folds: Sequence[Answers]) -> None:
+    """Give the bundle the curves that images held out support: those of all folds, each answered
+    by a model that has not seen it, or the validation images."""
+    held_out = folds or [ask(inspector, task.validation.images)]
+    images = counted(sum(len(one.rows) for one in held_out), "image")
+    told = "answered in folds" if folds else "of the validation split"
+    made = recalibrated(inspector.loaded, held_out, f"{images} {told}")
+    if made is not None:
+        record_calibration(inspector.loaded.folder, made)
+
+
+def _finished(inspector: Inspector, task: TrainingTask) -> Inspector:
+    """The bundle with fingerprints of the images that it learned from, and with its gate."""
     loaded, learned = inspector.loaded, task.learned
+    used = learned.take(np.flatnonzero(learned.catalog.table["split"] != "test"))
+    record_fingerprints(loaded.folder, make_fingerprints(used).content())
+    _measure_gate(inspector, learned)
+    again = load_bundle(loaded.folder.parents[1], loaded.line.name, loaded.bundle.name)
+    return Inspector(again, inspector.limit_pixels, inspector.runtime)
+
+
+def _measure_gate(inspector: Inspector, learned: ImageSet) -> None:
+    """Give the bundle a gate that its training images teach and its validation images limit; none
+    where those are too few. No images of other lines are at hand: `defectvision gate` measures
+    with them."""
     if not (learned.catalog.table["split"] == "val").any():
         log.warning("no gate: no images of the line are left to set its limits by")
-        return inspector
+        return
     unseen = learned.subset("val")
     found = list(sights(inspector, learned.subset("train"), [unseen]))
     try:
@@ -135,11 +167,8 @@ def _gated(inspector: Inspector, task: TrainingTask) -> Inspector:
         )
     except GateError as error:
         log.warning("no gate: %s", error)
-        return inspector
-    record_gate(loaded.folder, made.gate, file_of(made.arrays))
-    weights = loaded.folder.parents[1]
-    again = load_bundle(weights, loaded.line.name, loaded.bundle.name)
-    return Inspector(again, inspector.limit_pixels, inspector.runtime)
+        return
+    record_gate(inspector.loaded.folder, made.gate, file_of(made.arrays))
 
 
 def _ask_fold(task: TrainingTask, name: str, run: Path, weights: Path) -> Answers:

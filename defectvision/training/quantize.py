@@ -30,9 +30,11 @@ from defectvision.bundle.schema import MODEL_FILE, LoadedBundle, Metrics
 from defectvision.bundle.writer import file_hash, write_about
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
+from defectvision.evaluation import kept
 from defectvision.evaluation.answers import Answers, inspected
 from defectvision.evaluation.calibration import expected_calibration_error
-from defectvision.evaluation.evaluate import ask, measured, seen_rows
+from defectvision.evaluation.evaluate import ask, measured
+from defectvision.evaluation.seen import how_seen
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import image_name, read_file, readable
@@ -125,7 +127,7 @@ def _splits(loaded: LoadedBundle, images: ImageSet) -> tuple[ImageSet, ImageSet,
     """
     recipe = Recipe.model_validate(loaded.bundle.provenance["recipe"])
     images = TrainingTask.of(recipe, loaded.line, images).images
-    seen = seen_rows(images.catalog, loaded.folder)
+    seen = np.array(how_seen(images, loaded.folder)) != kept.UNSEEN
     split = images.catalog.table["split"].to_numpy()
     train, val = (np.flatnonzero(seen & (split == part)) for part in ("train", "val"))
     if not len(train) or not len(val):

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from defectvision.audit.alignment import Agreement, agreement
-from defectvision.audit.keypoints import extract
 from defectvision.audit.near_duplicates import confirmed, group_pictures
-from defectvision.audit.proposals import embed, neighbours
+from defectvision.copies.alignment import Agreement, agreement
+from defectvision.copies.keypoints import extract
+from defectvision.copies.proposals import embed, neighbours
 from defectvision.data.synthetic.samples import draw
 
 SIZE = 300

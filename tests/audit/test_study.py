@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from defectvision.audit import first_pass, reading
 from defectvision.audit import study as study_module
-from defectvision.audit.alignment import Agreement
 from defectvision.audit.findings import findings
 from defectvision.audit.forecast import Progress, Step
 from defectvision.audit.near_duplicates import Pair, compare_pairs
 from defectvision.audit.reading import Reading, Task, read_many
 from defectvision.audit.study import Stage, Study, study
 from defectvision.cli.data import app
+from defectvision.copies.alignment import Agreement
 from defectvision.data.catalog import CatalogError
 from defectvision.data.synthetic.samples import draw
 from defectvision.limits import PIXELS

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from defectvision.audit.alignment import Agreement
-from defectvision.audit.keypoints import extract
 from defectvision.audit.reading import Reading
 from defectvision.audit.unfinished import KEPT, Unfinished, unfinished
+from defectvision.copies.alignment import Agreement
+from defectvision.copies.keypoints import extract
 from defectvision.data.synthetic.samples import draw
 
 AGREEMENT = Agreement(40, 60, 0.9, 0.95, 1.0, "rotated")

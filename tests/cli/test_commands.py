@@ -17,7 +17,7 @@ from defectvision.bundle.schema import SEEN_FILE
 from defectvision.cli.main import app
 from defectvision.data.rle.severstal import decode_rle
 from defectvision.data.synthetic.samples import draw, write_samples
-from defectvision.evaluation.evaluate import image_digest
+from defectvision.evaluation.seen import image_digest
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.strips import encoded, strip_with
 

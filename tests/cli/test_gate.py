@@ -14,7 +14,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.data.synthetic.samples import draw
 from defectvision.evaluation import gate_images
-from defectvision.evaluation.evaluate import image_digest
+from defectvision.evaluation.seen import image_digest
 from tests.stand_ins.bundles import LINES, write_bundle
 
 STEEL = LINES["neu-surface"]

@@ -12,8 +12,9 @@ import pytest
 from defectvision.bundle.reader import load_bundle
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import draw
-from defectvision.evaluation.evaluate import evaluate, labelled, seen_rows
-from defectvision.evaluation.kept import EvaluationError
+from defectvision.evaluation.evaluate import evaluate, labelled
+from defectvision.evaluation.kept import UNSEEN, EvaluationError
+from defectvision.evaluation.seen import how_seen
 from defectvision.inference.inspector import Inspector
 from defectvision.training.new_line import line_for
 from defectvision.training.targets import targets_of
@@ -73,7 +74,7 @@ def test_images_that_cannot_be_read_are_named_and_count_in_no_metric(
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     advanced = []
     images = open_set(folder, LIMIT)
-    assert not seen_rows(images.catalog, inspector.loaded.folder).any()
+    assert set(how_seen(images, inspector.loaded.folder)) == {UNSEEN}
     result = evaluate(inspector, images, split="all", advance=lambda: advanced.append(1))
     assert [(f.name, f.reason) for f in result.failures] == [
         ("clean/0.png", result.failures[0].reason),

@@ -19,7 +19,7 @@ from defectvision.cli.main import app
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.synthetic.samples import write_samples
-from defectvision.evaluation.evaluate import image_digest
+from defectvision.evaluation.seen import image_digest
 from defectvision.inference.labelled_images import readable
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import load_recipe

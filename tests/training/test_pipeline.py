@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from defectvision.bundle.reader import BundleError, load_bundle, read_line
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import write_samples
-from defectvision.evaluation.evaluate import labelled, seen_rows
-from defectvision.evaluation.kept import EvaluationError
+from defectvision.evaluation.evaluate import labelled
+from defectvision.evaluation.kept import UNSEEN, EvaluationError
+from defectvision.evaluation.seen import how_seen
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
@@ -84,9 +85,8 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [c.kind for c in loaded.line.classes] == ["ok", "defect"]
     assert loaded.bundle.metrics == (metrics,)
     assert not metrics.seen
-    catalog = open_set(samples, PIXELS).catalog
-    seen = seen_rows(catalog, loaded.folder)
-    assert metrics.images == len(catalog) - seen.sum()
+    known = how_seen(open_set(samples, PIXELS), loaded.folder)
+    assert metrics.images == known.count(UNSEEN)
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
     rows = [json.loads(r) for r in (run / "metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in rows] == [1, 2, 3]

@@ -12,7 +12,8 @@ from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import write_samples
-from defectvision.evaluation.evaluate import seen_rows
+from defectvision.evaluation.kept import UNSEEN
+from defectvision.evaluation.seen import how_seen
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.runtime import OnnxRuntime
 from defectvision.limits import PIXELS
@@ -88,7 +89,7 @@ def test_evidence_still_adds_up_and_both_runtimes_agree(trained, quantized):
         Inspector(loaded, PIXELS),
         Inspector(loaded, PIXELS, OnnxRuntime(loaded.folder / "model.onnx")),
     ]
-    unseen = np.flatnonzero(~seen_rows(images.catalog, loaded.folder))[:4]
+    unseen = np.flatnonzero(np.array(how_seen(images, loaded.folder)) == UNSEEN)[:4]
     for row in unseen:
         path = images.catalog.image_path(int(row))
         a, b = (model.inspect(path.read_bytes(), path.name) for model in models)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.schema import CARD_FILE, Bundle, LoadedBundle, Measure, Metrics
-from defectvision.bundle.words import FITS, METRICS, PRECISIONS, metric_words
+from defectvision.bundle.words import FITS, METRICS, PRECISIONS, calibration_words, metric_words
 from defectvision.report.lot_words import plain_markdown
 from defectvision.web import cards
 from defectvision.words import counted, plain
@@ -59,7 +59,7 @@ def identity(loaded: LoadedBundle) -> list[tuple[str, str]]:
         ("Architecture", f"{bundle.architecture}, evidence pooled by {bundle.pooling}"),
         ("Input", f"{how.width} × {how.height} px, {_channels(how.channels)}, {FITS[how.fit]}"),
         ("Precision", PRECISIONS[bundle.precision]),
-        ("Calibration", f"temperature {bundle.temperature:.3f}"),
+        ("Calibration", calibration_words(bundle)),
         ("Default policy", in_words(bundle.policy, loaded.line, bundle.mask_classes)),
     ]
     return rows

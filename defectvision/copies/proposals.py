@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.audit.keypoints import MIRROR
+from defectvision.copies.keypoints import MIRROR
 
 WORDS = 48
 SAMPLE = 40_000  # descriptors the vocabulary is learned from
@@ -31,8 +31,6 @@ def embed(
     `descriptors(i)` gives the (n, 128) uint8 local features of picture i; `advance` gets how many
     pictures are done.
     """
-    from sklearn.cluster import MiniBatchKMeans
-
     rng = np.random.default_rng(SEED)
     shown = rng.permutation(count)[:1500]
     each = max(4, SAMPLE // max(1, len(shown)))
@@ -40,23 +38,34 @@ def embed(
     sample = np.concatenate(drawn) if drawn else np.zeros((0, 128), np.uint8)
     if len(sample) < 2:
         return np.zeros((count, 1), np.float32)
-    both = np.concatenate([sample, sample[:, MIRROR]]).astype(np.float32) / 256
-    words = min(WORDS, len(both) // 2)
-    vocabulary = MiniBatchKMeans(words, random_state=SEED, n_init=1, batch_size=4096, max_iter=20)
-    centres = vocabulary.fit(both).cluster_centers_.astype(np.float32)
-    vectors = np.zeros((count, words * 128), np.float32)
+    centres = vocabulary(sample, WORDS)
+    vectors = np.zeros((count, centres.size), np.float32)
     for i in range(count):
-        vectors[i] = _vlad(descriptors(i), centres)
+        vectors[i] = vlad(descriptors(i), centres)
         if i % TOLD == TOLD - 1:
             advance(i + 1)
     return reduce(vectors, DIMENSIONS)
+
+
+def vocabulary(sample: NDArray[np.uint8], words: int) -> NDArray[np.float32]:
+    """(W, 128) usual descriptors among `sample` (n, 128) and its mirror images; W <= `words`, and
+    at most n."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    both = np.concatenate([sample, sample[:, MIRROR]]).astype(np.float32) / 256
+    found = MiniBatchKMeans(
+        min(words, len(sample)), random_state=SEED, n_init=1, batch_size=4096, max_iter=20
+    )
+    return found.fit(both).cluster_centers_.astype(np.float32)
 
 
 def _some(values: NDArray[np.uint8], most: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return values if len(values) <= most else values[rng.permutation(len(values))[:most]]
 
 
-def _vlad(values: NDArray[np.uint8], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+def vlad(values: NDArray[np.uint8], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(W * 128,) of length 1: how the descriptors `values` (n, 128) and their mirror images lie
+    about the usual ones (W, 128)."""
     out = np.zeros_like(centres)
     for order in (slice(None), MIRROR):
         x = values[:, order].astype(np.float32) / 256

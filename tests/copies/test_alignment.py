@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from defectvision.audit.alignment import agreement
-from defectvision.audit.keypoints import MIRROR, SMALL_SIDE, Features, extract
+from defectvision.copies.alignment import agreement
+from defectvision.copies.keypoints import MIRROR, SMALL_SIDE, Features, extract
 from defectvision.data.synthetic.samples import draw
 
 SIZE = 300

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from defectvision.audit.keypoints import MIRROR
-from defectvision.audit.proposals import DIMENSIONS, embed, neighbours, reduce
+from defectvision.copies.keypoints import MIRROR
+from defectvision.copies.proposals import DIMENSIONS, embed, neighbours, reduce
 
 
 def features(seed: int, count: int = 40) -> np.ndarray:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from defectvision.audit.keypoints import MIRROR, Features
+from defectvision.copies.keypoints import MIRROR, Features
 
 RATIO = 0.85  # Lowe's: nearest against second nearest distance
 REACH_PX = 1.6  # of the small copies, for a point to agree with the map
@@ -54,7 +54,7 @@ def agreement(one: Features, other: Features) -> Agreement | None:
             maxIters=600,
             confidence=0.995,
         )
-        if matrix is None or not _plausible(matrix):
+        if matrix is None or not plausible(matrix):
             continue
         count = int(inliers.sum())
         if best is None or count > best[0]:
@@ -82,7 +82,8 @@ def _matches(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.intp]
     return np.column_stack([rows[clear], nearest[clear]])
 
 
-def _plausible(matrix: NDArray[np.float64]) -> bool:
+def plausible(matrix: NDArray[np.float64]) -> bool:
+    """Whether one picture can be another, laid over it by an affine map (2, 3)."""
     long, short = np.linalg.svd(matrix[:, :2])[1]
     return short > 0 and long / short < STRETCH and 1 / SCALE < np.sqrt(long * short) < SCALE
 

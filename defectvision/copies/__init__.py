@@ -1,0 +1,1 @@
+"""Near-copies: the same photograph again, turned, mirrored, stretched or re-lit."""
