@@ -1,0 +1,146 @@
+"""A labelled set as files that this program and others read: a folder with index.csv, or COCO."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from defectvision import atomic
+from defectvision.bundle.labels import label_names
+from defectvision.bundle.line import Line
+from defectvision.csv_file import csv_bytes
+from defectvision.data.coco_writer import CocoImage, coco_content
+from defectvision.inference.image_error import ImageError
+from defectvision.report.archive import add, own_path
+from defectvision.store.database import Store
+from defectvision.store.errors import LostFileError
+from defectvision.store.label_files import kept_masks
+from defectvision.store.labelling import get_set, images_of, line_of_set
+from defectvision.store.tables import LabelledImageRow
+
+INDEX, COCO = "index.csv", "annotations.json"
+Write = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A labelled set at one moment: its images that somebody labelled."""
+
+    store: Store
+    line: Line
+    rows: tuple[LabelledImageRow, ...]
+
+    @classmethod
+    def of(cls, store: Store, number: int, *, held: bool | None = None) -> Labelled:
+        """held: those that are kept for measuring, or the others; None for all."""
+        with store.reading() as session:
+            line = line_of_set(get_set(session, number))
+            rows = images_of(session, number, labelled=True, held=held)
+        return cls(store, line, tuple(rows))
+
+    def paths(self) -> dict[int, str]:
+        """Where each image lies in what is written, by its number: never outside, never twice."""
+        taken: set[str] = set()
+        return {row.id: own_path("images", row.name, taken) for row in self.rows}
+
+
+def write_folder(labelled: Labelled, folder: Path) -> tuple[ImageError, ...]:
+    """Write images, masks, classes.csv and index.csv into `folder`; returns the images that are
+    left out, as their files are lost. Raises OSError."""
+
+    def write(path: str, data: bytes) -> None:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(file, data)
+
+    return _index(labelled, write)
+
+
+def index_zip(labelled: Labelled) -> bytes:
+    """What `write_folder` writes, as a zip file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        _index(labelled, lambda path, data: add(archive, path, data))
+    return out.getvalue()
+
+
+def coco_zip(labelled: Labelled) -> bytes:
+    """Images and COCO annotations, one for each class that was drawn on an image, with its
+    run-length mask; `labels` of an image are its classes, whether they were drawn or not."""
+    out, paths, lost = io.BytesIO(), labelled.paths(), []
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def images() -> Iterable[CocoImage]:
+            for row in labelled.rows:
+                try:
+                    data, masks = _content(labelled, row)
+                except LostFileError as error:
+                    lost.append(_lost(row, error))
+                    continue
+                add(archive, paths[row.id], data)
+                yield CocoImage(
+                    paths[row.id],
+                    row.height,
+                    row.width,
+                    tuple(masks.items()),
+                    attributes={"labels": row.label},
+                )
+
+        content = coco_content(images(), labelled.line.defect_names)
+        content["info"] = {
+            "description": f"DefectVision, labelled set '{labelled.line.title}'",
+            "left_out": [str(error) for error in lost],
+        }
+        add(archive, COCO, json.dumps(content, ensure_ascii=False) + "\n")
+    return out.getvalue()
+
+
+def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
+    numbers = {name: i for i, name in enumerate(labelled.line.defect_names, 1)}
+    paths, taken, lost = labelled.paths(), set[str](), []
+    index: list[tuple[str, ...]] = [("path", "label", "mask", "photo_group")]
+    for row in labelled.rows:
+        try:
+            data, masks = _content(labelled, row)
+        except LostFileError as error:
+            lost.append(_lost(row, error))
+            continue
+        write(paths[row.id], data)
+        place = ""
+        # A mask says where all defects of an image are: one that lacks some says nothing.
+        if masks and set(masks) == set(label_names(row.label)):
+            place = own_path("masks", row.name, taken, ".png")
+            write(place, _numbered(masks, numbers))
+        index.append((paths[row.id], row.label, place, row.part))
+    names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
+    write("classes.csv", csv_bytes(names))
+    write(INDEX, csv_bytes(index))
+    return tuple(lost)
+
+
+def _numbered(masks: dict[str, NDArray[np.bool_]], numbers: dict[str, int]) -> bytes:
+    """A PNG of class numbers, 0 background; the later class where two meet."""
+    values = np.zeros(next(iter(masks.values())).shape, np.uint8)
+    for name, number in numbers.items():
+        if name in masks:
+            values[masks[name]] = number
+    return cv2.imencode(".png", values)[1].tobytes()
+
+
+def _content(
+    labelled: Labelled, row: LabelledImageRow
+) -> tuple[bytes, dict[str, NDArray[np.bool_]]]:
+    files = labelled.store.files
+    return files.get(row.digest), kept_masks(files, row.masks)
+
+
+def _lost(row: LabelledImageRow, error: LostFileError) -> ImageError:
+    return ImageError(row.name, f"its file is lost ({error})", "Add the image again.")
