@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from defectvision import atomic
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.line import Line
+from defectvision.bundle.schema import LINE_FILE
 from defectvision.csv_file import csv_bytes
 from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.inference.image_error import ImageError
@@ -53,8 +54,8 @@ class Labelled:
 
 
 def write_folder(labelled: Labelled, folder: Path) -> tuple[ImageError, ...]:
-    """Write images, masks, classes.csv and index.csv into `folder`; returns the images that are
-    left out, as their files are lost. Raises OSError."""
+    """Write images, masks, classes.csv, line.json and index.csv into `folder`; returns the images
+    that are left out, as their files are lost. Raises OSError."""
 
     def write(path: str, data: bytes) -> None:
         file = folder / path
@@ -122,6 +123,7 @@ def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
         index.append((paths[row.id], row.label, place, row.part))
     names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
     write("classes.csv", csv_bytes(names))
+    write(LINE_FILE, labelled.line.model_dump_json(indent=2).encode() + b"\n")
     write(INDEX, csv_bytes(index))
     return tuple(lost)
 

@@ -38,6 +38,7 @@ from defectvision.training.imbalance import epoch_order, sampling_weights
 from defectvision.training.precision import choose_precision, keep_slow_gradients_fp32
 from defectvision.training.prediction import Scores, batches, loaders, predict
 from defectvision.training.pretrained import load_pretrained
+from defectvision.training.progress import PROGRESS_FILE, WRITE_SECONDS, write_progress
 from defectvision.training.schedule import plateau_schedule, rated, step_schedule
 from defectvision.training.task import TrainingTask
 from defectvision.training.teacher import distil, load_teacher, random_window
@@ -61,7 +62,7 @@ def train(task: TrainingTask, run: Path) -> Path:
         return weights
     state = _begin(task, run)
     position, accelerator = state.position, state.accelerator
-    with _Bar(task.recipe.epochs, state) as bar:
+    with _Bar(task, state) as bar:
         while position.epoch < task.recipe.epochs:
             losses = _learn_epoch(task, state, bar)
             row = _close_epoch(task, state, losses)
@@ -229,23 +230,35 @@ def _row(state: _State, scores: Scores, losses: list[float]) -> dict[str, Any]:
 
 
 class _Bar:
-    """Shows on the standard error how far a training is."""
+    """Shows how far a training is: on the standard error, and in the run's progress.json."""
 
-    def __init__(self, epochs: int, state: _State):
-        self._position = state.position
+    def __init__(self, task: TrainingTask, state: _State):
+        self._position, self._epochs = state.position, task.recipe.epochs
+        self._shown = state.accelerator.is_main_process
+        self._step = "learning"
+        self._file = state.run / PROGRESS_FILE
+        if task.fold is not None:
+            self._step += f", fold {task.fold + 1} of {task.recipe.split.folds}"
+            self._file = state.run.parent / PROGRESS_FILE
         self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            TextColumn("epoch {task.fields[epoch]}/" + str(self._epochs)),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[shown]}"),
             console=Console(stderr=True),
-            disable=not state.accelerator.is_main_process,
+            disable=not self._shown,
         )
-        done = state.position.epoch * state.steps + state.position.step
+        self._total = state.steps * self._epochs
+        self._done = self._begun = state.position.epoch * state.steps + state.position.step
+        self._started = self._told = time.monotonic()
         self._bar = self._progress.add_task(
-            "", total=state.steps * epochs, completed=done, epoch=state.position.epoch + 1, shown=""
+            "",
+            total=self._total,
+            completed=self._done,
+            epoch=state.position.epoch + 1,
+            shown="",
         )
 
     def __enter__(self) -> _Bar:
@@ -259,6 +272,13 @@ class _Bar:
         """One step further."""
         epoch = self._position.epoch + 1
         self._progress.update(self._bar, advance=1, epoch=epoch, shown=f"loss {loss:.3f}")
+        self._done += 1
+        now = time.monotonic()
+        if self._shown and now - self._told > WRITE_SECONDS:
+            self._told = now
+            left = (now - self._started) / (self._done - self._begun) * (self._total - self._done)
+            words = f"{self._step}, epoch {epoch} of {self._epochs}"
+            write_progress(self._file, words, self._done, self._total, left)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """One epoch further, with its figures."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_good_name
 from defectvision.bundle.line import DefectClass, Line
-from defectvision.bundle.reader import read_line
+from defectvision.bundle.reader import BundleError, read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.data.catalog import Catalog, CatalogError
 
@@ -45,9 +45,10 @@ def good_parts_line_for(
 def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:
     """The line in `folder`, or a new one with the catalog's classes, the good ones first.
 
-    A set in which an image has several labels makes a multilabel line: its classes are the
-    defects, and an image without one is good. bits: of the camera's samples, see `Line`. Raises
-    CatalogError where the line in `folder` is of other classes or bits.
+    A set that says what line it teaches, by a line.json beside its images, makes that one. Else a
+    set in which an image has several labels makes a multilabel line: its classes are the defects,
+    and an image without one is good. bits: of the camera's samples, see `Line`. Raises CatalogError
+    where the line in `folder`, or the one that the set tells, is of other classes or bits.
     """
     if (folder / LINE_FILE).is_file():
         line = read_line(folder)
@@ -67,6 +68,8 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
                 f"images were opened with {bits}. Correct `bits` there, or leave --bits out"
             )
         return line
+    if (catalog.root / LINE_FILE).is_file():
+        return _line_told(catalog, folder.name, bundle_name, bits)
     multilabel = catalog.table["label"].str.contains(SEPARATOR, regex=False).any()
     names = list(catalog.classes)
     good = [name for name in names if is_good_name(name)]
@@ -94,6 +97,27 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
         default_bundle=bundle_name,
         bits=bits,
     )
+
+
+def _line_told(catalog: Catalog, name: str, bundle_name: str, bits: int | None) -> Line:
+    """The line of the set's own line.json, under another name."""
+    try:
+        told = read_line(catalog.root)
+    except BundleError as error:
+        raise CatalogError(str(error)) from error
+    if unknown := [n for n in catalog.classes if n not in told.class_names]:
+        raise CatalogError(
+            f"{catalog.root / LINE_FILE}: has no class '{unknown[0]}', which images of the set are "
+            "labelled with. Add it there, or take the file away"
+        )
+    missing = [c.name for c in told.classes if c.kind == "defect" and c.name not in catalog.classes]
+    if missing:
+        raise CatalogError(
+            f"{catalog.root}: no image shows {', '.join(missing)}, which the line is to name. "
+            "Label some, or take the class out of the set"
+        )
+    changed = {"name": name, "default_bundle": bundle_name, "bits": bits or told.bits}
+    return told.model_copy(update=changed)
 
 
 def _title(name: str) -> str:

@@ -14,6 +14,8 @@ from rich.progress import Progress
 
 from defectvision import atomic
 from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import Metrics
+from defectvision.bundle.words import metric_words
 from defectvision.bundle.writer import (
     record_calibration,
     record_fingerprints,
@@ -41,6 +43,7 @@ from defectvision.training.task import TrainingTask
 from defectvision.words import counted
 
 log = logging.getLogger(__name__)
+TOLD = ("escapes", "overkills", "reviews", "macro_f1", "mean_iou")  # of a training's figures
 SUSPECT = "lies far from the other good parts, so it was not learned from. Is it good?"
 
 
@@ -85,7 +88,17 @@ def train_line(
             answers = [ask(inspector, test, advance=lambda: progress.advance(bar))]
     evaluation = measured(answers, split=split)
     record_metrics(weights / line_name / bundle_name, evaluation.metrics)
-    return replace(evaluation, failures=(*damaged, *evaluation.failures))
+    evaluation = replace(evaluation, failures=(*damaged, *evaluation.failures))
+    said = {
+        "line": line_name,
+        "bundle": bundle_name,
+        "images": len(task.images.catalog),
+        "parts": len(np.unique(task.images.catalog.groups())),
+        "promise": in_words(evaluation.metrics),
+        "left_out": [str(failure) for failure in evaluation.failures],
+    }
+    atomic.write_text(run / RESULT_FILE, json.dumps(said))
+    return evaluation
 
 
 def _remember_line(
@@ -129,6 +142,24 @@ def _remember_line(
     }
     atomic.write_text(run / RESULT_FILE, json.dumps(said))
     return replace(evaluation, failures=failures)
+
+
+def in_words(metrics: Metrics) -> str:
+    """ "Measured on 48 images of 40 parts that it did not learn from: escapes 0.0 % (0.0 to 7.3
+    %)", and the other figures of TOLD."""
+    told = []
+    for name in TOLD:
+        found = metrics.values.get(name)
+        if found is None or found.value is None:
+            continue
+        words = f"{metric_words(name).title.lower()} {100 * found.value:.1f} %"
+        if found.low is not None and found.high is not None:
+            words += f" ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
+        told.append(words)
+    return (
+        f"Measured on {counted(metrics.images, 'image')} of {counted(metrics.groups, 'part')} that "
+        f"it did not learn from: {', '.join(told)}. Intervals are 95 %."
+    )
 
 
 def _calibrate(inspector: Inspector, task: TrainingTask, folds: Sequence[Answers]) -> None:

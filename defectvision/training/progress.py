@@ -16,6 +16,12 @@ PROGRESS_FILE, RESULT_FILE = "progress.json", "result.json"  # in the run's fold
 WRITE_SECONDS = 0.5
 
 
+def write_progress(file: Path, words: str, done: int, total: int, left: float | None) -> None:
+    """Write how far a step is, see `Tell`."""
+    said = {"step": words, "done": done, "total": total, "left_s": left and round(left, 1)}
+    atomic.write_text(file, json.dumps(said))
+
+
 class Tell:
     """Tells of one step after the other, in bars and in `run`/progress.json: `step` in words,
     `done` of `total` (0 where nobody knows), `left_s` seconds left of the step or null."""
@@ -29,7 +35,7 @@ class Tell:
         task = self.bars.add_task(words, total=total or None)
         started = told = time.monotonic()
         done = 0
-        self._write(words, 0, total, None)
+        write_progress(self.file, words, 0, total, None)
 
         def advance() -> None:
             nonlocal done, told
@@ -38,11 +44,8 @@ class Tell:
             now = time.monotonic()
             if now - told > WRITE_SECONDS:
                 told = now
-                self._write(words, done, total, (now - started) / done * max(0, total - done))
+                left = (now - started) / done * max(0, total - done)
+                write_progress(self.file, words, done, total, left)
 
         yield advance
         self.bars.update(task, completed=total or 1, total=total or 1)
-
-    def _write(self, words: str, done: int, total: int, left: float | None) -> None:
-        said = {"step": words, "done": done, "total": total, "left_s": left and round(left, 1)}
-        atomic.write_text(self.file, json.dumps(said))

@@ -77,7 +77,7 @@ def test_a_folder_holds_all_labels_and_masks(store, drawn, tmp_path) -> None:
     check(folder, drawn)
     inside = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert {path.split("/")[0] for path in inside} == {
-        "images", "masks", "classes.csv", "index.csv",
+        "images", "masks", "classes.csv", "index.csv", "line.json",
     }  # fmt: skip
 
 

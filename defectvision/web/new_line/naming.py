@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from defectvision.atomic import check_folder
-from defectvision.bundle.line import NAME
+from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.reader import BundleError, read_line
 from defectvision.bundle.schema import LINE_FILE
 
@@ -52,6 +52,33 @@ def refusal(title: str, weights: Path) -> str:
         )
     try:
         check_folder(weights / name)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def bundle_refusal(line: Line, bundle: str, weights: Path) -> str:
+    """Why a line's bundle cannot be made under that name, and what to do; empty where it can."""
+    if not NAME.fullmatch(bundle):
+        return (
+            f"'{bundle}' is no name of a bundle: it is written in the letters a to z, digits, '_', "
+            "'.' and '-', and begins with a letter or digit. Give it another one."
+        )
+    folder = weights / line.name
+    if (folder / LINE_FILE).is_file():
+        try:
+            known = read_line(folder)
+        except BundleError as error:
+            return str(error)
+        if known.decides != line.decides:
+            return (
+                f"There is a line '{line.name}' of other classes ({', '.join(known.class_names)}). "
+                "Give the labelled set the classes of that line, or another line."
+            )
+    if (folder / bundle).exists():
+        return f"Line '{line.name}' has a bundle '{bundle}' already. Give the new one another name."
+    try:
+        check_folder(folder)
     except ValueError as error:
         return str(error)
     return ""

@@ -1,8 +1,9 @@
 """The folder of a run that makes a line, and what is known of the run at one moment.
 
 Below the folder of all runs: `<run>/images/` (uploaded photographs, under names made from their
-content), `photographs.json` (their own names), `order.json` (what was asked for), `work/` (of the
-program: what it keeps to go on, progress and result), `log.txt`, `end.json`.
+content), `photographs.json` (their own names), `set/` and `held/` (a labelled set as it was then:
+what is learned from, and what was held back), `recipe.yaml` (for it), `order.json` (what was asked
+for), `work/` (of the program: what it keeps to go on, progress and result), `log.txt`, `end.json`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Photographs(Content):
 
 
 class Order(Content):
-    """What was asked for. folder: on the server; None for what was uploaded."""
+    """What was asked for. folder: on the server; None for what was uploaded. labelled_set: its
+    number, where one is learned from; bundle: what is made of it then."""
 
     title: str
     line: str
@@ -53,6 +55,8 @@ class Order(Content):
     photographs: int
     who: str
     started: datetime
+    labelled_set: int | None = None
+    bundle: str = ""
 
 
 class Told(Content):
@@ -139,6 +143,18 @@ class Run:
         return self.folder / "images"
 
     @property
+    def learned(self) -> Path:
+        return self.folder / "set"
+
+    @property
+    def held(self) -> Path:
+        return self.folder / "held"
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
     def work(self) -> Path:
         return self.folder / "work"
 
@@ -148,8 +164,10 @@ class Run:
 
     @property
     def data(self) -> Path:
-        """The folder of photographs that is learned from."""
+        """The folder of images that is learned from."""
         order = self.order()
+        if order is not None and order.labelled_set is not None:
+            return self.learned
         return self.images if order is None or order.folder is None else order.folder
 
     def order(self) -> Order | None:

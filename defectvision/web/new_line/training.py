@@ -16,13 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from defectvision import atomic
+from defectvision.bundle.labels import label_names
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
+from defectvision.report.taught_set import Labelled, write_folder
 from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
-from defectvision.web.new_line.naming import line_name, refusal
+from defectvision.web.new_line.naming import bundle_refusal, line_name, refusal
 from defectvision.web.new_line.photographs import allowed_folder
 from defectvision.web.new_line.runs import (
     LOCK,
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 KEEPER = "defectvision.batch.keeper"
 PROGRAM, RECIPE = "defectvision.cli", "good_parts"
 LEAST = 20  # photographs: with fewer, no threshold stands for anything
+LEAST_SHOWN = 4  # images of each class: some to learn from, some to tell apart what was learned
 ENDING_SECONDS = 5.0
 LAST_LINES = 4  # of the log, where the program broke down
 LOG = "The log of the run says more"
@@ -119,6 +123,43 @@ def start_training(
 
 
 @needs(Action.TEACH)
+def start_teaching(
+    store: Store, run: Run, number: int, bundle: str, recipe: str, weights: Path, who: Person
+) -> None:
+    """Learn `bundle` from what is labelled of a labelled set and not held back, as `recipe` (YAML)
+    says; told in the audit trail. Raises TrainingError, StoreError and OSError."""
+    learned, held = (Labelled.of(store, number, held=kept) for kept in (False, True))
+    line = learned.line
+    if said := bundle_refusal(line, bundle, weights):
+        raise TrainingError(said)
+    for name in line.class_names:
+        shown = sum(name in label_names(row.label) for row in learned.rows)
+        if shown < LEAST_SHOWN:
+            raise TrainingError(
+                f"{line.title_of(name)}: {counted(shown, 'image shows', 'images show')} it, and at "
+                f"least {LEAST_SHOWN} are needed that are not held back. Label more"
+            )
+    with _lock:
+        for images, folder in ((learned, run.learned), (held, run.held)):
+            shutil.rmtree(folder, ignore_errors=True)
+            write_folder(images, folder)
+    atomic.write_text(run.recipe, recipe)
+    order = Order(
+        title=line.title,
+        line=line.name,
+        photographs=len(learned.rows),
+        who=who.kept_as,
+        started=datetime.now(UTC),
+        labelled_set=number,
+        bundle=bundle,
+    )
+    details = {"title": line.title, "labelled_set": number, "bundle": bundle, "recipe": recipe}
+    details |= {"images": len(learned.rows), "held_back": len(held.rows)}
+    told = AuditRow(who=order.who, what="training started", line=order.line, details=details)
+    _begin(store, run, order, weights, told)
+
+
+@needs(Action.TEACH)
 def go_on(store: Store, run: Run, weights: Path, who: Person) -> None:
     """Go on with a run that was cut off, cancelled or failed. Raises TrainingError and OSError."""
     order = run.order()
@@ -170,7 +211,7 @@ def _refuse_running(run: Run) -> None:
 
 def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) -> None:
     if lacks_torch():
-        raise TrainingError(without_torch(order.line))
+        raise TrainingError(without_torch(order.line, order.labelled_set is not None))
     with _lock, (run.folder.parent / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,7 +232,10 @@ def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) 
 
 
 def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Popen[bytes]:
-    words = ["train", "--data", run.data, "--line", order.line, "--recipe", RECIPE]
+    recipe = RECIPE if order.labelled_set is None else run.recipe.absolute()
+    words = ["train", "--data", run.data.absolute(), "--line", order.line, "--recipe", recipe]
+    if order.bundle:
+        words += ["--bundle", order.bundle]
     words += ["--weights", weights.absolute(), "--run", run.work.absolute(), "--json"]
     python = [sys.executable, "-m"]
     with run.log.open("ab") as told:
@@ -211,7 +255,7 @@ def _follow(run: Run, order: Order, weights: Path, ours: _Process, begun: int) -
     status = ours.process.wait()
     ours.kill()  # what it may have left running
     try:
-        if run.result() is not None:
+        if run.result() is not None and order.labelled_set is None:
             with suppress(BundleError, OSError):  # the program made a title of the name
                 retitle(weights / order.line, order.title)
         with suppress(FileNotFoundError):  # removed meanwhile
@@ -257,10 +301,11 @@ def other_runs(runs: Path) -> str:
     return f"{order.who} has '{order.title}' learned now. Wait until that is done, or cancel it"
 
 
-def without_torch(line: str) -> str:
+def without_torch(line: str, labelled: bool = False) -> str:
     """What to do where the installation only inspects."""
+    data, recipe = ("SET", "RECIPE.yaml") if labelled else ("FOLDER", RECIPE)
     return (
         "This installation inspects, and cannot learn: it was made from requirements-serve.txt, "
-        "without torch. On a machine with requirements.txt, run: defectvision train --data FOLDER "
-        f"--line {line} --recipe {RECIPE}; then copy weights/{line}/ here"
+        f"without torch. On a machine with requirements.txt, run: defectvision train --data {data} "
+        f"--line {line} --recipe {recipe}; then import the bundle on the Lines page"
     )
