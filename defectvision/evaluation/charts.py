@@ -20,10 +20,10 @@ from defectvision.evaluation.consequences import clopper_pearson
 from defectvision.evaluation.kept import Kept, label_sets
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, named, verdicts
 
-LEVELS = 300  # thresholds of a curve at most
+LEVELS = 200  # thresholds of a curve at most
 BINS = 50  # of the histogram of scores
 CALIBRATION_BINS = 10
-BAND_DRAWS = 400  # of those of `Kept.draws`, for what has a band at every place
+BAND_DRAWS = 200  # of those of `Kept.draws`, for what has a band at every place
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,9 +330,9 @@ def by_group(kept: Kept, policy: Policy) -> pd.DataFrame:
     }
     counts = {name: np.bincount(kept.groups, value) for name, value in columns.items()}
     table = pd.DataFrame(counts).astype(np.int64)
-    names, first = np.unique(kept.groups, return_index=True)
+    first = np.zeros(len(table), np.int64)
+    first[kept.groups[::-1]] = np.arange(len(kept))[::-1]
     table["group"], table["first"] = kept.images["group"].to_numpy()[first], first
-    table = table.iloc[names]
     errors = table["escapes"] + table["overkills"]
     order = np.lexsort((table["first"], -table["reviews"], -errors))
     return table.iloc[order].reset_index(drop=True)

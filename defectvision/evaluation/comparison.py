@@ -81,8 +81,11 @@ def compare(
         )
     parts = [_parts(kept, policy) for kept, policy in zip((one, two), policies, strict=True)]
     draws = Draws.of(one.groups, RESAMPLES, seed)
+    rng = np.random.default_rng(seed)
+    heads = rng.integers(0, 2, (PERMUTATIONS, draws.counts.shape[1]), np.int8)
+    signs = (2 * heads - 1).astype(np.float32)
     differences = tuple(
-        _difference(name, title, better, parts[0][name], parts[1][name], draws, seed)
+        _difference(name, title, better, parts[0][name], parts[1][name], draws, signs)
         for name, (title, better) in METRICS.items()
         if name in parts[0]
     )
@@ -130,7 +133,13 @@ def _placed(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def _difference(
-    name: str, title: str, better: bool, one: Parts, two: Parts, draws: Draws, seed: int
+    name: str,
+    title: str,
+    better: bool,
+    one: Parts,
+    two: Parts,
+    draws: Draws,
+    signs: NDArray[np.float32],
 ) -> Difference:
     total = float(one[1].sum())  # of both, as they are of the same images
     if not total or (name == "auc" and total == len(one[1])):
@@ -140,20 +149,22 @@ def _difference(
     if name == "auc":
         low, high, p = _of_areas(two[0] - one[0], one[1] > 0, gap, draws)
     else:
-        low, high, p = _of_ratios((two[0] - one[0]) * one[1], one[1], draws, seed)
+        low, high, p = _of_ratios((two[0] - one[0]) * one[1], one[1], draws, signs)
     return Difference(name, title, first, second, gap, low, high, p, better)
 
 
 def _of_ratios(
-    gap: NDArray[np.float64], weight: NDArray[np.float64], draws: Draws, seed: int
+    gap: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    draws: Draws,
+    signs: NDArray[np.float32],
 ) -> tuple[float, float, float]:
-    """Interval and p-value of a difference that is a ratio of sums over images."""
+    """Interval and p-value of a difference that is a ratio of sums over images; signs:
+    (PERMUTATIONS, units) -1 where the two are swapped, else 1."""
     drawn = draws.sums(np.stack([gap, weight], axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = interval(drawn[:, 0] / drawn[:, 1]) or (np.nan, np.nan)
     units = np.bincount(draws.member, gap, draws.counts.shape[1])
-    units = units[np.abs(units) > 1e-12]
-    signs = np.random.default_rng(seed).integers(0, 2, (PERMUTATIONS, len(units))) * 2 - 1
     as_much = int((np.abs(signs @ units) >= abs(float(units.sum())) - 1e-9).sum())
     return low, high, (as_much + 1) / (PERMUTATIONS + 1)
 

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Measure
+from defectvision.data.resampling import Draws
 from defectvision.evaluation.consequences import clopper_pearson
 from defectvision.evaluation.kept import Kept
 from defectvision.evaluation.outcomes import ACCEPT, verdicts
@@ -29,6 +30,7 @@ DRAWS = 200
 FOUND = 0.9
 SURE = 95  # percentile
 BINS = 6
+KINDS = 256  # of lengths, which draws tell apart
 STEPS = 60  # places of the curve
 RIDGE = 1e-3  # of the slope, so that a clean cut gives a steep curve and not an endless one
 By = Literal["mask", "verdict"]
@@ -92,10 +94,8 @@ def detection(
                          a90=None, a90_95=None, words=words)  # fmt: skip
     x = np.log(length)
     lengths = np.geomspace(length.min(), length.max(), STEPS)
-    own = _fit(x, found, np.ones(len(x)))
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)
-    fits = np.array([_fit(x, found, weight[groups].astype(float)) for weight in counts])
+    own = _fits(x, found[None].astype(float), np.ones((1, len(x))))[0]
+    fits = _drawn_fits(x, found, groups, seed)
     curves = expit(fits[:, :1] + fits[:, 1:] * np.log(lengths))
     low, high = np.percentile(curves, [2.5, 97.5], axis=0)
     a90, all_a90 = _reached(own), np.array([_reached(fit) for fit in fits])
@@ -115,24 +115,48 @@ def detection(
     )
 
 
-def _fit(
-    x: NDArray[np.float64], found: NDArray[np.bool_], weight: NDArray[np.float64]
+def _drawn_fits(
+    x: NDArray[np.float64], found: NDArray[np.bool_], groups: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
-    """(2,) intercept and slope of the logistic curve of `x`, by Newton's method."""
-    middle = float((weight * x).sum() / weight.sum())
-    design = np.stack([np.ones(len(x)), x - middle], axis=1)
-    held = np.diag([RIDGE, RIDGE])
-    values = np.zeros(2)
-    for _ in range(50):
-        chance = expit(design @ values)
-        slope = design.T @ (weight * (found - chance)) - held @ values
-        bend = (design * (weight * chance * (1 - chance))[:, None]).T @ design + held
-        step = np.linalg.solve(bend, slope)
-        step *= min(1.0, 5 / max(1e-12, float(np.abs(step).max())))
+    """(DRAWS, 2) the fits of draws of groups. Of many lengths those that are nearly the same count
+    as one, their mean."""
+    kinds, place = np.unique(x, return_inverse=True)
+    if len(kinds) > KINDS:
+        edges = np.linspace(x.min(), x.max(), KINDS + 1)[1:-1]
+        place = np.unique(np.searchsorted(edges, x), return_inverse=True)[1]
+        kinds = np.bincount(place, x) / np.bincount(place)
+    draws = Draws.of(groups, DRAWS, seed)
+    cell, units = draws.member * len(kinds) + place, draws.counts.shape[1]
+
+    def drawn(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        by_unit = np.bincount(cell, values, units * len(kinds)).reshape(units, len(kinds))
+        return draws.counts @ by_unit
+
+    return _fits(kinds, drawn(found.astype(float)), drawn(np.ones(len(x))))
+
+
+def _fits(
+    x: NDArray[np.float64], found: NDArray[np.float64], defects: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(D, 2) intercept and slope of the logistic curve of `x` (n,), by Newton's method, where
+    `found` (D, n) of `defects` (D, n) were found."""
+    middle = float(x.mean())
+    from_middle = x - middle
+    values = np.zeros((len(found), 2))
+    for _ in range(60):
+        chance = expit(values[:, :1] + values[:, 1:] * from_middle)
+        miss = found - defects * chance
+        slope = np.stack([miss.sum(1), miss @ from_middle], axis=1) - RIDGE * values
+        weight = defects * chance * (1 - chance)
+        a, b = weight.sum(1) + RIDGE, weight @ from_middle
+        c = weight @ from_middle**2 + RIDGE
+        step = np.stack([c * slope[:, 0] - b * slope[:, 1], a * slope[:, 1] - b * slope[:, 0]], 1)
+        step /= (a * c - b * b)[:, None]
+        step *= np.minimum(1.0, 5 / np.maximum(1e-12, np.abs(step).max(1)))[:, None]
         values += step
         if np.abs(step).max() < 1e-8:
             break
-    return np.array([values[0] - values[1] * middle, values[1]])
+    return np.stack([values[:, 0] - values[:, 1] * middle, values[:, 1]], axis=1)
 
 
 def _reached(fit: NDArray[np.float64]) -> float:
@@ -196,11 +220,15 @@ def mask_figures(kept: Kept) -> dict[str, Measure | None]:
     names, table = kept.about.mask_classes, kept.pixels
     if not names or not len(table):
         return {}
-    images = table["image"].drop_duplicates().to_numpy(np.int64)
+    images = np.unique(table["image"].to_numpy(np.int64))
+    place = np.searchsorted(images, table["image"].to_numpy(np.int64))
+    codes, classes = pd.factorize(table["class_name"])
+    column = np.array([names.index(str(name)) for name in classes], np.int64)[codes]
 
-    def counts(column: str) -> NDArray[np.int64]:
-        wide = table.pivot(index="image", columns="class_name", values=column)
-        return wide.reindex(index=images, columns=list(names), fill_value=0).to_numpy(np.int64)
+    def counts(name: str) -> NDArray[np.int64]:
+        wide = np.zeros((len(images), len(names)), np.int64)
+        wide[place, column] = table[name].to_numpy(np.int64)
+        return wide
 
     tp, fp, fn, tn = map(counts, ("tp", "fp", "fn", "tn"))
     pixels = PixelCounts(tp, fp, fn, tn, np.full(len(images), np.nan))

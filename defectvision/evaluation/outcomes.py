@@ -4,7 +4,8 @@ one; a test holds the two together."""
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,27 @@ from defectvision.inference.regions import cut_of
 
 ACCEPT, REVIEW, REJECT = range(3)  # places in STRICTNESS
 NONE = -1
+Answer = TypeVar("Answer", NDArray[np.int8], NDArray[np.bool_])
 
 
 def verdicts(kept: Kept, policy: Policy) -> NDArray[np.int8]:
     """(N,) the model's verdict on each image, as its place in STRICTNESS. Raises EvaluationError
     where the policy's rules need masks to be cut anew."""
-    standing = standings(kept, policy)
-    return np.where(kept.judged, np.where(standing == NONE, REJECT, standing), REVIEW).astype(
-        np.int8
-    )
+
+    def ask() -> NDArray[np.int8]:
+        standing = standings(kept, policy)
+        decided = np.where(standing == NONE, REJECT, standing)
+        return np.where(kept.judged, decided, REVIEW).astype(np.int8)
+
+    return _last(kept, "verdicts", policy, ask)
+
+
+def _last(kept: Kept, what: str, policy: Policy, ask: Callable[[], Answer]) -> Answer:
+    """What was answered under the policy that asked last: charts of one moment ask the same."""
+    asked, answer = kept.remembered.get(what, (None, None))
+    if asked != policy:
+        kept.remembered[what] = policy, (answer := ask())
+    return answer
 
 
 def standings(kept: Kept, policy: Policy) -> NDArray[np.int8]:
@@ -45,6 +58,10 @@ def standings(kept: Kept, policy: Policy) -> NDArray[np.int8]:
 
 def named(kept: Kept, policy: Policy) -> NDArray[np.bool_]:
     """(N, C) the classes that the policy names on each image, see `bundle.policy.labels`."""
+    return _last(kept, "named", policy, lambda: _named(kept, policy))
+
+
+def _named(kept: Kept, policy: Policy) -> NDArray[np.bool_]:
     line, values = kept.line, kept.probabilities
     standing = standings(kept, policy)
     by_rules, classes = measured(kept, policy)

@@ -84,7 +84,7 @@ def one_by_one(kept: Kept, policy: Policy) -> list[tuple[str, frozenset[str]]]:
 @given(data=st.data())
 def test_all_at_once_are_one_by_one(name: str, data: st.DataObject) -> None:
     kept, policy = EVALUATIONS[name], data.draw(policies_of(name))
-    kept.remembered.clear()
+    kept.remembered.clear()  # as of an evaluation that was just opened
     at_once = [STRICTNESS[code].value for code in verdicts(kept, policy)]
     labels = joined(named(kept, policy), kept.line)
     expected = one_by_one(kept, policy)
