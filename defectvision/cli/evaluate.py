@@ -67,9 +67,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on labelled images that it has not learned from, or on reviewed ones."""
+    if work_on is not None:
+        with clear_errors():
+            status = _work_on(work_on, weights)
+        raise typer.Exit(status)
     with clear_errors():
-        if work_on is not None:
-            raise typer.Exit(_work_on(work_on, weights))
         if not line:
             raise ValueError("say which line it is, for example --line casting")
         if reviewed == (data is not None):

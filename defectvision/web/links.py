@@ -36,6 +36,15 @@ def open_line(line: str, bundle: str) -> NoReturn:
     st.switch_page(PAGES / "inspect.py")
 
 
+def evaluate_way(line: str, bundle: str) -> None:
+    """To the form that evaluates this bundle."""
+    key = f"evaluate-{line}-{bundle}"
+    if st.button("Evaluate", key=key, icon=":material/fact_check:"):
+        st.session_state["line"] = line
+        st.session_state[f"evaluate-bundles-{line}"] = [bundle]
+        st.switch_page(PAGES / "evaluate.py")
+
+
 def review_link(batch: int, image: int) -> None:
     """To the decision on one part."""
     st.page_link(

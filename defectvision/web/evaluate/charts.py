@@ -39,7 +39,7 @@ def with_thresholds(figure: go.Figure, curve: Curve, policy: Policy | None) -> g
 
 
 def difference_figure(
-    titles: Sequence[str], rows: Sequence[tuple[float, float, float]]
+    titles: Sequence[str], rows: Sequence[tuple[float, float, float]], title: str
 ) -> go.Figure:
     """Paired differences, each with the ends of its interval; where one crosses zero none was
     found."""
@@ -59,6 +59,6 @@ def difference_figure(
         },
         hovertemplate="%{y}: %{x:+.2f} percentage points<extra></extra>",
     )
-    finished(figure, "Second less first", "percentage points", "", 150 + 36 * len(titles))
+    finished(figure, escape(title), "percentage points", "", 150 + 36 * len(titles))
     figure.update_yaxes(type="category", autorange="reversed")
     return figure

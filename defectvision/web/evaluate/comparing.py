@@ -90,7 +90,7 @@ def _shown(found: Comparison, first: EvaluationRow, second: EvaluationRow) -> No
         words += f" {counted(alone, 'image')} that only one of them has are not compared."
     st.caption(words)
     known = [d for d in found.differences if d.difference is not None]
-    left, right = st.columns([6, 5], gap="medium")
+    left, right = st.columns([7, 4], gap="medium")
     left.table(
         [_row(d, one, two) for d in known],
         border="horizontal",
@@ -103,6 +103,7 @@ def _shown(found: Comparison, first: EvaluationRow, second: EvaluationRow) -> No
             difference_figure(
                 [d.title for d in drawn],
                 [(d.difference or 0.0, d.low or 0.0, d.high or 0.0) for d in drawn],
+                f"{second.bundle} less {first.bundle}",
             ),
             key="evaluation-differences",
             config={"displayModeBar": False},
@@ -132,7 +133,7 @@ def _row(found: Difference, one: str, two: str) -> dict[str, Any]:
         said = "no difference found"
     else:
         gains = ((found.difference or 0) > 0) == found.better
-        said = ":green[**second is better**]" if gains else ":red[**first is better**]"
+        said = f"**{plain(two if gains else one)}** is better"
     return {
         "Figure": found.title,
         plain(one): shown(found.first),

@@ -34,11 +34,12 @@ def new_evaluation(store: Store, person: Person) -> None:
     if line is None:
         return
     names = bundle_names(line.name)
+    key = f"evaluate-bundles-{line.name}"
+    st.session_state.setdefault(key, names[:1])
     chosen = st.multiselect(
         "Bundles",
         names,
-        default=names[:1],
-        key=f"evaluate-bundles-{line.name}",
+        key=key,
         format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
         help="Each is evaluated by itself; open one of them to compare it with another.",
     )

@@ -154,8 +154,8 @@ def tiles(kept: Kept, policy: Policy, found: Consequence) -> None:
     cells: list[tuple[str, str, str]] = []
     if kept.line.can_accept:
         cells += [
-            _tile("Escapes", found.escapes, "defective parts accepted"),
-            _tile("Overkill", found.overkills, "good parts rejected"),
+            _tile("Escapes", found.escapes, "defective accepted"),
+            _tile("Overkill", found.overkills, "good rejected"),
             _tile("To review", found.reviews, "parts"),
         ]
         if found.cost is not None:

@@ -57,6 +57,7 @@ def _all(store: Store) -> None:
         column_config={
             "No.": st.column_config.NumberColumn(format="%d", width="small"),
             "Images": st.column_config.NumberColumn(format="localized"),
+            "Started, UTC": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Data": st.column_config.TextColumn(width="medium"),
             **{
                 title: st.column_config.NumberColumn(format="percent") for title in FIGURES.values()
@@ -83,7 +84,7 @@ def _cells(row: EvaluationRow, state: State) -> dict[str, Any]:
         "State": said,
         "Images": row.images or None,
         **figures,
-        "Started": row.made,
+        "Started, UTC": row.made,
         "By": row.who,
     }
 

@@ -31,7 +31,7 @@ def bundle_card(loaded: LoadedBundle, here: Sequence[tuple[str, str]] = ()) -> N
         st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
     if not bundle.metrics:
         st.warning(
-            "This bundle was never evaluated. Run `defectvision evaluate` before relying on it.",
+            "No figures came with this bundle. Evaluate it before you rely on it.",
             icon=":material/warning:",
         )
     # Honest figures first.

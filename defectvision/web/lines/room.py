@@ -18,6 +18,7 @@ from defectvision.web.lines.default import make_default
 from defectvision.web.lines.parcels import export_button
 from defectvision.web.lines.speed import speed_button, speed_facts
 from defectvision.web.lines.versions import policy_versions
+from defectvision.web.links import evaluate_way
 from defectvision.words import plain
 
 
@@ -35,6 +36,7 @@ def bundle_room(line: Line, name: str, store: Store | None, person: Person) -> N
             make_default(line, name, store, person)
         if store is not None:
             export_button(loaded, store, person)
+        evaluate_way(line.name, name)
         look = look_at_speed(loaded, settings().cache)
         speed_button(loaded, look, person)
     bundle_card(loaded, speed_facts(loaded, look))

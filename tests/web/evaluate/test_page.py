@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,21 @@ from streamlit.testing.v1 import AppTest
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.evaluation.charts import verdict_table
-from defectvision.evaluation.kept import Kept
 from defectvision.people import unproven
 from defectvision.settings import ROOT, settings
 from defectvision.store import evaluations
 from defectvision.store.database import open_store
-from defectvision.web.evaluate.views import ESCAPES, PART, WORST, View, images_of, in_words
+from defectvision.web.evaluate.views import (
+    ESCAPES,
+    MISTAKES,
+    PART,
+    WORST,
+    View,
+    images_of,
+    in_words,
+)
 from tests.stand_ins.bundles import LINES, write_bundle
+from tests.stand_ins.castings import casting
 from tests.stand_ins.evaluations import made_up
 
 LARGE = 100_000
@@ -38,8 +49,26 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keep(plant: Path, line: str, images: int, seen: int = 0, **how: object) -> int:
-    """An evaluation of made-up images that is done, `seen` of which the bundle learned from."""
+def castings(folder: Path) -> str:
+    """The SHA-256 of the one image of a set."""
+    folder.mkdir(parents=True)
+    data = casting("def", 101)
+    (folder / "a.png").write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def keep(
+    plant: Path,
+    line: str,
+    images: int,
+    seen: int = 0,
+    times: int = 1,
+    root: Path | None = None,
+    inspection: int = -1,
+    **how: object,
+) -> int:
+    """An evaluation of made-up images that is done, `seen` of which the bundle learned from, each
+    of them there `times`. root: where their files lie; inspection: the number of all."""
     if not (plant / "weights" / line).is_dir():
         write_bundle(plant / "weights", line, BUNDLES[line])
     loaded = load_bundle(plant / "weights", line)
@@ -55,6 +84,11 @@ def keep(plant: Path, line: str, images: int, seen: int = 0, **how: object) -> i
         **how,
     )
     kept.images.loc[: seen - 1, "seen"] = "near-copy"
+    if root is not None:
+        kept.images["path"], kept.images["digest"] = "a.png", castings(root)
+        kept = replace(kept, about=kept.about.model_copy(update={"root": str(root)}))
+    kept.images["inspection"] = inspection
+    kept = kept.take(np.tile(np.arange(images), times)) if times > 1 else kept
     store = open_store(plant / "store")
     source = evaluations.LabelledSet(path="/plant/castings")
     with store.session() as session:
@@ -130,6 +164,29 @@ def test_an_evaluation_that_is_gone_says_so(plant: Path) -> None:
     assert "it was deleted" in said(page(number + 1)).replace("\\", "")
 
 
+def test_the_open_image_is_shown_with_its_map_or_why_it_is_not(
+    plant: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plant / "sets" / "castings"
+    number = keep(plant, "casting", 60, skill=0.5, root=folder)
+    app = page(number, MISTAKES)
+    assert "is not below a folder that may be read here" in said(app).replace("\\", "")
+    assert not app.get("bidi_component")
+    monkeypatch.setenv("DEFECTVISION_SOURCE_ROOTS", json.dumps([str(plant / "sets")]))
+    settings.cache_clear()
+    app = page(number, MISTAKES)
+    assert len(app.get("bidi_component")) == 1
+    assert "Worst mistakes first" in said(app) and "rejected from" in said(app)
+    (folder / "a.png").write_bytes(casting("ok", 3))
+    app = page(number, MISTAKES)
+    assert "is another file than the one that was evaluated" in said(app)
+    (folder / "a.png").unlink()
+    (folder / "a.png").symlink_to("/etc/passwd")
+    assert "is not below a folder" in said(page(number, MISTAKES)).replace("\\", "")
+    number = keep(plant, "casting", 60, skill=0.5, inspection=7)
+    assert "this inspection was deleted" in said(page(number, MISTAKES)).replace("\\", "")
+
+
 def test_views_name_their_images() -> None:
     kept = made_up(LINES["casting"], 400, 40, skill=0.5)
     policy = Policy(accept_below=0.3, reject_above=0.7)
@@ -146,28 +203,15 @@ def test_views_name_their_images() -> None:
     assert len(shown) and kept.truth[shown, 0].all()
 
 
-def large() -> Kept:
-    rng = np.random.default_rng(0)
-    kept = made_up(LINES["casting"], 2000, 300)
-    return kept.take(rng.integers(0, 2000, LARGE))
-
-
-def test_a_moved_threshold_answers_at_once_on_many_images() -> None:
-    from defectvision.evaluation.charts import histogram
-    from defectvision.evaluation.consequences import Costs, consequence, least_cost
-    from defectvision.report.evaluation.figures import histogram_figure
-
-    kept, costs = large(), Costs(100, 10, 1, 0.02)
-    policy = Policy(accept_below=0.3, reject_above=0.7)
-    consequence(kept, policy, costs)  # draws the groups
-    bins = histogram(kept)
+def test_a_moved_threshold_answers_at_once_on_many_images(plant: Path) -> None:
+    number = keep(plant, "casting", 2000, times=LARGE // 2000)
+    app = page(number)
     took = []
-    for step in range(5):
-        moved = Policy(accept_below=0.3 + step / 100, reject_above=0.7)
-        begun = time.perf_counter()
-        consequence(kept, moved, costs)
-        consequence(kept, least_cost(kept, moved, costs), costs)
-        verdict_table(kept, moved)
-        histogram_figure(bins, moved).to_json()
-        took.append(time.perf_counter() - begun)
+    for step in range(4):
+        field = next(f for f in app.number_input if f.label == "Accept below")
+        field.set_value(0.2 + step / 100)
+        begun = time.process_time()
+        app.run()
+        took.append(time.process_time() - begun)
+    assert f"{LARGE:,} images of" in said(app)
     assert min(took) < 0.5, took
