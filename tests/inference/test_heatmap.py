@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from defectvision.inference.heatmap import (
     ticks,
 )
 from defectvision.inference.inspection import Inspection, Milliseconds
+from defectvision.inference.probabilities import tempered
 from tests.stand_ins.bundles import write_bundle
 
 
@@ -105,6 +107,19 @@ def test_the_legend_says_the_scale_in_words_and_keeps_the_arithmetic_apart(line:
     assert "share of the decision" in drawn.unit and "5 %" in drawn.unit
     for words in ("bias", "logit", "temperature 0.50", "3 × 4 places", "4.60"):
         assert words in drawn.sums_to and words not in drawn.unit
+
+
+def test_the_arithmetic_goes_on_to_a_calibrated_probability(line: Line) -> None:
+    """The evidence adds up to the logit; what comes after it is told step by step."""
+    one = inspected(12.0, line)
+    plain = float(tempered(one.logits, 0.5, line)[1])
+    assert plain != pytest.approx(one.probabilities["def"], abs=0.01)
+    told = evidence_heatmap(one, "def", 0.5).sums_to
+    assert f"{plain:.3f}, calibrated on images held out: probability 0.750" in told
+    assert "99 % before calibration" in told
+    same = replace(one, probabilities={"ok": 1 - plain, "def": plain})
+    told = evidence_heatmap(same, "def", 0.5).sums_to
+    assert f": probability {plain:.3f}. " in told and "calibra" not in told
 
 
 def test_a_method_that_knows_no_class_is_not_labelled_with_one(line: Line) -> None:
