@@ -125,6 +125,10 @@ def evaluate_reviewed(
             failures.append(ImageError(row.name, str(error), "Decide on it again."))
             continue
         said.append((row, batch))
+    if not said:
+        raise EvaluationError(
+            f"{source.words}: nobody has decided on any of line '{line.name}'. Review some first"
+        )
     names = [f"{batch.id}/{row.name}" for row, batch in said]
     table = catalog_table({"path": names, "label": labels})
     catalog = Catalog(Path(), table, source.words)
