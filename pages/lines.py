@@ -25,7 +25,8 @@ with st.container(horizontal=True, vertical_alignment="center"):
     if store is not None:
         import_way(store, person)
     new_line_notice()
-imported_notice()
+if store is not None:
+    imported_notice(store)
 for line in readable_lines(st.container()):
     st.header(plain(line.title))
     st.html(cards.colour_swatches(line))

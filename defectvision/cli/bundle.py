@@ -10,7 +10,7 @@ import typer
 
 from defectvision import atomic
 from defectvision.cli.options import BundleName, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, out
+from defectvision.cli.terminal import clear_errors, out, print_note
 from defectvision.people import unproven
 from defectvision.settings import settings, the_store
 
@@ -50,6 +50,7 @@ def import_from(
     replaces none."""
     with clear_errors():
         from defectvision.store.bundles import import_bundle
+        from defectvision.store.policies import in_force
 
         about = settings()
         with file.open("rb") as opened:
@@ -61,6 +62,14 @@ def import_from(
                 name,
                 about.limits.trusted,
             )
+        with the_store().reading() as session:
+            about_it = loaded.bundle
+            policy = in_force(session, loaded.line.name, about_it.name, about_it.policy)
+    if policy.number is not None:
+        print_note(
+            f"in force for it is {policy.words} for a bundle of this name before. Its scores may "
+            "mean something else: evaluate it, and choose the policy anew"
+        )
     found = {"line": loaded.line.name, "bundle": loaded.bundle.name, "version": loaded.version}
     if as_json:
         print(json.dumps(found | {"signed": loaded.signed}))

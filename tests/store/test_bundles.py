@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner, Result
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, list_bundles, load_bundle, load_bundle_once
 from defectvision.bundle.signature import make_key, read_key, write_signature
+from defectvision.cli.main import app
 from defectvision.inference.parcel import ParcelError, pack
 from defectvision.people import unproven
+from defectvision.settings import settings
 from defectvision.store import policies
 from defectvision.store.bundles import export_bundle, import_bundle, switch_default, switches
 from defectvision.store.database import Store
@@ -186,3 +189,28 @@ def test_an_earlier_policy_comes_back_as_a_new_version(store: Store, weights: Pa
     assert [policies.policy_of(row) for row in found] == [strict, own, strict]
     with store.session() as session, pytest.raises(ValueError, match="has no policy 9"):
         policies.restore(session, loaded, 9, ANNA, "why", strict)
+
+
+def test_the_command_line_takes_a_bundle_and_says_which_policy_judges_it(
+    store: Store, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(weights))
+    settings.cache_clear()
+    loaded = load_bundle(weights, "casting")
+    with store.session() as session:
+        policies.save(session, "casting", "new", Policy(), ANNA, "why", loaded.bundle.policy)
+    file = str(tmp_path / "casting.zip")
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["bundle", *words])
+
+    assert run("export", file, "--line", "casting").exit_code == 0
+    refused = run("import", file)
+    assert refused.exit_code == 2 and "none is replaced" in refused.stderr
+    done = run("import", file, "--as", "new", "--json")
+    assert json.loads(done.stdout)["bundle"] == "new"
+    assert "in force for it is policy 1 of anna" in done.stderr
+    assert run("default", "--line", "casting", "--bundle", "new", "--why", " ").exit_code == 2
+    assert run("default", "--line", "casting", "--bundle", "new", "--why", "better").exit_code == 0
+    assert load_bundle(weights, "casting").bundle.name == "new"

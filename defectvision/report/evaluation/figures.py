@@ -21,7 +21,7 @@ from defectvision.report.dataset.style import ACCENT, COLOURS, SCALE, finished
 from defectvision.report.looks import AXIS, LOOKS
 
 BAND = "rgba(59,143,196,0.2)"
-GOOD, DEFECTIVE = LOOKS[Verdict.ACCEPT].hex, LOOKS[Verdict.REJECT].hex
+GOOD, DEFECTIVE = COLOURS[0], COLOURS[1]  # apart for colour-blind eyes, unlike the verdicts
 THRESHOLD = {"color": AXIS, "width": 1.5, "dash": "dash"}
 
 

@@ -16,7 +16,7 @@ from defectvision.evaluation.defect_sizes import By, Detection, detection, mask_
 from defectvision.evaluation.kept import Kept
 from defectvision.report.evaluation.figures import detection_figure
 from defectvision.web.evaluate.matrix import classes as confusion_table
-from defectvision.web.evaluate.opening import once
+from defectvision.web.evaluate.opening import latest, once
 from defectvision.web.evaluate.views import View, look_at
 from defectvision.web.lines.card import class_rows
 from defectvision.words import plain
@@ -89,7 +89,7 @@ def _sizes(kept: Kept, policy: Policy, number: int) -> None:
         )
     by: By = "mask" if how == MASK else "verdict"
     levels = () if by == "mask" else (policy.model_dump_json(),)
-    found = once(kept, "sizes", lambda: detection(kept, policy, by, of), by, of, *levels)
+    found = latest(kept, "sizes", lambda: detection(kept, policy, by, of), by, of, *levels)
     scale = policy.mm_per_px
     chart, words = st.columns([7, 4], gap="medium")
     if len(found.bins):

@@ -18,7 +18,7 @@ from defectvision.store.tables import EvaluationRow
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.evaluate.charts import difference_figure
 from defectvision.web.evaluate.listing import titles_of
-from defectvision.web.evaluate.opening import Opened, once, opened
+from defectvision.web.evaluate.opening import Opened, latest, opened
 from defectvision.web.evaluate.views import View, look_at
 from defectvision.words import counted, plain
 
@@ -52,7 +52,7 @@ def comparison(store: Store, first: Opened, policy: Policy) -> None:
     try:
         second = opened(store, other, with_seen=first.left_out == 0)
         theirs = _policy_of(store, second)
-        found = once(
+        found = latest(
             first.kept,
             "comparison",
             lambda: compare(first.kept, second.kept, (policy, theirs)),

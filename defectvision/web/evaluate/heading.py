@@ -159,7 +159,7 @@ def tiles(kept: Kept, policy: Policy, found: Consequence) -> None:
             _tile("To review", found.reviews, "parts"),
         ]
         if found.cost is not None:
-            cells.append(("Cost per 1000 parts", f"{found.cost.value:,.4g}", between(found.cost)))
+            cells.append(("Cost per 1000 parts", amount(found.cost.value), between(found.cost)))
     else:
         cells.append(_right(kept, policy))
     with st.container(key="evaluation-tiles"), st.grid(len(cells), min_column_width=150) as grid:
@@ -178,7 +178,12 @@ def _tile(name: str, share: Share, of: str) -> tuple[str, str, str]:
 
 def between(found: Expected) -> str:
     """The interval of a figure per 1000 parts."""
-    return f"{found.low:,.4g} to {found.high:,.4g}"
+    return f"{amount(found.low)} to {amount(found.high)}"
+
+
+def amount(value: float) -> str:
+    """ "3.142", "12,345": never in powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _right(kept: Kept, policy: Policy) -> tuple[str, str, str]:

@@ -95,7 +95,10 @@ def _truth(kept: Kept, row: int) -> None:
     words = f"It is: **{plain(class_title(kept, about['truth']))}**"
     if about["decided_by"]:
         words += f", decided by {plain(about['decided_by'])}"
-    st.markdown(f"{words} · photo group {plain(str(about['group']))}")
+    group = str(about["group"])
+    if group != f"image:{about['path']}":  # an image that is a group by itself
+        words += f" · photo group {plain(group)}"
+    st.markdown(words)
     if about["seen"] != "no":
         st.caption(f"The bundle learned from it: {about['seen']}.")
 

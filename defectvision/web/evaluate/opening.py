@@ -99,3 +99,13 @@ def once(kept: Kept, what: str, make: Callable[[], T], *of: Any) -> T:
         kept.remembered[key] = make()
     found: T = kept.remembered[key]
     return found
+
+
+def latest(kept: Kept, what: str, make: Callable[[], T], *of: Any) -> T:
+    """As `once`, of an answer that follows the policy: only the last one is kept."""
+    key = ("page", what)
+    before = kept.remembered.get(key)
+    if before is None or before[0] != of:
+        before = kept.remembered[key] = of, make()
+    found: T = before[1]
+    return found

@@ -21,7 +21,7 @@ from defectvision.evaluation.promises import (
 from defectvision.report.evaluation.figures import histogram_figure
 from defectvision.web.evaluate import matrix
 from defectvision.web.evaluate.costs import COSTS, RATE, costs_of_session
-from defectvision.web.evaluate.heading import between
+from defectvision.web.evaluate.heading import amount, between
 from defectvision.web.evaluate.opening import Opened, once
 from defectvision.web.session.work import Work
 from defectvision.words import plain
@@ -96,7 +96,7 @@ def _by_cost(
     found = consequence(kept, best, costs)
     words = f"**{_thresholds(best)}** cost least on these images"
     if found.cost is not None:
-        words += f": {found.cost.value:,.4g} per 1000 parts ({between(found.cost)})"
+        words += f": {amount(found.cost.value)} per 1000 parts ({between(found.cost)})"
     st.markdown(f"{words}. Chosen on these images, it costs a little more on others.")
     _consequences(kept, best)
     reason = (

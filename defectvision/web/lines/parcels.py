@@ -11,6 +11,7 @@ from defectvision.people import Action, Person
 from defectvision.settings import settings
 from defectvision.store.bundles import export_bundle, import_bundle
 from defectvision.store.database import Store
+from defectvision.store.policies import in_force
 from defectvision.web.session.people import acting, ready
 from defectvision.words import plain
 
@@ -58,19 +59,29 @@ def import_way(store: Store, person: Person) -> None:
                     icon=":material/error:",
                 )
                 return
-            st.session_state[IMPORTED] = loaded.line.title, loaded.bundle.name, loaded.version
+            st.session_state[IMPORTED] = loaded
             st.session_state[DROPS] += 1
             st.rerun()
 
 
-def imported_notice() -> None:
-    """Which bundle was imported last, until the page is left."""
-    if (found := st.session_state.pop(IMPORTED, None)) is not None:
-        line, name, version = found
-        st.success(
-            plain(f"{name} of {line}, version {version}, is among the bundles now."),
-            title="Imported",
-            icon=":material/check_circle:",
+def imported_notice(store: Store) -> None:
+    """Which bundle was imported last, once; and by which policy it will be judged, where that is
+    not its own."""
+    loaded: LoadedBundle | None = st.session_state.pop(IMPORTED, None)
+    if loaded is None:
+        return
+    line, about = loaded.line, loaded.bundle
+    words = f"{about.name} of {line.title}, version {loaded.version}, is among the bundles now."
+    st.success(plain(words), title="Imported", icon=":material/check_circle:")
+    with store.reading() as session:
+        policy = in_force(session, line.name, about.name, about.policy)
+    if policy.number is not None:
+        st.warning(
+            plain(
+                f"In force for it is {policy.words} for a bundle of this name before. Its scores "
+                "may mean something else: evaluate it, and choose the policy anew."
+            ),
+            icon=":material/gavel:",
         )
 
 

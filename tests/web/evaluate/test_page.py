@@ -187,6 +187,25 @@ def test_the_open_image_is_shown_with_its_map_or_why_it_is_not(
     assert "this inspection was deleted" in said(page(number, MISTAKES)).replace("\\", "")
 
 
+def test_one_that_is_worked_on_or_came_to_nothing_says_so(plant: Path) -> None:
+    write_bundle(plant / "weights", "casting", "resnet50")
+    loaded = load_bundle(plant / "weights", "casting")
+    store, source = open_store(plant / "store"), evaluations.Reviewed()
+    with store.session() as session:
+        number = evaluations.add_evaluation(session, loaded, source, unproven("anna")).id
+        evaluations.say_alive(session, number, 3, 12)
+    app = page(number)
+    assert "It goes on when this page is closed" in said(app)
+    cancel = next(b for b in app.button if b.label == "Cancel")
+    cancel.click().run()
+    assert "cancelled by unnamed" in said(app).replace("\\", "")
+    assert [b.label for b in app.button if b.label == "Evaluate again"]
+    with store.session() as session:
+        row = evaluations.get_evaluation(session, number)
+        row.state, row.alive, row.message = evaluations.State.RUNNING, None, ""
+    assert "has not been heard of for some time" in said(page(number))
+
+
 def test_views_name_their_images() -> None:
     kept = made_up(LINES["casting"], 400, 40, skill=0.5)
     policy = Policy(accept_below=0.3, reject_above=0.7)
