@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_good_name
 from defectvision.bundle.line import DefectClass, Line
-from defectvision.bundle.reader import BundleError, read_line
+from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.data.catalog import Catalog, CatalogError
 
@@ -101,13 +103,16 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
 
 def _line_told(catalog: Catalog, name: str, bundle_name: str, bits: int | None) -> Line:
     """The line of the set's own line.json, under another name."""
+    file = catalog.root / LINE_FILE
     try:
-        told = read_line(catalog.root)
-    except BundleError as error:
-        raise CatalogError(str(error)) from error
+        told = Line.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CatalogError(
+            f"{file}: tells no line that can be read ({error}). Correct it, or take it away"
+        ) from error
     if unknown := [n for n in catalog.classes if n not in told.class_names]:
         raise CatalogError(
-            f"{catalog.root / LINE_FILE}: has no class '{unknown[0]}', which images of the set are "
+            f"{file}: has no class '{unknown[0]}', which images of the set are "
             "labelled with. Add it there, or take the file away"
         )
     missing = [c.name for c in told.classes if c.kind == "defect" and c.name not in catalog.classes]

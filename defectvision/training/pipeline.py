@@ -37,7 +37,7 @@ from defectvision.training.fitting import fitted, shrunk
 from defectvision.training.good_parts import caution, learn_good_parts
 from defectvision.training.loop import train
 from defectvision.training.new_line import good_parts_line_for, line_for
-from defectvision.training.progress import RESULT_FILE, Tell
+from defectvision.training.progress import PROGRESS_FILE, RESULT_FILE, Tell, write_progress
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
@@ -74,14 +74,18 @@ def train_line(
         _ask_fold(fold, bundle_name, fold_folder(run, number), run / "folds")
         for number, fold in enumerate(task.folds())
     ]
-    inspector = make_bundle(task, train(task, run), weights, bundle_name)
+    trained = train(task, run)
+    _tell(run, "making the bundle")
+    inspector = make_bundle(task, trained, weights, bundle_name)
     _calibrate(inspector, task, answers)
+    _tell(run, "measuring the gate")
     inspector = _finished(inspector, task)
     split = (
         f"{len(answers)}-fold cross-validation, each image by a model of this recipe that has not "
         "seen its photo group"
     )
     if not answers:
+        _tell(run, "measuring on images held out")
         split, test = "test split, photo groups held out", task.images.subset("test")
         with Progress(console=Console(stderr=True)) as progress:
             bar = progress.add_task("evaluating on test", total=len(test.catalog))
@@ -142,6 +146,11 @@ def _remember_line(
     }
     atomic.write_text(run / RESULT_FILE, json.dumps(said))
     return replace(evaluation, failures=failures)
+
+
+def _tell(run: Path, step: str) -> None:
+    """Let others know what is done now, though nobody knows how long it takes."""
+    write_progress(run / PROGRESS_FILE, step, 0, 0, None)
 
 
 def in_words(metrics: Metrics) -> str:

@@ -60,6 +60,7 @@ from defectvision.web.new_line.training import (
     change,
     go_on,
     remove,
+    start_teaching,
     start_training,
 )
 from defectvision.web.session.work import Work
@@ -243,6 +244,9 @@ ACTS: dict[Callable[..., Any], Act] = {
     ),
     start_training: training(
         lambda store, run, weights, who: start_training(store, run, "Pumps", None, [], weights, who)
+    ),
+    start_teaching: training(
+        lambda store, run, weights, who: start_teaching(store, run, 1, "b", "x", weights, who)
     ),
     go_on: training(lambda store, run, weights, who: go_on(store, run, weights, who)),
     cancel: training(lambda _store, run, _weights, who: cancel(run, who)),

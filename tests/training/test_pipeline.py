@@ -90,6 +90,10 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
     rows = [json.loads(r) for r in (run / "metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in rows] == [1, 2, 3]
+    told = json.loads((run / "result.json").read_text())
+    assert (told["line"], told["bundle"], told["images"]) == ("casting", "tiny", 32)
+    escapes = metrics.values["escapes"]
+    assert f"escapes {100 * escapes.value:.1f} %" in told["promise"]
 
 
 def test_it_learned_something(samples, tmp_path):

@@ -37,9 +37,10 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
         return
     left, right = st.columns([7, 4], gap="large")
     with left:
-        st.success(plain(made.promise), title="The line is ready", icon=":material/check_circle:")
+        ready = "The line is ready" if order.labelled_set is None else "The bundle is ready"
+        st.success(plain(made.promise), title=ready, icon=":material/check_circle:")
     with right, st.container(key="new-line-counts"), st.grid(2, gap="small", min_column_width=110):
-        st.metric("Photographs", f"{made.images:,}", border=True)
+        st.metric("Images", f"{made.images:,}", border=True)
         st.metric(
             "Different parts",
             f"{made.parts:,}",
@@ -49,7 +50,8 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
     with st.container(horizontal=True):
         _inspect(made)
         if person.may(Action.TEACH):
-            change_button(run)
+            if order.labelled_set is None:
+                change_button(run)
             remove_button(run)
         log_button(run)
     if made.suspects:

@@ -34,12 +34,11 @@ def heading(look: Look) -> None:
         return
     st.subheader(plain(order.title))
     source = f"in {order.folder}" if order.folder else "uploaded"
-    st.caption(
-        plain(
-            f"{counted(order.photographs, 'photograph')} of good parts {source}; started by "
-            f"{order.who}, {order.started.astimezone():%Y-%m-%d %H:%M}"
-        )
-    )
+    said = f"{counted(order.photographs, 'photograph')} of good parts {source}"
+    if order.labelled_set is not None:
+        said = f"Bundle {order.bundle} from {counted(order.photographs, 'labelled image')}"
+    started = f"{order.started.astimezone():%Y-%m-%d %H:%M}"
+    st.caption(plain(f"{said}; started by {order.who}, {started}"))
 
 
 def follow(run: Run) -> None:
@@ -110,7 +109,8 @@ def ended_early(run: Run, look: Look, store: Store, person: Person) -> None:
                     on_click=asked,
                     args=(lambda: go_on(store, run, settings().weights, acting()),),
                 )
-            change_button(run, first=not again)
+            if look.order is not None and look.order.labelled_set is None:
+                change_button(run, first=not again)
             remove_button(run)
         log_button(run)
 

@@ -8,26 +8,19 @@ import streamlit as st
 
 from defectvision.people import Action, Person
 from defectvision.store.database import Store
-from defectvision.web.links import FORM, NEW_LINE
+from defectvision.web.links import FORM, NEW_LINE, PAGES
 from defectvision.web.new_line.form import form, runs_folder
 from defectvision.web.new_line.outcome import outcome
 from defectvision.web.new_line.progress import ended_early, follow, heading
-from defectvision.web.new_line.runs import Look, State, every_run, find_run
+from defectvision.web.new_line.runs import Look, Run, State, every_run, find_run
 from defectvision.web.new_line.training import look_at
+from defectvision.web.new_line.words import STATES
 from defectvision.web.session.people import acting, lacking, who
 from defectvision.web.session.store import the_store
 from defectvision.words import plain
 
 TITLE = "New line from good parts"
 MOST_LISTED = 8
-STATES = {
-    State.RUNNING: "is being learned",
-    State.CUT_OFF: "was cut off",
-    State.DONE: "is ready",
-    State.REFUSED: "was refused",
-    State.FAILED: "ended early",
-    State.CANCELLED: "was cancelled",
-}
 ICONS = {
     State.RUNNING: ":material/hourglass_top:",
     State.CUT_OFF: ":material/power_off:",
@@ -45,11 +38,19 @@ def new_line(asked: str) -> None:
     with st.sidebar:
         person = who()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(TITLE, width="stretch")
+        run = find_run(runs_folder(), asked)
+        labelled = _labelled_set(run)
+        st.title(TITLE if labelled is None else "New bundle from labelled images", width="stretch")
+        if labelled is not None:
+            st.page_link(
+                PAGES / "label.py",
+                label="Labelled set",
+                icon=":material/label:",
+                query_params={"set": str(labelled)},
+            )
         st.button("All lines", icon=":material/arrow_back:", on_click=_back)
     if store is None:
         return
-    run = find_run(runs_folder(), asked)
     if run is None and asked != FORM:
         st.info("This run was removed. A line that it made is among the others.")
     look = look_at(run) if run else Look(State.DRAFT)
@@ -71,6 +72,12 @@ def new_line(asked: str) -> None:
         outcome(run, look, store, person)
     else:
         ended_early(run, look, store, person)
+
+
+def _labelled_set(run: Run | None) -> int | None:
+    """The number of the labelled set that a run learns from; None for photographs of good parts."""
+    order = run.order() if run else None
+    return order.labelled_set if order else None
 
 
 def new_line_notice() -> None:

@@ -83,6 +83,12 @@ def run() -> None:
                 help="A labelled set: balance, defects, near-copies, leaks and shortcuts.",
             ),
             st.Page(
+                PAGES / "label.py",
+                title="Label",
+                icon=":material/label:",
+                help="Say what images show, draw where, and learn a bundle from them.",
+            ),
+            st.Page(
                 PAGES / "evaluate.py",
                 title="Evaluate",
                 icon=":material/fact_check:",

@@ -1,0 +1,86 @@
+"""A labelled set as files, how far people agree on it, and its end."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from defectvision.people import Action, Person
+from defectvision.report.taught_set import Labelled, coco_zip, index_zip
+from defectvision.store import labelling
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.tables import LabelledSetRow
+from defectvision.web.export_menu import file_stem
+from defectvision.web.session.people import acting, lacking
+from defectvision.words import counted, plain
+
+
+def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
+    """Downloads for other programs and machines, agreement, and taking the set out of use."""
+    labelled = Labelled.of(store, row.id)
+    if not labelled.rows:
+        st.info("Nothing is labelled yet.", icon=":material/info:")
+    else:
+        stem = file_stem(row.title)
+        st.markdown(
+            f"{counted(len(labelled.rows), 'labelled image')} with masks, exact to the pixel. The "
+            "folder of `index.csv` is what `defectvision train --data` reads on another machine."
+        )
+        with st.container(horizontal=True):
+            st.download_button(
+                "index.csv with images and masks",
+                lambda: index_zip(labelled),
+                f"{stem}.zip",
+                "application/zip",
+                icon=":material/folder_zip:",
+                on_click="ignore",
+            )
+            st.download_button(
+                "COCO",
+                lambda: coco_zip(labelled),
+                f"{stem}-coco.zip",
+                "application/zip",
+                icon=":material/data_object:",
+                on_click="ignore",
+            )
+        _agreement(store, row)
+    if lacking(person, Action.TEACH):
+        return
+    with st.expander("Take the set out of use", icon=":material/archive:"):
+        why = st.text_input("Why", max_chars=200, help="Its images and labels are kept.")
+        if st.button("Take it out of use", disabled=not why.strip()):
+            try:
+                with store.session() as session:
+                    labelling.end_set(session, row.id, acting(), why)
+            except StoreError as error:
+                st.error(plain(str(error)), icon=":material/error:")
+                return
+            st.query_params.clear()
+            st.rerun()
+
+
+def _agreement(store: Store, row: LabelledSetRow) -> None:
+    st.subheader("Agreement of people", divider="gray")
+    try:
+        found = labelling.agreement(store, row.id)
+    except StoreError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if not found.images:
+        st.caption("No image was labelled by two people yet.")
+        return
+    with st.container(horizontal=True):
+        st.metric("Images that two people labelled", f"{found.images:,}", border=True)
+        st.metric("Of them they differ on", f"{len(found.differ):,}", border=True)
+        st.metric(
+            "Kappa of labels",
+            "cannot be told" if found.kappa is None else f"{found.kappa:.2f}",
+            border=True,
+            help="Cohen's: 1 where they always agree, 0 where no more than by chance.",
+        )
+        st.metric(
+            "IoU of masks",
+            "none drawn" if found.iou is None else f"{found.iou:.2f}",
+            border=True,
+            help="Shared area over the area of both, mean over the masks that two people drew.",
+        )
