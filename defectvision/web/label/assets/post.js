@@ -1,0 +1,71 @@
+// Tells Python what was drawn. What was changed is told again with every message until it is
+// confirmed: messages that follow each other closely may reach Python as the last of them.
+
+const QUIET = 400; // ms after a stroke
+const PATIENCE = 10_000; // ms until it is told again, each time twice as long
+
+const confirmations = (globalThis[Symbol.for("defectvision.label")] ??= Object.assign(
+  new EventTarget(), { heard: new Map() }, // by opening: { number, refused }
+));
+
+class Post {
+  // collect: gives names, strokes and the masks of these classes; say: "kept", "sending", "waiting"
+  // or "refused".
+  constructor(collect, say) {
+    Object.assign(this, { collect, say, number: 0, changed: new Map(), send: () => {} });
+    this.hear = () => this.confirm();
+    confirmations.addEventListener("heard", this.hear);
+  }
+
+  end() {
+    confirmations.removeEventListener("heard", this.hear);
+    clearTimeout(this.timer);
+  }
+
+  // Another image, or the same of a server that has started anew.
+  open(opening, another) {
+    this.opening = opening;
+    if (another) {
+      this.changed.clear();
+      this.say("kept");
+    } else if (this.changed.size) this.flush();
+  }
+
+  // names: of the classes whose masks have changed; "" stands for the labels.
+  change(names) {
+    for (const name of ["", ...names]) this.changed.set(name, this.number + 1);
+    this.say("sending");
+    this.wait(QUIET);
+  }
+
+  wait(time, next = PATIENCE) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.flush("", next), time);
+  }
+
+  flush(step = "", patience = PATIENCE) {
+    clearTimeout(this.timer);
+    if (!step && !this.changed.size) return;
+    this.number += 1;
+    const masks = [...this.changed.keys()].filter((name) => name !== "");
+    this.send({ opening: this.opening, number: this.number, step, ...this.collect(masks) });
+    if (!this.changed.size) return;
+    this.say(patience > PATIENCE ? "waiting" : "sending");
+    this.wait(patience, patience * 2);
+  }
+
+  confirm() {
+    const heard = confirmations.heard.get(this.opening);
+    if (!heard) return;
+    for (const [name, number] of this.changed) {
+      if (number <= heard.number) this.changed.delete(name);
+    }
+    if (heard.refused) {
+      clearTimeout(this.timer);
+      this.say("refused");
+    } else if (!this.changed.size) {
+      clearTimeout(this.timer);
+      this.say("kept");
+    }
+  }
+}
