@@ -22,7 +22,11 @@ class Labelling {
     this.classes = new Classes(this, this.find);
     this.view = new View(this.stage, () => this.moved());
     this.painter = new Painter(this.find(".drawn"));
-    this.post = new Post((names) => this.collect(names), (how) => this.keeping(how));
+    this.post = new Post({
+      collect: (names) => this.collect(names),
+      say: (how) => this.keeping(how),
+      busy: () => this.hands.held === "tool",
+    });
     this.tools = {
       brush: new Brush(this, 1), eraser: new Brush(this, 0), polygon: new Polygon(this),
       box: new Box(this), fill: new Fill(this),
@@ -77,7 +81,8 @@ class Labelling {
     Object.assign(this.view, { width: data.width, height: data.height });
     this.view.fit();
     this.showTool();
-    this.stage.focus({ preventScroll: true });
+    // The keys are the picture's, but of somebody who writes.
+    if (!document.activeElement?.matches(EDITABLE)) this.stage.focus({ preventScroll: true });
   }
 
   collect(names) {

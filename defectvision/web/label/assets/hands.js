@@ -186,7 +186,7 @@ class Hands {
       for (const [letter, tool] of Object.entries(TOOLS)) actions[letter] = () => canvas.use(tool);
       actions["["] = () => canvas.resize(0.8);
       actions["]"] = () => canvas.resize(1.25);
-      if (Object.keys(data.suggested).length) actions.t = () => canvas.suggest();
+      if (Object.keys(data.suggested).length) actions.t = () => event.repeat || canvas.suggest();
       if (this.held === "tool" || open) actions.Escape = () => canvas.cancel();
       if (open) actions.Backspace = () => canvas.tools.polygon.back();
     }

@@ -10,9 +10,9 @@ const confirmations = (globalThis[Symbol.for("defectvision.label")] ??= Object.a
 
 class Post {
   // collect: gives names, strokes and the masks of these classes; say: "kept", "sending", "waiting"
-  // or "refused".
-  constructor(collect, say) {
-    Object.assign(this, { collect, say, number: 0, changed: new Map(), send: () => {} });
+  // or "refused"; busy: whether a stroke is being drawn, which is not to be held up.
+  constructor({ collect, say, busy }) {
+    Object.assign(this, { collect, say, busy, number: 0, changed: new Map(), send: () => {} });
     this.hear = () => this.confirm();
     confirmations.addEventListener("heard", this.hear);
   }
@@ -40,7 +40,10 @@ class Post {
 
   wait(time, next = PATIENCE) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.flush("", next), time);
+    this.timer = setTimeout(() => {
+      if (this.busy()) this.wait(QUIET, next);
+      else this.flush("", next);
+    }, time);
   }
 
   flush(step = "", patience = PATIENCE) {
