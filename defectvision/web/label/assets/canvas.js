@@ -2,6 +2,7 @@
 
 const CLOSE = 4; // screen px per image px from which single px are shown as such
 const LARGEST_BRUSH = 400; // px
+const LEAVES = 10_000; // ms until an image that does not go can be worked on again
 const RESTS = 120; // ms after a move
 const instances = new WeakMap();
 // What the hand has settled on stays from one image to the next.
@@ -26,6 +27,7 @@ class Labelling {
       collect: (names) => this.collect(names),
       say: (how) => this.keeping(how),
       busy: () => this.hands.held === "tool",
+      stays: () => this.leaving(false),
     });
     this.tools = {
       brush: new Brush(this, 1), eraser: new Brush(this, 0), polygon: new Polygon(this),
@@ -56,6 +58,7 @@ class Labelling {
     }
     this.post.send = send;
     this.data = data;
+    this.leaving(false);
     if (another) this.take(data);
     this.post.open(data.opening, another);
     this.post.confirm();
@@ -210,8 +213,17 @@ class Labelling {
 
   go(step) {
     this.cancel();
+    this.leaving(true);
     this.post.flush(step);
     this.say({ next: "Next image", previous: "Previous image", save: "Kept; next image" }[step]);
+  }
+
+  // From a step on, hands and keys wait for the image that comes: they are not meant for this one.
+  leaving(left) {
+    this.left = left;
+    this.stage.classList.toggle("leaving", left);
+    clearTimeout(this.returning);
+    if (left) this.returning = setTimeout(() => this.leaving(false), LEAVES);
   }
 
   // --- what is seen ------------------------------------------------------------------------
@@ -331,7 +343,7 @@ class Labelling {
     };
     root.addEventListener("click", (event) => {
       const button = event.target.closest("button");
-      if (!button) return;
+      if (!button || this.left) return;
       if (button.dataset.tool) this.use(button.dataset.tool);
       if (button.dataset.do) actions[button.dataset.do]();
       // A click gives the keys back to the picture; who goes by Tab stays where they are.
@@ -359,6 +371,7 @@ class Labelling {
   leave() {
     this.observer.disconnect();
     clearTimeout(this.resting);
+    clearTimeout(this.returning);
     this.hands.end();
     document.removeEventListener("visibilitychange", this.hide);
     this.post.flush();

@@ -45,7 +45,7 @@ class Hands {
 
   down(event) {
     const { canvas } = this;
-    if (!canvas.data || event.button > MIDDLE) return;
+    if (!canvas.data || canvas.left || event.button > MIDDLE) return;
     this.stage.setPointerCapture(event.pointerId);
     if (event.pointerType === "pen") this.pen = true;
     const finger = event.pointerType === "touch";
@@ -149,7 +149,7 @@ class Hands {
     if (!act) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    act();
+    if (!canvas.left) act();
   }
 
   command(event) {

@@ -10,9 +10,11 @@ const confirmations = (globalThis[Symbol.for("defectvision.label")] ??= Object.a
 
 class Post {
   // collect: gives names, strokes and the masks of these classes; say: "kept", "sending", "waiting"
-  // or "refused"; busy: whether a stroke is being drawn, which is not to be held up.
-  constructor({ collect, say, busy }) {
-    Object.assign(this, { collect, say, busy, number: 0, changed: new Map(), send: () => {} });
+  // or "refused"; busy: whether a stroke is being drawn, which is not to be held up; stays:
+  // called when a step was heard and led to no other image.
+  constructor({ collect, say, busy, stays }) {
+    Object.assign(this, { collect, say, busy, stays, stepped: 0, number: 0, changed: new Map() });
+    this.send = () => {};
     this.hear = () => this.confirm();
     confirmations.addEventListener("heard", this.hear);
   }
@@ -25,6 +27,7 @@ class Post {
   // Another image, or the same of a server that has started anew.
   open(opening, another) {
     this.opening = opening;
+    this.stepped = 0;
     if (another) {
       this.changed.clear();
       this.say("kept");
@@ -50,6 +53,7 @@ class Post {
     clearTimeout(this.timer);
     if (!step && !this.changed.size) return;
     this.number += 1;
+    if (step) this.stepped = this.number;
     const masks = [...this.changed.keys()].filter((name) => name !== "");
     this.send({ opening: this.opening, number: this.number, step, ...this.collect(masks) });
     if (!this.changed.size) return;
@@ -63,6 +67,7 @@ class Post {
     for (const [name, number] of this.changed) {
       if (number <= heard.number) this.changed.delete(name);
     }
+    if (heard.refused || heard.number >= this.stepped) this.stays();
     if (heard.refused) {
       clearTimeout(this.timer);
       this.say("refused");
