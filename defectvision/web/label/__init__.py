@@ -1,0 +1,1 @@
+"""Labelling an image by hand: its classes and its masks."""
