@@ -70,7 +70,8 @@ def calibration_words(bundle: Bundle) -> str:
     if bundle.calibration is None:
         return words
     kinds = sorted({CURVES[type(curve)] for curve in bundle.calibration.curves.values()})
-    return f"{words}, then {' and '.join(kinds)} curves"
+    one = len(bundle.calibration.curves) == 1
+    return f"{words}, then {'a ' if one else ''}{' and '.join(kinds)} curve{'' if one else 's'}"
 
 
 def calibration_rows(calibration: Calibration) -> list[str]:
