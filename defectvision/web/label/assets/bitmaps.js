@@ -33,6 +33,12 @@ class Bitmaps {
   // --- run lengths -----------------------------------------------------------------------
 
   load(name, counts) {
+    this.areas.set(name, this.lay(name, counts));
+    this.reach.set(name, [0, this.width]);
+  }
+
+  // Sets the px of these run lengths, and answers how many they are.
+  lay(name, counts) {
     const bits = this.take(name);
     let from = 0, area = 0;
     counts.forEach((count, place) => {
@@ -42,8 +48,7 @@ class Bitmaps {
       }
       from += count;
     });
-    this.areas.set(name, area);
-    this.reach.set(name, [0, this.width]);
+    return area;
   }
 
   runs(name) {

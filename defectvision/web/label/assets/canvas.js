@@ -73,7 +73,8 @@ class Labelling {
     this.find(".layer").style.height = `${data.height}px`;
     this.find(".viewer").classList.toggle("wide", data.wide);
     this.stage.style.setProperty("--aspect", data.width / data.height);
-    for (const part of this.find(".rail").querySelectorAll(".drawing")) part.hidden = !data.drawable;
+    const parts = this.find(".rail").querySelectorAll(".drawing");
+    for (const part of parts) part.hidden = !data.drawable;
     this.bitmaps = new Bitmaps(data.height, data.width);
     for (const [name, counts] of Object.entries(data.masks)) this.bitmaps.load(name, counts);
     this.find(".suggest").hidden = !data.drawable || !Object.keys(data.suggested).length;
@@ -108,7 +109,8 @@ class Labelling {
   ready() {
     if (this.classes.active !== null) return true;
     const good = this.classes.names.length > 0;
-    this.say(good ? "A good part has nothing to draw" : "Choose a class first: by its digit or a click");
+    const first = "Choose a class first: by its digit or a click";
+    this.say(good ? "A good part has nothing to draw" : first);
     this.find(".classes-list").classList.add("wanted");
     setTimeout(() => this.find(".classes-list").classList.remove("wanted"), 900);
     return false;
@@ -198,13 +200,9 @@ class Labelling {
       for (const name of names) {
         this.bitmaps.move(name, null);
         if (!this.classes.names.includes(name)) this.classes.add(this.classes.about(name));
-        this.bitmaps.touch(name, { left: 0, top: 0, right: this.data.width, bottom: this.data.height });
-        const bits = this.bitmaps.take(name);
-        let from = 0;
-        suggested[name].forEach((count, place) => {
-          if (place % 2) bits.fill(1, from, from + count);
-          from += count;
-        });
+        const { width, height } = this.data;
+        this.bitmaps.touch(name, { left: 0, top: 0, right: width, bottom: height });
+        this.bitmaps.lay(name, suggested[name]);
       }
     });
     this.repaint();
@@ -298,7 +296,8 @@ class Labelling {
     }
     const { active, all } = this.classes;
     const order = [...all.filter(({ name }) => name !== active), this.classes.about(active)];
-    const masks = order.filter((about) => about && this.bitmaps.of.has(about.name)).map((about) => ({
+    const seen = order.filter((about) => about && this.bitmaps.of.has(about.name));
+    const masks = seen.map((about) => ({
       bits: this.bitmaps.of.get(about.name),
       reach: this.bitmaps.reach.get(about.name) ?? [0, 0],
       colour: about.colour,

@@ -80,7 +80,8 @@ class Classes {
 
   // What is drawn is there.
   drawn() {
-    if (this.active !== null && !this.names.includes(this.active)) this.add(this.about(this.active));
+    const { active } = this;
+    if (active !== null && !this.names.includes(active)) this.add(this.about(active));
   }
 
   row(about) {
@@ -96,7 +97,8 @@ class Classes {
       type: "button", class: "remove", title: `${words} (Delete)`, "aria-label": words,
     }, "×");
     remove.addEventListener("click", () => this.remove(about.name));
-    return { about, area, choose, remove, row: make("div", { class: "class-row" }, choose, remove) };
+    const row = make("div", { class: "class-row" }, choose, remove);
+    return { about, area, choose, remove, row };
   }
 
   draw() {

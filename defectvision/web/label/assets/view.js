@@ -3,7 +3,8 @@
 class View {
   // changed: called after each move.
   constructor(stage, changed) {
-    Object.assign(this, { stage, changed, scale: 1, x: 0, y: 0, width: 1, height: 1, fitted: true });
+    Object.assign(this, { stage, changed, scale: 1, x: 0, y: 0, width: 1, height: 1 });
+    this.fitted = true;
   }
 
   room() {
