@@ -44,9 +44,10 @@ def label_images(store: Store, row: LabelledSetRow, person: Person) -> None:
         st.info("Add images to the set first, in the section **Images**.", icon=":material/info:")
         return
     told = suggestions_for(row.line)
-    queue = _queue(store, row, rows, told)
     labelled = sum(one.labelled is not None for one in rows.values())
-    st.progress(labelled / len(rows), f"{labelled:,} of {len(rows):,} images are labelled")
+    with st.container(horizontal=True, vertical_alignment="bottom", key="label-way"):
+        queue = _queue(store, row, rows, told)
+        st.progress(labelled / len(rows), f"{labelled:,} of {len(rows):,} images are labelled")
     number = st.session_state.get(OPEN)
     if number not in rows:
         number = queue[0] if queue else None
@@ -72,6 +73,7 @@ def _queue(
         required=True,
         key=f"label-which-{row.id}",
         persist_state="session",
+        label_visibility="collapsed",
     )
     known = (row.id, chosen, len(rows))
     kept: tuple[object, list[int]] | None = st.session_state.get(QUEUE)
@@ -127,6 +129,7 @@ def _canvas(
         suggested=suggested,
         on_change=_keeper(store, line, row.id, queue),
         alt=f"Image {row.name} to label",
+        version=str(row.id),
     )
 
 
