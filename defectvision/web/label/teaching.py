@@ -17,7 +17,13 @@ from defectvision.settings import ROOT, settings
 from defectvision.store import labelling
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.evaluations import LabelledSet, State, list_evaluations, state_of
+from defectvision.store.evaluations import (
+    LabelledSet,
+    State,
+    get_evaluation,
+    list_evaluations,
+    state_of,
+)
 from defectvision.store.tables import EvaluationRow, LabelledSetRow
 from defectvision.web.choices import bundle_names, loaded_bundle
 from defectvision.web.lines.default import make_default
@@ -47,6 +53,7 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
 }
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
 MOST_LISTED = 8
+LOOK_SECONDS = 2.0  # between two looks at what runs
 
 
 def teaching(store: Store, row: LabelledSetRow, person: Person) -> None:
@@ -198,9 +205,23 @@ def _compare(store: Store, run: Run, line: str, bundle: str, person: Person) -> 
                     icon=":material/fact_check:",
                     query_params={"evaluation": str(row.id)},
                 )
+        waiting = [row.id for row in done.values() if row is not None and _runs(store, row.id)]
+        if waiting:
+            st.fragment(_until_done, run_every=LOOK_SECONDS)(store, waiting)
         mine = done[bundle]
         if mine is not None and mine.state == State.DONE and known.default_bundle != bundle:
             make_default(known, bundle, store, person)
+
+
+def _until_done(store: Store, numbers: list[int]) -> None:
+    """Draw the page anew when the evaluations have ended."""
+    if not any(_runs(store, number) for number in numbers):
+        st.rerun()
+
+
+def _runs(store: Store, number: int) -> bool:
+    with store.reading() as session:
+        return state_of(session, get_evaluation(session, number)) is State.RUNNING
 
 
 def _words(store: Store, row: EvaluationRow) -> str:
