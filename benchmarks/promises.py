@@ -8,10 +8,10 @@ of the photo groups at random; the thresholds are set on them and tried on the o
 
 - conformal: the mean share of escapes over the splits must be at most what was asked. Of single
   splits it may be more: the share of those is told and not promised.
-- 95 % sure: the share of splits in which more photo groups than asked have an accepted defective
-  picture must be at most 5 %, but for chance: the exact interval of that share is told. It is
-  tested against the other half, which is a sample too: where that is small, a share in it above
-  what was asked says little, and is counted where it is above it with 95 % certainty.
+- 95 % sure: of all groups that there could be, more than was asked have an accepted defective
+  picture 5 times in 100 at most. The other half is only a sample of those: how often more than was
+  asked have one there, of a promise that is just kept, follows from the sizes of the halves alone
+  (beta-binomial), and is told as `allowed`: up to 12 times in 100, as the other half is no larger.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import betabinom
 
 from benchmarks.evaluation import WEIGHTS, made_up
 from defectvision.bundle.policy import Policy
@@ -30,17 +31,19 @@ from defectvision.bundle.reader import read_line
 from defectvision.evaluation.consequences import clopper_pearson
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import ACCEPT, REVIEW, verdicts
-from defectvision.evaluation.promise import SURE
+from defectvision.evaluation.promise import most_above
 from defectvision.evaluation.promises import conformal_band, most_escapes
 
 ASKED = (0.01, 0.02, 0.05, 0.1, 0.2)
+# What is told as not kept is so beyond chance, of the dozens of promises that a run tries.
+CHANCE, BEYOND_CHANCE = 3.0, 0.998  # standard errors, and how sure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("evaluations", nargs="*", help="files, or numbers of kept evaluations")
     parser.add_argument("--splits", type=int, default=100)
-    parser.add_argument("--made-up", action="store_true", help="scores that are drawn, 6 sizes")
+    parser.add_argument("--made-up", action="store_true", help="scores that are drawn, 3 sizes")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rows = []
@@ -72,9 +75,8 @@ def _evaluations(names: list[str], drawn: bool) -> Iterator[tuple[str, Kept]]:
     if drawn:
         line = read_line(WEIGHTS / "casting")
         for groups in (100, 1000, 4000):
-            for skill in (0.5, 1.0):
-                made = made_up(line, 3 * groups, groups, seed=groups, skill=skill)
-                yield f"made up, {groups:,} groups, skill {skill}", made
+            made = made_up(line, 3 * groups, groups, seed=groups, skill=0.7)
+            yield "made up", made
 
 
 def tried(name: str, kept: Kept, asked: float, splits: int) -> list[dict[str, object]]:
@@ -96,10 +98,9 @@ def tried(name: str, kept: Kept, asked: float, splits: int) -> list[dict[str, ob
             if not len(losses):
                 continue
             said = verdicts(others, made.policy)
-            hit = int((losses > 0).sum())
-            sure = clopper_pearson(hit, len(losses), 2 * SURE - 1)[0] > asked
-            value = losses.mean() if kind == "conformal" else hit / len(losses)
-            found[kind].append((float(value), float(sure), float((said == REVIEW).mean())))
+            value = losses.mean() if kind == "conformal" else (losses > 0).mean()
+            allowed = allowed_above(made.groups, len(losses), asked)
+            found[kind].append((float(value), allowed, float((said == REVIEW).mean())))
     rows: list[dict[str, object]] = []
     for kind, values in found.items():
         if len(values) < splits:  # too few groups in some of the halves
@@ -107,14 +108,22 @@ def tried(name: str, kept: Kept, asked: float, splits: int) -> list[dict[str, ob
         table = np.array(values)
         above = int((table[:, 0] > asked + 1e-12).sum())
         low, high = clopper_pearson(above, splits)
+        error = float(table[:, 0].std() / np.sqrt(splits))
         row: dict[str, object] = {
             "what": name, "promise": kind, "asked": asked, "splits": splits, "groups": groups,
-            "mean": float(table[:, 0].mean()), "above": above, "above_low": low,
-            "above_high": high, "surely_above": int(table[:, 1].sum()),
+            "mean": float(table[:, 0].mean()), "error": error, "above": above, "above_low": low,
+            "above_high": high, "allowed": float(table[:, 1].mean()),
             "review": float(table[:, 2].mean()),
         }  # fmt: skip
         rows.append(row | {"words": _words(row)})
     return rows
+
+
+def allowed_above(groups: int, others: int, asked: float) -> float:
+    """How often more than the share `asked` of `others` groups are below the threshold that
+    `groups` groups set, of the promise of `most_escapes`."""
+    above = most_above(groups, asked)
+    return float(betabinom.sf(np.floor(asked * others + 1e-9), others, above + 1, groups - above))
 
 
 def losses_of(kept: Kept, policy: Policy) -> NDArray[np.float64]:
@@ -128,16 +137,18 @@ def losses_of(kept: Kept, policy: Policy) -> NDArray[np.float64]:
 def _words(row: dict[str, object]) -> str:
     what = f"{row['what']} ({row['groups']} groups): {row['promise']}, at most {row['asked']:.0%}"
     if row["promise"] == "conformal":
-        kept = "kept" if float(str(row["mean"])) <= float(str(row["asked"])) else "NOT KEPT"
+        over = float(str(row["mean"])) - float(str(row["asked"]))
+        kept = "kept" if over <= CHANCE * float(str(row["error"])) else "NOT KEPT"
         return (
-            f"{what} on average: {row['mean']:.3%} over {row['splits']} splits, {kept}; "
-            f"{row['above']} splits above it; {row['review']:.1%} reviewed"
+            f"{what} on average: {row['mean']:.2%} (± {row['error']:.2%}) over {row['splits']} "
+            f"splits, {kept}; {row['above']} splits above it; {row['review']:.1%} reviewed"
         )
-    kept = "kept" if float(str(row["above_low"])) <= 1 - SURE else "NOT KEPT"
+    surely = clopper_pearson(int(str(row["above"])), int(str(row["splits"])), BEYOND_CHANCE)[0]
+    kept = "kept" if surely <= float(str(row["allowed"])) else "NOT KEPT"
     return (
         f"{what}: above it in {row['above']} of {row['splits']} splits "
-        f"({row['above_low']:.1%} to {row['above_high']:.1%}; promised 5%), in "
-        f"{row['surely_above']} beyond chance, {kept}; {row['review']:.1%} reviewed"
+        f"({row['above_low']:.1%} to {row['above_high']:.1%}; allowed {row['allowed']:.1%}), "
+        f"{kept}; {row['review']:.1%} reviewed"
     )
 
 
