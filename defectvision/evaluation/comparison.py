@@ -232,6 +232,13 @@ def _in_words(one: Kept, two: Kept, differences: tuple[Difference, ...], images:
     found = [d for d in differences if d.found and d.difference is not None]
     groups = int(one.groups.max(initial=-1)) + 1
     of = f"on {images:,} images of {groups:,} photo groups"
+    learned = [
+        f"{kept.about.bundle} learned from {int((~kept.unseen).sum()):,} of them"
+        for kept in (one, two)
+        if not kept.unseen.all()
+    ]
+    if learned:
+        of += f" ({', '.join(learned)})"
     if not found:
         return f"No difference found {of}."
     said = ", ".join(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from defectvision.bundle import policy as policies
 from defectvision.bundle.labels import SEPARATOR, label_names
@@ -136,13 +135,13 @@ def _metrics(
         present = counts.sum(1) > 0
         return float((2 * counts.diagonal()[present] / size[present]).mean())
 
+    if line.can_accept:
+        areas = [_auc(~good, judged["score"].to_numpy(float))]
+    else:
+        areas = [_auc(truth == c, probabilities[:, c]) for c in range(classes)]
+
     def auc(weights: NDArray[np.float64]) -> float:
-        kept = weights > 0
-        if line.can_accept:
-            return _auc(~good[kept], judged["score"].to_numpy(float)[kept], weights[kept])
-        parts = [
-            _auc(truth[kept] == c, probabilities[kept, c], weights[kept]) for c in range(classes)
-        ]
+        parts = [area(weights) for area in areas]
         return float(np.nanmean(parts)) if not np.isnan(parts).all() else np.nan
 
     def calibration_error(weights: NDArray[np.float64]) -> float:
@@ -187,10 +186,6 @@ def _multilabel_metrics(
         present = weights @ truth > 0
         return float((2 * hits[present] / size[present]).mean()) if present.any() else np.nan
 
-    def auc(weights: NDArray[np.float64]) -> float:
-        kept = weights > 0
-        return _auc(~good[kept], score[kept], weights[kept])
-
     def class_error(c: int) -> Metric:
         return lambda weights: calibration_gap(probabilities[:, c], truth[:, c], weights)
 
@@ -199,19 +194,15 @@ def _multilabel_metrics(
     def calibration_error(weights: NDArray[np.float64]) -> float:
         return float(np.mean([error(weights) for error in errors]))
 
-    def class_auc(c: int) -> Metric:
-        def metric(weights: NDArray[np.float64]) -> float:
-            kept = weights > 0
-            return _auc(truth[kept, c], probabilities[kept, c], weights[kept])
-
-        return metric
-
     return {
         "accuracy": accuracy,
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
-        "auc": auc,
-        **{f"auc/{name}": class_auc(i) for i, name in enumerate(line.class_names)},
+        "auc": _auc(~good, score),
+        **{
+            f"auc/{name}": _auc(truth[:, i], probabilities[:, i])
+            for i, name in enumerate(line.class_names)
+        },
         "calibration_error": calibration_error,
         **{f"calibration_error/{n}": e for n, e in zip(line.class_names, errors, strict=True)},
         **_verdict_metrics(judged, good, line),
@@ -239,12 +230,22 @@ def _verdict_metrics(
     }
 
 
-def _auc(
-    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float64]
-) -> float:
-    if positive.all() or not positive.any():
-        return np.nan
-    return float(roc_auc_score(positive, score, sample_weight=weights))
+def _auc(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Metric:
+    """The area under the ROC curve; ordered once, as it is asked for every draw."""
+    order = np.argsort(score, kind="stable")
+    ranked = score[order]
+    first = np.flatnonzero(np.diff(ranked, prepend=-np.inf) > 0)  # of each level of the score
+    is_positive = positive[order]
+
+    def metric(weights: NDArray[np.float64]) -> float:
+        drawn = weights[order]
+        hits = np.add.reduceat(np.where(is_positive, drawn, 0), first)
+        others = np.add.reduceat(np.where(is_positive, 0, drawn), first)
+        total = hits.sum() * others.sum()
+        below = np.cumsum(others) - others / 2
+        return float((hits * below).sum() / total) if total else np.nan
+
+    return metric
 
 
 def _short(value: float) -> float:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.policy import Policy
 from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
-from defectvision.evaluation.metrics import confusion, judge, measure
+from defectvision.evaluation.metrics import _auc, confusion, judge, measure
 from defectvision.evaluation.operating_point import (
     choose_policy,
     review_band,
@@ -169,3 +169,15 @@ def test_a_temperature_of_sigmoids_undoes_their_scale():
     logits = rng.normal(size=(4000, 2)) * 2
     targets = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
     assert fit_temperature(logits * 3, targets) == pytest.approx(3, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_area_of_every_draw_is_that_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    positive, score = rng.random(80) < 0.3, rng.random(80).round(1)
+    area, weights = _auc(positive, score), rng.integers(0, 3, 80).astype(float)
+    wanted = roc_auc_score(positive, score, sample_weight=weights)
+    assert area(weights) == pytest.approx(wanted, abs=1e-12)
+    assert np.isnan(area(weights * positive)) and np.isnan(
+        _auc(~positive & positive, score)(weights)
+    )
