@@ -1,16 +1,21 @@
-"""A labelled set as files that this program and others read: a folder with index.csv, or COCO."""
+"""A labelled set as files that this program and others read: a folder with index.csv, COCO, YOLO.
+
+COCO and YOLO take an image without an annotation for a good one. An image with a defect that nobody
+drew is therefore left out of them, and named.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from defectvision import atomic
@@ -19,6 +24,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.csv_file import csv_bytes
 from defectvision.data.coco_writer import CocoImage, coco_content
+from defectvision.data.pixel_outlines import pixel_outlines
 from defectvision.inference.image_error import ImageError
 from defectvision.report.archive import add, own_path
 from defectvision.store.database import Store
@@ -29,6 +35,7 @@ from defectvision.store.tables import LabelledImageRow
 
 INDEX, COCO = "index.csv", "annotations.json"
 Write = Callable[[str, bytes], None]
+Masks = dict[str, NDArray[np.bool_]]  # (H, W) of the image, by class
 
 
 @dataclass(frozen=True)
@@ -75,25 +82,14 @@ def index_zip(labelled: Labelled) -> bytes:
 
 def coco_zip(labelled: Labelled) -> bytes:
     """Images and COCO annotations, one for each class that was drawn on an image, with its
-    run-length mask; `labels` of an image are its classes, whether they were drawn or not."""
-    out, paths, lost = io.BytesIO(), labelled.paths(), []
+    run-length mask; `info` names the images that are left out."""
+    out, paths, lost = io.BytesIO(), labelled.paths(), list[ImageError]()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
 
-        def images() -> Iterable[CocoImage]:
-            for row in labelled.rows:
-                try:
-                    data, masks = _content(labelled, row)
-                except LostFileError as error:
-                    lost.append(_lost(row, error))
-                    continue
+        def images() -> Iterator[CocoImage]:
+            for row, data, masks in _drawn(labelled, lost):
                 add(archive, paths[row.id], data)
-                yield CocoImage(
-                    paths[row.id],
-                    row.height,
-                    row.width,
-                    tuple(masks.items()),
-                    attributes={"labels": row.label},
-                )
+                yield CocoImage(paths[row.id], row.height, row.width, tuple(masks.items()))
 
         content = coco_content(images(), labelled.line.defect_names)
         content["info"] = {
@@ -102,6 +98,49 @@ def coco_zip(labelled: Labelled) -> bytes:
         }
         add(archive, COCO, json.dumps(content, ensure_ascii=False) + "\n")
     return out.getvalue()
+
+
+def yolo_zip(labelled: Labelled) -> bytes:
+    """Images and YOLO segmentation: a line for each area that was drawn, its outline along the
+    edges of the px as shares of the image. left_out.csv names the images that are left out."""
+    out, paths, lost = io.BytesIO(), labelled.paths(), list[ImageError]()
+    names = labelled.line.defect_names
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for row, data, masks in _drawn(labelled, lost):
+            lines = []
+            for name, mask in masks.items():
+                for polygon in pixel_outlines(mask):
+                    sides = np.array(polygon).reshape(-1, 2) / (row.width, row.height)
+                    shares = " ".join(f"{share:.8f}" for share in sides.ravel())
+                    lines.append(f"{names.index(name)} {shares}\n")
+            add(archive, paths[row.id], data)
+            place = PurePosixPath("labels", *PurePosixPath(paths[row.id]).parts[1:])
+            add(archive, str(place.with_suffix(".txt")), "".join(lines))
+        about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
+        add(archive, "data.yaml", yaml.safe_dump(about, sort_keys=False, allow_unicode=True))
+        if lost:
+            rows = [("image", "error"), *((error.name, str(error)) for error in lost)]
+            add(archive, "left_out.csv", csv_bytes(rows))
+    return out.getvalue()
+
+
+def _drawn(
+    labelled: Labelled, lost: list[ImageError]
+) -> Iterator[tuple[LabelledImageRow, bytes, Masks]]:
+    """The images on which all that they show was drawn, each with its bytes and masks; the others
+    join `lost`."""
+    for row in labelled.rows:
+        try:
+            data, masks = _content(labelled, row)
+        except LostFileError as error:
+            lost.append(_lost(row, error))
+            continue
+        shown = set(label_names(row.label)) & set(labelled.line.defect_names)
+        if missing := sorted(shown - set(masks)):
+            why = f"nobody has drawn its {', '.join(missing)}, and without it would be called good"
+            lost.append(ImageError(row.name, why, "Draw it, or take index.csv."))
+            continue
+        yield row, data, masks
 
 
 def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
@@ -128,7 +167,7 @@ def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
     return tuple(lost)
 
 
-def _numbered(masks: dict[str, NDArray[np.bool_]], numbers: dict[str, int]) -> bytes:
+def _numbered(masks: Masks, numbers: dict[str, int]) -> bytes:
     """A PNG of class numbers, 0 background; the later class where two meet."""
     values = np.zeros(next(iter(masks.values())).shape, np.uint8)
     for name, number in numbers.items():
@@ -137,9 +176,7 @@ def _numbered(masks: dict[str, NDArray[np.bool_]], numbers: dict[str, int]) -> b
     return cv2.imencode(".png", values)[1].tobytes()
 
 
-def _content(
-    labelled: Labelled, row: LabelledImageRow
-) -> tuple[bytes, dict[str, NDArray[np.bool_]]]:
+def _content(labelled: Labelled, row: LabelledImageRow) -> tuple[bytes, Masks]:
     files = labelled.store.files
     return files.get(row.digest), kept_masks(files, row.masks)
 

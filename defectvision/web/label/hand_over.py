@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.people import Action, Person
-from defectvision.report.taught_set import Labelled, coco_zip, index_zip
+from defectvision.report.taught_set import Labelled, coco_zip, index_zip, yolo_zip
 from defectvision.store import labelling
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
@@ -24,7 +24,8 @@ def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
         stem = file_stem(row.title)
         st.markdown(
             f"{counted(len(labelled.rows), 'labelled image')} with masks, exact to the pixel. The "
-            "folder of `index.csv` is what `defectvision train --data` reads on another machine."
+            "folder of `index.csv` is what `defectvision train --data` reads on another machine. "
+            "COCO and YOLO leave out what shows a defect that nobody drew: they would call it good."
         )
         with st.container(horizontal=True):
             st.download_button(
@@ -41,6 +42,14 @@ def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
                 f"{stem}-coco.zip",
                 "application/zip",
                 icon=":material/data_object:",
+                on_click="ignore",
+            )
+            st.download_button(
+                "YOLO segmentation",
+                lambda: yolo_zip(labelled),
+                f"{stem}-yolo.zip",
+                "application/zip",
+                icon=":material/polyline:",
                 on_click="ignore",
             )
         _agreement(store, row)
