@@ -6,7 +6,7 @@ import streamlit as st
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.reader import BundleError
-from defectvision.people import Action, Person
+from defectvision.people import Action, NotAllowedError, Person
 from defectvision.settings import settings
 from defectvision.store.bundles import Switch, switch_default, switches, way_back
 from defectvision.store.database import Store
@@ -57,17 +57,19 @@ def _words(line: Line, last: Switch | None) -> str:
 def _roll_back(line: Line, last: Switch, store: Store, person: Person) -> None:
     with st.popover(f"Roll back to {plain(last.before)}", icon=":material/undo:"):
         st.markdown("Whoever names no bundle gets this one again, from the next image on.")
+        reason = f"back-reason-{line.name}-{last.after}"
         why = st.text_input(
-            "Reason",
-            f"Back from {last.after}",
-            key=f"back-reason-{line.name}-{last.after}",
-            max_chars=LONGEST_REASON,
+            "Reason", f"Back from {last.after}", key=reason, max_chars=LONGEST_REASON
         ).strip()
         able = ready(person, Action.POLICY)
-        if st.button(
-            "Roll back", key=f"back-{line.name}", type="primary", disabled=not (able and why)
-        ):
-            _switch(line, last.before, store, why)
+        st.button(
+            "Roll back",
+            key=f"back-{line.name}",
+            type="primary",
+            disabled=not (able and why),
+            on_click=_switch,
+            args=(line, last.before, store, reason),
+        )
 
 
 def make_default(line: Line, name: str, store: Store, person: Person) -> None:
@@ -80,20 +82,21 @@ def make_default(line: Line, name: str, store: Store, person: Person) -> None:
             f"{plain(line.default_bundle)} wherever no bundle is named. What was inspected before "
             "stays as it is."
         )
-        why = st.text_input(
-            "Reason", key=f"default-reason-{line.name}-{name}", max_chars=LONGEST_REASON
-        ).strip()
+        reason = f"default-reason-{line.name}-{name}"
+        why = st.text_input("Reason", key=reason, max_chars=LONGEST_REASON).strip()
         able = ready(person, Action.POLICY)
-        if st.button(
+        st.button(
             "Switch",
             key=f"switch-{line.name}-{name}",
             type="primary",
             disabled=not (able and why),
-        ):
-            _switch(line, name, store, why)
+            on_click=_switch,
+            args=(line, name, store, reason),
+        )
 
 
-def _switch(line: Line, name: str, store: Store, why: str) -> None:
+def _switch(line: Line, name: str, store: Store, reason: str) -> None:
+    """Before the page is drawn anew: `line` is as whoever clicked has seen it."""
     about = settings()
     try:
         switch_default(
@@ -102,11 +105,9 @@ def _switch(line: Line, name: str, store: Store, why: str) -> None:
             line.name,
             name,
             acting(),
-            why,
+            st.session_state[reason].strip(),
             line.default_bundle,
             about.limits.trusted,
         )
-    except BundleError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    st.rerun()
+    except (BundleError, NotAllowedError) as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")

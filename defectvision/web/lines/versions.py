@@ -85,7 +85,8 @@ def _back(
             type="primary",
             disabled=not (able and why),
         )
-        if not pressed:
+        # Where somebody saved another one meanwhile, the reason was given for what is past.
+        if not (pressed and able and why):
             return
         try:
             with store.session() as session:
