@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from defectvision.bundle.labels import is_good_label
-from defectvision.bundle.policy import Measured, Policy
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.bundle.schema import DEFECT_SCORE, Beta, Calibration, LoadedBundle
 from defectvision.bundle.writer import record_calibration
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.evaluation.answers import Answers
+from defectvision.evaluation.metrics import judge
 from defectvision.evaluation.recalibration import recalibrated, without_calibration
 from defectvision.inference.probabilities import calibrated, sigmoid
 from tests.stand_ins.bundles import write_bundle
@@ -40,8 +40,6 @@ def answers(loaded: LoadedBundle, odds: np.ndarray, labels: list[str]) -> Answer
         values = np.hstack([1 - values, values])
     made.rows = list(range(len(odds)))
     made._probabilities = values.tolist()
-    made._unobjected = [True] * len(odds)
-    made._measured = [Measured()] * len(odds)
     return made
 
 
@@ -54,6 +52,13 @@ def too_sure(loaded: LoadedBundle) -> Answers:
     if loaded.line.can_accept and loaded.line.label_mode == "multiclass":
         labels = [label or loaded.line.good_names[0] for label in labels]
     return answers(loaded, odds, labels)
+
+
+def verdicts_of(probabilities: np.ndarray, of: Answers, policy: Policy) -> list[str]:
+    labels = of.catalog.table["label"].tolist()
+    unobjected = np.ones(len(labels), bool)
+    judged = judge(probabilities, unobjected, labels, of.groups.tolist(), of.line, policy)
+    return judged["verdict"].tolist()
 
 
 def test_verdicts_stay_and_the_errors_of_probabilities_fall(weights) -> None:
@@ -70,10 +75,12 @@ def test_verdicts_stay_and_the_errors_of_probabilities_fall(weights) -> None:
     card = (after.folder / "README.md").read_text()
     assert "### Calibration" in card and "made-up images (600 photo groups)" in card
 
-    moved = answers(after, np.zeros((COUNT, 1)), held_out.catalog.table["label"].tolist())
-    moved._probabilities = calibrated(held_out.probabilities, made.calibration, after.line).tolist()
-    verdicts = [one.judged()["verdict"] for one in (held_out, moved)]
-    pd.testing.assert_series_equal(*verdicts)
+    moved = calibrated(held_out.probabilities, made.calibration, after.line)
+    verdicts = [
+        verdicts_of(held_out.probabilities, held_out, loaded.bundle.policy),
+        verdicts_of(moved, held_out, after.bundle.policy),
+    ]
+    assert verdicts[0] == verdicts[1]
     assert set(verdicts[0]) == {"accept", "review", "reject"}
 
     plain = without_calibration(after)
@@ -81,6 +88,21 @@ def test_verdicts_stay_and_the_errors_of_probabilities_fall(weights) -> None:
     assert plain.bundle.policy.accept_below == pytest.approx(loaded.bundle.policy.accept_below)
     again = recalibrated(plain, [held_out], "made-up images")
     assert again is not None and again.calibration == made.calibration
+
+
+def test_answers_in_several_folds_are_asked_together(weights) -> None:
+    loaded = load_bundle(weights, "casting", "b")
+    whole = too_sure(loaded)
+    parts = []
+    for rows in (slice(None, COUNT // 2), slice(COUNT // 2, None)):
+        table = whole.catalog.table.iloc[rows].reset_index(drop=True)
+        part = Answers(
+            replace(whole.catalog, table=table), loaded.line, loaded.bundle, loaded.bundle.policy
+        )
+        part.rows = list(range(len(table)))
+        part._probabilities = whole.probabilities[rows].tolist()
+        parts.append(part)
+    assert recalibrated(loaded, parts, "x") == recalibrated(loaded, [whole], "x")
 
 
 def test_on_a_multilabel_line_the_score_has_thresholds_anew(weights) -> None:

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from defectvision.bundle.reader import BundleError, load_bundle, read_line
+from defectvision.bundle.schema import FINGERPRINTS_FILE
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import write_samples
 from defectvision.evaluation.evaluate import labelled
 from defectvision.evaluation.kept import UNSEEN, EvaluationError
-from defectvision.evaluation.seen import how_seen
+from defectvision.evaluation.seen import digests_of, fingerprints_of, how_seen
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
@@ -85,6 +86,9 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert [c.kind for c in loaded.line.classes] == ["ok", "defect"]
     assert loaded.bundle.metrics == (metrics,)
     assert not metrics.seen
+    assert FINGERPRINTS_FILE in loaded.bundle.files
+    assert len(fingerprints_of(loaded.folder)) == len(digests_of(loaded.folder))
+    assert loaded.bundle.calibration is None  # of too few images held out to tell
     known = how_seen(open_set(samples, PIXELS), loaded.folder)
     assert metrics.images == known.count(UNSEEN)
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
