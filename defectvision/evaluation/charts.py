@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import STRICTNESS, Policy, Verdict
-from defectvision.data.resampling import interval
+from defectvision.data.resampling import interval, interval_about
 from defectvision.evaluation.consequences import clopper_pearson
 from defectvision.evaluation.kept import Kept, label_sets
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, named, verdicts
@@ -273,7 +273,9 @@ def reliability(kept: Kept, of: str | None = None) -> Reliability:
     )
     own = by_unit.sum(0)
     drawn = (draws.counts @ by_unit.reshape(units, -1)).reshape(-1, 3, CALIBRATION_BINS)
-    error = _with_interval(float(_gap(own[None])[0]), _gap(drawn))
+    gap = float(_gap(own[None])[0])
+    # Chance opens gaps further, in draws more than in the images: see `interval_about`.
+    error = (gap, *(interval_about(gap, _gap(drawn).tolist()) or (gap, gap)))
     found = []
     for b in np.flatnonzero(own[0]):
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -7,7 +7,8 @@ counts the observed order too, Phipson & Smyth 2010, https://doi.org/10.2202/154
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,8 @@ LEVEL = 0.05
 class Difference:
     """A metric of both, and the second less the first with its 95 % interval; p: how often groups
     that were swapped at random differ as much; None of all where the images cannot give it.
-    better: whether more is better."""
+    better: whether more is better; found: whether the difference is more than chance, of all
+    figures together (Holm 1979, https://www.jstor.org/stable/4615733)."""
 
     metric: str
     title: str
@@ -38,11 +40,7 @@ class Difference:
     high: float | None
     p: float | None
     better: bool
-
-    @property
-    def found(self) -> bool:
-        """Whether the difference is more than chance."""
-        return self.p is not None and self.p < LEVEL
+    found: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +82,7 @@ def compare(
     rng = np.random.default_rng(seed)
     heads = rng.integers(0, 2, (PERMUTATIONS, draws.counts.shape[1]), np.int8)
     signs = (2 * heads - 1).astype(np.float32)
-    differences = tuple(
+    differences = _told_apart(
         _difference(name, title, better, parts[0][name], parts[1][name], draws, signs)
         for name, (title, better) in METRICS.items()
         if name in parts[0]
@@ -151,6 +149,17 @@ def _difference(
     else:
         low, high, p = _of_ratios((two[0] - one[0]) * one[1], one[1], draws, signs)
     return Difference(name, title, first, second, gap, low, high, p, better)
+
+
+def _told_apart(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """The differences with those marked that are found."""
+    every = list(differences)
+    ranked = sorted((one.p, i) for i, one in enumerate(every) if one.p is not None)
+    for done, (p, place) in enumerate(ranked):
+        if p >= LEVEL / (len(ranked) - done):
+            break
+        every[place] = replace(every[place], found=True)
+    return tuple(every)
 
 
 def _of_ratios(

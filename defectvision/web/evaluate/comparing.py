@@ -84,7 +84,7 @@ def _shown(found: Comparison, first: EvaluationRow, second: EvaluationRow) -> No
     alone = sum(found.alone)
     words = (
         "Paired by image, each under its own policy; intervals and tests by photo group. A "
-        "difference is found where chance alone gives one as large in fewer than 5 of 100 cases."
+        "difference is found where chance alone gives any as large in fewer than 5 of 100 cases."
     )
     if alone:
         words += f" {counted(alone, 'image')} that only one of them has are not compared."
