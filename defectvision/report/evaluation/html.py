@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from defectvision.bundle.policy import in_words
+from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.words import metric_words
-from defectvision.evaluation.promises import percent
+from defectvision.evaluation.consequences import consequence
+from defectvision.evaluation.promises import Promise, percent
 from defectvision.report.dataset.html import dataset_html
 from defectvision.report.evaluation.content import GROUPS, Content, worst_rows
 from defectvision.report.evaluation.words import consequence_words
@@ -68,6 +69,17 @@ def _sections(content: Content) -> list[tuple[str, list[tuple[go.Figure, str]]]]
     return sections
 
 
+def _promised(content: Content, promise: Promise) -> str:
+    """What is promised, and how many parts a person looks at for it."""
+    if promise.policy is None:
+        return promise.words
+    reviews = consequence(content.kept, promise.policy).reviews
+    return (
+        f"{thresholds_in_words(promise.policy)}. {promise.words} "
+        f"{percent(reviews.value or 0.0)} of these parts go to a person."
+    )
+
+
 def _with_interval(value: float, low: float, high: float) -> str:
     return f"{value:.4f} ({low:.4f} to {high:.4f})"
 
@@ -76,7 +88,8 @@ def _tables(content: Content) -> list[Table]:
     tables: list[Table] = []
     if content.promises:
         rows: list[tuple[object, ...]] = [
-            (percent(sure.asked), sure.words, average.words) for sure, average in content.promises
+            (percent(sure.asked), *(_promised(content, one) for one in (sure, average)))
+            for sure, average in content.promises
         ]
         tables.append(
             (
