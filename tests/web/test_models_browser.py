@@ -99,7 +99,6 @@ def test_a_bundle_is_exported_imported_and_refused(
 ) -> None:
     page = board.visit("lines").page
     fill(board, "Your name", "anna")
-    press(board, "Measure speed here")
     with page.expect_download() as started:
         page.get_by_role("button", name="Export").first.click()
     file = tmp_path / started.value.suggested_filename
@@ -115,12 +114,16 @@ def test_a_bundle_is_exported_imported_and_refused(
     drop = page.locator("input[type=file]")
     payload = {"name": "lot.zip", "mimeType": "application/zip", "buffer": damaged.getvalue()}
     drop.set_input_files(payload)
+    expect(page.get_by_test_id("stFileChip")).to_contain_text("lot.zip")
+    board.settle()
     fill(board, "Name", "night-shift")
     press(board, "Check and import")
     expect(page.get_by_text("model.onnx: does not match the hash")).to_be_visible()
     assert not (weights / "casting" / "night-shift").exists()
 
-    drop.set_input_files(payload | {"buffer": file.read_bytes()})
+    drop.set_input_files(payload | {"name": "whole.zip", "buffer": file.read_bytes()})
+    expect(page.get_by_test_id("stFileChip")).to_contain_text("whole.zip")
+    board.settle()
     fill(board, "Name", "resnet50")
     press(board, "Check and import")
     expect(page.get_by_text("and none is replaced")).to_be_visible()
@@ -129,4 +132,5 @@ def test_a_bundle_is_exported_imported_and_refused(
     expect(page.get_by_role("tab", name="night-shift")).to_be_visible()
     expect(page.get_by_text("is among the bundles now")).to_be_visible()
     assert taken_by_the_command_line(weights) == "resnet50"
+    press(board, "Measure speed here")
     expect(page.get_by_text("ms an image (median of 40").first).to_be_visible()
