@@ -86,9 +86,11 @@ def _name(kept: Kept) -> dict[str, str]:
 def _print(result: Comparison) -> None:
     from rich.table import Table
 
-    one, two = result.first.about, result.second.about
-    table = Table(title=f"{one.line.name}: {one.bundle} and {two.bundle}")
-    for column in ("metric", one.bundle, two.bundle, "difference", "95 % interval", "p"):
+    from defectvision.evaluation.comparison import names_of
+
+    one, two = names_of(result.first, result.second)
+    table = Table(title=f"{result.first.line.name}: {one} and {two}")
+    for column in ("metric", one, two, "difference", "95 % interval", "p"):
         table.add_column(column)
     for found in result.differences:
         if found.difference is not None:

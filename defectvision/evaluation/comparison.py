@@ -241,9 +241,10 @@ def _in_words(one: Kept, two: Kept, differences: tuple[Difference, ...], images:
     found = [d for d in differences if d.found and d.difference is not None]
     groups = int(one.groups.max(initial=-1)) + 1
     of = f"on {images:,} images of {groups:,} photo groups"
+    names = names_of(one, two)
     learned = [
-        f"{kept.about.bundle} learned from {int((~kept.unseen).sum()):,} of them"
-        for kept in (one, two)
+        f"{name} learned from {int((~kept.unseen).sum()):,} of them"
+        for name, kept in zip(names, (one, two), strict=True)
         if not kept.unseen.all()
     ]
     if learned:
@@ -256,4 +257,12 @@ def _in_words(one: Kept, two: Kept, differences: tuple[Difference, ...], images:
         else f"{d.title[0].lower() + d.title[1:]} {d.first:.4f} and {d.second:.4f}"
         for d in found
     )
-    return f"{one.about.bundle} and {two.about.bundle} differ {of}: {said}."
+    return f"{' and '.join(names)} differ {of}: {said}."
+
+
+def names_of(one: Kept, two: Kept) -> tuple[str, str]:
+    """What two bundles are called, with their versions where they have one name."""
+    first, second = one.about, two.about
+    if first.bundle != second.bundle:
+        return first.bundle, second.bundle
+    return f"{first.bundle} {first.version}", f"{second.bundle} {second.version}"
