@@ -44,7 +44,7 @@ WORDS = {
     Action.LOOK: "look at results, pictures, labelled sets, lines and the audit trail",
     Action.INSPECT: "inspect single images",
     Action.BATCH: "start batches, pause, resume, finish and cancel them",
-    Action.DECIDE: "decide on parts and take own decisions back",
+    Action.DECIDE: "decide on parts, label images, and take own decisions back",
     Action.RELEASE: "release lots",
     Action.POLICY: "put a policy or a bundle in force",
     Action.TEACH: "train lines and bundles, evaluate, import and export them",
