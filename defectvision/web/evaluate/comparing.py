@@ -40,6 +40,7 @@ def comparison(store: Store, first: Opened, policy: Policy) -> None:
             icon=":material/compare_arrows:",
         )
         return
+    rows.sort(key=lambda row: (row.data != first.row.data, row.bundle == first.row.bundle))
     titles = titles_of(rows)
     chosen = st.selectbox(
         "Compare with",

@@ -62,8 +62,7 @@ def curves(kept: Kept, policy: Policy) -> None:
     words.metric("Expected calibration error", f"{value:.3f}")
     words.caption(
         f"{low:.3f} to {high:.3f}. On the diagonal, of parts with a probability of 80 %, 80 % are "
-        "so. Below it the model says more than is true, above it less. The size of a mark is the "
-        "number of images."
+        "so. Below it the model says more than is true, above it less."
     )
 
 

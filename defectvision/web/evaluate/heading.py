@@ -127,6 +127,12 @@ def about(opened: Opened) -> None:
 
 def _seen(opened: Opened) -> None:
     every = opened.every
+    if (every.images["inspection"] >= 0).any():
+        st.info(
+            "Reviewed images: whether the bundle learned from them, or from others of the same "
+            "parts, is not looked up, and each file counts as a part of its own.",
+            icon=":material/info:",
+        )
     seen = int((~every.unseen).sum())
     if not seen:
         return
