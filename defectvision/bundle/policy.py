@@ -205,7 +205,8 @@ class PolicyInForce:
 
     number, who, why, at: of the version that was saved for everyone; None and empty where the
     bundle's own policy is in force. frozen: what a released lot says of the policy that it was
-    judged by; empty of any other.
+    judged by; empty of any other. outdated: number of the newest that was saved, where it is for an
+    earlier model of the bundle; every part goes to review then.
     """
 
     policy: Policy
@@ -214,12 +215,18 @@ class PolicyInForce:
     why: str = ""
     at: datetime | None = None
     frozen: str = ""
+    outdated: int | None = None
 
     @property
     def words(self) -> str:
         """Which policy it is, as people say it."""
         if self.frozen:
             return self.frozen
+        if self.outdated is not None:
+            return (
+                f"review of every part, as policy {self.outdated} was saved for an earlier model "
+                "of this bundle"
+            )
         if self.number is None:
             return "the bundle's own policy"
         return f"policy {self.number} of {self.who}, saved for everyone"

@@ -161,7 +161,8 @@ def _save(loaded: LoadedBundle, policy: Policy, before: Policy, who: str, why: s
 
     line, bundle = loaded.line.name, loaded.bundle.name
     with the_store().session() as session:
-        row = save(session, line, bundle, policy, unproven(who), why.strip(), before)
+        own = loaded.bundle.policy
+        row = save(session, line, bundle, policy, unproven(who), why.strip(), before, own)
         number = row.number
     err.say(f"in force for everyone as policy {number} of {line} / {bundle}", style="dim")
 

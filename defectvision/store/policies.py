@@ -1,4 +1,9 @@
-"""Versions of the policy of a line's bundle. The newest is in force; none is ever changed."""
+"""Versions of the policy of a line's bundle. The newest is in force; none is ever changed.
+
+A policy is for the scores of one model. Where a bundle was trained or calibrated anew, which its
+own policy tells, the saved one says nothing of it: every part goes to review until one is saved
+anew.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,26 @@ from defectvision.store.tables import AuditRow, PolicyRow
 
 
 def in_force(session: Session, line: str, bundle: str, own: Policy) -> PolicyInForce:
-    """The policy that everyone judges by: the newest that was saved for the line's bundle, else
-    `own`, the bundle's. Every surface asks here, so that all give the same verdict."""
-    row = _newest(session, line, bundle)
-    if row is None:
+    """The policy that everyone judges by: the newest that was saved for the line's bundle while its
+    own was `own`, else `own` where none was ever saved. Every surface asks here, so that all give
+    the same verdict."""
+    rows = history(session, line, bundle)
+    if not rows:
         return PolicyInForce(own)
+    row = rows[0] if rows[0].own is None else next((r for r in rows if _is_of(r, own)), None)
+    if row is None:
+        return PolicyInForce(reviewing(own), outdated=rows[0].number)
     return PolicyInForce(policy_of(row), row.number, row.who, row.why, row.made)
+
+
+def reviewing(own: Policy) -> Policy:
+    """A policy by which every part that is judged by its score goes to review."""
+    return own.model_copy(update={"accept_below": 0.0, "reject_above": 1.0, "rules": ()})
+
+
+def _is_of(row: PolicyRow, own: Policy) -> bool:
+    """Whether a version was saved for the model whose own policy is `own`."""
+    return row.own is not None and Policy.model_validate(row.own) == own
 
 
 def history(session: Session, line: str, bundle: str) -> list[PolicyRow]:
@@ -42,10 +61,13 @@ def save(
     who: Person,
     why: str,
     before: Policy,
+    own: Policy | None = None,
 ) -> PolicyRow:
     """Put `policy` in force in place of `before`, with a line in the audit trail.
 
-    Two who save at once: the second fails with IntegrityError rather than overrule unseen.
+    own: the bundle's own policy, by which it is known for which model it is; None where nobody
+    knows it. Two who save at once: the second fails with IntegrityError rather than overrule
+    unseen.
     """
     last = _newest(session, line, bundle)
     row = PolicyRow(
@@ -53,6 +75,7 @@ def save(
         bundle=bundle,
         number=1 if last is None else last.number + 1,
         content=policy.model_dump(mode="json"),
+        own=None if own is None else own.model_dump(mode="json"),
         who=who.kept_as,
         why=why,
     )
@@ -91,7 +114,7 @@ def restore(
             raise ValueError(f"{line}/{bundle} has no policy {number}")
         policy = policy_of(row)
     check_fits(policy, loaded.line, loaded.bundle.mask_classes)
-    return save(session, line, bundle, policy, who, why, before)
+    return save(session, line, bundle, policy, who, why, before, loaded.bundle.policy)
 
 
 def _said(policy: Policy, field: str) -> Any:

@@ -47,7 +47,9 @@ class LineRow(Base):
 
 
 class PolicyRow(Base):
-    """One version of the policy of a line's bundle; the highest number is in force."""
+    """One version of the policy of a line's bundle; the highest number is in force, see
+    store/policies.py. own: the bundle's own policy when it was saved, by which a bundle that was
+    made anew is known; None in versions that were saved before it was kept."""
 
     __tablename__ = "policies"
     __table_args__ = (UniqueConstraint("line", "bundle", "number"),)
@@ -57,6 +59,7 @@ class PolicyRow(Base):
     bundle: Mapped[str] = mapped_column(Name(64))
     number: Mapped[int]
     content: Mapped[dict[str, Any]]
+    own: Mapped[dict[str, Any] | None]
     made: Mapped[datetime] = mapped_column(default=now)
     who: Mapped[str] = mapped_column(Name(200))
     why: Mapped[str] = mapped_column(Prose, default="")

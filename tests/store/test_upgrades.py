@@ -31,7 +31,7 @@ from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 KEPT = (
     *("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files"),
     *("accounts", "sign_ins", "tokens"),
@@ -49,7 +49,9 @@ def full_store(folder: Path) -> Store:
             session.add(reviews.ReviewRow(decision=decision, undoes=undoes, **of_part))
             session.flush()
         line = {"line": "magnetic-tile", "bundle": "joint"}
-        session.add(PolicyRow(number=1, content={"b": 0.1}, who="bo", why="less", **line))
+        session.add(
+            PolicyRow(number=1, content={"b": 0.1}, own={"c": 1}, who="bo", why="less", **line)
+        )
         release = ReleaseRow(
             batch_id=number, number=1, title="lot", why="done", policy_words="own",
             counts={"accept": 1}, digest="cd" * 32, program="0.1", **what,

@@ -13,7 +13,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.links import batches_link
-from defectvision.web.session.store import the_store
+from defectvision.web.session.store import say_outdated, the_store
 from defectvision.web.session.work import Work
 from defectvision.web.widgets import current_key, key_showing
 from defectvision.words import plain
@@ -40,7 +40,9 @@ def open_batch(work: Work, page: str, icon: str) -> tuple[Results, LoadedBundle]
     except BundleError as error:
         st.error(plain(str(error)), title="The bundle is gone", icon=":material/error:")
         st.stop()
-    work.policies.know(loaded, results.policy_in_force())
+    policy = results.policy_in_force()
+    work.policies.know(loaded, policy)
+    say_outdated(policy, st.container())
     return results, loaded
 
 

@@ -85,7 +85,8 @@ def save_policy(
         able = ready(who, Action.POLICY)
         if st.button("Save as the policy in force", type="primary", disabled=not (able and why)):
             with store.session() as session:
-                saved = policies.save(session, *whose, policy, who, why, today.policy)
+                own = loaded.bundle.policy
+                saved = policies.save(session, *whose, policy, who, why, today.policy, own)
             st.session_state["policy-saved"] = saved.number
             work.policies.reset(loaded)
             st.rerun()

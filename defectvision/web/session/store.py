@@ -48,4 +48,18 @@ def read_policy_in_force(
         )
         return None
     work.policies.know(loaded, policy)
+    say_outdated(policy, notices)
     return policy
+
+
+def say_outdated(policy: PolicyInForce, notices: DeltaGenerator) -> None:
+    """Say that the saved policy is for another model, and what to do."""
+    if policy.outdated is not None:
+        notices.warning(
+            f"Policy {policy.outdated} was saved for an earlier model of this bundle, whose scores "
+            "meant something else. Until a policy is saved for this one, every part goes to "
+            "review: set the thresholds and put them in force, or take the bundle's own on the "
+            "**Lines** page. **Evaluate** tells what thresholds cost.",
+            title="Every part goes to review",
+            icon=":material/policy:",
+        )
