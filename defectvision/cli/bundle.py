@@ -65,7 +65,9 @@ def import_from(
         with the_store().reading() as session:
             about_it = loaded.bundle
             policy = in_force(session, loaded.line.name, about_it.name, about_it.policy)
-    if policy.number is not None:
+    if policy.outdated is not None:
+        print_note(f"in force for it is {policy.words}: evaluate it, and save one for it")
+    elif policy.number is not None:
         print_note(
             f"in force for it is {policy.words} for a bundle of this name before. Its scores may "
             "mean something else: evaluate it, and choose the policy anew"

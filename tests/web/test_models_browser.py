@@ -132,5 +132,6 @@ def test_a_bundle_is_exported_imported_and_refused(
     expect(page.get_by_role("tab", name="night-shift")).to_be_visible()
     expect(page.get_by_text("is among the bundles now")).to_be_visible()
     assert taken_by_the_command_line(weights) == "resnet50"
+    board.visit("lines")
     press(board, "Measure speed here")
     expect(page.get_by_text("ms an image (median of 40").first).to_be_visible()

@@ -75,7 +75,12 @@ def imported_notice(store: Store) -> None:
     st.success(plain(words), title="Imported", icon=":material/check_circle:")
     with store.reading() as session:
         policy = in_force(session, line.name, about.name, about.policy)
-    if policy.number is not None:
+    if policy.outdated is not None:
+        st.warning(
+            plain(f"In force for it is {policy.words}: evaluate it, and save one for it."),
+            icon=":material/gavel:",
+        )
+    elif policy.number is not None:
         st.warning(
             plain(
                 f"In force for it is {policy.words} for a bundle of this name before. Its scores "
