@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from defectvision.bundle.line import DEFECT_COLOURS
 from defectvision.bundle.policy import Verdict
 from defectvision.bundle.reader import find_lines
 from defectvision.report.dataset.style import COLOURS
 from defectvision.report.looks import LOOKS
 from defectvision.settings import ROOT
-from defectvision.training.new_line import DEFECT_COLOURS
 
 THEMES = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
 LINES = {line.name: line for line in find_lines(ROOT / "weights").readable}

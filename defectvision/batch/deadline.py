@@ -60,6 +60,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         found, error = worker.ended.get(timeout=seconds)
     except Empty:
         worker.given_up = True
+        worker.given.put(int)  # it may have ended just now, and wait for more: nobody gives any
         raise TooSlowError(seconds, worker) from None
     _idle.append(worker)
     if error is not None:

@@ -233,7 +233,7 @@ class _Sitting:
 
     def _next(self) -> list[InspectionRow]:
         """The images to inspect together; one by itself that may have ended the program before.
-        None where it is not wanted any longer."""
+        None is left where the batch is not wanted any longer."""
         with self.store.reading() as session:
             if not self._is_wanted(session):
                 return []

@@ -13,6 +13,11 @@ from defectvision.bundle.labels import DEVIATION
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 NO_DEFECT = "No defect"  # what a part without any label is called
+# Of the classes of a new line.
+GOOD_COLOUR = "#4C9A6A"
+# Told apart by colour-blind eyes: of Okabe and Ito (https://jfly.uni-koeln.de/color/) and Tol
+# (https://sronpersonalpages.nl/~pault/) those that are not taken for a verdict's colour.
+DEFECT_COLOURS = ("#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#DDCC77", "#882255", "#7A5C3E")
 
 
 class Frozen(BaseModel):

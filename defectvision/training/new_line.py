@@ -7,15 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_good_name
-from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.line import DEFECT_COLOURS, GOOD_COLOUR, DefectClass, Line
 from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.data.catalog import Catalog, CatalogError
-
-GOOD_COLOUR = "#4C9A6A"
-# Told apart by colour-blind eyes: of Okabe and Ito (https://jfly.uni-koeln.de/color/) and Tol
-# (https://sronpersonalpages.nl/~pault/) those that are not taken for a verdict's colour.
-DEFECT_COLOURS = ("#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#DDCC77", "#882255", "#7A5C3E")
 
 
 def good_parts_line_for(

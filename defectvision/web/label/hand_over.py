@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from defectvision.people import Action, Person
@@ -13,6 +15,12 @@ from defectvision.store.tables import LabelledSetRow
 from defectvision.web.export_menu import file_stem
 from defectvision.web.session.people import acting, lacking
 from defectvision.words import counted, plain
+
+FORMATS = (
+    ("index.csv with images and masks", index_zip, ".zip", ":material/folder_zip:"),
+    ("COCO", coco_zip, "-coco.zip", ":material/data_object:"),
+    ("YOLO segmentation", yolo_zip, "-yolo.zip", ":material/polyline:"),
+)
 
 
 def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
@@ -28,30 +36,15 @@ def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
             "COCO and YOLO leave out what shows a defect that nobody drew: they would call it good."
         )
         with st.container(horizontal=True):
-            st.download_button(
-                "index.csv with images and masks",
-                lambda: index_zip(labelled),
-                f"{stem}.zip",
-                "application/zip",
-                icon=":material/folder_zip:",
-                on_click="ignore",
-            )
-            st.download_button(
-                "COCO",
-                lambda: coco_zip(labelled),
-                f"{stem}-coco.zip",
-                "application/zip",
-                icon=":material/data_object:",
-                on_click="ignore",
-            )
-            st.download_button(
-                "YOLO segmentation",
-                lambda: yolo_zip(labelled),
-                f"{stem}-yolo.zip",
-                "application/zip",
-                icon=":material/polyline:",
-                on_click="ignore",
-            )
+            for title, make, ending, icon in FORMATS:
+                st.download_button(
+                    title,
+                    partial(make, labelled),
+                    f"{stem}{ending}",
+                    "application/zip",
+                    icon=icon,
+                    on_click="ignore",
+                )
         _agreement(store, row)
     if lacking(person, Action.TEACH):
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from defectvision.bundle.line import DefectClass
+from defectvision.bundle.line import DEFECT_COLOURS, GOOD_COLOUR, DefectClass
 from defectvision.people import Action, Person
 from defectvision.store import labelling
 from defectvision.store.database import Store
@@ -18,8 +18,6 @@ from defectvision.words import plain
 
 SET = "set"  # of the page's address: the number of the open set, or NEW
 NEW = "new"
-GOOD_COLOUR = "#4C9A6A"
-COLOURS = ("#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#882255", "#7A5C3E", "#DDCC77", "#117733")
 OWN = "Classes of its own"
 KINDS = {"ok": "good part", "defect": "defect"}
 MODES = {
@@ -139,7 +137,7 @@ def _own_classes() -> tuple[list[DefectClass], str]:
         if not title or not (name := line_name(title)):
             continue
         kind = kinds.get(str(row.get("What it is")), "defect")
-        colour = GOOD_COLOUR if kind == "ok" else COLOURS[defects % len(COLOURS)]
+        colour = GOOD_COLOUR if kind == "ok" else DEFECT_COLOURS[defects % len(DEFECT_COLOURS)]
         defects += kind == "defect"
         content = {"name": name, "title": title, "kind": kind, "colour": colour}
         classes.append(DefectClass.model_validate(content))

@@ -28,13 +28,22 @@ KEPT = "label-suggestions"
 @dataclass
 class Suggestions:
     """Answers of one bundle, by the number of the image: the class that it finds most probable, its
-    probability, and that of the next one."""
+    probability, and that of the next one. drawn: the masks of the image that was asked about last,
+    whose page is drawn anew with every stroke."""
 
     loaded: LoadedBundle
     said: dict[int, tuple[str, float, float]] = field(default_factory=dict)
+    drawn: tuple[int, dict[str, NDArray[np.bool_]]] | None = None
 
     def masks(self, data: bytes, row: LabelledImageRow, line: Line) -> dict[str, NDArray[np.bool_]]:
         """What the bundle outlines of the classes of `line` on an image file."""
+        if self.drawn is None or self.drawn[0] != row.id:
+            self.drawn = row.id, self._outlined(data, row, line)
+        return self.drawn[1]
+
+    def _outlined(
+        self, data: bytes, row: LabelledImageRow, line: Line
+    ) -> dict[str, NDArray[np.bool_]]:
         answer = self._ask([(row.name, data)])[0]
         if isinstance(answer, ImageError):
             return {}
