@@ -10,6 +10,7 @@ from defectvision.batch.claim import Rivals
 from defectvision.batch.watch import Watch
 
 LONGEST_PAUSE = 10.0  # s, between two tries of what is away
+FIRST, MOST = 32, 128  # images of a batch that are inspected together: at first, and ever
 LEFT_SECONDS = 10.0  # after which a watched folder that another process followed is left
 
 
@@ -19,13 +20,14 @@ class OfBatch:
 
     watch: the files of its watched folder. beats: of its claim when this process let go of it;
     others were at it where the row says another number. doing: what is done that may hang, in
-    words. later: rows that are not to be tried before a moment. stuck: threads that wait for an
-    answer.
+    words. together: images that are inspected and written together. later: rows that are not to be
+    tried before a moment. stuck: threads that wait for an answer.
     """
 
     watch: Watch | None = None
     beats: int | None = None
     doing: str = ""
+    together: int = field(default_factory=lambda: FIRST)
     later: dict[int, float] = field(default_factory=dict)
     stuck: list[Thread] = field(default_factory=list)
     _others: tuple[int, float] = (-1, 0.0)
@@ -47,6 +49,12 @@ class OfBatch:
         if self._others[0] != beats:
             self._others = beats, moment
         return moment - self._others[1] < LEFT_SECONDS
+
+    def pace(self, wanted: float, taken: float) -> None:
+        """Have as many images together as take about `wanted` s, where the last ones took `taken`:
+        the cores wait for one another between them, and nobody can stop them meanwhile."""
+        aim = round(self.together * wanted / max(taken, 1e-3))
+        self.together = min(max(aim, self.together // 2, 1), 2 * self.together, MOST)
 
     def rest(self, seconds: float) -> None:
         """Have no turn before some time is over."""

@@ -18,6 +18,7 @@ from defectvision.store.sources import Source
 from defectvision.store.tables import InspectionRow
 
 READ_SECONDS = 20.0  # that reading one image may take
+MOST_BYTES = 128 * 2**20  # of files that are inspected together
 MOST_STUCK = 2  # reads that hang at once, after which the whole source is waited for
 MOST_TRIES = 5  # of one image
 
@@ -30,13 +31,18 @@ class Reader:
 
     def read_rows(self, rows: list[InspectionRow]) -> tuple[dict[int, Columns], dict[int, Read]]:
         """What was read, by row, and the columns of the rows that could not be: they failed, or
-        wait for another try. Raises AwayError and StoreError where no row is at fault."""
+        wait for another try. Rows of which nothing is said were left for later, as the others fill
+        MOST_BYTES. Raises AwayError and StoreError where no row is at fault."""
         columns: dict[int, Columns] = {}
         read: dict[int, Read] = {}
+        left = MOST_BYTES
         for row in rows:
+            if left <= 0:
+                break
             self.memory.doing = f"reading the image {row.name}"
             try:
                 read[row.id] = self._read(partial(read_image, row, self.source, self.files))
+                left -= len(read[row.id].data)
             except ImageError as error:
                 columns[row.id] = failure_columns(error) | {"stamp": stamp_now(row.path)}
             except AwayError:

@@ -53,7 +53,7 @@ from defectvision.store.tables import BatchRow, ImageState, InspectionRow
 from defectvision.store.workers import workers_here
 
 log = logging.getLogger(__name__)
-CHUNK = 32  # images that are written together
+CHUNK_SECONDS = 1.0  # that the images which are written together take
 
 
 class BundleReplacedError(BundleError):
@@ -224,6 +224,8 @@ class _Sitting:
                     )
                 )
             chunk.log_failures(answers)
+            if len(answers) == self.memory.together:
+                self.memory.pace(CHUNK_SECONDS, time.perf_counter() - started)
             if self.memory.watch is not None:
                 self.memory.watch.was_read(rows, answers)
             written += len(answers)
@@ -238,7 +240,8 @@ class _Sitting:
             if not self._is_wanted(session):
                 return []
             not_yet = self.memory.not_yet()
-            rows = images_in(session, self.number, ImageState.WAITING, CHUNK, without=not_yet)
+            most = self.memory.together
+            rows = images_in(session, self.number, ImageState.WAITING, most, without=not_yet)
         return list(takewhile(lambda row: row.tries < ALONE, rows)) or rows[:1]
 
     def _inspector(self) -> Inspector:

@@ -31,6 +31,7 @@ from defectvision.inference.thumbnail import small_jpeg
 from defectvision.limits import Limits
 
 AHEAD = 4  # images that wait for each worker
+SPARE = 1  # images beyond one a core: while two wait for each other, a core has another one
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Inspector:
         thumbnails: give each a small picture. pixels_of: names of the files whose decoded pixels
         are handed back too, for whoever would decode them again; see `Inspection.pixels`.
 
-        As many images are worked on at a time as there are cores, each from its bytes to its
+        One image more than there are cores is worked on at a time, each from its bytes to its
         answer on one of them: nothing waits for the slowest step, and memory holds a few images
         however many there are. `files` is read in the caller's thread, a few ahead. A single file
         gets all cores.
@@ -93,7 +94,7 @@ class Inspector:
             return
         workers = self.runtime.workers
         waiting: deque[Future[Inspection | ImageError]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
+        with ThreadPoolExecutor(workers + SPARE, thread_name_prefix="inspect") as pool:
             try:
                 for name, data in chain(begun, files):
                     extras = Extras(thumbnails, name in pixels_of)

@@ -142,11 +142,13 @@ def _rim_around(small: NDArray[np.uint8], core: Ellipse) -> tuple[Ellipse | None
         return None, 0.0
     points = np.stack([x[row, step], y[row, step]], axis=1)[has_edge]
 
-    kept = points
-    for _ in range(3):
-        outline = _ellipse(kept)
+    outline = _ellipse(points)
+    for _ in range(2):  # without the points that lie farthest from it
         if outline is None:
             return None, 0.0
         distance = np.abs(outline.radius_of(points) - 1)
-        kept = points[distance <= max(0.02, np.percentile(distance, 70))]
+        outline = _ellipse(points[distance <= max(0.02, np.percentile(distance, 70))])
+    if outline is None:
+        return None, 0.0
+    distance = np.abs(outline.radius_of(points) - 1)
     return outline, float((distance < ON_OUTLINE).sum() / RAYS)

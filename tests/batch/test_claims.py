@@ -169,7 +169,8 @@ def test_who_lost_the_batch_writes_nothing_more(
 ) -> None:
     store = Place(tmp_path, database).open()
     number = new_batch(store, weights, tmp_path, 5)
-    monkeypatch.setattr("defectvision.batch.runner.CHUNK", 2)
+    monkeypatch.setattr("defectvision.batch.memory.FIRST", 2)
+    monkeypatch.setattr("defectvision.batch.memory.OfBatch.pace", lambda *times: None)
     monkeypatch.setattr(claiming, "BEAT_SECONDS", PATIENCE)
     session_of, taken = Claim.session, []
 

@@ -16,7 +16,9 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
-from defectvision.batch.runner import CHUNK, work_on
+from defectvision.batch.answers import Answerer
+from defectvision.batch.memory import FIRST, OfBatch
+from defectvision.batch.runner import work_on
 from defectvision.batch.sources import SourceError, folder_source, upload_source
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
@@ -147,6 +149,30 @@ def test_a_turn_ends_and_the_next_goes_on(store, weights, tmp_path) -> None:
     some = counts(store, number)
     assert 0 < some.done < 100 and state(store, number)[0] == State.RUNNING
     assert run(store, weights, number).done == 100
+
+
+def test_large_files_are_inspected_a_few_at_a_time(store, weights, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("defectvision.batch.reading.MOST_BYTES", len(PARTS["ok_3.png"]) + 1)
+    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
+    together = []
+    answer = Answerer.answers
+
+    def answers(self: Answerer, new: dict[str, bytes], any_done: bool) -> object:
+        together.append(len(new))
+        return answer(self, new, any_done)
+
+    monkeypatch.setattr(Answerer, "answers", answers)
+    assert run(store, weights, number) == Counts(done=len(PARTS))
+    assert sum(together) == len(PARTS) and max(together) <= 2
+
+
+@pytest.mark.parametrize(
+    ("before", "taken", "after"), [(32, 8.0, 16), (32, 0.1, 64), (1, 9.0, 1), (100, 0.5, 128)]
+)
+def test_as_many_images_go_together_as_take_about_a_second(before, taken, after) -> None:
+    memory = OfBatch(together=before)
+    memory.pace(1.0, taken)
+    assert memory.together == after
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -298,13 +324,14 @@ from pathlib import Path
 from threading import Event
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from defectvision.batch import claim
+from defectvision.batch import claim, memory
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.store.database import open_store
 
 folder, weights, number, last, times = sys.argv[1:]
 claim.BEAT_SECONDS = 3600  # a beat commits, too
+memory.OfBatch.pace = lambda *times: None  # however fast the machine is
 store, taken, rename = open_store(Path(folder)), Counter(), Path.replace
 
 def step(name):
@@ -333,9 +360,9 @@ KILLS = [
     ("after a commit", 2, IMAGES, 0),
     ("before a file has its name", 20, IMAGES, 0),
     ("before a commit", 2, IMAGES, 0),  # of the count of tries
-    ("after a commit", 5, IMAGES, 2 * CHUNK),
-    ("before a file has its name", 20, IMAGES, 2 * CHUNK),
-    ("before a commit", 3, IMAGES, 2 * CHUNK),  # from now on each of the next ones goes alone
+    ("after a commit", 5, IMAGES, 2 * FIRST),
+    ("before a file has its name", 20, IMAGES, 2 * FIRST),
+    ("before a commit", 3, IMAGES, 2 * FIRST),  # from now on each of the next ones goes alone
 ]
 
 
@@ -378,7 +405,7 @@ def test_a_kill_at_any_moment_loses_and_repeats_nothing(store, weights, tmp_path
         assert (found.total, found.done) == (listed, done), step
     kill(store, weights, number, "outside")
     check_whole(store, number)
-    assert 2 * CHUNK < counts(store, number).done <= IMAGES
+    assert 2 * FIRST < counts(store, number).done <= IMAGES
     before = {row.name: (row.id, row.at) for row in rows(store, number) if row.state == "done"}
     assert run(store, weights, number) == Counts(done=IMAGES)
     after = {row.name: (row.id, row.at) for row in rows(store, number)}
