@@ -282,7 +282,7 @@ schema = schemathesis.openapi.from_asgi(
 
 @pytest.mark.slow
 @schema.parametrize()
-@hypothesis_settings(max_examples=hypothesis_settings().max_examples // 2)  # each asks a server
+@hypothesis_settings(max_examples=hypothesis_settings().max_examples // 4)  # each asks a server
 def test_the_answers_are_those_described(case, client) -> None:
     # Only an image file is inspected, which a description cannot say of bytes.
     free = [positive_data_acceptance] if case.operation.path == "/v1/inspect" else []

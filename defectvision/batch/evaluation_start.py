@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Thread
 
+from defectvision.batch import keeper
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.data.roots import below_a_root, refuse_leading_out
 from defectvision.people import Action, Person, needs
@@ -20,8 +20,6 @@ from defectvision.store.ownership import join_files
 from defectvision.words import why_ended
 
 log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
-KEEPER, PROGRAM = "defectvision.batch.keeper", "defectvision.cli"
 LOG = "The server's log says more"
 
 
@@ -60,22 +58,16 @@ def start_again(store: Store, weights: Path, number: int, who: Person) -> None:
 
 
 def _run(store: Store, weights: Path, number: int) -> None:
-    python = [sys.executable, "-m"]
     words = ["evaluate", "--work-on", str(number), "--weights", str(weights.absolute()), "--json"]
-    process = subprocess.Popen(
-        [*python, KEEPER, "-", *python, PROGRAM, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        cwd=ROOT,
-        start_new_session=True,
-    )
+    process = keeper.start(words)
     follow = (store, process, number)
     Thread(target=_follow, args=follow, name=f"evaluation {number}", daemon=True).start()
 
 
 def _follow(store: Store, process: subprocess.Popen[bytes], number: int) -> None:
     """Wait until it has ended, and keep why where it did not do so itself."""
-    status = process.wait()
+    with keeper.standing_aside(process):
+        status = process.wait()
     try:
         with store.session() as session:
             why = f"The process that evaluates ended early: {why_ended(status, LOG)}"

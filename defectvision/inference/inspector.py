@@ -19,6 +19,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
+from defectvision.inference.activity import INSPECTIONS
 from defectvision.inference.decode_memory import holding
 from defectvision.inference.frame import Frame
 from defectvision.inference.gate import Gatekeeper, Seen
@@ -116,7 +117,7 @@ class Inspector:
             return error
 
     def _inspect(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:
-        with holding():
+        with INSPECTIONS.under_way(), holding():
             return self._inspected(data, name, extras, alone)
 
     def _inspected(self, data: bytes, name: str, extras: Extras, alone: bool) -> Inspection:

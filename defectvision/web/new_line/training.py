@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,12 +16,12 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from defectvision import atomic
+from defectvision.batch import keeper
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
 from defectvision.report.taught_set import Labelled, write_folder
-from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
 from defectvision.web.new_line.naming import bundle_refusal, line_name, refusal
@@ -41,8 +40,7 @@ from defectvision.web.new_line.runs import (
 from defectvision.words import as_text, counted, why_ended
 
 log = logging.getLogger(__name__)
-KEEPER = "defectvision.batch.keeper"
-PROGRAM, RECIPE = "defectvision.cli", "good_parts"
+RECIPE = "good_parts"
 LEAST = 20  # photographs: with fewer, no threshold stands for anything
 LEAST_SHOWN = 4  # images of each class: some to learn from, some to tell apart what was learned
 ENDING_SECONDS = 5.0
@@ -237,22 +235,14 @@ def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Pop
     if order.bundle:
         words += ["--bundle", order.bundle]
     words += ["--weights", weights.absolute(), "--run", run.work.absolute(), "--json"]
-    python = [sys.executable, "-m"]
     with run.log.open("ab") as told:
-        return subprocess.Popen(
-            [*python, KEEPER, str(lock), *python, PROGRAM, *map(str, words)],
-            pass_fds=[lock],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # the result, which is read from its file
-            stderr=told,
-            cwd=ROOT,
-            start_new_session=True,
-        )
+        return keeper.start(list(map(str, words)), lock, told)
 
 
 def _follow(run: Run, order: Order, weights: Path, ours: _Process, begun: int) -> None:
     """Wait until it has ended, and keep how."""
-    status = ours.process.wait()
+    with keeper.standing_aside(ours.process):
+        status = ours.process.wait()
     ours.kill()  # what it may have left running
     try:
         if run.result() is not None and order.labelled_set is None:
