@@ -66,7 +66,7 @@ if opened is not None and image is not None:
     with places.panel:
         heatmap = explanation(work, loaded, policy, image, data)
         st.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
-    show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
+    show_picture(places, image, heatmap, policy, loaded, marking_of(work, loaded, image))
     leaving.append(exports.of_image(data, image, heatmap, policy, loaded))
 if results:
     leaving.append(exports.of_all(results, policy, loaded))

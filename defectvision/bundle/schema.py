@@ -22,6 +22,7 @@ HISTORY_FILE = "history.jsonl"  # an object an epoch of its training, for bundle
 FINGERPRINTS_FILE = "fingerprints.npz"  # of those images, see copies/fingerprints.py
 CARD_FILE = "README.md"
 GATE_FILE = "gate.npz"
+PLACES_FILE = "places.npz"  # which good part each remembered place is of, see good_pictures.py
 SIGNATURE_FILE = "signature.json"
 OWN = "own images"  # kind of a gate's rates: the line's own, which a gate should let pass
 
@@ -214,6 +215,11 @@ class Bundle(Frozen):
         if not isinstance(sources, list) or not all(isinstance(one, dict) for one in sources):
             raise ValueError("its sources are no list of data sets")
         return value
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it holds a memory of good parts, which others of them can join."""
+        return "vectors" in self.options
 
     @property
     def caution(self) -> str:

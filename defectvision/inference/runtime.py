@@ -8,7 +8,7 @@ its share of the cores and most images are answered in a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import LifoQueue
@@ -50,10 +50,10 @@ class OpenVinoRuntime:
 
     name = "OpenVINO"
 
-    def __init__(self, model: Path):
+    def __init__(self, model: Path, wanted: Sequence[str] = (*OUTPUTS, MASKS)):
         import openvino
 
-        self.workers = cores()
+        self.workers, self._wanted = cores(), wanted
         self._core = openvino.Core()
         # Read once: what is compiled later must be the model that was checked.
         self._model = self._core.read_model(str(model))
@@ -64,7 +64,12 @@ class OpenVinoRuntime:
     def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
         with self._load(alone).borrowed() as request:
             found = request.infer({0: images}, share_inputs=True)
-            return {name: np.array(values, np.float32) for name, values in _named(found)}
+            return {
+                name: np.array(values, np.float32)
+                for output, values in found.items()
+                for name in output.names
+                if name in self._wanted
+            }
 
     def _load(self, alone: bool) -> _Requests:
         if alone in self._loaded:
@@ -108,22 +113,12 @@ class _Requests:
             self._idle.put(request)
 
 
-def _named(answers: Any) -> list[tuple[str, NDArray[np.float32]]]:
-    """The outputs that are the bundle's, by name."""
-    return [
-        (name, values)
-        for output, values in answers.items()
-        for name in output.names
-        if name in (*OUTPUTS, MASKS)
-    ]
-
-
 class OnnxRuntime:
     """ONNX Runtime on the CPU."""
 
     name = "ONNX Runtime"
 
-    def __init__(self, model: Path):
+    def __init__(self, model: Path, wanted: Sequence[str] = (*OUTPUTS, MASKS)):
         self.workers = cores()
         self._model = model.read_bytes()
         self._loading = Lock()
@@ -131,10 +126,10 @@ class OnnxRuntime:
         session = self._load(alone=True)
         self._input = session.get_inputs()[0].name
         named = {output.name for output in session.get_outputs()}
-        self._wanted = (*OUTPUTS, MASKS) if MASKS in named else OUTPUTS
+        self._wanted = [name for name in wanted if name in named]
 
     def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
-        found = self._load(alone).run(list(self._wanted), {self._input: images})
+        found = self._load(alone).run(self._wanted, {self._input: images})
         return dict(zip(self._wanted, found, strict=True))
 
     def _load(self, alone: bool) -> Any:
@@ -152,9 +147,10 @@ class OnnxRuntime:
             return self._loaded[alone]
 
 
-def load_runtime(model: Path) -> Runtime:
-    """The fastest runtime that is installed, with `model` loaded."""
+def load_runtime(model: Path, wanted: Sequence[str] = (*OUTPUTS, MASKS)) -> Runtime:
+    """The fastest runtime that is installed, with `model` loaded. wanted: those of its outputs that
+    are handed back."""
     try:
-        return OpenVinoRuntime(model)
+        return OpenVinoRuntime(model, wanted)
     except ImportError:
-        return OnnxRuntime(model)
+        return OnnxRuntime(model, wanted)

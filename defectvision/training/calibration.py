@@ -82,10 +82,11 @@ def write_whole(
     policy: Policy,
     foreign: export.ForeignFit,
     said: Mapping[str, Any] = MappingProxyType({}),
+    files: Mapping[str, bytes] = MappingProxyType({}),
     history: Path | None = None,
 ) -> None:
-    """Write a bundle anew into `folder`, with what it learned from. said: more provenance; history:
-    the run's file of epochs."""
+    """Write a bundle anew into `folder`, with what it learned from. said: more provenance; files:
+    more of its files, by name; history: the run's file of epochs."""
     recipe, catalog = task.recipe, task.learned.catalog
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
@@ -93,6 +94,8 @@ def write_whole(
     folder.mkdir(parents=True)
     digests = sorted({image_digest(catalog.root / path) for path in used["path"]})
     (folder / SEEN_FILE).write_text("\n".join(digests) + "\n", encoding="ascii")
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
     if history is not None and history.is_file():
         shutil.copyfile(history, folder / HISTORY_FILE)
     export.write_bundle(

@@ -21,11 +21,13 @@ from sklearn.model_selection import GroupKFold
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
-from defectvision.bundle.schema import Metrics
+from defectvision.bundle.schema import PLACES_FILE, Metrics
 from defectvision.bundle.writer import publish
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
 from defectvision.evaluation.promise import in_words, limit_of
+from defectvision.inference.good_memory import USUAL_SHARE
+from defectvision.inference.good_pictures import GoodPictures, carried_picture
 from defectvision.inference.inspector import Inspector
 from defectvision.models.memory import PatchMemory
 from defectvision.training import export
@@ -35,14 +37,13 @@ from defectvision.training.prediction import TorchRuntime
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
-from defectvision.training.remember import Looked, draw_places, kept_places, look
+from defectvision.training.remember import Looked, Places, draw_places, kept_places, look
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
 
 log = logging.getLogger(__name__)
 
 STRONGEST = 4.0  # how sharply the strongest places decide: in deviations of a good part's places
-USUAL_SHARE = 0.01  # of good pictures that score above 0.5
 FINE_PLACES = (0.9, 0.99)  # shares of good places; the latter is where a fine one is unusual
 SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
 FOREIGN = 3.0  # times as far as else may a picture be: what is unlike good parts, deviates
@@ -90,7 +91,7 @@ def learn_good_parts(
     with tell.step("choosing what to remember", len(numbers) + 1) as advance:
         parted = []
         for fold in numbers:
-            parted.append(kept_places(places, folds != fold, how.vectors))
+            parted.append(places.remembered(kept_places(places, folds != fold, how.vectors)))
             advance()
         whole = kept_places(places, np.ones(len(good), bool), how.vectors)
     with tell.step("measuring good parts", len(good)) as advance:
@@ -101,7 +102,8 @@ def learn_good_parts(
     aside = None
     if limiting is not None:
         with tell.step("measuring good parts set aside", len(limiting)) as advance:
-            aside = look(network, limiting, [whole], np.zeros(len(limiting), int), advance)
+            all_good = [places.remembered(whole)]
+            aside = look(network, limiting, all_good, np.zeros(len(limiting), int), advance)
 
     usual = looked.take(~strange)
     _scale(network, *([usual] if aside is None else [usual, aside]))
@@ -121,11 +123,12 @@ def learn_good_parts(
         )
 
     with tell.step("writing the bundle", 0):
-        served = _remembering(task, network, whole)
+        served = _remembering(task, network, places.remembered(whole))
         first = folds == 0
         statistics, limit = export.fit_foreign(looked.embeddings[~first], looked.embeddings[first])
         foreign = statistics, FOREIGN * limit
-        inspector = _written(served, weights, name, policy, learned, foreign)
+        pictures = _pictures(good, places, whole, how.keep_pictures)
+        inspector = _written(served, weights, name, policy, learned, foreign, pictures)
     measured = task.images.catalog.table["split"] == "test"
     with tell.step("measuring the line", len(good) + int(measured.sum())) as advance:
         answers = []
@@ -248,6 +251,22 @@ def _remembering(
     return sized, served
 
 
+def _pictures(
+    good: PlacedImages, places: Places, rows: NDArray[np.int_], carried: bool
+) -> GoodPictures:
+    """Of the remembered places: the pictures themselves, and their names, only where `carried`."""
+    picture = places.image[rows].astype(np.int32)
+    some = sorted(set(picture.tolist())) if carried else []
+    paths = good.images.catalog.table["path"]
+    return GoodPictures(
+        picture,
+        places.at[rows],
+        len(good),
+        {number: Path(paths.iloc[number]).name for number in some},
+        {number: carried_picture(good.marked(number).placed.pixels) for number in some},
+    )
+
+
 def _written(
     served: tuple[TrainingTask, PatchMemory],
     weights: Path,
@@ -255,6 +274,7 @@ def _written(
     policy: Policy,
     learned: Learned,
     foreign: export.ForeignFit,
+    pictures: GoodPictures,
 ) -> Inspector:
     task, network = served
     folder = weights / task.line.name
@@ -268,6 +288,7 @@ def _written(
         policy=policy,
         foreign=foreign,
         said={"good_parts": asdict(learned)},
+        files={PLACES_FILE: pictures.content()},
     )
     publish(fresh, folder, task.line, name)
     loaded = load_bundle(weights, task.line.name, name)

@@ -146,7 +146,8 @@ class Memory(_Part):
     the pictures are brought to, small ones to twice their size at most; stopped: share of good
     parts that may be stopped, as far as so many parts can promise it; turned: remember each part at
     eight angles, for parts that lie as they fall; folds: every good part is measured by a memory
-    that holds neither it nor a near-copy.
+    that holds neither it nor a near-copy; keep_pictures: let the bundle carry small pictures of the
+    good parts, with their names, to be shown beside a part that is inspected.
     """
 
     vectors: int = Field(1000, ge=10, le=20_000)
@@ -155,6 +156,7 @@ class Memory(_Part):
     stopped: float = Field(0.05, gt=0, lt=1)
     turned: bool = False
     folds: int = Field(5, ge=2)
+    keep_pictures: bool = False
 
 
 class Source(_Part):

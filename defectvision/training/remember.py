@@ -16,13 +16,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import rotate
 
+from defectvision.inference.good_pictures import ANGLES, places_at
 from defectvision.models.memory import PatchMemory
 from defectvision.training.dataset import PlacedImages
 from defectvision.training.prediction import batches
 from defectvision.training.recipe import Memory
 
 BATCH = 8
-ANGLES = tuple(range(0, 360, 45))  # at which a part is remembered that lies as it falls
 PROJECTED = 64  # numbers a place is projected to
 LEAST_SCALE = 1e-6
 LEAST_APART = 1e-6  # of a place's own length, squared
@@ -30,12 +30,17 @@ LEAST_APART = 1e-6  # of a place's own length, squared
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Descriptions of places of good parts, scaled: (P, D), projected: (P, PROJECTED) float32, and
-    the image (P,) each is of."""
+    """Descriptions of places of good parts, scaled: (P, D), projected: (P, PROJECTED) float32, the
+    image (P,) each is of, and where `at` (P, 2), as shares of the model's input."""
 
     described: Tensor
     projected: NDArray[np.float32]
     image: NDArray[np.int_]
+    at: NDArray[np.float32]
+
+    def remembered(self, rows: NDArray[np.int_]) -> Tensor:
+        """(K, D) what describes these places, as the bundle keeps it."""
+        return self.described[torch.from_numpy(rows)].half().float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +71,15 @@ def draw_places(
     rng = np.random.default_rng(seed)
     angles = ANGLES if how.turned else (0,)
     each = max(16, how.drawn // (len(images) * len(angles)))
-    described, image = [], []
+    described, image, at = [], [], []
     for rows, pictures in _pictures(images):
         for angle in angles:
             turned = rotate(pictures, angle, InterpolationMode.BILINEAR) if angle else pictures
-            for row, found in zip(rows, network.places(turned).flatten(2), strict=True):
+            places = network.places(turned)
+            grid, frame = (places.shape[2], places.shape[3]), (turned.shape[2], turned.shape[3])
+            for row, found in zip(rows, places.flatten(2), strict=True):
                 chosen = rng.permutation(found.shape[1])[:each]
+                at.append(places_at(chosen, grid, frame, angle))
                 described.append(found[:, torch.from_numpy(chosen)].T)
                 image.append(np.full(len(chosen), row))
         for _ in rows:
@@ -81,11 +89,11 @@ def draw_places(
     scaled = together * network.scale
     axes = np.random.default_rng(seed).normal(size=(scaled.shape[1], PROJECTED))
     projected = scaled.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
-    return Places(scaled, projected, np.concatenate(image))
+    return Places(scaled, projected, np.concatenate(image), np.concatenate(at))
 
 
-def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> Tensor:
-    """(K, D) at most `vectors` places of the chosen images (N,), as far apart as can be."""
+def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> NDArray[np.int_]:
+    """(K,) at most `vectors` places of the chosen images (N,), as far apart as can be."""
     own = np.flatnonzero(images[places.image])
     projected = places.projected[own]
     length = np.square(projected).sum(1)
@@ -100,7 +108,7 @@ def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> Tens
         if nearest[farthest] <= LEAST_APART * length[farthest]:
             break  # all that is left is remembered already
         kept.append(farthest)
-    return places.described[torch.from_numpy(own[kept])].half().float()
+    return own[kept]
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from defectvision.inference.heatmap import Heatmap, evidence_heatmap
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Cut
 from defectvision.report.looks import SYNTHETIC
+from defectvision.web.nearest import how_far
 from defectvision.web.viewer.component import Marking, is_wide, picture_viewer, regions_table
 
 SIDES = [9, 4]  # the picture, and what is known about it
@@ -22,13 +23,15 @@ SIDES = [9, 4]  # the picture, and what is known about it
 @dataclass(frozen=True)
 class OpenImage:
     """The image that is open. digest: of its file; cut: what the policy cuts out of its masks;
-    picture: a data URL, None where it was not kept; synthetic: drawn by the program."""
+    picture: a data URL, None where it was not kept; synthetic: drawn by the program; data: the
+    file's content, None where it was not kept."""
 
     digest: str
     inspection: Inspection
     cut: Cut
     picture: str | None
     synthetic: bool
+    data: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,19 @@ def show_picture(
     image: OpenImage,
     heatmap: Heatmap | None,
     policy: Policy,
+    loaded: LoadedBundle,
     marking: Marking | None = None,
     blind: bool = False,
 ) -> None:
-    """The picture with `heatmap` and masks over it, and the table of the regions; nothing where the
-    picture was not kept.
+    """The picture with `heatmap` and masks over it, the table of the regions, and how far the part
+    is from what the bundle remembers; the latter alone where the picture was not kept.
 
     marking: gets what somebody measures and draws in it. blind: the picture is all there is, for a
     reviewer who must not see what the model says.
     """
+    if not blind:
+        with places.panel:
+            how_far(image.inspection, image.data, policy, loaded)
     if image.picture is None:
         places.panel.info(
             "The picture was not kept, or its days are over.", icon=":material/image:"

@@ -107,6 +107,7 @@ def test_from_nothing_to_a_line_that_inspects(opened: Opened, tmp_path: Path) ->
     expect(page.get_by_text("300 photographs would allow 1 in 100")).to_be_visible()
     board.page.reload()  # what was given is still there
     expect(page.get_by_test_id("stMetricValue")).to_have_text(str(PARTS))
+    page.get_by_text("Keep small pictures of the good parts").click()
     start(board)
     expect(progress(board)).to_contain_text(re.compile(r": [\d,]+ of [\d,]+"), timeout=60_000)
     page.close()  # nobody looks
@@ -123,6 +124,10 @@ def test_from_nothing_to_a_line_that_inspects(opened: Opened, tmp_path: Path) ->
     board.settle()
     board.upload(("part.png", part(3)))
     expect(board.verdict).to_be_visible()
+    expect(page.get_by_text("times the limit from anything remembered")).to_be_visible()
+    page.get_by_text("Nearest good part").click()
+    expect(page.get_by_role("img", name="This part")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r"Good part \d+ of"))).to_be_visible()
     assert (tmp_path / "weights" / NAME / "line.json").is_file()
     assert board.complaints == []
 

@@ -23,11 +23,11 @@ def stored_image(work: Work, stored: StoredInspection, policy: Policy) -> OpenIm
     except StoreError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
-    picture = None
+    picture, data = None, None
     try:
         if (data := stored.picture()) is not None:
             picture = work.pictures.of(digest, data, settings().limits.pixels, stored.line.bits)
     except (StoreError, ImageError) as error:
         st.warning(plain(str(error)), icon=":material/error:")
     cut = work.cuts.whole(digest, inspection, policy)
-    return OpenImage(digest, inspection, cut, picture, stored.row.synthetic)
+    return OpenImage(digest, inspection, cut, picture, stored.row.synthetic, data)

@@ -74,7 +74,7 @@ def images(work: Work, store: Store, opened: Opened, policy: Policy) -> None:
             verdict_card(image, policy, opened.loaded)
     if image is not None and opened.loaded is not None:
         heatmap = main_heatmap(image.inspection, policy, opened.loaded)
-        show_picture(places, image, heatmap, policy)
+        show_picture(places, image, heatmap, policy, opened.loaded)
         places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
     elif problem:
         places.panel.warning(plain(problem), icon=":material/broken_image:")
@@ -120,9 +120,8 @@ def _image(
         picture = work.pictures.of(digest, data, settings().limits.pixels, loaded.line.bits)
     except ImageError as error:
         raise _GoneError(str(error)) from error
-    return OpenImage(
-        digest, inspection, work.cuts.whole(digest, inspection, policy), picture, False
-    )
+    cut = work.cuts.whole(digest, inspection, policy)
+    return OpenImage(digest, inspection, cut, picture, False, data)
 
 
 def _from_store(store: Store, number: int) -> bytes:

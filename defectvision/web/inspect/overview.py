@@ -25,11 +25,11 @@ def dropped_image(work: Work, result: Result | None, policy: Policy) -> OpenImag
         return None
     digest = result.entry.digest
     # It decoded when it was inspected.
-    picture = work.pictures.of(
-        digest, work.images.content[digest], settings().limits.pixels, result.inspection.line.bits
-    )
+    data = work.images.content[digest]
+    limit, bits = settings().limits.pixels, result.inspection.line.bits
+    picture = work.pictures.of(digest, data, limit, bits)
     cut = work.cuts.whole(digest, result.inspection, policy)
-    return OpenImage(digest, result.inspection, cut, picture, result.entry.synthetic)
+    return OpenImage(digest, result.inspection, cut, picture, result.entry.synthetic, data)
 
 
 def steps(work: Work, line: Line, results: Sequence[Result], opened: Result) -> None:

@@ -65,10 +65,18 @@ def form(run: Run | None, store: Store, person: Person) -> None:
             persist_state="session",
         )
         folder, count = _uploads(run) if kind == UPLOADS else _folder()
+        keep = st.checkbox(
+            "Keep small pictures of the good parts in the model",
+            key=_key("keep"),
+            persist_state="session",
+            help="Then the nearest good part is shown beside a part that is inspected. Who gets "
+            "the model gets these pictures and their names too, so leave it off where photographs "
+            "of parts must not leave this machine.",
+        )
     with right, st.container(border=True, key="new-line-start"):
         st.metric("Photographs of good parts", f"{count:,}")
         st.markdown(expectation(count))
-        _start(run, title, folder, count, store, person)
+        _start(run, title, folder, count, keep, store, person)
 
 
 def fill_form(order: Order) -> None:
@@ -76,6 +84,7 @@ def fill_form(order: Order) -> None:
     st.session_state[_key("title")] = order.title
     st.session_state[KIND] = FOLDER if order.folder else UPLOADS
     st.session_state[_key("path")] = str(order.folder or "")
+    st.session_state[_key("keep")] = order.keep_pictures
 
 
 def empty_form() -> None:
@@ -229,7 +238,13 @@ def _counted(path: str, roots: tuple[Path, ...]) -> tuple[Path, int]:
 
 
 def _start(
-    run: Run | None, title: str, folder: Path | None, count: int, store: Store, person: Person
+    run: Run | None,
+    title: str,
+    folder: Path | None,
+    count: int,
+    keep: bool,
+    store: Store,
+    person: Person,
 ) -> None:
     if lacks_torch():
         words = without_torch(line_name(title) or "NAME")
@@ -262,6 +277,7 @@ def _start(
             settings().source_roots,
             settings().weights,
             acting(),
+            keep,
         )
     except (TrainingError, NotAllowedError, OSError) as error:
         if run is None:

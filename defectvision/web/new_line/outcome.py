@@ -115,7 +115,8 @@ def _again(run: Run, without: list[str], store: Store) -> None:
     change(run, person)
     leave_out(run, without)
     about = settings()
-    start_training(store, run, order.title, None, about.source_roots, about.weights, person)
+    roots, keep = about.source_roots, order.keep_pictures
+    start_training(store, run, order.title, None, roots, about.weights, person, keep)
 
 
 def _file(run: Run, suspect: Suspect) -> Path:

@@ -46,8 +46,9 @@ class Photographs(Content):
 
 
 class Order(Content):
-    """What was asked for. folder: on the server; None for what was uploaded. labelled_set: its
-    number, where one is learned from; bundle: what is made of it then."""
+    """What was asked for. folder: on the server; None for what was uploaded. keep_pictures: whether
+    the bundle carries small pictures of the good parts. labelled_set: its number, where one is
+    learned from; bundle: what is made of it then."""
 
     title: str
     line: str
@@ -55,6 +56,7 @@ class Order(Content):
     photographs: int
     who: str
     started: datetime
+    keep_pictures: bool = False
     labelled_set: int | None = None
     bundle: str = ""
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+import yaml
+
 from defectvision import atomic
 from defectvision.batch import keeper
 from defectvision.bundle.labels import label_names
@@ -93,9 +95,11 @@ def start_training(
     roots: Iterable[Path],
     weights: Path,
     who: Person,
+    keep_pictures: bool = False,
 ) -> None:
-    """Learn a line from the run's photographs, or from those of a `folder` below one of `roots`;
-    told in the audit trail. Raises TrainingError, data.roots.NotAllowedError and OSError."""
+    """Learn a line from the run's photographs, or from those of a `folder` below one of `roots`,
+    small pictures of which the bundle carries if `keep_pictures`; told in the audit trail. Raises
+    TrainingError, data.roots.NotAllowedError and OSError."""
     title = " ".join(title.split())
     photographs = len(run.photographs().names)
     if folder is not None:
@@ -114,8 +118,14 @@ def start_training(
         photographs=photographs,
         who=who.kept_as,
         started=datetime.now(UTC),
+        keep_pictures=keep_pictures,
     )
+    if keep_pictures:
+        content = yaml.safe_load((ROOT / "recipes" / f"{RECIPE}.yaml").read_text(encoding="utf-8"))
+        content["memory"]["keep_pictures"] = True
+        atomic.write_text(run.recipe, yaml.safe_dump(content, sort_keys=False))
     details = {"title": title, "photographs": photographs, "recipe": RECIPE}
+    details |= {"keep_pictures": keep_pictures}
     told = AuditRow(who=order.who, what="training started", line=order.line, details=details)
     _begin(store, run, order, weights, told)
 
@@ -230,7 +240,8 @@ def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) 
 
 
 def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Popen[bytes]:
-    recipe = RECIPE if order.labelled_set is None else run.recipe.absolute()
+    own = order.labelled_set is not None or order.keep_pictures
+    recipe = run.recipe.absolute() if own else RECIPE
     words = ["train", "--data", run.data.absolute(), "--line", order.line, "--recipe", recipe]
     if order.bundle:
         words += ["--bundle", order.bundle]
