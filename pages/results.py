@@ -59,10 +59,10 @@ with places.first:
         decision_card(opened[0], results.line)
     if opened is not None and image is not None:
         verdict_card(image, policy, loaded)
-        decide_here(results, opened[0], policy, person)
+        decide_here(results, loaded, opened[0], policy, person)
 if image is not None:
     heatmap = main_heatmap(image.inspection, policy, loaded)
-    show_picture(places, image, heatmap, policy, marking_of(work, loaded, image))
+    show_picture(places, image, heatmap, policy, loaded, marking_of(work, loaded, image))
     places.panel.html(facts(inspection_facts(image.inspection, heatmap.class_name)))
 with places.panel:
     st.caption(f"{found.images:,} of {lot.images:,} shown")

@@ -12,6 +12,7 @@ from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review import panel as review_panel
 from defectvision.web.review.decide import decision_buttons
+from defectvision.web.review.remembering import remember_stopped
 from defectvision.web.session.people import lacking, who
 from defectvision.web.session.work import current
 from defectvision.web.verdict_card import decision_card, verdict_card
@@ -47,6 +48,7 @@ if found is None:
         icon=":material/task_alt:",
     )
     review_panel.undo_button(results, person)
+    remember_stopped(results, loaded, person)
     review_panel.agreement_table(results, policy)
     st.stop()
 
@@ -62,6 +64,7 @@ with places.first:
             verdict_card(image, policy, loaded)
 if image is not None:
     heatmap = main_heatmap(image.inspection, policy, loaded)
-    show_picture(places, image, heatmap, policy, blind=blind)
+    show_picture(places, image, heatmap, policy, loaded, blind=blind)
 with places.side:
+    remember_stopped(results, loaded, person)
     review_panel.agreement_table(results, policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -146,7 +146,7 @@ def evaluate_reviewed(
         stored = StoredInspection(row, line, batch, store.files)
         answers.add_judged(place, stored, stored.known_regions(policy))
         advance(place + 1 - len(again), total)
-    for done, (place, answer) in enumerate(_anew(store, inspector, said, again, failures)):
+    for done, (place, answer) in enumerate(anew(store, inspector, said, again, failures)):
         answers.add(place, answer, images)
         advance(total - len(again) + done + 1, total)
     answers.failures += failures
@@ -162,11 +162,11 @@ def evaluate_reviewed(
     return Kept(about, images_of, kept.defects, kept.regions, kept.pixels)
 
 
-def _anew(
+def anew(
     store: Store,
     inspector: Inspector,
-    said: list[tuple[InspectionRow, BatchRow]],
-    places: list[int],
+    said: Sequence[tuple[InspectionRow, BatchRow]],
+    places: Sequence[int],
     failures: list[ImageError],
 ) -> Iterator[tuple[int, Inspection | ImageError]]:
     """Each of the images at `places` with its new answer; what cannot be read is a failure."""

@@ -100,3 +100,57 @@ def default(
         who = unproven(COMMAND_LINE)
         switch_default(the_store(), folder, line, bundle, who, why.strip(), before, trusted)
         out.say(f"the default of line '{line}' is '{bundle}' now; before it was '{before}'")
+
+
+@app.command("remember")
+def remember(
+    line: LineName,
+    batch: Annotated[int, typer.Option("--batch", help="number of the batch that stopped them")],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part", help="name of an image; all good parts that were stopped where not given"
+        ),
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option("--bundle", help="whose next version it is; the one that inspected the batch"),
+    ] = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Let good parts that were stopped, as people decided, join what a bundle from good parts
+    remembers: as a version of it that is in force for nobody."""
+    with clear_errors():
+        from defectvision.batch.remembering import remember_parts
+        from defectvision.bundle.reader import load_bundle
+        from defectvision.store.results import Results
+        from defectvision.store.reviews import stopped_good
+
+        about, store = settings(), the_store()
+        results = Results.open(store, batch)
+        if results.line.name != line:
+            raise ValueError(f"batch {batch} is of line '{results.line.name}'. Name that one")
+        selection = results.selection(results.policy_in_force().policy)
+        with store.reading() as session:
+            rows = {row.name: row.id for row in stopped_good(session, selection)}
+        if missing := sorted(set(part or ()) - set(rows)):
+            raise ValueError(
+                f"{missing[0]}: is no good part of batch {batch} that was stopped; those are: "
+                f"{', '.join(rows) or 'none'}"
+            )
+        folder, name = weights or about.weights, bundle or results.batch.bundle
+        base = load_bundle(folder, line, name, about.limits.trusted)
+        chosen = [number for name, number in rows.items() if not part or name in part]
+        who = unproven(COMMAND_LINE)
+        found = remember_parts(store, base, chosen, who, about.limits)
+    if as_json:
+        print(json.dumps(found.as_json()))
+        return
+    for one in found.joined:
+        out.say(f"{one.name}: defect score {one.before:.3f} before, {one.after:.3f} now")
+    out.say(found.words)
+    for words in found.warnings:
+        print_note(words)
+    made = found.bundle
+    out.say(f"{line} / {made.bundle.name}, version {made.version}; it is not the default")

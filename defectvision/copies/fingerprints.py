@@ -146,6 +146,13 @@ class Fingerprints:
         joined = np.concatenate(kept) if kept else np.zeros((0, POINT_BYTES), np.uint8)
         return cls(np.array([len(one) for one in kept], np.uint8), joined)
 
+    def joined(self, other: Fingerprints) -> Fingerprints:
+        """Of the pictures of both; of these alone where all of them would be more than MOST."""
+        counts = np.concatenate([self.counts, other.counts])
+        if len(counts) > MOST:
+            return self
+        return Fingerprints(counts, np.concatenate([self.points, other.points]))
+
     def knows(self, points: Points) -> bool:
         """Whether a picture with these points is a copy of one of those that were kept."""
         marks = Marks.of(points)

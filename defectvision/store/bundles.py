@@ -113,7 +113,7 @@ def switch_default(
             if written:  # nobody would know who did it
                 writer.write_line(folder, about)
             if isinstance(error, OSError):
-                raise _unwritable(folder, error) from error
+                raise unwritable(folder, error) from error
             raise
 
 
@@ -146,7 +146,7 @@ def import_bundle(
     """
     staged = weights / f"{STAGED}{token_hex(4)}"
     try:
-        _clear(weights)
+        clear_staged(weights)
         told, own = unpack(file, staged)
         line = _line(told, weights, own)
         chosen = name or own
@@ -179,12 +179,12 @@ def import_bundle(
         words = str(error).replace(f"{staged.absolute()}/", "").replace(f"{staged}/", "")
         raise BundleError(words) from error
     except OSError as error:
-        raise _unwritable(weights, error) from error
+        raise unwritable(weights, error) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _clear(weights: Path) -> None:
+def clear_staged(weights: Path) -> None:
     """Remove what imports left that were cut off."""
     for left in weights.glob(f"{STAGED}*"):
         if time.time() - left.stat().st_mtime > LEFT_SECONDS:
@@ -234,7 +234,7 @@ def _rename(folder: Path, own: str, name: str, trusted: Trusted) -> None:
         write_card(fresh, about)
 
 
-def _unwritable(folder: Path, error: OSError) -> BundleError:
+def unwritable(folder: Path, error: OSError) -> BundleError:
     return BundleError(
         f"{error.filename or folder}: cannot be written ({error.strerror or error}). Let the "
         "program write there, or do it where it may"

@@ -153,6 +153,19 @@ def queue(
     return list(session.scalars(waiting.order_by(*order).limit(most)))
 
 
+def stopped_good(session: Session, selection: Selection) -> list[InspectionRow]:
+    """The parts of the selection that people accepted and the model would not have, as listed; but
+    not those whose picture the gate objects to."""
+    verdict, accept = verdict_of(selection.policy), Verdict.ACCEPT.value
+    wanted = select(InspectionRow).where(
+        *matching(selection),
+        InspectionRow.decision == accept,
+        InspectionRow.judged,
+        verdict != accept,
+    )
+    return list(session.scalars(wanted.order_by(InspectionRow.id)))
+
+
 @dataclass(frozen=True)
 class Progress:
     """Parts that wait for a person, those of them that are disputed, and those decided on."""

@@ -17,10 +17,12 @@ import pytest
 from sqlalchemy import func, select
 
 from defectvision.batch.evaluation_start import start_again, start_evaluation
+from defectvision.batch.remembering import remember_parts
 from defectvision.batch.start import BatchRequest, start_batch
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.inference.parcel import ParcelError
+from defectvision.limits import Limits
 from defectvision.people import GUARDED, MAY, Action, NotAllowedError, Person, Role, in_role
 from defectvision.report.release import release_lot
 from defectvision.settings import ROOT
@@ -224,6 +226,11 @@ ACTS: dict[Callable[..., Any], Act] = {
             evaluations.LabelledSet(path=str(store.folder / "nothing")),
             [store.folder],
             who,
+        )
+    ),
+    remember_parts: starting(
+        lambda store, weights, who: remember_parts(
+            store, load_bundle(weights, "casting"), [99], who, Limits()
         )
     ),
     start_again: starting(lambda store, weights, who: start_again(store, weights, 1, who)),

@@ -5,26 +5,47 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from threading import Event
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import select
 from typer.testing import CliRunner
 
-from defectvision.bundle.reader import load_bundle
+from defectvision.batch.remembering import REMEMBERED, remember_parts
+from defectvision.batch.runner import work_on
+from defectvision.bundle.reader import BundleError, load_bundle, read_line
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.cli.main import app
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
+from defectvision.evaluation.seen import fingerprints_of
+from defectvision.inference.farness import times_the_limit
+from defectvision.inference.good_memory import GoodMemory
+from defectvision.inference.good_pictures import GoodPictures
 from defectvision.inference.images import decode_image
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
-from defectvision.limits import PIXELS
+from defectvision.limits import PIXELS, Limits
 from defectvision.models.trained import load_network
+from defectvision.people import unproven
+from defectvision.settings import ROOT
+from defectvision.store import batches, reviews
+from defectvision.store.batches import images_in
+from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.results import Results
+from defectvision.store.sources import Folder
+from defectvision.store.tables import AuditRow, ImageState
+from tests.stand_ins.missing import run
+from tests.stand_ins.stores import new_store
 
 PARTS = 24
 SIDE = 128
+ANNA = unproven("anna")
 
 
 def plate(seed: int, scratched: bool = False, kind: str = "plate") -> np.ndarray:
@@ -38,6 +59,8 @@ def plate(seed: int, scratched: bool = False, kind: str = "plate") -> np.ndarray
     if scratched:
         x, y = rng.integers(20, 50, 2).tolist()
         cv2.line(image, (x, y), (x + 60, y + 45), 250, 3, cv2.LINE_AA)
+    if kind == "stamped":
+        cv2.circle(image, (64, 106), 8, 60, 3, cv2.LINE_AA)
     if kind == "other":
         cv2.rectangle(image, (10, 10), (118, 118), 20, 9)
     return image.clip(0, 255).astype(np.uint8)
@@ -97,6 +120,8 @@ def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector):
     assert said["promise"] in (inspector.loaded.folder / "README.md").read_text()
     assert "is not known: no picture of one was at hand" in bundle.caution
     assert json.loads((trained / "run" / "progress.json").read_text())["step"]
+    pictures = GoodPictures.of(inspector.loaded.folder)
+    assert (pictures.number, pictures.names, pictures.jpegs) == (PARTS, {}, {})
 
 
 def test_a_scratch_that_nobody_has_seen_is_stopped_and_outlined(inspector):
@@ -109,6 +134,11 @@ def test_a_scratch_that_nobody_has_seen_is_stopped_and_outlined(inspector):
         truth = np.abs(plate(seed, scratched=True).astype(int) - plate(seed)) > 40
         outlined += bool((bad.class_mask("deviation", policy) & truth).any())
         assert bad.defect_score > fine.defect_score
+        bundle = inspector.loaded.bundle
+        assert times_the_limit(bad, bundle, policy) > 1
+        assert (times_the_limit(fine, bundle, policy) < 1) == (fine.verdict(policy) == "accept")
+        at_it = policy.model_copy(update={"accept_below": bad.defect_score, "reject_above": 1.0})
+        assert times_the_limit(bad, bundle, at_it) == pytest.approx(1, abs=1e-3)
     assert stopped == 10
     assert outlined == 10
     assert accepted >= 8
@@ -131,7 +161,8 @@ def test_what_serves_it_answers_as_torch_does(inspector, runtime):
 
 
 def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
-    """In MVTec's layout, with masks; the escapes stand beside the promise."""
+    """In MVTec's layout, with masks; the escapes stand beside the promise, and the nearest good
+    parts in the bundle, as this recipe lets it carry pictures."""
     root = tmp_path / "set"
     shutil.copytree(good, root / "train" / "good")
     write(root / "test" / "good", 6, first=800)
@@ -141,7 +172,10 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
         name = root / "ground_truth" / "scratch" / f"{file.stem}_mask.png"
         name.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(name), truth.astype(np.uint8) * 255)
-    result = train(root, tmp_path, "--recipe", "good_parts")
+    recipe = tmp_path / "recipe.yaml"
+    text = (ROOT / "recipes" / "good_parts.yaml").read_text()
+    recipe.write_text(text.replace("stopped: 0.05", "stopped: 0.05, keep_pictures: true"))
+    result = train(root, tmp_path, "--recipe", str(recipe))
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["images"] == PARTS + 12
@@ -160,6 +194,31 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
         ],
     )
     assert again.exit_code == 0, again.output
+    check_nearest(loaded, root / "train" / "good", files)
+
+
+def check_nearest(loaded: LoadedBundle, learned: Path, scratched: list[Path]) -> None:
+    """The farthest place of a scratched part lies on its scratch, and a remembered place is the
+    nearest one to itself, on the picture and at the spot that the bundle names."""
+    memory, pictures = GoodMemory(loaded), GoodPictures.of(loaded.folder)
+    assert pictures is not None
+    assert pictures.number == PARTS
+    assert len(pictures.picture) == len(memory.vectors)
+    for i, file in enumerate(scratched):
+        at = memory.farthest(memory.look(file.read_bytes(), file.name, PIXELS)).at * SIDE
+        truth = np.abs(plate(900 + i, scratched=True).astype(int) - plate(900 + i)) > 40
+        y, x = np.nonzero(truth)
+        assert np.hypot(x - at[0], y - at[1]).min() < 16
+    for vector in (0, 20, 40):
+        number = int(pictures.picture[vector])
+        file = learned / pictures.names[number]
+        looked = memory.look(file.read_bytes(), file.name, PIXELS)
+        _, which = memory.nearest(looked.places[0])
+        column, row = (pictures.at[vector] * which.shape[::-1]).astype(int)
+        assert which[row, column] == vector
+        small = cv2.imdecode(np.frombuffer(pictures.jpegs[number], np.uint8), cv2.IMREAD_GRAYSCALE)
+        whole = cv2.resize(looked.pixels, small.shape[::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - whole).mean() < 4
 
 
 def test_a_defect_among_the_good_ones_is_named_and_not_learned_from(good, tmp_path):
@@ -228,3 +287,98 @@ def test_unsorted_images_are_good_only_where_good_parts_are_meant(good):
     with pytest.raises(CatalogError, match="no class folders"):
         open_set(good, PIXELS)
     assert open_set(good, PIXELS, unsorted_good=True).catalog.good_count == PARTS
+
+
+def reviewed(store: Store, weights: Path, folder: Path, said: dict[str, str]) -> int:
+    """A batch of the folder's pictures, on which somebody has decided as `said` says by name."""
+    with store.session() as session:
+        loaded = load_bundle(weights, "plates")
+        batch = batches.add_batch(session, loaded, Folder(path=str(folder)), "lot", ANNA).id
+    work_on(store, weights, Limits(), batch, Event())
+    with store.session() as session:
+        rows = {row.name: row.id for row in images_in(session, batch, ImageState.DONE)}
+        for name, decision in said.items():
+            reviews.decide(session, rows[name], ANNA, decision, loaded.bundle.policy)
+    return batch
+
+
+def test_good_parts_that_were_stopped_join_by_a_version_beside(trained, tmp_path):
+    """Parts with a stamp that no part had before: two join, and others with it come nearer,
+    while scratched ones do not. With one that is scratched joining, the like of it is warned of."""
+    weights = tmp_path / "weights"
+    shutil.copytree(trained / "weights", weights)
+    lot, name = tmp_path / "lot", "memory_efficientnet_lite0"
+    for i, kind in enumerate(["stamped"] * 4 + ["plate"] * 2):
+        write(lot, 1, first=600 + i, kind=kind)
+    write(lot, 3, first=700, scratched=True)
+    worn = plate(700, scratched=True).astype(int) + np.random.default_rng(0).integers(-4, 5)
+    cv2.imwrite(str(lot / "worn.png"), worn.clip(0, 255).astype(np.uint8))
+    good = [f"part {600 + i}.png" for i in range(6)]
+    said = dict.fromkeys([*good, "worn.png"], "accept")
+    said |= {f"part {700 + i}.png": "reject" for i in range(3)}
+    store = new_store(tmp_path)
+    batch = reviewed(store, weights, lot, said)
+    base = load_bundle(weights, "plates")
+    with store.reading() as session:
+        selection = Results.open(store, batch).selection(base.bundle.policy)
+        stopped = {row.name: row.id for row in reviews.stopped_good(session, selection)}
+    assert {*good[:4], "worn.png"} <= set(stopped)
+
+    two = [stopped[one] for one in good[:2]]
+    found = remember_parts(store, base, two, ANNA, Limits())
+    made = found.bundle
+    assert (made.bundle.name, found.base) == (f"{name}-plus-1", name)
+    assert read_line(weights / "plates").default_bundle == name
+    by_name = {part.name: part for part in found.parts}
+    assert {one for one, part in by_name.items() if part.joined} == set(good[:2])
+    assert all(part.passes for part in found.joined)
+    assert all(by_name[one].fell > 2 for one in good[2:4])
+    scratched = [by_name[f"part {700 + i}.png"] for i in range(3)]
+    assert all(part.now != "accept" and part.fell < 1 for part in scratched)
+    assert found.warnings == []
+    figures = made.bundle.metrics[0]
+    assert (figures.images, figures.values["escapes"].value) == (8, 0)
+    assert "2 good parts joined from review" in made.bundle.caution
+    seen = (made.folder / "trained_on.txt").read_text().split()
+    assert len(seen) == PARTS + 2
+    assert GoodPictures.of(made.folder).number == PARTS + 2
+    assert len(fingerprints_of(made.folder)) == len(fingerprints_of(base.folder)) + 2
+    with store.reading() as session:
+        (told,) = session.scalars(select(AuditRow).where(AuditRow.what == REMEMBERED))
+    assert (told.who, told.details["bundle"]) == ("anna", made.bundle.name)
+
+    network = load_network(made)
+    assert len(network.memory) == len(load_network(base).memory) + found.places
+    pictures = [(lot / one).read_bytes() for one in (*good[1:3], "part 701.png")]
+    for runtime in (OpenVinoRuntime, OnnxRuntime):
+        served = Inspector(made, PIXELS, runtime(made.folder / "model.onnx"))
+        for data in pictures:
+            answer = served.inspect(data, "a.png")
+            tensor, _ = prepare(decode_image(data, "a.png"), made.bundle.preprocessing)
+            with torch.inference_mode():
+                wanted = network(torch.from_numpy(tensor)[None]).logits[0].numpy()
+            assert np.abs(wanted - answer.logits).max() < 0.05
+    with pytest.raises(BundleError, match="remembers places like all of 2 photographs already"):
+        remember_parts(store, made, two, ANNA, Limits())
+
+    command = ["bundle", "remember", "--line", "plates", "--batch", str(batch), "--json"]
+    command += ["--part", "worn.png", "--bundle", made.bundle.name, "--weights", str(weights)]
+    code = f"""
+import os
+os.environ["DEFECTVISION_STORE"] = {str(store.folder)!r}
+from defectvision.cli.main import app
+app({command!r})
+"""
+    result = run(code, "torch", "torchvision", "timm", "openvino")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bundle"] == f"{name}-plus-2"
+    assert "part 700.png" in told["warnings"][0]
+    grown = load_bundle(weights, "plates", told["bundle"]).bundle
+    assert [len(one["parts"]) for one in grown.provenance["grown"]] == [2, 1]
+    assert "3 good parts joined from review" in grown.caution
+    with store.reading() as session:
+        rows = images_in(session, batch, ImageState.DONE)
+    rejected = [row.id for row in rows if row.decision == "reject"]
+    with pytest.raises(StoreError, match="nobody has decided that it is a good part"):
+        remember_parts(store, base, rejected, ANNA, Limits())

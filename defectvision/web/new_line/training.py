@@ -24,6 +24,7 @@ from defectvision.bundle.reader import BundleError
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
 from defectvision.report.taught_set import Labelled, write_folder
+from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
 from defectvision.web.new_line.naming import bundle_refusal, line_name, refusal

@@ -7,6 +7,7 @@ import streamlit as st
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.report.looks import LOOKS
 from defectvision.store import reviews
@@ -14,6 +15,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.web.links import floor_link, review_link
+from defectvision.web.review.remembering import remember_stopped
 from defectvision.web.session.people import acting, ready
 from defectvision.words import plain
 
@@ -87,13 +89,17 @@ def decision_buttons(
     st.text_input("Note", key=note, max_chars=500, placeholder="kept with the decision")
 
 
-def decide_here(results: Results, stored: StoredInspection, policy: Policy, who: Person) -> None:
-    """Decide beside the table, or go to this part's review."""
+def decide_here(
+    results: Results, loaded: LoadedBundle, stored: StoredInspection, policy: Policy, who: Person
+) -> None:
+    """Decide beside the table, or go to this part's review; where it is a good part that was
+    stopped, it can be remembered."""
     with st.expander("Decide on this part", icon=":material/how_to_reg:", key="decide-here"):
         decision_buttons(results, stored, policy, who)
         with st.container(horizontal=True):
             review_link(results.batch.id, stored.id)
             floor_link(results.batch.id, stored.id)
+    remember_stopped(results, loaded, who, stored.id)
 
 
 def _guess(line: Line, stored: StoredInspection, policy: Policy) -> str:
