@@ -24,7 +24,7 @@ from defectvision.bundle.reader import NoSuchBundleError, load_bundle_once
 from defectvision.people import Person
 from defectvision.settings import settings
 from defectvision.store import batches
-from defectvision.store.batches import Counts, State
+from defectvision.store.batches import Counts, Engine, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import BatchRow, ImageState
@@ -129,6 +129,7 @@ def _batch(row: BatchRow, counts: Counts) -> Batch:
         bundle=row.bundle,
         bundle_version=row.bundle_version,
         state=State(row.state),
+        engine=Engine(row.engine),
         message=row.message,
         made=row.made,
         ended=row.ended,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.finding import Condition
-from defectvision.store.batches import State
+from defectvision.store.batches import Engine, State
 
 TEXT = r"^[^\x00]*$"  # what a database can keep
 KEEP = r"^(all|defects|none|[1-9][0-9]{0,3})$"
@@ -96,6 +96,7 @@ class Batch(BaseModel):
     bundle: str
     bundle_version: str
     state: State
+    engine: Engine
     message: str
     made: datetime
     ended: datetime | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +47,7 @@ class Reader:
             except AwayError:
                 raise
             except OSError as error:
-                check_is_there(self.source, Path(row.path))
+                check_is_there(self.source, row.path)
                 columns[row.id] = self._once_more(row, error)
         return columns, read
 
@@ -79,7 +78,6 @@ class Reader:
         tries = row.tries + 1
         if tries >= MOST_TRIES:
             return failure_columns(unreadable(row.name, error)) | {"stamp": stamp_now(row.path)}
-        self.memory.later[row.id] = time.monotonic() + 2 ** (tries - 1)
         return {"tries": tries}
 
 

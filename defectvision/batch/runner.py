@@ -1,4 +1,4 @@
-"""Inspect the images of a batch and keep what the model answered.
+"""Work on a batch: list its images, inspect them (batch/inspecting.py), end it.
 
 An image's answer and its state are written in one transaction, a few images at a time, after all
 files that the row names. So whatever ends the program, the next one finds every image either
@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
@@ -22,19 +21,19 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from defectvision.batch.chunk import ALONE, Chunk
 from defectvision.batch.claim import Claim, claimed
+from defectvision.batch.crew import CrewOf, Here
 from defectvision.batch.following import LISTED, look
+from defectvision.batch.inspecting import Inspecting
 from defectvision.batch.memory import Memory, OfBatch
 from defectvision.batch.reading import MOST_TRIES, Reader, stamp_now
 from defectvision.batch.sources import SourceError, list_images
-from defectvision.bundle.reader import BundleError
+from defectvision.batch.station import Station
+from defectvision.bundle.reader import BundleError, load_bundle_once
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.inference.inspector import Inspector, load_inspector
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
-from defectvision.store.age import moment
-from defectvision.store.answers import inspect_again, write_answers
+from defectvision.store.answers import inspect_again
 from defectvision.store.batches import (
     ACTIVE,
     State,
@@ -49,11 +48,10 @@ from defectvision.store.database import Store
 from defectvision.store.dropped import drop
 from defectvision.store.errors import ClaimLostError, StoreError
 from defectvision.store.sources import ListedImage, Uploads, WatchedFolder
-from defectvision.store.tables import BatchRow, ImageState, InspectionRow
+from defectvision.store.tables import BatchRow, ImageState
 from defectvision.store.workers import workers_here
 
 log = logging.getLogger(__name__)
-CHUNK_SECONDS = 1.0  # that the images which are written together take
 
 
 class BundleReplacedError(BundleError):
@@ -69,6 +67,7 @@ def work_on(
     seconds: float = math.inf,
     memory: Memory | None = None,
     patience: float = math.inf,
+    crew_of: CrewOf | None = None,
 ) -> bool:
     """List and inspect a batch until it is done, paused, cancelled or `stop` is set, or `seconds`
     are over; of a watched folder, until nothing new is there. Returns whether anything was done:
@@ -76,8 +75,9 @@ def work_on(
 
     What is away is waited for, with the reason as the batch's message, and tried again by later
     calls; where that lasts longer than `patience` s, the batch is paused.
-    memory: what the caller saw at earlier calls; without, a silent rival is never replaced. Raises
-    SQLAlchemy's errors where the database does not answer.
+    memory: what the caller saw at earlier calls; without, a silent rival is never replaced.
+    crew_of: gives those who inspect, where it is not this process. Raises SQLAlchemy's errors where
+    the database does not answer.
     """
     memory = memory or Memory()
     about = memory.of(number)
@@ -92,7 +92,7 @@ def work_on(
         if claim is None:
             return False
         try:
-            sitting = _Sitting(claim, weights, limits, stop, seconds, about, patience)
+            sitting = _Sitting(claim, weights, limits, stop, seconds, about, patience, crew_of)
             about.beats = None  # until it is read again
             worked = sitting.work()
         except ClaimLostError as error:
@@ -117,10 +117,11 @@ class _Sitting:
         seconds: float,
         memory: OfBatch,
         patience: float,
+        crew_of: CrewOf | None,
     ):
         self.claim, self.store, self.number = claim, claim.store, claim.number
         self.weights, self.stop, self.limits = weights, stop, limits
-        self.memory, self.patience = memory, patience
+        self.memory, self.patience, self.crew_of = memory, patience, crew_of
         self.until = time.monotonic() + seconds
         with self.store.reading() as session:
             self.batch = get_batch(session, self.number)
@@ -205,58 +206,26 @@ class _Sitting:
 
     def _inspect(self) -> int:
         """Inspect what waits; returns how many were written."""
-        written = 0
-        while True:
-            started = time.perf_counter()
-            rows = self._next()
-            if not rows:
-                break
-            chunk = Chunk(self.claim, self.batch, self.reader, self._inspector(), rows)
-            answers = chunk.answer()
-            with self.claim.session() as session:
-                write_answers(session, rows, answers)
-                session.execute(
-                    update(BatchRow)
-                    .where(BatchRow.id == self.number)
-                    .values(
-                        seconds=BatchRow.seconds + time.perf_counter() - started,
-                        worked=moment(session),
-                    )
-                )
-            chunk.log_failures(answers)
-            if len(answers) == self.memory.together:
-                self.memory.pace(CHUNK_SECONDS, time.perf_counter() - started)
-            if self.memory.watch is not None:
-                self.memory.watch.was_read(rows, answers)
-            written += len(answers)
-            if time.monotonic() > self.until:
-                break
-        return written
+        if self.crew_of is not None:
+            crew = self.crew_of(self.batch, self._bundle(), self.store.files)
+        else:
+            crew = Here(Station(self.batch, self.reader, self.store.files), self.limits)
+        given = self.claim, self.batch, crew, self.memory, self._bundle, self._is_wanted
+        return Inspecting(*given, self.until).run()
 
-    def _next(self) -> list[InspectionRow]:
-        """The images to inspect together; one by itself that may have ended the program before.
-        None is left where the batch is not wanted any longer."""
-        with self.store.reading() as session:
-            if not self._is_wanted(session):
-                return []
-            not_yet = self.memory.not_yet()
-            most = self.memory.together
-            rows = images_in(session, self.number, ImageState.WAITING, most, without=not_yet)
-        return list(takewhile(lambda row: row.tries < ALONE, rows)) or rows[:1]
-
-    def _inspector(self) -> Inspector:
+    def _bundle(self) -> LoadedBundle:
         """The bundle that the batch began with; raises BundleError where it is away or was
         replaced."""
         self.memory.doing = "loading its bundle"
-        inspector = load_inspector(self.weights, self.batch.line, self.batch.bundle, self.limits)
-        loaded = inspector.loaded
+        name = self.batch.line, self.batch.bundle
+        loaded = load_bundle_once(self.weights, *name, self.limits.trusted)
         if not self._began_with(loaded):
             raise BundleReplacedError(
                 f"bundle '{self.batch.bundle}' was replaced since the batch began "
                 f"({self.batch.bundle_version}, now {loaded.version}). Put that version "
                 "back and resume, or start a new batch for the images that are left"
             )
-        return inspector
+        return loaded
 
     def _began_with(self, loaded: LoadedBundle) -> bool:
         """Whether the batch began with this bundle, be it when versions did not cover the line."""

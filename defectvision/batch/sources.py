@@ -9,6 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from defectvision.batch.remote import (
+    PATH,
+    columns_of,
+    is_at,
+    is_url,
+    listed_in,
+    open_url,
+    read_url,
+    urls_below,
+)
 from defectvision.batch.watch import AwayError, stamp_of
 from defectvision.data.roots import NotAllowedError, root_of
 from defectvision.inference.images import ImageError
@@ -22,18 +32,23 @@ from defectvision.inference.sources import (
     read_file,
     read_paths,
     unreadable,
+    unzipped,
 )
 from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
 from defectvision.store.sources import (
     Folder,
     ListedImage,
+    PathTable,
+    Remote,
     Source,
     UploadedFile,
     Uploads,
     WatchedFolder,
 )
 from defectvision.store.tables import InspectionRow
+
+TABLE, ZIP = ".parquet", ".zip"  # how such files are called
 
 
 class SourceError(ValueError):
@@ -72,6 +87,30 @@ def folder_source(
     return kind(path=str(found), root=root)
 
 
+def place_source(place: str) -> Source:
+    """What somebody at the command line names: a path of this machine or an fsspec URL; a Parquet
+    file is a table of paths. Raises SourceError."""
+    if not is_url(place):
+        found = folder_source(Path(place), None)
+        if not isinstance(found, Folder) or not found.path.lower().endswith(TABLE):
+            return found
+        place = found.path
+    try:
+        if not place.lower().endswith(TABLE):
+            if not is_at(place):
+                raise SourceError(f"{place}: no such file or folder. Check the URL")
+            return Remote(url=place)
+        columns = columns_of(place)
+    except OSError as error:
+        raise SourceError(_not_read(place, error)) from error
+    if PATH not in columns:
+        raise SourceError(
+            f"{place}: has no column '{PATH}', which must hold the paths or URLs of the images; it "
+            f"has {', '.join(columns) or 'none'}"
+        )
+    return PathTable(url=place)
+
+
 def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterator[ListedImage]:
     """The images of a source, and what of it is none. What is packed in a zip file is unpacked
     into the store; files that are no images are counted in `passed_over`. Raises SourceError where
@@ -80,6 +119,9 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
     if isinstance(source, Uploads):
         for upload in source.files:
             yield from _unpacked(upload, store, taken, passed_over)
+        return
+    if isinstance(source, Remote | PathTable):
+        yield from _elsewhere(source, store, taken, passed_over)
         return
     path = Path(source.path)
     if path.is_dir():
@@ -97,7 +139,7 @@ def list_images(source: Source, store: Files, passed_over: PassedOver) -> Iterat
         if not files and not refused:
             there = f" ({passed_over.words})" if passed_over else ""
             raise SourceError(f"{path}: a folder without an image{there}. Give another one")
-    elif path.suffix.lower() == ".zip" and path.is_file():
+    elif path.suffix.lower() == ZIP and path.is_file():
         for packed in read_paths([path], passed_over=passed_over, root=source.wall):
             yield _kept(packed, store, taken)
     elif path.is_file():
@@ -117,6 +159,8 @@ class Read:
 def read_image(row: InspectionRow, source: Source, store: Files) -> Read:
     """A listed image of `source`. Raises ImageError where it can never be had, OSError where that
     may pass, and StoreError where no file of the store can be read."""
+    if isinstance(source, Remote | PathTable) and is_url(row.path):
+        return Read(read_url(row.path))
     if row.path:
         return read_whole(Path(row.path), wall_of(source))
     try:
@@ -127,7 +171,7 @@ def read_image(row: InspectionRow, source: Source, store: Files) -> Read:
 
 def wall_of(source: Source) -> Path | None:
     """The folder that no link in a source may lead out of; None where there is none."""
-    return None if isinstance(source, Uploads) else source.wall
+    return source.wall if isinstance(source, Folder | WatchedFolder) else None
 
 
 def read_whole(path: Path, wall: Path | None = None) -> Read:
@@ -139,20 +183,53 @@ def read_whole(path: Path, wall: Path | None = None) -> Read:
     return Read(data, before)
 
 
-def check_is_there(source: Source, missing: Path) -> None:
+def check_is_there(source: Source, missing: str) -> None:
     """Tell a file that is gone from a place that is: raises AwayError where the source, or the
     folder that the file was in, is not there or holds nothing, as where a share is not mounted."""
-    if isinstance(source, Uploads):
+    if isinstance(source, Uploads) or (isinstance(source, PathTable) and is_url(missing)):
         return
-    root = Path(source.path)
+    if isinstance(source, Remote):
+        if not is_at(source.url):
+            raise AwayError(f"{source.url}: is gone. It is waited for; put it back")
+        return
+    file = Path(missing)
+    root = Path(file.anchor if isinstance(source, PathTable) else source.path)
     if not root.exists():
         raise AwayError(f"{root}: is gone. It is waited for; put it back")
-    folder = next((f for f in missing.parents if f.is_dir()), root)
+    folder = next((f for f in file.parents if f.is_dir()), root)
     if folder.is_relative_to(root) and not any(folder.iterdir()):
         raise AwayError(
-            f"{folder}: is empty, and {missing.name} was there. It is waited for; put back what "
+            f"{folder}: is empty, and {file.name} was there. It is waited for; put back what "
             "was there, or mount the share again"
         )
+
+
+def _elsewhere(
+    source: Remote | PathTable, store: Files, taken: set[str], passed_over: PassedOver
+) -> Iterator[ListedImage]:
+    """The images at a URL or in a table."""
+    place, found = source.url, False
+    try:
+        if isinstance(source, Remote) and place.lower().endswith(ZIP):
+            with open_url(place) as archive:
+                for packed in unzipped(place, archive, passed_over=passed_over):
+                    yield _kept(packed, store, taken)
+            return
+        table = isinstance(source, PathTable)
+        for name, path in listed_in(place) if table else urls_below(place, passed_over):
+            found = True
+            yield ListedImage(own_name(clean_name(name), taken), path=path)
+    except FileNotFoundError as error:
+        raise AwayError(f"{place}: is gone. It is waited for; put it back") from error
+    except OSError as error:
+        raise AwayError(f"{_not_read(place, error)}. It is waited for") from error
+    if not found:
+        there = f" ({passed_over.words})" if passed_over else ""
+        raise SourceError(f"{place}: holds no image{there}. Give another one")
+
+
+def _not_read(place: str, error: OSError) -> str:
+    return f"{place}: cannot be read ({error.strerror or error})"
 
 
 def _unpacked(

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectvision.batch.sources import folder_source, upload_source
+from defectvision.batch.sources import folder_source, place_source, upload_source
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, Person, needs
 from defectvision.store import batches
+from defectvision.store.batches import Engine
 from defectvision.store.database import Store
 from defectvision.store.ownership import join_files
 from defectvision.store.retention import ALL, days_kept
@@ -19,16 +20,18 @@ from defectvision.store.tables import BatchRow
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What somebody asks to be inspected: uploaded files (name, content), or a path.
+    """What somebody asks to be inspected: uploaded files (name, content), or a path; a URL, too,
+    or a table of them, where whoever asks may read what the system lets them.
 
-    watch: follow the folder `path`. keep: see store/retention.py.
+    watch: follow the folder `path`. keep: see store/retention.py. engine: see `batches.Engine`.
     """
 
     title: str = ""
     files: Iterable[tuple[str, bytes]] = ()
-    path: Path | None = None
+    path: Path | str | None = None
     watch: bool = False
     keep: str = ALL
+    engine: Engine = Engine.LOCAL
 
 
 @needs(Action.BATCH)
@@ -46,9 +49,12 @@ def start_batch(
     days_kept(request.keep)
     join_files(store)
     source: Source
-    if request.path is not None:
-        source = folder_source(request.path, roots, request.watch)
+    if isinstance(request.path, str) and roots is None:
+        source = place_source(request.path)
+    elif request.path is not None:
+        source = folder_source(Path(request.path), roots, request.watch)
     else:
         source = upload_source(request.files, store.files)
     with store.session() as session:
-        return batches.add_batch(session, loaded, source, request.title, who, request.keep)
+        what = loaded, source, request.title, who, request.keep, request.engine
+        return batches.add_batch(session, *what)

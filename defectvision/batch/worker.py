@@ -13,12 +13,13 @@ from threading import Event, Thread
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from defectvision import logs
+from defectvision.batch.crew import CrewOf
 from defectvision.batch.holder import new_holder
 from defectvision.batch.memory import Memory
 from defectvision.batch.runner import work_on
 from defectvision.limits import Limits
 from defectvision.store.age import Timekeeper
-from defectvision.store.batches import ACTIVE, active_batches, get_batch, say
+from defectvision.store.batches import ACTIVE, Engine, active_batches, get_batch, say
 from defectvision.store.database import Store
 from defectvision.store.dropped import remove_dropped
 from defectvision.store.retention import expire
@@ -27,6 +28,7 @@ from defectvision.store.workers import BEAT_SECONDS, say_gone, say_here
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TURN_SECONDS = 5.0  # after which another batch has its turn: a camera must not wait for a lot
+CREW_SECONDS = 60.0  # after which a worker with a crew says that it lives
 HUNG_SECONDS = 15.0  # after which others have theirs, though this one has not come back
 RETRY_SECONDS = 5.0
 TICK_SECONDS = 60.0
@@ -35,19 +37,27 @@ AWAY_SECONDS = 60.0  # that a command waits for what is away
 
 
 def work_forever(
-    open_the_store: Callable[[], Store], weights: Path, limits: Limits, stop: Event
+    open_the_store: Callable[[], Store],
+    weights: Path,
+    limits: Limits,
+    stop: Event,
+    crew_of: CrewOf | None = None,
 ) -> None:
     """Work on what is active, one batch after the other, until `stop` is set; begins with what a
-    crash left. The store is opened each time, and tried again where it cannot be reached."""
+    crash left. The store is opened each time, and tried again where it cannot be reached.
+
+    crew_of: of a Ray cluster, which works on the batches that are for it, and on no others.
+    """
+    engine = Engine.LOCAL if crew_of is None else Engine.RAY
     presence, tidiness = _Presence(), _Tidiness()
-    turns = _Turns(weights, limits, stop, presence)
+    turns = _Turns(weights, limits, stop, presence, crew_of)
     while not stop.is_set():
         try:
             store = open_the_store()
             presence.tell(store)
             tidiness.see_to(store)
             with store.reading() as session:
-                numbers = active_batches(session)
+                numbers = active_batches(session, engine)
             worked = turns.take(store, numbers)
         except Exception:  # a database that is away for a while must not end the work for good
             log.exception("the store did not answer; trying again")
@@ -58,16 +68,22 @@ def work_forever(
     presence.end()
 
 
-def work_until_ended(store: Store, weights: Path, limits: Limits, number: int, stop: Event) -> None:
+def work_until_ended(
+    store: Store,
+    weights: Path,
+    limits: Limits,
+    number: int,
+    stop: Event,
+    crew_of: CrewOf | None = None,
+) -> None:
     """Return when a batch is not active any more or `stop` is set. Whoever claims it first works
     on it; this worker does where another one is gone. What is away is waited for, for
     AWAY_SECONDS. Raises StoreError where the batch was deleted."""
     memory, away_since = Memory(), math.inf
     while not stop.is_set():
         try:
-            worked = work_on(
-                store, weights, limits, number, stop, memory=memory, patience=AWAY_SECONDS
-            )
+            what = store, weights, limits, number, stop
+            worked = work_on(*what, memory=memory, patience=AWAY_SECONDS, crew_of=crew_of)
             with store.reading() as session:
                 if get_batch(session, number).state not in ACTIVE:
                     return
@@ -145,20 +161,36 @@ class _Turn:
 class _Turns:
     """The turns of all batches: one after the other, but that none waits for one that hangs."""
 
-    def __init__(self, weights: Path, limits: Limits, stop: Event, presence: _Presence) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        limits: Limits,
+        stop: Event,
+        presence: _Presence,
+        crew_of: CrewOf | None,
+    ) -> None:
         self.weights, self.limits, self.stop = weights, limits, stop
-        self.presence = presence
+        self.presence, self.crew_of = presence, crew_of
         self.memory = Memory()
         self._hung: dict[int, _Turn] = {}
 
     def take(self, store: Store, numbers: list[int]) -> bool:
         """A turn for each batch; returns whether anything was done."""
         self.memory.keep_only([*numbers, *self._hung])
+        if self.crew_of is not None:
+            return any(self._with_crew(store, number) for number in numbers)
         worked = []
         for number in numbers:
             self.presence.tell(store)
             worked.append(self._take(store, number))
         return any(worked)
+
+    def _with_crew(self, store: Store, number: int) -> bool:
+        """A turn of one batch, which goes on until that has ended: the others wait."""
+        self.presence.tell(store)
+        what = store, self.weights, self.limits, number, self.stop, CREW_SECONDS
+        with logs.about(batch=number):
+            return work_on(*what, self.memory, crew_of=self.crew_of)
 
     def _take(self, store: Store, number: int) -> bool:
         turn = self._hung.pop(number, None) or _Turn()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from defectvision import atomic
+from defectvision.cli.engine import Address, EngineName, crews_of
 from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out, print_note
@@ -20,16 +22,24 @@ from defectvision.people import unproven
 from defectvision.settings import settings, the_store
 
 if TYPE_CHECKING:
+    from defectvision.batch.crew import CrewOf
     from defectvision.bundle.policy import Policy
     from defectvision.store.batches import Counts
     from defectvision.store.database import Store
 
 FORMATS = (".csv", ".xlsx", ".json", ".parquet")
 LOOK_SECONDS = 0.2
+LOOK_SHARE = 50  # times as long as counting takes there is none
 
 
 def batch(
-    source: Annotated[Path, typer.Argument(help="folder (with all below), zip file or image")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="folder (with all below), zip file or image; a path or an fsspec URL, as "
+            "s3://bucket/lot; or a Parquet file with a column of them, 'path'"
+        ),
+    ],
     line: LineName,
     bundle: BundleName = None,
     policy: PolicyChoice = "",
@@ -40,14 +50,18 @@ def batch(
         bool, typer.Option("--db", help="keep the batch, for the dashboard to show")
     ] = False,
     title: Annotated[str, typer.Option(help="of the batch; the source's name where empty")] = "",
+    engine: EngineName = "local",
+    address: Address = "",
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
-    it where it was broken off."""
+    it where it was broken off; one of --engine ray is gone on with by `defectvision work --engine
+    ray`."""
     with clear_errors():
         from defectvision.batch.start import BatchRequest, start_batch
         from defectvision.bundle.reader import load_bundle
+        from defectvision.store.batches import Engine
         from defectvision.store.database import open_store
         from defectvision.store.retention import ALL, NONE
 
@@ -73,9 +87,15 @@ def batch(
             else:
                 store = open_store(temporary)
             # Without the store nobody would look at the pictures again.
-            request = BatchRequest(title or source.name, path=source, keep=ALL if db else NONE)
-            number = start_batch(store, loaded, request, None, unproven("command line")).id
-            counts, message = _run(store, folder_of_lines, number)
+            request = BatchRequest(
+                title or PurePath(source).name,
+                path=source,
+                keep=ALL if db else NONE,
+                engine=Engine(engine),
+            )
+            with crews_of(engine, address) as crew_of:
+                number = start_batch(store, loaded, request, None, unproven("command line")).id
+                counts, message = _run(store, folder_of_lines, number, crew_of)
             if file is not None and chosen is not None:
                 try:
                     _write(store, number, file, chosen)
@@ -104,7 +124,7 @@ def batch(
     raise typer.Exit(1 if counts.failed else 0)
 
 
-def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
+def _run(store: Store, weights: Path, number: int, crew_of: CrewOf | None) -> tuple[Counts, str]:
     """Wait for the end of the batch, with progress, and work on it unless a server does; returns
     what became of it, and why it stopped early."""
     from rich.progress import Progress
@@ -117,11 +137,14 @@ def _run(store: Store, weights: Path, number: int) -> tuple[Counts, str]:
     stop = Event()
     with ThreadPoolExecutor(1) as pool, Progress(console=err, transient=True) as bar:
         task = bar.add_task("listing", total=None)
-        work = pool.submit(work_until_ended, store, weights, settings().limits, number, stop)
+        what = store, weights, settings().limits, number, stop, crew_of
+        work, took = pool.submit(work_until_ended, *what), 0.0
         try:
-            while not wait([work], LOOK_SECONDS).done:
+            while not wait([work], max(LOOK_SECONDS, LOOK_SHARE * took)).done:
+                started = time.perf_counter()
                 with store.reading() as session:
                     counts = count_images(session, number)
+                took = time.perf_counter() - started
                 bar.update(
                     task,
                     description="inspecting" if counts.total else "listing",

@@ -19,7 +19,7 @@ from defectvision.store.batches import ACTIVE
 from defectvision.store.database import Store, in_words, open_existing_store, tables_of
 from defectvision.store.errors import StoreError
 from defectvision.store.ownership import objection
-from defectvision.store.sources import Uploads
+from defectvision.store.sources import Folder, WatchedFolder
 from defectvision.store.tables import BatchRow, now
 from defectvision.words import duration
 
@@ -112,7 +112,8 @@ def _sources(store: Store) -> Finding:
     with store.reading() as session:
         wanted = select(BatchRow.id, BatchRow.source).where(BatchRow.state.in_(ACTIVE))
         rows = session.execute(wanted).all()
-    places = {n: Path(source.path) for n, source in rows if not isinstance(source, Uploads)}
+    here = Folder | WatchedFolder
+    places = {n: Path(source.path) for n, source in rows if isinstance(source, here)}
     gone = [f"batch {n}: {words}" for n, path in places.items() if (words := _lacks(path))]
     if not gone:
         return Finding("sources", words="each folder that a batch reads is there")

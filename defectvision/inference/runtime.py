@@ -72,6 +72,7 @@ class OpenVinoRuntime:
             }
 
     def _load(self, alone: bool) -> _Requests:
+        alone = alone or self.workers == 1  # which is the same then
         if alone in self._loaded:
             return self._loaded[alone]
         with self._loading:

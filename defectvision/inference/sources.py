@@ -81,7 +81,7 @@ def expand_uploads(
     """
     for name, data in files:
         if data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
-            yield from _unzip(name, io.BytesIO(data), limits, passed_over)
+            yield from unzipped(name, io.BytesIO(data), limits, passed_over)
         else:
             yield Upload(name, data)
 
@@ -118,7 +118,7 @@ def read_paths(
             try:
                 # Opened, not read: an archive may be larger than the memory
                 with opened(path, root) as archive:
-                    yield from _unzip(name, archive, limits, passed_over)
+                    yield from unzipped(name, archive, limits, passed_over)
             except (OSError, NotAllowedError) as error:
                 yield Upload(name, error=unreadable(name, error))
         else:
@@ -266,9 +266,13 @@ def _too_large(name: str, limits: Limits) -> ImageError:
     return ImageError(name, f"more than {_mebibytes(limits.entry_bytes)}", "Give a smaller file.")
 
 
-def _unzip(
-    name: str, file: BinaryIO, limits: Limits, passed_over: PassedOver | None
+def unzipped(
+    name: str,
+    file: BinaryIO,
+    limits: Limits = DEFAULT_LIMITS,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[Upload]:
+    """The images in a zip file called `name`, as in `expand_uploads`."""
     # A hostile directory breaks zipfile in ways that it does not document.
     try:
         size = directory_bytes(file)

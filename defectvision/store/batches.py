@@ -41,6 +41,14 @@ class State(StrEnum):
     DONE = "done"
 
 
+class Engine(StrEnum):
+    """Who inspects the images of a batch: the process that works on it, or the Ray cluster of a
+    worker that has one."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 ACTIVE = (State.RUNNING, State.WATCHING)
 ENDED = (State.CANCELLED, State.FAILED, State.DONE)
 # What a person may ask for, and of which batches.
@@ -75,8 +83,9 @@ def add_batch(
     title: str,
     who: Person,
     keep: str = "all",
+    engine: Engine = Engine.LOCAL,
 ) -> BatchRow:
-    """A new batch, to be listed and inspected by a worker."""
+    """A new batch, to be listed and inspected by a worker with that engine."""
     line = loaded.line
     session.merge(LineRow(name=line.name))
     session.flush()
@@ -92,6 +101,7 @@ def add_batch(
         source=source,
         state=State.WATCHING if isinstance(source, WatchedFolder) else State.RUNNING,
         keep=keep,
+        engine=engine,
         who=who.kept_as,
         worked=moment(session),
     )
@@ -146,10 +156,12 @@ def count_batches(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(BatchRow)) or 0
 
 
-def active_batches(session: Session) -> list[int]:
-    """Numbers of the batches that a worker should be at, the oldest first; a watched folder after
-    the others, as it has no end."""
+def active_batches(session: Session, engine: Engine | None = None) -> list[int]:
+    """Numbers of the batches that a worker should be at, one with `engine` where it is given, the
+    oldest first; a watched folder after the others, as it has no end."""
     wanted = select(BatchRow.id).where(BatchRow.state.in_(ACTIVE))
+    if engine is not None:
+        wanted = wanted.where(BatchRow.engine == engine)
     return list(session.scalars(wanted.order_by(BatchRow.state == State.WATCHING, BatchRow.id)))
 
 
@@ -223,15 +235,15 @@ def images_in(
     state: ImageState,
     most: int | None = None,
     first: int = 0,
-    without: Collection[int] = (),
+    after: int = 0,
 ) -> list[InspectionRow]:
     """All images of the batch in that state, or `most` from place `first` on, in the order they
-    were listed, but for some rows."""
+    were listed; only those after the row `after`."""
     return list(
         session.scalars(
             select(InspectionRow)
             .where(InspectionRow.batch_id == number, InspectionRow.state == state)
-            .where(InspectionRow.id.not_in(without))
+            .where(InspectionRow.id > after)
             .order_by(InspectionRow.id)
             .limit(most)
             .offset(first)

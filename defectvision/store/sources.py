@@ -52,13 +52,29 @@ class WatchedFolder(_Place):
     kind: Literal["watch"] = "watch"
 
 
-Source = Annotated[Uploads | Folder | WatchedFolder, Field(discriminator="kind")]
+class Remote(_Kept):
+    """A folder, a zip file or an image at an fsspec URL, as s3://bucket/lot."""
+
+    kind: Literal["remote"] = "remote"
+    url: str
+
+
+class PathTable(_Kept):
+    """A Parquet file, at a path or URL, of the paths or URLs of images."""
+
+    kind: Literal["table"] = "table"
+    url: str
+
+
+Source = Annotated[
+    Uploads | Folder | WatchedFolder | Remote | PathTable, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One image of a source, to be read from `path` or else from the store as `digest`; with
-    `reason` and `remedy` where it cannot be had. `name` is unique in the batch."""
+    """One image of a source, to be read from `path`, which may be a URL, or else from the store as
+    `digest`; with `reason` and `remedy` where it cannot be had. `name` is unique in the batch."""
 
     name: str
     path: str = ""

@@ -74,6 +74,7 @@ class BatchRow(Base):
     seconds: time spent inspecting, in all sittings. holder, held_since, beats: who works on it, see
     store/claims.py. worked: when something of it was last done, by the database's clock.
     passed_over: files of the source that are no images, by kind, see inference/passed_over.py.
+    engine: see `batches.Engine`.
     """
 
     __tablename__ = "batches"
@@ -100,6 +101,7 @@ class BatchRow(Base):
     beats: Mapped[int] = mapped_column(default=0)
     worked: Mapped[datetime | None]
     passed_over: Mapped[dict[str, int]] = mapped_column(default=dict)
+    engine: Mapped[str] = mapped_column(Name(16), default="local")
 
 
 class InspectionRow(Base):

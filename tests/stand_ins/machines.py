@@ -17,7 +17,7 @@ from tests.stand_ins.claimed_batches import PATIENCE, Place
 WORKER = """
 import datetime, signal, socket, sys, time
 from defectvision.batch import claim, holder, worker
-from defectvision.batch import runner
+from defectvision.batch import inspecting, memory
 from sqlalchemy import event
 from defectvision.inference.inspector import Inspector
 from defectvision.store import database
@@ -25,7 +25,7 @@ from defectvision.cli.main import app
 
 name, offset, slow, silent, chunk = sys.argv[1], *map(float, sys.argv[2:6])
 claim.BEAT_SECONDS, claim.SILENT_SECONDS = 0.2, silent
-runner.CHUNK = int(chunk)
+memory.FIRST, memory.OfBatch.pace = int(chunk), lambda *times: None
 socket.gethostname = lambda: name
 holder._place = lambda: name  # a set of process numbers of its own
 
@@ -49,7 +49,7 @@ for module in list(sys.modules.values()):
     if module.__name__.startswith("defectvision") and getattr(module, "datetime", 0) is Right:
         module.datetime = Wrong
 
-inspect_many, write_answers = Inspector.inspect_many, runner.write_answers
+inspect_many, write_answers = Inspector.inspect_many, inspecting.write_answers
 
 def slowly(self, given, **more):
     given = list(given)
@@ -66,7 +66,7 @@ def written(session, rows, answers):
 
     event.listen(session, "after_commit", say, once=True)
 
-Inspector.inspect_many, runner.write_answers = slowly, written
+Inspector.inspect_many, inspecting.write_answers = slowly, written
 app(["work"])
 """
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
-from defectvision.batch import runner
+from defectvision.batch import memory
 from defectvision.batch.sources import folder_source, upload_source
 from defectvision.cli.main import app
 from defectvision.people import unproven
@@ -119,7 +119,8 @@ def test_a_restored_store_goes_on(opened, weights, tmp_path, kind) -> None:
 def test_a_backup_taken_while_batches_are_worked_on_is_of_one_moment(
     opened, weights, tmp_path, monkeypatch, source
 ) -> None:
-    monkeypatch.setattr(runner, "CHUNK", 2)
+    monkeypatch.setattr(memory, "FIRST", 2)
+    monkeypatch.setattr(memory.OfBatch, "pace", lambda *times: None)
     store = opened(source)
     parts = {f"{i}.png": PARTS["1.png"] + i.to_bytes(2) for i in range(60)}
     folder = lot(tmp_path / "lot", parts)

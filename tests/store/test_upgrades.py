@@ -31,7 +31,20 @@ from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+VERSIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+)
 KEPT = (
     *("batches", "inspections", "reviews", "policies", "audit", "releases", "release_files"),
     *("accounts", "sign_ins", "tokens"),

@@ -7,7 +7,7 @@ import streamlit as st
 from defectvision.inference.passed_over import PassedOver
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.store import batches
-from defectvision.store.batches import ACTIVE, ENDED, Counts, State
+from defectvision.store.batches import ACTIVE, ENDED, Counts, Engine, State
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.releases import releases_of
@@ -27,6 +27,11 @@ STATES = {
     State.DONE: (":material/check_circle:", "green"),
 }
 
+ON_RAY = (
+    "Inspected by a Ray cluster. Where the command that began it has ended, "
+    "`defectvision work --engine ray` goes on with it."
+)
+
 
 def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None:
     """How far a batch is, what it takes, and what can be done with it."""
@@ -39,6 +44,8 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None
             st.progress((counts.done + counts.failed) / counts.total)
         if batch.passed_over:
             st.caption(plain(PassedOver(batch.passed_over).words))
+        if batch.engine == Engine.RAY and state in ACTIVE:
+            st.caption(ON_RAY)
         if batch.message:
             st.warning(plain(batch.message), icon=":material/info:")
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
