@@ -122,6 +122,8 @@ def test_an_image_is_labelled_and_drawn_by_hand_and_keys(canvas: Canvas) -> None
 
     # A brush of 6 px, straight across the box: its round ends lie within it.
     canvas.press("b")
+    expect(said).to_have_text("Brush.")
+    expect(page.locator("[aria-pressed=true][data-tool]")).to_have_text("Brush B")
     expect(page.locator(".size-value")).to_have_text("7 px")
     canvas.press("[", "[")
     expect(page.locator(".size-value")).to_have_text("4 px")

@@ -231,7 +231,7 @@ class Labelling {
     settings.tool = name;
     this.showTool();
     if (name === "fill") setTimeout(() => this.tools.fill.prepare());
-    this.say(this.find(`[data-tool=${name}]`).dataset.words);
+    this.say(this.find(`button[data-tool=${name}]`).dataset.words);
   }
 
   resize(factor) {
@@ -242,7 +242,7 @@ class Labelling {
   }
 
   showTool() {
-    for (const button of this.stage.getRootNode().querySelectorAll("[data-tool]")) {
+    for (const button of this.stage.getRootNode().querySelectorAll("button[data-tool]")) {
       button.setAttribute("aria-pressed", String(button.dataset.tool === settings.tool));
     }
     const brush = ["brush", "eraser"].includes(settings.tool);
