@@ -14,6 +14,7 @@ from defectvision.web.batch.release import release_panel, released_groups, selec
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.export_menu import export_menu, file_stem
+from defectvision.web.links import changes_link
 from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.controls import marking_of, policy_controls, save_policy
 from defectvision.web.policy.what_if import what_if
@@ -44,6 +45,7 @@ which = in_force.words + ("" if followed else ", changed and not saved")
 leaving = Leaving(results, view.selection, which, loaded, settings().limits.pixels, followed)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
+    changes_link(results.batch.source.again_of, results.batch.id)
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
     release_panel(work, results, loaded, lot, policy, person)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -21,6 +22,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from defectvision.batch.again import images_again
 from defectvision.batch.claim import Claim, claimed
 from defectvision.batch.crew import CrewOf, Here
 from defectvision.batch.following import LISTED, look
@@ -176,7 +178,7 @@ class _Sitting:
             return added
         added = 0
         images: list[ListedImage] = []
-        for image in list_images(self.batch.source, self.store.files, passed_over):
+        for image in self._images(passed_over):
             images.append(image)
             if len(images) == LISTED:
                 added += self._add(images)
@@ -187,6 +189,12 @@ class _Sitting:
         added += self._add(images)
         self._note_listed(True, passed_over)
         return added
+
+    def _images(self, passed_over: PassedOver) -> Iterator[ListedImage]:
+        source = self.batch.source
+        if source.again_of is not None:
+            return images_again(self.store, source, source.again_of)
+        return list_images(source, self.store.files, passed_over)
 
     def _note_listed(self, complete: bool, passed_over: PassedOver) -> None:
         with self.claim.session() as session:

@@ -15,7 +15,7 @@ import typer
 
 from defectvision import atomic
 from defectvision.cli.engine import Address, EngineName, crews_of
-from defectvision.cli.options import BundleName, Json, LineName, PolicyChoice, Weights
+from defectvision.cli.options import BundleName, Json, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out, print_note
 from defectvision.people import unproven
@@ -39,9 +39,17 @@ def batch(
             help="folder (with all below), zip file or image; a path or an fsspec URL, as "
             "s3://bucket/lot; or a Parquet file with a column of them, 'path'"
         ),
-    ],
-    line: LineName,
+    ] = "",
+    line: Annotated[str, typer.Option("--line", help="the line, for example casting")] = "",
     bundle: BundleName = None,
+    again: Annotated[
+        int | None,
+        typer.Option(
+            "--again",
+            help="number of a kept batch, whose images are inspected again with another bundle; "
+            "takes the place of SOURCE and --line, and is kept like it",
+        ),
+    ] = None,
     policy: PolicyChoice = "",
     file: Annotated[
         Path | None, typer.Option("--out", help=f"write the results: {', '.join(FORMATS)}")
@@ -57,14 +65,21 @@ def batch(
 ) -> None:
     """Inspect a folder or zip file of any size. With --db the dashboard shows it, and goes on with
     it where it was broken off; one of --engine ray is gone on with by `defectvision work --engine
-    ray`."""
+    ray`. With --again it says which verdicts changed."""
     with clear_errors():
+        from defectvision.batch.again import start_batch_again
         from defectvision.batch.start import BatchRequest, start_batch
         from defectvision.bundle.reader import load_bundle
+        from defectvision.cli.changes import counts_as_json, find_changes
+        from defectvision.report.changes import in_words
         from defectvision.store.batches import Engine
         from defectvision.store.database import open_store
         from defectvision.store.retention import ALL, NONE
 
+        if again is not None:
+            line, db = _line_of_batch(again, source, line), True
+        elif not source or not line:
+            raise ValueError("say what to inspect: SOURCE and --line, or --again BATCH")
         if file is None and not db:
             raise ValueError("say where the results go: --out FILE, or --db to keep the batch")
         if file is not None and file.suffix.lower() not in FORMATS:
@@ -86,15 +101,20 @@ def batch(
                 store = the_store()
             else:
                 store = open_store(temporary)
-            # Without the store nobody would look at the pictures again.
-            request = BatchRequest(
-                title or PurePath(source).name,
-                path=source,
-                keep=ALL if db else NONE,
-                engine=Engine(engine),
-            )
+            who, works_with = unproven("command line"), Engine(engine)
             with crews_of(engine, address) as crew_of:
-                number = start_batch(store, loaded, request, None, unproven("command line")).id
+                if again is not None:
+                    made = start_batch_again(store, loaded, again, None, who, title, works_with)
+                else:
+                    request = BatchRequest(
+                        title or PurePath(source).name,
+                        path=source,
+                        # Without the store nobody would look at the pictures again.
+                        keep=ALL if db else NONE,
+                        engine=works_with,
+                    )
+                    made = start_batch(store, loaded, request, None, who)
+                number = made.id
                 counts, message = _run(store, folder_of_lines, number, crew_of)
             if file is not None and chosen is not None:
                 try:
@@ -110,10 +130,19 @@ def batch(
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
-        said = {"batch": number if db else None, "images": counts.total, "done": counts.done}
+        said: dict[str, object] = {
+            "batch": number if db else None,
+            "images": counts.total,
+            "done": counts.done,
+        }
         said |= {"failed": counts.failed, "repeated": counts.repeated}
         if message:
             raise ValueError(message)
+        changed = ""
+        if again is not None:
+            found = find_changes(store, again, number).counts()
+            said |= {"again_of": again, "changes": counts_as_json(found)}
+            changed = f"{in_words(found)} See: defectvision changes {again} {number}"
     if as_json:
         print(json.dumps(said))
     else:
@@ -121,7 +150,23 @@ def batch(
             f"{counts.done} inspected ({counts.repeated} of them the same file as another), "
             f"{counts.failed} failed"
         )
+        if changed:
+            out.say(changed)
     raise typer.Exit(1 if counts.failed else 0)
+
+
+def _line_of_batch(number: int, source: str, line: str) -> str:
+    """The line of a kept batch; raises ValueError where something else is named beside it."""
+    from defectvision.cli.store import open_existing
+    from defectvision.store.batches import get_batch
+
+    if source:
+        raise ValueError(f"give either {source} or --again {number}, not both")
+    with open_existing().reading() as session:
+        found = get_batch(session, number).line
+    if line and line != found:
+        raise ValueError(f"batch {number} is of line '{found}', not of '{line}'. Leave --line out")
+    return found
 
 
 def _run(store: Store, weights: Path, number: int, crew_of: CrewOf | None) -> tuple[Counts, str]:

@@ -1,6 +1,6 @@
-"""The command line: inspect, batch, train, distil, evaluate, compare, operating-point, calibrate,
-gate, fingerprints, export, data, report, store, accounts, tokens, lines, bundle, keygen, sign,
-work, backup, restore, doctor, serve.
+"""The command line: inspect, batch, changes, train, distil, evaluate, compare, operating-point,
+calibrate, gate, fingerprints, export, data, report, store, accounts, tokens, lines, bundle, keygen,
+sign, work, backup, restore, doctor, serve.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -20,6 +20,7 @@ from defectvision.cli.backup import backup, restore
 from defectvision.cli.batch import batch
 from defectvision.cli.bundle import app as bundle_app
 from defectvision.cli.calibrate import calibrate
+from defectvision.cli.changes import changes
 from defectvision.cli.compare import compare
 from defectvision.cli.data import app as data_app
 from defectvision.cli.distil import distil
@@ -52,6 +53,7 @@ app.add_typer(tokens_app, name="tokens")
 app.add_typer(bundle_app, name="bundle")
 app.command()(inspect)
 app.command()(batch)
+app.command()(changes)
 app.command()(train)
 app.command()(distil)
 app.command()(evaluate)

@@ -108,6 +108,8 @@ def add_batch(
     session.add(batch)
     session.flush()
     details = {"batch": batch.id, "title": batch.title, "bundle_version": loaded.version}
+    if source.again_of is not None:
+        details["again_of"] = source.again_of
     session.add(AuditRow(who=batch.who, what="batch started", line=line.name, details=details))
     return batch
 

@@ -91,13 +91,13 @@ class Results:
         """`most` of the selected inspections from place `first` on."""
         with self.store.reading() as session:
             rows = page(session, selection, sorting, first, most)
-            return [self._stored(row) for row in rows]
+            return [self.stored(row) for row in rows]
 
     def every(self, selection: Selection) -> Iterator[StoredInspection]:
         """All that is selected, as listed; few are in memory at a time."""
         with self.store.reading() as session:
             for row in every(session, selection):
-                yield self._stored(row)
+                yield self.stored(row)
 
     def place_of(self, selection: Selection, number: int, sorting: Sorting) -> int | None:
         """How many of the selected stand before inspection `number`; None where it is not one."""
@@ -108,7 +108,7 @@ class Results:
         """An inspection of this batch by its number."""
         with self.store.reading() as session:
             row = session.get(InspectionRow, number)
-        return self._stored(row) if row is not None and row.batch_id == self.batch.id else None
+        return self.stored(row) if row is not None and row.batch_id == self.batch.id else None
 
     def newest(self) -> StoredInspection | ImageError | None:
         """What was inspected last, or why it could not be; None before the first image."""
@@ -118,14 +118,14 @@ class Results:
             return None
         if row.state == ImageState.FAILED:
             return ImageError(row.name, row.reason, row.remedy)
-        return self._stored(row)
+        return self.stored(row)
 
     def changed(self, before: Policy, after: Policy) -> list[StoredInspection]:
         """The parts on which two policies come to different final verdicts, as listed."""
         self.measure(before)
         self.measure(after)
         with self.store.reading() as session:
-            return [self._stored(row) for row in changed(session, self.batch.id, before, after)]
+            return [self.stored(row) for row in changed(session, self.batch.id, before, after)]
 
     def errors(self) -> list[ImageError]:
         """Files that could not be inspected."""
@@ -141,5 +141,5 @@ class Results:
             )
             return frozenset(session.scalars(wanted))
 
-    def _stored(self, row: InspectionRow) -> StoredInspection:
+    def stored(self, row: InspectionRow) -> StoredInspection:
         return StoredInspection(row, self.line, self.batch, self.store.files)

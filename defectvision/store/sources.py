@@ -20,14 +20,21 @@ class UploadedFile(_Kept):
     digest: str
 
 
-class Uploads(_Kept):
+class _Images(_Kept):
+    """again_of: the batch whose images these are, to be inspected anew; None where they are listed
+    from the source itself."""
+
+    again_of: int | None = None
+
+
+class Uploads(_Images):
     """Files that somebody gave."""
 
     kind: Literal["uploads"] = "uploads"
     files: tuple[UploadedFile, ...] = ()
 
 
-class _Place(_Kept):
+class _Place(_Images):
     """root: the folder that no link may lead out of; None where whoever started the batch may read
     what the system lets them. Sources of earlier versions do not say: no link leads out of them."""
 
@@ -52,14 +59,14 @@ class WatchedFolder(_Place):
     kind: Literal["watch"] = "watch"
 
 
-class Remote(_Kept):
+class Remote(_Images):
     """A folder, a zip file or an image at an fsspec URL, as s3://bucket/lot."""
 
     kind: Literal["remote"] = "remote"
     url: str
 
 
-class PathTable(_Kept):
+class PathTable(_Images):
     """A Parquet file, at a path or URL, of the paths or URLs of images."""
 
     kind: Literal["table"] = "table"

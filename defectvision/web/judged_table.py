@@ -153,11 +153,11 @@ def _columns(policy: Policy) -> dict[str, Any]:
     }
 
 
-def verdict_column() -> Any:
+def verdict_column(title: str = "Verdict") -> Any:
     """The column that says verdicts by sign, word and colour."""
     looks = [*LOOKS.values(), NOT_INSPECTED]
     return st.column_config.MultiselectColumn(
-        "Verdict",
+        title,
         width=120,
         options=[look.signed for look in looks],
         color=[look.hex for look in looks],

@@ -73,3 +73,15 @@ def results_link(batch: int) -> None:
         icon=":material/table_view:",
         query_params={"batch": str(batch)},
     )
+
+
+def changes_link(before: int | None, after: int) -> None:
+    """To what changed since the batch whose images `after` inspected again, if it did."""
+    if before is None:
+        return
+    st.page_link(
+        PAGES / "changes.py",
+        label=f"Changes since batch {before}",
+        icon=":material/compare_arrows:",
+        query_params={"batch": str(after), "before": str(before)},
+    )

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from defectvision.batch.again import start_batch_again
 from defectvision.batch.evaluation_start import start_again, start_evaluation
 from defectvision.batch.remembering import remember_parts
 from defectvision.batch.start import BatchRequest, start_batch
@@ -231,6 +232,11 @@ ACTS: dict[Callable[..., Any], Act] = {
     remember_parts: starting(
         lambda store, weights, who: remember_parts(
             store, load_bundle(weights, "casting"), [99], who, Limits()
+        )
+    ),
+    start_batch_again: starting(
+        lambda store, weights, who: start_batch_again(
+            store, load_bundle(weights, "casting"), 2, None, who
         )
     ),
     start_again: starting(lambda store, weights, who: start_again(store, weights, 1, who)),

@@ -150,6 +150,39 @@ def sign(board: Dashboard, who: str) -> None:
     name.blur()
 
 
+def test_a_lot_is_inspected_again_and_what_changed_is_listed(board, tmp_path: Path) -> None:
+    board.visit("batches")
+    board.complaints.clear()
+    start(board, "Lot 8", *files()[10:20])
+    card = board.page.locator(".st-key-batch-progress")
+    expect(card).to_contain_text("Done", timeout=60_000)
+    card.get_by_role("button", name="Inspect again").click()
+    expect(board.page.get_by_text("10 pictures kept in the store")).to_be_visible()
+    board.page.get_by_role("button", name="Inspect again").last.click()
+    expect(card).to_contain_text("Lot 8, again with efficientnet_lite0")
+    expect(card).to_contain_text("Done", timeout=60_000)
+    board.settle()
+    card.get_by_role("link", name="Changes since batch").click()
+    said = board.page.get_by_test_id("stAlert").first
+    expect(said).to_contain_text(re.compile("of 10 came to another verdict"))
+    changed = int(re.search(r"(\d+) images? of 10", said.inner_text())[1])
+    cells = [board.page.locator(f".st-key-changes-{i}-{j}") for i in range(3) for j in range(3)]
+    counts = [int(cell.inner_text()) for cell in cells]
+    assert sum(counts) == 10 and 0 < changed == 10 - sum(counts[::4])
+    board.page.get_by_role("button", name="Export").click()
+    table = pd.read_csv(io.BytesIO(export(board, "CSV", tmp_path)))
+    assert len(table) == changed and (table["verdict_before"] != table["verdict_after"]).all()
+    board.page.keyboard.press("Escape")
+    cells[next(i for i, count in enumerate(counts) if count and i % 4)].get_by_role(
+        "button"
+    ).click()
+    board.settle()
+    expect(board.page.get_by_text(re.compile("^Before .*, after .*"))).to_be_visible()
+    board.open_row(0)
+    board.page.get_by_role("button", name=re.compile("Open in batch")).last.click()
+    expect(board.page.locator(".dv-name")).to_be_visible()
+
+
 def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> None:
     board.open()
     go(board, "Batches")

@@ -14,7 +14,8 @@ from defectvision.store.releases import releases_of
 from defectvision.store.retention import delete_batch
 from defectvision.store.sources import WatchedFolder
 from defectvision.store.tables import BatchRow
-from defectvision.web.links import results_link
+from defectvision.web.batch.again import inspect_again
+from defectvision.web.links import changes_link, results_link
 from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, duration, plain
 
@@ -67,7 +68,9 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None
                     )
             if counts.done:
                 results_link(number)
+                changes_link(batch.source.again_of, number)
             if state in ENDED:
+                inspect_again(store, batch, who)
                 with st.popover("Delete", icon=":material/delete:"):
                     _delete_form(store, number, who)
 

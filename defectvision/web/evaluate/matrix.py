@@ -1,5 +1,4 @@
-"""Tables of what images show against what was said of them. Each cell is a button that shows its
-images: a keyboard reaches it, and a screen reader says what it is."""
+"""Tables of what images show against what was said of them; a click into a cell shows those."""
 
 from __future__ import annotations
 
@@ -18,7 +17,8 @@ from defectvision.web.evaluate.views import (
     chosen,
     look_at,
 )
-from defectvision.words import counted, plain
+from defectvision.web.matrix import button_matrix
+from defectvision.words import plain
 
 MOST = 8  # rows and columns of a table; the rest of many is summed up in words
 TITLES = {ESCAPES: ("escape", "escapes"), OVERKILLS: ("overkill", "overkills")}
@@ -70,25 +70,17 @@ def _table(
     number: int,
 ) -> None:
     shown = chosen(number) if st.session_state.get(PART) == MISTAKES else None
-    widths = [1.2, *[1] * len(found.columns)]
-    with st.container(key=f"matrix-{kind}", gap="small"):
-        for cell, name in zip(st.columns(widths)[1:], found.columns, strict=True):
-            cell.markdown(columns[name])
-        for i, row in enumerate(found.rows):
-            cells = st.columns(widths, vertical_alignment="center")
-            cells[0].markdown(rows[row])
-            for j, column in enumerate(found.columns):
-                count = int(found.counts[i, j])
-                view = View(kind, row, column)
-                bad, open_ = (row, column) in wrong and count, shown == view
-                label = counted(count, *TITLES.get((row, column), ("", " "))).strip()
-                cells[j + 1].button(
-                    f":red[**{label}**]" if bad and not open_ else label,
-                    key=f"{kind}-{i}-{j}",
-                    width="stretch",
-                    type="primary" if open_ else "secondary",
-                    disabled=not count,
-                    help=f"{rows[row]}, {columns[column]}: show these images",
-                    on_click=look_at,
-                    args=(view, number),
-                )
+    button_matrix(
+        kind,
+        {row: rows[row] for row in found.rows},
+        {column: columns[column] for column in found.columns},
+        {
+            (row, column): int(found.counts[i, j])
+            for i, row in enumerate(found.rows)
+            for j, column in enumerate(found.columns)
+        },
+        lambda row, column: look_at(View(kind, row, column), number),
+        (shown.row, shown.column) if shown is not None and shown.kind == kind else None,
+        wrong,
+        words=TITLES,
+    )

@@ -59,6 +59,12 @@ def run() -> None:
                 help="A batch under the policy: filter, look, export, report.",
             ),
             st.Page(
+                PAGES / "changes.py",
+                title="Changes",
+                icon=":material/compare_arrows:",
+                visibility="hidden",  # reached from a batch that was inspected again
+            ),
+            st.Page(
                 PAGES / "review.py",
                 title="Review",
                 icon=":material/how_to_reg:",
