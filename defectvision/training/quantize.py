@@ -86,12 +86,17 @@ def quantize_bundle(
 
     images: the set that the bundle was trained on. Those that cannot be read are left out, and
     returned beside what int8 costs.
-    Raises CatalogError where that is not the set, BundleError for a bundle without weights or one
-    that is in int8 already.
+    Raises CatalogError where that is not the set, BundleError for a bundle without weights,
+    one that is in int8 already, and one that remembers good parts.
     """
     loaded = load_bundle(weights, line, name)
     if loaded.bundle.precision == "int8":
         raise BundleError(f"{loaded.folder}: is in int8 already. Train it again to begin anew")
+    if loaded.bundle.remembers:
+        raise BundleError(
+            f"{loaded.folder}: remembers good parts, and int8 shortens the distances that its "
+            "limit is of (docs/good-parts.md). Leave it as it is"
+        )
     images, damaged = readable(images, masks=bool(loaded.bundle.mask_classes))
     train, val, test = _splits(loaded, images)
     shape = loaded.bundle.preprocessing

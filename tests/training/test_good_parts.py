@@ -40,6 +40,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.sources import Folder
 from defectvision.store.tables import AuditRow, ImageState
+from defectvision.training.quantize import quantize_bundle
 from tests.stand_ins.missing import run
 from tests.stand_ins.stores import new_store
 
@@ -108,7 +109,7 @@ def seen(inspector: Inspector, **how):
     return inspector.inspect(data, "part.png")
 
 
-def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector):
+def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector, good):
     line, bundle = inspector.line, inspector.loaded.bundle
     assert [(c.name, c.kind) for c in line.classes] == [("ok", "ok"), ("deviation", "defect")]
     assert bundle.mask_classes == ("deviation",)
@@ -122,6 +123,10 @@ def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector):
     assert json.loads((trained / "run" / "progress.json").read_text())["step"]
     pictures = GoodPictures.of(inspector.loaded.folder)
     assert (pictures.number, pictures.names, pictures.jpegs) == (PARTS, {}, {})
+    with pytest.raises(BundleError, match="remembers good parts, and int8 shortens"):
+        quantize_bundle(
+            trained / "weights", "plates", bundle.name, open_set(good, PIXELS, unsorted_good=True)
+        )
 
 
 def test_a_scratch_that_nobody_has_seen_is_stopped_and_outlined(inspector):
