@@ -13,6 +13,7 @@ from threading import Lock
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
@@ -41,6 +42,17 @@ class Extras:
 
     thumbnail: bool = False
     pixels: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """An image as a model sees it. embedding: (D,), before it decides; answers: (4 C,), its logits
+    and of each class's evidence the largest, the smallest and the spread; picture: as decoded for
+    it."""
+
+    embedding: NDArray[np.float32]
+    answers: NDArray[np.float32]
+    picture: NDArray[np.uint8]
 
 
 class Inspector:
@@ -158,6 +170,19 @@ class Inspector:
             mask_classes=self.loaded.bundle.mask_classes,
             thumbnail=small,
             pixels=image if extras.pixels and image.shape[:2] == size else None,
+        )
+
+    def describe(self, data: bytes, name: str) -> Description:
+        """What the model makes of one image file, for whoever learns from that; raises ImageError
+        where it cannot be decoded."""
+        how = self.loaded.bundle.preprocessing
+        image, size = read_image(data, name, how, self.limit_pixels, self.line.bits)
+        tensor, _ = prepare(image, how, size)
+        answer = {k: v[0] for k, v in self.runtime.run(tensor[None]).items()}
+        evidence = answer["evidence"]
+        extremes = [evidence.max((1, 2)), evidence.min((1, 2)), evidence.std((1, 2))]
+        return Description(
+            answer["embedding"], np.concatenate([answer["logits"], *extremes]), image
         )
 
     def look(self, data: bytes, name: str) -> Seen:

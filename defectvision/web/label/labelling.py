@@ -19,6 +19,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.label_files import kept_masks
 from defectvision.store.tables import LabelledImageRow, LabelledSetRow, LabelRow
 from defectvision.web.label.canvas import Drawn, label_canvas
+from defectvision.web.label.doubts import LabelDoubts, doubts_for
 from defectvision.web.label.images import label_words
 from defectvision.web.label.messages import Drawable, MessageError
 from defectvision.web.label.suggestions import Suggestions, suggestions_for
@@ -28,6 +29,7 @@ from defectvision.words import plain
 
 OPEN, QUEUE, REFUSED, PICTURES = "label-open", "label-queue", "label-refused", "label-pictures"
 UNLABELLED, EVERY, DIFFER, DOUBTFUL = "Not labelled", "All", "People differ", "Most doubtful first"
+WRONG = "Probable errors"
 MOST_SAID = 6
 KEYS = "123456789"  # that choose the classes, in their order
 
@@ -43,29 +45,52 @@ def label_images(store: Store, row: LabelledSetRow, person: Person) -> None:
     if not rows:
         st.info("Add images to the set first, in the section **Images**.", icon=":material/info:")
         return
-    told = suggestions_for(row.line)
+    told, doubts = suggestions_for(row.line), doubts_for(row)
     labelled = sum(one.labelled is not None for one in rows.values())
     with st.container(horizontal=True, vertical_alignment="bottom", key="label-way"):
-        queue = _queue(store, row, rows, told)
+        queue = _queue(store, row, rows, told, doubts)
         st.progress(labelled / len(rows), f"{labelled:,} of {len(rows):,} images are labelled")
     number = st.session_state.get(OPEN)
     if number not in rows:
         number = queue[0] if queue else None
+    wrong = _chosen(row) == WRONG
+    if wrong and doubts is not None:
+        st.caption(plain(doubts.about))
     if number is None:
+        if wrong:
+            st.success("No label stands out as wrong.", icon=":material/task_alt:")
+            return
         st.success("No image is left to label here.", icon=":material/task_alt:")
         return
     if said := st.session_state.pop(REFUSED, ""):
         st.error(plain(said), title="That was not kept", icon=":material/error:")
+    if wrong and doubts is not None and number in doubts.reasons:
+        st.warning(plain(doubts.reasons[number]), icon=":material/rule:")
     _canvas(store, line, rows[number], queue, told)
     _history(store, line, rows[number])
 
 
+def _chosen(row: LabelledSetRow) -> str:
+    """Which images are gone through."""
+    return str(st.session_state.get(f"label-which-{row.id}", UNLABELLED))
+
+
 def _queue(
-    store: Store, row: LabelledSetRow, rows: dict[int, LabelledImageRow], told: Suggestions | None
+    store: Store,
+    row: LabelledSetRow,
+    rows: dict[int, LabelledImageRow],
+    told: Suggestions | None,
+    doubts: LabelDoubts | None,
 ) -> list[int]:
     """Which images come, in their order: found when the choice changes, so that an image that is
     labelled keeps its place."""
-    choices = [UNLABELLED, EVERY, DIFFER, *([DOUBTFUL] if told else [])]
+    choices = [
+        UNLABELLED,
+        EVERY,
+        DIFFER,
+        *([DOUBTFUL] if told else []),
+        *([WRONG] if doubts else []),
+    ]
     chosen = st.segmented_control(
         "Which images",
         choices,
@@ -82,6 +107,8 @@ def _queue(
     unlabelled = [number for number, one in rows.items() if one.labelled is None]
     if chosen == DIFFER:
         found = [number for number in labelling.agreement(store, row.id).differ if number in rows]
+    elif chosen == WRONG and doubts is not None:
+        found = doubts.look(store, [one for one in rows.values() if one.labelled is not None])
     elif chosen == DOUBTFUL and told is not None:
         found = told.by_doubt(store, [rows[number] for number in unlabelled])
     else:
