@@ -55,17 +55,19 @@ class _Kept(BaseModel):
 class LabelledSet(_Kept):
     """Labelled images of a folder: `path` as it was given, only its images of `split` where that is
     not empty, `good` besides the names that mean a good part. seen: whether images that the bundle
-    learned from are asked about too."""
+    learned from are asked about too. title: what people call it, where a path tells nothing."""
 
     kind: Literal["set"] = "set"
     path: str
     split: str = ""
     good: tuple[str, ...] = ()
     seen: bool = True
+    title: str = ""
 
     @property
     def words(self) -> str:
-        return f"{self.path}, {self.split} split" if self.split else self.path
+        name = self.title or self.path
+        return f"{name}, {self.split} split" if self.split else name
 
 
 class Reviewed(_Kept):

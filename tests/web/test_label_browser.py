@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, expect
 from defectvision.bundle.reader import read_line
 from defectvision.store import labelling
 from defectvision.store.database import open_store
+from defectvision.store.evaluations import list_evaluations
 from defectvision.store.label_files import kept_masks
 from tests.stand_ins.server import serving
 from tests.web.dashboard import Dashboard
@@ -174,6 +175,9 @@ def test_from_nothing_to_a_bundle_in_force_and_back(board: Dashboard, tmp_path: 
     for name in ("first", "earlier"):
         measured = page.get_by_role("link", name=re.compile(f"{name}: escapes"))
         expect(measured).to_be_visible(timeout=LEARNED)
+    with store.reading() as session:
+        titles = {row.data for row in list_evaluations(session, "steel-caps")}
+    assert titles == {"Steel caps, images held back"}
 
     press(board, "Make default")
     fill(board, "Reason", "measured on what was held back")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import streamlit as st
 import yaml
@@ -51,6 +52,8 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
         {"epochs": 20, "split": {"folds": 5}},
     ),
 }
+# How many times the recipe's side the network sees of an image; time grows with its square.
+FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
 MOST_LISTED = 8
 LOOK_SECONDS = 2.0  # between two looks at what runs
@@ -94,7 +97,9 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         st.info(plain(f"{words}. The set is under **Hand over**."), icon=":material/terminal:")
         return
     with store.reading() as session:
-        drawn = any(one.masks for one in labelling.images_of(session, row.id, labelled=True))
+        images = labelling.images_of(session, row.id, labelled=True)
+    drawn = any(one.masks for one in images)
+    longest = max((max(one.width, one.height) for one in images), default=0)
     effort = st.segmented_control(
         "How long", list(EFFORTS), default="Usual", required=True, key=f"teach-effort-{row.id}"
     )
@@ -105,15 +110,17 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         key=f"teach-masks-{row.id}",
         help="From what was drawn: the bundle outlines and measures defects.",
     )
+    name = MASKS if masks else LABELS
+    fine = _fineness(row, name, longest)
     taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
     bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
-    recipe = recipe_of(MASKS if masks else LABELS, effort, row.label_mode)
+    recipe = recipe_of(name, effort, row.label_mode, FINE[fine])
     with st.expander("Recipe", icon=":material/tune:"):
         recipe = st.text_area(
             "Recipe as YAML",
             recipe,
             height=320,
-            key=f"teach-recipe-{row.id}-{effort}-{masks}",
+            key=f"teach-recipe-{row.id}-{effort}-{masks}-{fine}",
             label_visibility="collapsed",
         )
     if not held:
@@ -129,14 +136,49 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
     st.switch_page(LINES, query_params={NEW_LINE: run.id})
 
 
+def _fineness(row: LabelledSetRow, recipe: str, longest: int) -> str:
+    """How much of the images' detail is learned from, and what is lost of it. longest: side, px."""
+    side = side_of(recipe)
+    if longest <= side:
+        return "Usual"
+    fine = st.segmented_control(
+        "How fine",
+        list(FINE),
+        default="Usual",
+        required=True,
+        key=f"teach-fine-{row.id}",
+        help="Fine sees smaller defects; learning and inspecting take about four times as long.",
+    )
+    seen = FINE[fine] * side
+    if longest > seen:
+        st.caption(
+            f"Images of {longest:,} px are shrunk to {seen:,} px: what is 20 px wide in them "
+            f"is {20 * seen / longest:.0f} px wide then."
+        )
+    return fine
+
+
 @lru_cache
-def recipe_of(name: str, effort: str, mode: str) -> str:
-    """The recipe of that name with what the effort and the kind of labels change, as YAML."""
-    text = (ROOT / "recipes" / f"{name}.yaml").read_text("utf-8")
-    content = yaml.safe_load(text) | EFFORTS[effort][1]
+def recipe_of(name: str, effort: str, mode: str, fine: int = 1) -> str:
+    """The recipe of that name with what the effort, the detail (a factor on its input's sides) and
+    the kind of labels change, as YAML."""
+    content = _recipe(name) | EFFORTS[effort][1]
+    cut = content["preprocessing"]
+    content["preprocessing"] = cut | {side: fine * cut[side] for side in ("height", "width")}
     if name == MASKS and mode == "multilabel":
         content["options"] = {"weighing": "sigmoid"}
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+
+
+def side_of(recipe: str) -> int:
+    """Of the network's square input, in px."""
+    side: int = _recipe(recipe)["preprocessing"]["height"]
+    return side
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text("utf-8"))
+    return content
 
 
 def _free_name(taken: list[str]) -> str:
@@ -192,10 +234,10 @@ def _compare(store: Store, run: Run, line: str, bundle: str, person: Person) -> 
         if all(one is None for one in done.values()):
             held = sum(1 for _ in (run.held / "images").rglob("*.*"))
             words = f"Measure on {counted(held, 'held-back image')}"
-            if person.may(Action.TEACH) and st.button(
+            if not lacking(person, Action.TEACH) and st.button(
                 words, key=f"measure-{run.id}", icon=":material/fact_check:", type="primary"
             ):
-                _measure(store, run, line, both)
+                _measure(store, run, line, both, f"{known.title}, images held back")
             return
         for name, row in done.items():
             if row is not None:
@@ -247,10 +289,10 @@ def _evaluation(store: Store, run: Run, line: str, bundle: str) -> EvaluationRow
     return None
 
 
-def _measure(store: Store, run: Run, line: str, bundles: list[str]) -> None:
+def _measure(store: Store, run: Run, line: str, bundles: list[str], title: str) -> None:
     try:
         for name in bundles:
-            source = LabelledSet(path=str(run.held.resolve()))
+            source = LabelledSet(path=str(run.held.resolve()), title=title)
             loaded = loaded_bundle(line, name)
             start_evaluation(store, loaded, source, [run.folder.resolve()], acting())
     except (BundleError, NotAllowedError, StoreError, OSError) as error:

@@ -19,7 +19,7 @@ from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
 from defectvision.training.new_line import line_for
 from defectvision.training.recipe import load_recipe
-from defectvision.web.label.teaching import EFFORTS, LABELS, MASKS, recipe_of
+from defectvision.web.label.teaching import EFFORTS, FINE, LABELS, MASKS, recipe_of, side_of
 from defectvision.web.new_line import training
 from defectvision.web.new_line.runs import Run, new_run
 from defectvision.web.new_line.training import TrainingError, start_teaching
@@ -119,8 +119,9 @@ def test_a_set_that_tells_another_line_than_its_labels_is_refused(store, begun, 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
 def test_what_is_chosen_makes_a_recipe(tmp_path, effort, name, mode) -> None:
     file = tmp_path / "recipe.yaml"
-    file.write_text(recipe_of(name, effort, mode))
+    file.write_text(recipe_of(name, effort, mode, FINE["Fine"]))
     recipe = load_recipe(file)
+    assert recipe.preprocessing.height == recipe.preprocessing.width == 2 * side_of(name)
     assert recipe.epochs == EFFORTS[effort][1]["epochs"]
     assert bool(recipe.masks) == (name == MASKS)
     content = yaml.safe_load(file.read_text())
