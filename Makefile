@@ -11,7 +11,7 @@ BIN := .venv/bin
 # The stamp's name holds a checksum of what decides the environment's content, so a changed pin
 # installs again and a fresh checkout's file times do not matter. It is written last: an interrupted
 # installation leaves none and the next call continues.
-STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements-ray.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+STAMP := .venv/.installed-$(shell cat requirements-serve.txt requirements-ray.txt requirements-s3.txt requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 # The documents that hold tables of figures; the model cards are written beside them.
 FIGURES := README.md docs/access.md docs/architecture.md docs/gate.md docs/settings.md docs/speed.md
 COG := $(BIN)/python -m cogapp --verbosity=1 -I .

@@ -184,25 +184,23 @@ def _kills(folder: Path, asked: argparse.Namespace) -> None:
         write_answers(session, rows, answers)
         written.update(row for row, columns in answers.items() if "state" in columns)
 
-    def kill() -> None:
-        for moment in moments:
-            while len(written) < moment:
-                time.sleep(0.01)
-            lost = machines.pop(chance.randrange(len(machines)))
-            cluster.remove_node(lost, allow_graceful=False)
-            machines.append(cluster.add_node(num_cpus=1))
-            print(f"kill {next(killed) + 1} at {len(written):,} images", flush=True)
-
     inspecting.write_answers = counted
-    killer = Thread(target=kill, daemon=True)
-    killer.start()
     started = time.perf_counter()
     try:
         with ray_crews(cluster.address, Limits()) as crew_of, _Memory() as memory:
-            _work(store, folder / "weights", number, crew_of)
+            what = store, folder / "weights", number, crew_of
+            working = Thread(target=_work, args=what, daemon=True)
+            working.start()
+            for moment in moments:  # in this thread, as Ray starts machines in the first one alone
+                while len(written) < moment and working.is_alive():
+                    time.sleep(0.01)
+                lost = machines.pop(chance.randrange(len(machines)))
+                cluster.remove_node(lost, allow_graceful=False)
+                machines.append(cluster.add_node(num_cpus=1))
+                print(f"kill {next(killed) + 1} at {len(written):,} images", flush=True)
+            working.join()
             took = time.perf_counter() - started
     finally:
-        killer.join(60)
         cluster.shutdown()
     with store.reading() as session:
         found = count_images(session, number)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from defectvision.settings import settings
+from tests.stand_ins.object_store import s3 as s3
 from tests.stand_ins.postgres import postgres as postgres
 
 # Property tests try the same examples every time, so that `make test` always answers the same;

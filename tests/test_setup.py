@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[a-z]+\])?==[0-9][0-9A-Za-z.+]*")
+PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[a-z0-9]+\])?==[0-9][0-9A-Za-z.+]*")
 
 NOT_FOR_SERVING = {
     "torch", "torchvision", "timm", "accelerate", "grad-cam", "torchmetrics", "onnxscript", "nncf",

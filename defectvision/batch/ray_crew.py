@@ -8,7 +8,6 @@ whatever is lost, an actor, a machine, an answer on its way, is a chunk that oth
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any
 from defectvision import __version__
 from defectvision.batch.crew import Crew, CrewOf, Done, StationLostError
 from defectvision.batch.memory import OfBatch
+from defectvision.batch.ray_cluster import connected, pin
 from defectvision.batch.reading import Reader
 from defectvision.batch.station import Found, Question, Station
 from defectvision.batch.watch import AwayError
@@ -44,43 +44,17 @@ WAIT_SECONDS = 0.5
 LOOK_SECONDS = 1.0  # between two looks at which machines there are
 READY_SECONDS = 90.0  # in which an actor must be ready, where none is
 MOST_FAILURES = 3  # of actors of one machine in a row
-OBJECT_BYTES = 500_000_000  # of shared memory on this machine: bundles go through it, not images
 
 
 @contextmanager
 def ray_crews(address: str, limits: Limits) -> Iterator[CrewOf]:
-    """Crews of the cluster at `address`; of this machine alone where it is empty. Raises
-    RuntimeError where Ray is not installed, ConnectionError where the cluster is not there."""
-    ray = _ray()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the plant
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not address:
-        quiet |= {"object_store_memory": OBJECT_BYTES, "include_dashboard": False}
-    try:
-        ray.init(address=address or "local", **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ConnectionError(
-            f"{address or 'Ray'}: no cluster answers there ({said}). Start one with `ray start "
-            "--head`, and each other machine with `ray start --address=HOST:6379`"
-        ) from error
-    crews = _Crews(ray, limits)
-    try:
-        yield crews.of
-    finally:
-        crews.dismiss()
-        ray.shutdown()
-
-
-def _ray() -> ModuleType:
-    try:
-        import ray
-    except ImportError as error:
-        raise RuntimeError(
-            "Ray is not installed. Install it on each machine of the cluster: "
-            ".venv/bin/pip install -r requirements-ray.txt"
-        ) from error
-    return ray
+    """Crews of the cluster at `address`, see `connected`."""
+    with connected(address) as ray:
+        crews = _Crews(ray, limits)
+        try:
+            yield crews.of
+        finally:
+            crews.dismiss()
 
 
 class _Crews:
@@ -132,7 +106,7 @@ class Remote:
                 "started. Keep the store's files where each machine has them: set "
                 "DEFECTVISION_FILES to an object store, or to a folder that all mount"
             )
-        _pin(core)
+        pin(core)
         with tempfile.TemporaryDirectory(prefix="defectvision-") as folder:
             line, name = unpack(BytesIO(parcel), Path(folder))
             (Path(folder) / line.name / LINE_FILE).write_text(line.model_dump_json())
@@ -154,17 +128,6 @@ class Remote:
     def forget(self, chunk: int) -> None:
         self._unwanted.add(chunk)
         self._station.forget(chunk)
-
-
-def _pin(core: int) -> None:
-    """Keep this process to one core, so that it has as many threads as Ray counts for it."""
-    import cv2
-
-    mine = sorted(os.sched_getaffinity(0))
-    for thread in Path("/proc/self/task").iterdir():  # those that Ray started before
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(thread.name), {mine[core % len(mine)]})
-    cv2.setNumThreads(1)
 
 
 @dataclass(eq=False)

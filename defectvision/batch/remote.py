@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import fsspec
+from typing import TYPE_CHECKING, BinaryIO
 
 from defectvision.data.image_names import is_image_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import DEFAULT_LIMITS
+from defectvision.store.elsewhere import Place
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -29,15 +28,8 @@ def is_url(place: str) -> bool:
 def read_url(url: str) -> bytes:
     """Raises OSError where it cannot be read, which may pass, and ImageError where it is too large
     for an image."""
-    system, path = _system(url)
-    most = DEFAULT_LIMITS.entry_bytes
-    with _as_os_error(url):
-        try:
-            data: bytes = system.cat_file(path, start=0, end=most + 1)
-        except Exception:
-            if system.size(path):
-                raise
-            data = b""  # of which object stores refuse to give a part
+    place, most = Place(url), DEFAULT_LIMITS.entry_bytes
+    data = place.read(place.root, most + 1)
     if len(data) > most:
         raise ImageError(url, f"more than {most >> 20} MiB", "Give a smaller file.")
     return data
@@ -45,31 +37,29 @@ def read_url(url: str) -> bytes:
 
 def is_at(url: str) -> bool:
     """Whether there is a file or a folder. Raises OSError."""
-    system, path = _system(url)
-    with _as_os_error(url):
-        return bool(system.exists(path))
+    place = Place(url)
+    return place.exists(place.root)
 
 
-@contextmanager
-def open_url(url: str) -> Iterator[BinaryIO]:
-    """Raises OSError."""
-    system, path = _system(url)
-    with _as_os_error(url), system.open(path) as file:
-        yield file
+def opened_url(url: str) -> AbstractContextManager[BinaryIO]:
+    """The file, to be read. Raises OSError."""
+    place = Place(url)
+    return place.opened(place.root)
 
 
 def urls_below(url: str, passed_over: PassedOver) -> Iterator[tuple[str, str]]:
     """The images of a folder and of all below, sorted, without hidden ones, each by its name there
     and its URL; a file itself is one whatever its name. Raises OSError."""
-    system, root = _system(url)
-    with _as_os_error(url):
-        paths = system.find(root)
-    for path in paths:
-        name = PurePosixPath(path.removeprefix(root).lstrip("/") or PurePosixPath(path).name)
+    place = Place(url)
+    for path in place.below(place.root):
+        if path == place.root:
+            yield PurePosixPath(path).name, url
+            continue
+        name = PurePosixPath(path.removeprefix(place.root).lstrip("/"))
         if any(part.startswith(".") for part in name.parts):
             continue
-        if path == root or is_image_name(name.name):
-            yield str(name), system.unstrip_protocol(path)
+        if is_image_name(name.name):
+            yield str(name), place.url_of(path)
         else:
             passed_over.add(name)
 
@@ -101,28 +91,8 @@ def _opened_table(table: str) -> Iterator[ParquetFile]:
     from pyarrow.parquet import ParquetFile
 
     url = table if is_url(table) else f"file://{table}"
-    with open_url(url) as file:
+    with opened_url(url) as file:
         try:
             yield ParquetFile(file)
         except pa.ArrowException as error:
             raise OSError(None, f"no Parquet file, or a damaged one ({error})", table) from error
-
-
-def _system(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and what it calls the place."""
-    with _as_os_error(url):
-        system, path = fsspec.core.url_to_fs(url)
-        return system, path
-
-
-@contextmanager
-def _as_os_error(url: str) -> Iterator[None]:
-    """Libraries of object stores raise errors of their own where the network or the store is at
-    fault, and ImportError where one is missing."""
-    try:
-        yield
-    except (OSError, ImageError):
-        raise
-    except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OSError(None, said, url) from error

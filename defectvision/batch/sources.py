@@ -15,7 +15,7 @@ from defectvision.batch.remote import (
     is_at,
     is_url,
     listed_in,
-    open_url,
+    opened_url,
     read_url,
     urls_below,
 )
@@ -211,7 +211,7 @@ def _elsewhere(
     place, found = source.url, False
     try:
         if isinstance(source, Remote) and place.lower().endswith(ZIP):
-            with open_url(place) as archive:
+            with opened_url(place) as archive:
                 for packed in unzipped(place, archive, passed_over=passed_over):
                     yield _kept(packed, store, taken)
             return

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from defectvision.store.errors import StoreError
 from defectvision.store.files import Files
-from defectvision.store.folder import DATABASE, FILES
+from defectvision.store.folder import DATABASE, FILES, SHARES, kind_of_mount
 from defectvision.store.tables import BatchRow, CounterRow
 from defectvision.words import writable
 
@@ -85,6 +85,7 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
             "may be written"
         ) from error
     address = database or f"sqlite:///{folder / DATABASE}"
+    _refuse_share(address)
     with _in_words(address):
         engine = _connect(address)
         # Two processes that start at once must not both build the tables; `migrate` sees to it for
@@ -97,7 +98,28 @@ def open_store(folder: Path, database: str = "", files: str = "") -> Store:
                 f"{error.lock_file}: another process has held it for {MIGRATION_SECONDS} s. Let it "
                 "bring the store up to date, or end it"
             ) from error
-    return Store(engine, Files(files or str((folder / FILES).resolve())), folder)
+    try:
+        kept = Files(files or str((folder / FILES).resolve()))
+    except OSError as error:
+        raise StoreError(
+            f"{files}: cannot be opened ({error.strerror or error}). Check DEFECTVISION_FILES"
+        ) from error
+    return Store(engine, kept, folder)
+
+
+def _refuse_share(address: str) -> None:
+    """SQLite's writers agree through memory that they share, which machines do not."""
+    with _in_words(address):
+        url = make_url(address)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    kind = kind_of_mount(Path(url.database))
+    if kind in SHARES:
+        raise StoreError(
+            f"{url.database}: lies on a network share ({kind}), where machines that write to one "
+            "SQLite database damage it. Set DEFECTVISION_DATABASE to a PostgreSQL database for "
+            "several machines, or DEFECTVISION_STORE to a folder on a disk of this one"
+        )
 
 
 def open_existing_store(folder: Path, database: str = "", files: str = "") -> Store | None:

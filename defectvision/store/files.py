@@ -17,10 +17,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from defectvision.atomic import write_bytes
+from defectvision.store.elsewhere import Place
 from defectvision.store.errors import LostFileError, StoreError
 
 YOUNG_SECONDS = 3600  # in which a row may be about to name a file that was just put
@@ -37,9 +35,9 @@ class Files:
     """Content by its digest below `url`, in 256 folders."""
 
     def __init__(self, url: str):
-        self.url = url
-        self._system, self._root = fsspec.core.url_to_fs(url)
-        self._local = isinstance(self._system, LocalFileSystem)
+        """Raises OSError where there is no such kind of place."""
+        self.url, self._place = url, Place(url)
+        self._root, self._local = self._place.root, self._place.is_local
 
     @property
     def folder(self) -> Path | None:
@@ -51,12 +49,12 @@ class Files:
         cannot be done."""
         # Named so that `remove_half_written` removes what a crash leaves.
         path, data = f"{self._root}/.{token_hex(32)}.touched", token_hex(32).encode()
-        self._place(path, data)
+        self._put(path, data)
         try:
-            if self._system.cat_file(path) != data:
+            if self._place.read(path) != data:
                 raise OSError("a file holds something else than was just written to it")
         finally:
-            self._system.rm_file(path)
+            self._place.remove(path)
 
     def put(self, data: bytes) -> str:
         """Keep `data`; returns its digest. What is there already is made young again, so that it is
@@ -72,15 +70,15 @@ class Files:
         self._write(path, data)
         return digest
 
-    def _place(self, path: str, data: bytes) -> None:
+    def _put(self, path: str, data: bytes) -> None:
         if self._local:
             write_bytes(Path(path), data)
         else:
-            self._system.pipe_file(path, data)
+            self._place.write(path, data)
 
     def _write(self, path: str, data: bytes) -> None:
         try:
-            self._place(path, data)
+            self._put(path, data)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written ({error.strerror or error}). Free space, or move the "
@@ -91,9 +89,9 @@ class Files:
         """The content; raises StoreError where it is missing or not what its name says."""
         path = self._path(digest)
         try:
-            data: bytes = self._system.cat_file(path)
+            data = self._place.read(path)
         except FileNotFoundError as error:
-            if not self._system.exists(self._root):
+            if not self._place.exists(self._root):
                 raise StoreError(
                     f"{self._root}: is gone. It holds the store's files; put it back, or mount the "
                     "share again"
@@ -111,7 +109,7 @@ class Files:
         return data
 
     def has(self, digest: str) -> bool:
-        return bool(self._system.exists(self._path(digest)))
+        return self._place.exists(self._path(digest))
 
     def is_whole(self, digest: str) -> bool:
         """Whether the content is there and undamaged. Raises StoreError where none can be read."""
@@ -134,10 +132,10 @@ class Files:
         """Remove a file; returns its bytes, None where it stays, as it was put a moment ago. Raises
         FileNotFoundError where it is gone already, and OSError where it cannot be removed."""
         path = self._path(digest)
-        entry = self._system.info(path)
+        entry = self._place.about(path)
         if abs(time.time() - _written(entry)) < YOUNG_SECONDS:
             return None
-        self._system.rm_file(path)
+        self._place.remove(path)
         return int(entry.get("size") or 0)
 
     def remove_half_written(self) -> tuple[int, int]:
@@ -145,7 +143,7 @@ class Files:
         files = size = 0
         for path, entry in self._below(lambda name: name.startswith(".") and len(name) > 64):
             if abs(time.time() - _written(entry)) >= HALF_WRITTEN_SECONDS:
-                self._system.rm_file(path)
+                self._place.remove(path)
                 files, size = files + 1, size + int(entry.get("size") or 0)
         return files, size
 
@@ -153,7 +151,7 @@ class Files:
         """What `set_mark` wrote; None where nothing did. Raises StoreError where it is damaged."""
         path = f"{self._root}/{MARK}"
         try:
-            found = json.loads(self._system.cat_file(path))
+            found = json.loads(self._place.read(path))
             return {str(name): int(count) for name, count in found["databases"].items()}
         except FileNotFoundError:
             return None
@@ -169,10 +167,9 @@ class Files:
         return self._below(lambda name: len(name) == 64 and set(name) <= HEX)
 
     def _below(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
-        if self._system.exists(self._root):
-            for path, entry in self._system.find(self._root, detail=True).items():
-                if wanted(path.rpartition("/")[2]):
-                    yield path, entry
+        for path, entry in self._place.below(self._root).items():
+            if wanted(path.rpartition("/")[2]):
+                yield path, entry
 
     def _path(self, digest: str) -> str:
         if len(digest) != 64 or not set(digest) <= HEX:

@@ -17,8 +17,9 @@ from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.people import unproven
 from defectvision.store import policies
 from defectvision.store.database import open_existing_store, open_store
-from defectvision.store.errors import StoreError
+from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files, digest_of
+from defectvision.store.folder import kind_of_mount
 from defectvision.store.tables import AuditRow, Base, InspectionRow, ReviewRow
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
@@ -183,21 +184,27 @@ def test_a_review_of_nothing_is_refused_by_the_database(tmp_path) -> None:
         session.add(ReviewRow(inspection_id=7, **row))
 
 
-@pytest.mark.parametrize("url", ["", "memory://files"])
-def test_content_comes_back_by_its_hash(tmp_path, url) -> None:
-    files = Files(url or str(tmp_path / "files"))
+@pytest.mark.parametrize("kind", ["folder", "memory", "s3"])
+def test_content_comes_back_by_its_hash(tmp_path, request, monkeypatch, kind) -> None:
+    url = {"folder": str(tmp_path / "files"), "memory": "memory://files"}.get(kind)
+    url = url or f"{request.getfixturevalue('s3')()}/plant/files"
+    files, other = Files(url), Files(url)
+    assert files.usage() == (0, 0) and files.is_empty() and files.mark() is None
     digest = files.put(b"one")
     assert files.put(b"one") == digest and files.get(digest) == b"one" and files.has(digest)
-    assert files.usage() == (1, 3)
+    assert files.usage() == (1, 3) == other.usage()
+    files.touch()
+    files.set_mark({"a": 3})
+    assert other.mark() == {"a": 3} and files.usage() == (1, 3)
     gone = files.put(b"three")
+    assert other.usage() == (2, 8), "nothing is remembered of what others change"
     assert files.remove(gone) is None, "too young"
-    if not url:
-        os.utime(tmp_path / "files" / gone[:2] / gone, (0, 0))
-        assert files.remove(gone) == 5
-        with pytest.raises(FileNotFoundError):
-            files.remove(gone)
-        with pytest.raises(StoreError, match="is missing"):
-            files.get(gone)
+    monkeypatch.setattr("defectvision.store.files.YOUNG_SECONDS", -1)
+    assert files.remove(gone) == 5 and not other.has(gone)
+    with pytest.raises(FileNotFoundError):
+        files.remove(gone)
+    with pytest.raises(LostFileError, match="is missing"):
+        files.get(gone)
     with pytest.raises(StoreError, match="not a SHA-256"):
         files.get("../../etc/passwd")
 
@@ -245,3 +252,42 @@ def test_a_damaged_file_is_mended_when_it_is_given_again(tmp_path, damage) -> No
     digest = files.put(b"picture")
     (tmp_path / digest[:2] / digest).write_bytes(damage)
     assert files.put(b"picture") == digest and files.get(digest) == b"picture"
+
+
+def test_an_object_store_that_is_away_is_said_in_words(s3, monkeypatch, tmp_path) -> None:
+    import s3fs
+
+    url = s3()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        files = open_store(tmp_path, files=f"{url}/files").files
+        with pytest.raises(StoreError, match=r"cannot be written .*:9/"):
+            files.put(b"one")
+        with pytest.raises(StoreError, match=r"cannot be read .*:9/"):
+            files.get("0" * 64)
+        with pytest.raises(OSError, match=":9/"):
+            files.touch()
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreError, match=r"wrong://files: cannot be opened .*DEFECTVISION_FILES"):
+        open_store(tmp_path, files="wrong://files")
+
+
+@pytest.mark.parametrize(
+    ("mount", "kind"), [("/mnt/plant\\040share nfs4", "nfs4"), ("/mnt ext4", ""), ("", "")]
+)
+def test_sqlite_is_refused_where_several_machines_would_share_it(
+    monkeypatch, tmp_path, mount, kind
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    lines = ["1 0 8:1 / / rw - ext4 /dev/sda1 rw", "2 1 8:1 / /mnt rw - ext4 /dev/sdb1 rw"]
+    at, _, of = mount.partition(" ")
+    mounts.write_text("\n".join([*lines, f"3 2 0:5 / {at} rw - {of} plant:/ rw"] if at else lines))
+    monkeypatch.setattr("defectvision.store.folder.MOUNTS", mounts)
+    place = Path("/mnt/plant share/store")
+    assert kind_of_mount(place) == (kind or "ext4")
+    if kind:
+        with pytest.raises(StoreError, match=f"share \\({kind}\\).*DEFECTVISION_DATABASE"):
+            open_store(tmp_path / "own", f"sqlite:///{place / 'defectvision.sqlite3'}")
