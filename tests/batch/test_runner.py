@@ -16,8 +16,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
-from defectvision.batch.answers import Answerer
-from defectvision.batch.memory import FIRST, OfBatch
+from defectvision.batch.memory import FIRST
 from defectvision.batch.runner import work_on
 from defectvision.batch.sources import SourceError, folder_source, upload_source
 from defectvision.bundle.policy import Policy
@@ -149,30 +148,6 @@ def test_a_turn_ends_and_the_next_goes_on(store, weights, tmp_path) -> None:
     some = counts(store, number)
     assert 0 < some.done < 100 and state(store, number)[0] == State.RUNNING
     assert run(store, weights, number).done == 100
-
-
-def test_large_files_are_inspected_a_few_at_a_time(store, weights, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("defectvision.batch.reading.MOST_BYTES", len(PARTS["ok_3.png"]) + 1)
-    number = start(store, weights, folder_source(folder_of(PARTS, tmp_path / "lot"), None))
-    together = []
-    answer = Answerer.answers
-
-    def answers(self: Answerer, new: dict[str, bytes], any_done: bool) -> object:
-        together.append(len(new))
-        return answer(self, new, any_done)
-
-    monkeypatch.setattr(Answerer, "answers", answers)
-    assert run(store, weights, number) == Counts(done=len(PARTS))
-    assert sum(together) == len(PARTS) and max(together) <= 2
-
-
-@pytest.mark.parametrize(
-    ("before", "taken", "after"), [(32, 8.0, 16), (32, 0.1, 64), (1, 9.0, 1), (100, 0.5, 128)]
-)
-def test_as_many_images_go_together_as_take_about_a_second(before, taken, after) -> None:
-    memory = OfBatch(together=before)
-    memory.pace(1.0, taken)
-    assert memory.together == after
 
 
 @pytest.mark.parametrize("listed", [False, True])
