@@ -16,10 +16,13 @@ def read_history(loaded: LoadedBundle) -> dict[str, list[float | None]]:
     """Columns by name, such as `epoch`, `train_loss`, `val_loss`, `val_accuracy`, a number an epoch
     or None where there is none; empty where the bundle brings no history or one that cannot be
     read."""
-    if HISTORY_FILE not in loaded.bundle.files:
-        return {}
+    return history_in(loaded.folder / HISTORY_FILE) if HISTORY_FILE in loaded.bundle.files else {}
+
+
+def history_in(file: Path) -> dict[str, list[float | None]]:
+    """As `read_history`, of a file with an object an epoch."""
     try:
-        rows = list(_rows(loaded.folder / HISTORY_FILE))
+        rows = list(_rows(file))
     except (OSError, ValueError):
         return {}
     names = dict.fromkeys(name for row in rows for name in row)

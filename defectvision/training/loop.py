@@ -42,7 +42,7 @@ from defectvision.training.progress import PROGRESS_FILE, WRITE_SECONDS, write_p
 from defectvision.training.schedule import plateau_schedule, rated, step_schedule
 from defectvision.training.task import TrainingTask
 from defectvision.training.teacher import distil, load_teacher, random_window
-from defectvision.training.tracking import track_epoch
+from defectvision.training.tracking import track_epoch, write_examples
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 300
@@ -214,6 +214,7 @@ def _close_epoch(task: TrainingTask, state: _State, losses: list[float]) -> dict
     if accelerator.is_main_process:
         write_history(state.run, position.history)
         keep_epoch(state.run, model, position.history, recipe)
+        write_examples(state.run, position.epoch, recipe.epochs, model, task.validation)
     save_checkpoint(accelerator, state.run)
     return row
 

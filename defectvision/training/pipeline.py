@@ -161,7 +161,8 @@ def in_words(metrics: Metrics) -> str:
         found = metrics.values.get(name)
         if found is None or found.value is None:
             continue
-        words = f"{metric_words(name).title.lower()} {100 * found.value:.1f} %"
+        title = metric_words(name).title
+        words = f"{title[0].lower()}{title[1:]} {100 * found.value:.1f} %"
         if found.low is not None and found.high is not None:
             words += f" ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
         told.append(words)

@@ -94,6 +94,12 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert "| AUC |" in (loaded.folder / "README.md").read_text()
     rows = [json.loads(r) for r in (run / "metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in rows] == [1, 2, 3]
+    shown = json.loads((run / "examples.json").read_text())
+    assert [s["epoch"] for s in shown] == [1, 2, 3]
+    for one in shown[-1]["images"]:  # each of the validation images, as it is labelled
+        assert one["truth"] == ("Def" if "def" in one["name"] else "Ok"), one
+        assert one["right"] == (one["said"] == one["truth"]) and 0.5 <= one["probability"] <= 1
+        assert (run / "examples" / one["file"]).read_bytes()[:4] == b"\x89PNG"
     told = json.loads((run / "result.json").read_text())
     assert (told["line"], told["bundle"], told["images"]) == ("casting", "tiny", 32)
     escapes = metrics.values["escapes"]

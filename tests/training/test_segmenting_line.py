@@ -99,6 +99,14 @@ def test_masks_are_learned_served_and_measured(tile):
     rows = [json.loads(row) for row in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert list((run / "tracking").glob("events*")), "no TensorBoard events"
+    *_, last = json.loads((run / "examples.json").read_text())
+    assert last["masks"] and len({one["truth"] for one in last["images"]}) == 4
+    pictures = [
+        decode_image((run / "examples" / one["file"]).read_bytes(), "example", PIXELS)
+        for one in last["images"]
+    ]
+    assert {p.shape for p in pictures} == {(64, 132, 3)}
+    assert all((p[:, :64] != p[:, 68:]).any() for p in pictures)  # drawn beside found
     card = (weights / "magnetic-tile/tiny/README.md").read_text()
     assert "| IoU, class crack |" in card
     assert "each weighed by the probability of its class in the picture" in card

@@ -105,7 +105,10 @@ def learn(board: Dashboard, name: str) -> None:
     board.settle()
     board.page.get_by_role("button", name="Train", exact=True).last.click()
     expect(board.page.get_by_text("The bundle is ready")).to_be_visible(timeout=LEARNED)
+    board.page.get_by_text("How it learned").click()
     board.settle()
+    expect(board.page.locator(".st-key-learning-examples img")).to_have_count(4)
+    expect(board.page.locator(".js-plotly-plot")).to_be_visible()
 
 
 def put_in_force(line: Path, name: str) -> None:

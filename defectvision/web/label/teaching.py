@@ -30,6 +30,7 @@ from defectvision.web.choices import bundle_names, loaded_bundle
 from defectvision.web.lines.default import make_default
 from defectvision.web.links import LINES, NEW_LINE, PAGES
 from defectvision.web.new_line.form import runs_folder
+from defectvision.web.new_line.progress import in_words
 from defectvision.web.new_line.runs import Look, Run, every_run, new_run
 from defectvision.web.new_line.runs import State as RunState
 from defectvision.web.new_line.training import (
@@ -211,6 +212,8 @@ def _one(store: Store, run: Run, look: Look, person: Person) -> None:
         )
         if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_new:"):
             st.switch_page(LINES, query_params={NEW_LINE: run.id})
+    if look.state is RunState.RUNNING:
+        st.caption(in_words(look))
     if look.state is RunState.DONE and look.outcome is not None:
         st.caption(plain(look.outcome.promise))
         _compare(store, run, order.line, order.bundle, person)

@@ -19,6 +19,7 @@ LOSSES = {
     "val_loss": ("Loss, validation images", "#1c6489", "solid"),
 }
 ACCURACY = "val_accuracy"
+STEEP = 50  # times as large as the smallest loss
 
 
 def training_curve(loaded: LoadedBundle) -> None:
@@ -68,15 +69,26 @@ def curve_chart(columns: Mapping[str, Sequence[float | None]]) -> go.Figure:
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="x unified",
         legend={"orientation": "h", "y": -0.25},
-        xaxis={"title": "epoch", "fixedrange": True},
-        yaxis={"title": "loss", "fixedrange": True, "rangemode": "tozero"},
+        xaxis={"title": "epoch", "fixedrange": True} | ({"dtick": 1} if len(epochs) < 10 else {}),
+        yaxis={"title": "loss", "fixedrange": True, **_scale(columns)},
         yaxis2={
             "title": "accuracy",
             "overlaying": "y",
             "side": "right",
             "tickformat": ".0%",
+            "range": [0, 1.03],
+            "tickmode": "linear",
+            "dtick": 0.25,
             "showgrid": False,
             "fixedrange": True,
         },
     )
     return figure
+
+
+def _scale(columns: Mapping[str, Sequence[float | None]]) -> dict[str, object]:
+    """By powers of ten where the first epochs would leave no room for what follows."""
+    losses = [loss for name in LOSSES for loss in columns.get(name, ()) if loss and loss > 0]
+    if losses and max(losses) > STEEP * min(losses):
+        return {"type": "log", "dtick": 1}
+    return {"rangemode": "tozero"}

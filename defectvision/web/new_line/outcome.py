@@ -18,6 +18,7 @@ from defectvision.store.database import Store
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.links import open_line
 from defectvision.web.new_line.form import say_refused
+from defectvision.web.new_line.learning import how_it_learned
 from defectvision.web.new_line.photographs import leave_out
 from defectvision.web.new_line.progress import asked, change_button, log_button, remove_button
 from defectvision.web.new_line.runs import Look, Outcome, Run, Suspect
@@ -54,6 +55,7 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
                 change_button(run)
             remove_button(run)
         log_button(run)
+    how_it_learned(run)
     if made.suspects:
         _suspects(run, made, store, person)
     say_refused((*run.photographs().refused, *(_named(text, run) for text in made.left_out)))

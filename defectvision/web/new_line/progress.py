@@ -11,6 +11,7 @@ from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.links import FORM, NEW_LINE
 from defectvision.web.new_line.form import empty_form, fill_form
+from defectvision.web.new_line.learning import how_it_learned, learning
 from defectvision.web.new_line.runs import Look, Run, State
 from defectvision.web.new_line.training import (
     TrainingError,
@@ -59,6 +60,7 @@ def _running(run: Run) -> None:
             help="What was done so far is kept.",
         )
     st.caption("It goes on when this page is closed; open **Lines** again to see how far it is.")
+    learning(run)
     # After the bar: drawing lets a visit to another page go first.
     if look.state is not State.RUNNING:
         st.rerun()
@@ -113,6 +115,7 @@ def ended_early(run: Run, look: Look, store: Store, person: Person) -> None:
                 change_button(run, first=not again)
             remove_button(run)
         log_button(run)
+    how_it_learned(run)
 
 
 def change_button(run: Run, first: bool = False) -> None:

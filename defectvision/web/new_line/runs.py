@@ -20,14 +20,15 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from defectvision import atomic
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+HISTORY = "metrics.jsonl"
 LOCK = "running"  # held by the process that works, and says on which run
 ABANDONED_SECONDS = 48 * 3600.0  # after which photographs that nobody made a line of are removed
-C = TypeVar("C", bound="Content")
+C = TypeVar("C", bound=BaseModel)
 
 
 class Content(BaseModel):
@@ -92,6 +93,30 @@ class Outcome(Content):
     promise: str
     suspects: tuple[Suspect, ...] = ()
     left_out: tuple[str, ...] = ()
+
+
+class Example(Content):
+    """A validation image as the model saw it: its picture's file, what it is and what was said of
+    it, in words."""
+
+    file: str = Field(pattern=r"^[\w-]+\.png$")
+    name: str
+    truth: str
+    said: str
+    right: bool
+    probability: float
+
+
+class Snapshot(Content):
+    """Examples after an epoch; masks: whether what was drawn stands beside what the model draws."""
+
+    epoch: int
+    masks: bool
+    images: tuple[Example, ...]
+
+
+class Snapshots(RootModel[tuple[Snapshot, ...]]):
+    """The first one first."""
 
 
 class State(Enum):
@@ -197,6 +222,18 @@ class Run:
             return Look(State.CUT_OFF, order)
         told = _read(self.work / "progress.json", Told)
         return Look(State.RUNNING, order, told, self._left(told))
+
+    def learning(self) -> Path | None:
+        """The folder of what is learned now, or was last: of the whole, or of one fold; None before
+        the first epoch has ended."""
+        folders = (self.work, *self.work.glob("fold-*"))
+        found = [folder for folder in folders if (folder / HISTORY).is_file()]
+        return max(found, key=lambda folder: (folder / HISTORY).stat().st_mtime, default=None)
+
+    def snapshots(self, folder: Path) -> tuple[Snapshot, ...]:
+        """What `folder` shows of validation images; none where it cannot be read."""
+        found = _read(folder / "examples.json", Snapshots)
+        return found.root if found else ()
 
     def result(self) -> Outcome | None:
         """What the program wrote at its end; None where it has not, or not so that it can be

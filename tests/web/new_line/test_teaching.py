@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import cv2
@@ -80,6 +82,22 @@ def test_the_program_gets_what_is_labelled_and_not_held_back(store, begun, tmp_p
     with store.reading() as session:
         told = session.scalars(select(AuditRow).where(AuditRow.what == "training started")).one()
     assert (told.details["images"], told.details["held_back"]) == (11, 2)
+
+
+def test_what_is_learned_now_is_found(tmp_path) -> None:
+    run = new_run(tmp_path / "runs")
+    assert run.learning() is None
+    for at, name in enumerate(("fold-0", "fold-1")):
+        (run.work / name).mkdir(parents=True)
+        (run.work / name / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 0.5}\n')
+        os.utime(run.work / name / "metrics.jsonl", (at, at))
+    folder = run.learning()
+    assert folder == run.work / "fold-1" and run.snapshots(folder) == ()
+    shown = {"name": "a", "truth": "Good", "said": "Crack", "right": False, "probability": 0.7}
+    for file, found in (("00001-0.png", 1), ("../../order.json", 0)):
+        content = [{"epoch": 1, "masks": False, "images": [{**shown, "file": file}]}]
+        (folder / "examples.json").write_text(json.dumps(content))
+        assert len(run.snapshots(folder)) == found
 
 
 def test_what_cannot_be_learned_is_refused_before_anything_is_written(
