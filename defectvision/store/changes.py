@@ -3,23 +3,14 @@ in one batch, and those in the other."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Subquery,
-    and_,
-    case,
-    func,
-    literal,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, case, literal, select
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy, Verdict
@@ -63,22 +54,10 @@ class Changes:
     policies: tuple[Policy, Policy]
 
     def counts(self) -> Counts:
-        one, two = self._sides
-        rows = self._query(one.c.verdict, two.c.verdict, self._renamed, func.count())
-        grouped = rows.group_by(*map(literal_column, "123"))
-        verdicts: dict[Cell, int] = {}
-        renamed = 0
-        with self.before.store.reading() as session:
-            for first, second, other, count in session.execute(grouped):
-                cell = Verdict(first), Verdict(second)
-                verdicts[cell] = verdicts.get(cell, 0) + count
-                renamed += count if other else 0
-            wholes = [
-                session.scalar(select(func.count()).where(side.c.place == 1)) or 0
-                for side in self._sides
-            ]
-        both = sum(verdicts.values())
-        return Counts(verdicts, renamed, (wholes[0] - both, wholes[1] - both))
+        found, (one, two) = self._found, self._sides
+        verdicts = Counter((pair.before, pair.after) for pair in found)
+        renamed = sum(pair.renamed for pair in found)
+        return Counts(dict(verdicts), renamed, (len(one) - len(found), len(two) - len(found)))
 
     def page(self, cell: Cell | None = None, first: int = 0, most: int | None = None) -> list[Pair]:
         """`most` pairs from place `first` on, in the first batch's order: those of a cell, else all
@@ -94,10 +73,8 @@ class Changes:
     def _numbers(
         self, cell: Cell | None, first: int = 0, most: int | None = None
     ) -> list[tuple[int, int]]:
-        one, two = self._sides
-        wanted = self._query(one.c.id, two.c.id).where(self._in(cell)).order_by(one.c.id)
-        with self.before.store.reading() as session:
-            return [(a, b) for a, b in session.execute(wanted.offset(first).limit(most))]
+        wanted = (pair.numbers for pair in self._found if pair.is_in(cell))
+        return list(islice(wanted, first, None if most is None else first + most))
 
     def _pairs(self, numbers: list[tuple[int, int]]) -> list[Pair]:
         wanted = select(InspectionRow).where(InspectionRow.id.in_(chain(*numbers)))
@@ -106,57 +83,65 @@ class Changes:
         return [(self.before.stored(rows[a]), self.after.stored(rows[b])) for a, b in numbers]
 
     @cached_property
-    def _sides(self) -> tuple[Subquery, Subquery]:
+    def _sides(self) -> tuple[dict[str, _Said], dict[str, _Said]]:
         first, second = self.policies
         return _side(self.before, first), _side(self.after, second)
 
-    @property
-    def _renamed(self) -> ColumnElement[bool]:
+    @cached_property
+    def _found(self) -> list[_Found]:
+        # Not joined by the database: SQLite compares each row of one side with all of the other.
         one, two = self._sides
-        both = and_(one.c.verdict == Verdict.REJECT.value, two.c.verdict == Verdict.REJECT.value)
-        return and_(both, one.c.classes != two.c.classes)
+        pairs = ((one[digest], two[digest]) for digest in one.keys() & two.keys())
+        return [_Found.of(*pair) for pair in sorted(pairs, key=lambda pair: pair[0].number)]
 
-    def _query(self, *columns: Any) -> Select[Any]:
-        one, two = self._sides
-        return (
-            select(*columns)
-            .select_from(one)
-            .join(two, one.c.digest == two.c.digest)
-            .where(one.c.place == 1, two.c.place == 1)
-        )
 
-    def _in(self, cell: Cell | None) -> ColumnElement[bool]:
-        one, two = self._sides
+class _Said(NamedTuple):
+    """What counts of an image: the number of its row, its verdict, its defects as one text."""
+
+    number: int
+    verdict: Verdict
+    defects: str
+
+
+class _Found(NamedTuple):
+    """An image in both batches: the numbers of its rows, its verdicts, and whether it is rejected
+    both times, for another defect."""
+
+    numbers: tuple[int, int]
+    before: Verdict
+    after: Verdict
+    renamed: bool
+
+    @classmethod
+    def of(cls, one: _Said, two: _Said) -> _Found:
+        rejected = one.verdict == two.verdict == Verdict.REJECT
+        other = rejected and one.defects != two.defects
+        return cls((one.number, two.number), one.verdict, two.verdict, other)
+
+    def is_in(self, cell: Cell | None) -> bool:
         if cell is None:
-            return (one.c.verdict != two.c.verdict) | self._renamed
-        return and_(one.c.verdict == cell[0].value, two.c.verdict == cell[1].value)
+            return self.before != self.after or self.renamed
+        return (self.before, self.after) == cell
 
 
-def _side(results: Results, policy: Policy) -> Subquery:
-    """Of each inspected image of a batch its content, what counts of it, and its place among those
-    of the same content."""
+def _side(results: Results, policy: Policy) -> dict[str, _Said]:
+    """By the content of each inspected image of a batch what counts of it."""
     results.measure(policy)
     line = results.line
-    classes: ColumnElement[str] = literal("")
+    defects: ColumnElement[str] = literal("")
     for name in sorted(line.defect_names):
-        named = case((is_final(name, policy, line), name + SEPARATOR), else_="")
-        classes = classes + named
-    place = func.row_number().over(
-        partition_by=InspectionRow.digest,
-        order_by=(case((decided, 0), else_=1), InspectionRow.id),
-    )
-    return (
-        select(
-            InspectionRow.id,
-            InspectionRow.digest,
-            final_of(policy).label("verdict"),
-            classes.label("classes"),
-            place.label("place"),
-        )
+        defects = defects + case((is_final(name, policy, line), name + SEPARATOR), else_="")
+    wanted = (
+        select(InspectionRow.digest, InspectionRow.id, final_of(policy), defects)
         .where(
             InspectionRow.batch_id == results.batch.id,
             InspectionRow.state == ImageState.DONE,
             InspectionRow.digest.is_not(None),
         )
-        .subquery()
+        .order_by(case((decided, 0), else_=1), InspectionRow.id)
     )
+    found: dict[str, _Said] = {}
+    with results.store.reading() as session:
+        for digest, number, verdict, named in session.execute(wanted):
+            found.setdefault(digest or "", _Said(number, Verdict(verdict), named))
+    return found
