@@ -150,7 +150,7 @@ def _refused(lacking: Sequence[str], unknown: Sequence[str], line: Line) -> str:
     if unknown:
         said.append(
             f"{_titles(unknown, line)}: the models hardly find the labels of images that they have "
-            "not seen, so they cannot doubt any. Label more"
+            "not seen, so they cannot doubt any. Label more, or train a bundle of the line"
         )
     return ". ".join(said)
 
