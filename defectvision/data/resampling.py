@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 MOST_UNITS = 2000  # that are drawn; more groups are drawn in bundles
 
@@ -95,3 +96,14 @@ def interval(values: Sequence[float] | NDArray[np.floating]) -> tuple[float, flo
         return None
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
+
+
+def clopper_pearson(count: float, of: int, sure: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share (Clopper & Pearson 1934, https://doi.org/10.2307/2331986);
+    0 and 1 where there is nothing to tell from."""
+    if not of:
+        return 0.0, 1.0
+    tail = (1 - sure) / 2
+    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
+    return low, high

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.policy import STRICTNESS, Policy, Verdict
-from defectvision.data.resampling import interval, interval_about
-from defectvision.evaluation.consequences import clopper_pearson
+from defectvision.data.resampling import clopper_pearson, interval, interval_about
 from defectvision.evaluation.kept import Kept, label_sets
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, named, verdicts
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from defectvision.bundle.policy import Policy
-from defectvision.data.resampling import interval
+from defectvision.data.resampling import clopper_pearson, interval
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, measured, verdicts
 
@@ -165,17 +164,6 @@ def _expected(values: NDArray[np.float64]) -> Expected:
     """Of the images themselves, which stand first, and of the draws."""
     low, high = interval(values[1:]) or (values[0], values[0])
     return Expected(float(values[0]), float(low), float(high))
-
-
-def clopper_pearson(count: int, of: int, sure: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share (Clopper & Pearson 1934, https://doi.org/10.2307/2331986);
-    0 and 1 where there is nothing to tell from."""
-    if not of:
-        return 0.0, 1.0
-    tail = (1 - sure) / 2
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
-    return low, high
 
 
 def least_cost(kept: Kept, policy: Policy, costs: Costs) -> Policy:

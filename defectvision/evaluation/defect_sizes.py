@@ -17,8 +17,7 @@ from scipy.special import expit
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Measure
-from defectvision.data.resampling import Draws
-from defectvision.evaluation.consequences import clopper_pearson
+from defectvision.data.resampling import Draws, clopper_pearson
 from defectvision.evaluation.kept import Kept
 from defectvision.evaluation.outcomes import ACCEPT, verdicts
 from defectvision.evaluation.segmentation import PixelCounts, measure_masks

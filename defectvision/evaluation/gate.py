@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from defectvision.bundle.schema import GATE_FILE, OWN, Bundle, Gate, GateRate, Measure
+from defectvision.data.resampling import clopper_pearson
 from defectvision.evaluation.gate_images import STRUCTURELESS, Sight
 from defectvision.inference.gate import Gatekeeper, Learned, standardized
 
@@ -230,7 +230,5 @@ def share(marked: NDArray[np.bool_], groups: int) -> Measure:
     """The share of marked images (N,) with its exact 95 % interval (Clopper and Pearson 1934), as
     wide as photo groups, not images, are many."""
     part = float(marked.mean())
-    hits = part * groups
-    low = beta.ppf(0.025, hits, groups - hits + 1) if hits > 0 else 0.0
-    high = beta.ppf(0.975, hits + 1, groups - hits) if hits < groups else 1.0
-    return Measure(value=round(part, 5), low=round(float(low), 5), high=round(float(high), 5))
+    low, high = clopper_pearson(part * groups, groups)
+    return Measure(value=round(part, 5), low=round(low, 5), high=round(high, 5))

@@ -13,7 +13,7 @@ from defectvision.bundle.labels import SEPARATOR, label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import UNMEASURED, Measured, Policy, Verdict
 from defectvision.bundle.schema import Measure
-from defectvision.data.resampling import drawn_weights, interval, interval_about
+from defectvision.data.resampling import clopper_pearson, drawn_weights, interval, interval_about
 from defectvision.evaluation.calibration import calibration_gap
 
 RESAMPLES = 1000
@@ -72,7 +72,16 @@ def measure(
     were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
     where the line has no good class. A metric that the images cannot give is None.
     """
-    return resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
+    found = resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
+    good = judged["truth"].isin(line.good_names)
+    for name, of in (("reviews", good | ~good), ("escapes", ~good), ("overkills", good)):
+        share = found[name]
+        if share is not None and share.value in (0.0, 1.0):
+            # Drawing the same again cannot tell how rare the others are.
+            groups = judged["group"][of].nunique()
+            low, high = clopper_pearson(share.value * groups, groups)
+            found[name] = Measure(value=share.value, low=_short(low), high=_short(high))
+    return found
 
 
 def resample(

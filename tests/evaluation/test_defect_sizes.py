@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from defectvision.bundle.policy import Policy
-from defectvision.evaluation.consequences import clopper_pearson
+from defectvision.data.resampling import clopper_pearson
 from defectvision.evaluation.defect_sizes import detection, mask_figures
 from defectvision.evaluation.kept import DEFECTS, Kept, table
 from defectvision.evaluation.outcomes import verdicts

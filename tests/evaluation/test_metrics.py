@@ -61,6 +61,18 @@ def test_known_answers_on_a_line_with_a_good_class():
     assert confusion(judged, CASTING) == {"ok": {"ok": 3, "def": 1}, "def": {"ok": 1, "def": 3}}
 
 
+def test_of_what_was_never_seen_as_much_may_occur_as_so_few_parts_leave_open():
+    probabilities = _binary([0.1, 0.1, 0.9, 0.9, 0.9, 0.9])
+    groups = ["a", "b", "c", "c", "d", "e"]  # three defective parts, one of them in two pictures
+    truth = ["ok"] * 2 + ["def"] * 4
+    judged = judge(probabilities, np.ones(6, bool), truth, groups, CASTING, POLICY)
+    found = measure(judged, probabilities, CASTING)
+    escapes, overkills = found["escapes"], found["overkills"]
+    assert (escapes.value, escapes.low) == (0, 0)
+    assert escapes.high == pytest.approx(1 - 0.025 ** (1 / 3), abs=1e-4)
+    assert overkills.high == pytest.approx(1 - 0.025 ** (1 / 2), abs=1e-4)
+
+
 def test_foreign_parts_are_never_accepted():
     probabilities = _binary([0.01, 0.01])
     judged = judge(probabilities, np.array([True, False]), ["def"] * 2, ["a", "b"], CASTING, POLICY)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.rules import Rule
-from defectvision.evaluation.consequences import clopper_pearson
+from defectvision.data.resampling import clopper_pearson
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import verdicts
 from defectvision.evaluation.promise import SURE, most_above, most_stopped, parts_needed
