@@ -88,6 +88,8 @@ def train(
             folder,
             run or Path("runs") / line / name,
         )
+        if result is None:  # of several processes, another one tells
+            return
         print_metrics(line, name, result.metrics, as_json)
     _end(result.failures)
 

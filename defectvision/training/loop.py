@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DataLoaderConfiguration, set_seed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,6 +39,7 @@ from defectvision.training.precision import choose_precision, keep_slow_gradient
 from defectvision.training.prediction import Scores, batches, loaders, predict
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import PROGRESS_FILE, WRITE_SECONDS, write_progress
+from defectvision.training.recipe import Recipe, RecipeError
 from defectvision.training.schedule import plateau_schedule, rated, step_schedule
 from defectvision.training.task import TrainingTask
 from defectvision.training.teacher import distil, load_teacher, random_window
@@ -46,6 +47,7 @@ from defectvision.training.tracking import track_epoch, write_examples
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 300
+ANOTHER = 7919  # between the seeds of two processes
 
 
 def train(task: TrainingTask, run: Path) -> Path:
@@ -79,8 +81,8 @@ def train(task: TrainingTask, run: Path) -> Path:
 class _State:
     """What moves while a training runs.
 
-    samples: images of an epoch; steps: batches of an epoch, on each device; sampling: how often
-    each image is drawn, None for each once.
+    samples: images of an epoch; steps: batches of an epoch; sampling: how often each image is
+    drawn, None for each once.
     """
 
     run: Path
@@ -105,14 +107,28 @@ class _State:
         return self.accelerator.unwrap_model(self.model)
 
 
+def processes() -> PartialState:
+    """Which of the processes that learn together this one is: the only one, unless torchrun or
+    `accelerate launch` started it. On a CPU they agree by gloo."""
+    return PartialState(cpu=_on_cpu())
+
+
+def _on_cpu() -> bool:
+    return not torch.accelerator.is_available()
+
+
 def _begin(task: TrainingTask, run: Path) -> _State:
     """Everything as the last checkpoint in `run` left it, or as a training begins."""
     recipe = task.recipe
     accelerator = Accelerator(
+        cpu=_on_cpu(),
+        # A batch is shared by all processes, and the schedule goes one step for each.
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
         mixed_precision=choose_precision(recipe.precision),
         log_with=None if recipe.tracking == "none" else recipe.tracking,
         project_dir=run,
     )
+    _check_shared(recipe, accelerator)
     set_seed(recipe.seed)
     run.mkdir(parents=True, exist_ok=True)
     if recipe.tracking != "none":
@@ -122,8 +138,11 @@ def _begin(task: TrainingTask, run: Path) -> _State:
     if not resuming:
         log.info(load_pretrained(network, recipe.pretrained))
     samples = recipe.samples_per_epoch or len(task.training)
-    steps = -(-samples // (recipe.batch_size * accelerator.num_processes))
+    steps = -(-samples // recipe.batch_size)
 
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        # A CPU has none.
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(rated(network, recipe), weight_decay=recipe.weight_decay)
     schedule = step_schedule(recipe, optimizer, steps * recipe.epochs)
@@ -149,14 +168,26 @@ def _begin(task: TrainingTask, run: Path) -> _State:
     )  # fmt: skip
 
 
+def _check_shared(recipe: Recipe, accelerator: Accelerator) -> None:
+    """The recipe's batch is that of all processes together, so that it learns the same with one and
+    with several."""
+    if recipe.batch_size % accelerator.num_processes:
+        raise RecipeError(
+            f"a batch of {recipe.batch_size} images cannot be shared evenly by "
+            f"{accelerator.num_processes} processes. Start as many as divide it, or change "
+            "batch_size"
+        )
+
+
 def _learn_epoch(task: TrainingTask, state: _State, bar: _Bar) -> list[float]:
     """Learn from what is left of the epoch; the loss of each step."""
     recipe, position, accelerator = task.recipe, state.position, state.accelerator
-    random.seed(recipe.seed + 1000 * position.epoch + position.step)
+    apart = ANOTHER * accelerator.process_index  # each process varies its images by itself
+    random.seed(recipe.seed + 1000 * position.epoch + position.step + apart)
     order = epoch_order(
         state.sampling, len(state.varied), state.samples, recipe.seed + position.epoch
     )
-    left = order[position.step * recipe.batch_size * accelerator.num_processes :].tolist()
+    left = order[position.step * recipe.batch_size :].tolist()
     loader = accelerator.prepare(batches(Subset(state.varied, left), recipe.batch_size))
     state.model.train()
     started, saved, losses = time.monotonic(), time.monotonic(), []
@@ -220,9 +251,13 @@ def _close_epoch(task: TrainingTask, state: _State, losses: list[float]) -> dict
 
 
 def _row(state: _State, scores: Scores, losses: list[float]) -> dict[str, Any]:
+    loss = None
+    if losses:  # of all processes
+        mean = torch.tensor(losses, device=state.accelerator.device).mean()
+        loss = round(float(state.accelerator.reduce(mean, "mean")), 4)
     return {
         "epoch": state.position.epoch + 1,
-        "train_loss": round(float(np.mean(losses)), 4) if losses else None,
+        "train_loss": loss,
         "val_loss": round(scores.loss, 4),
         "val_accuracy": round(scores.accuracy, 4),
         "learning_rate": state.optimizer.param_groups[0]["lr"],

@@ -35,7 +35,7 @@ from defectvision.training.calibration import make_bundle
 from defectvision.training.checkpoint import fold_folder
 from defectvision.training.fitting import fitted, shrunk
 from defectvision.training.good_parts import caution, learn_good_parts
-from defectvision.training.loop import train
+from defectvision.training.loop import processes, train
 from defectvision.training.new_line import good_parts_line_for, line_for
 from defectvision.training.progress import PROGRESS_FILE, RESULT_FILE, Tell, write_progress
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
@@ -55,19 +55,28 @@ def train_line(
     bundle_name: str,
     weights: Path,
     run: Path,
-) -> Evaluation:
-    """Train `recipe` on `images` and put the finished bundle at `weights/<line>/<bundle>`.
+) -> Evaluation | None:
+    """Train `recipe` on `images` and put the finished bundle at `weights/<line>/<bundle>`. Of
+    several processes (torchrun, `accelerate launch`) the first one does all but the learning by
+    itself, and the others return None.
 
     Images that cannot be read are left out, each named in the log and among the failures of the
     evaluation that is returned: the served bundle's on the test split, or on all images by folds.
     `run` keeps checkpoints, so that the same call goes on after a kill. Raises what
     `TrainingTask.of` does before anything is written.
     """
+    is_first = processes().is_main_process
     if recipe.memory:
-        return _remember_line(images, recipe, recipe_text, line_name, bundle_name, weights, run)
+        given = images, recipe, recipe_text, line_name, bundle_name, weights, run
+        return _remember_line(*given) if is_first else None
     images, damaged = readable(images, masks=recipe.masks is not None)
     line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
+    if not is_first:
+        for number, fold in enumerate(task.folds()):
+            train(fold, fold_folder(run, number))
+        train(task, run)
+        return None
     _claim(run, recipe, recipe_text)
     task.images.catalog.write_index(run / "index.csv")
     answers = [
