@@ -6,20 +6,20 @@ from typing import Annotated
 
 from fastapi import (
     APIRouter,
+    Depends,
     File,
     Form,
     UploadFile,
 )
 
 from defectvision.api.access import REFUSALS, Inspects, refused
+from defectvision.api.asking import Ask, Asked, asking
 from defectvision.api.monitoring import inspected
 from defectvision.api.schemas import Judgement
 from defectvision.api.stored import Stored
 from defectvision.bundle.reader import NoSuchBundleError
 from defectvision.inference.decode_memory import BusyError
 from defectvision.inference.images import ImageError
-from defectvision.inference.inspector import load_inspector
-from defectvision.settings import settings
 from defectvision.store.policies import in_force
 
 router = APIRouter()
@@ -29,14 +29,14 @@ router = APIRouter()
 def inspect(
     _who: Inspects,
     store: Stored,
+    ask: Annotated[Ask, Depends(asking)],
     file: Annotated[UploadFile, File(description="an image file")],
     line: Annotated[str, Form(min_length=1)],
     bundle: Annotated[str | None, Form(min_length=1)] = None,
 ) -> Judgement:
     """Inspect one image under the policy in force; nothing of it is kept."""
     try:
-        inspector = load_inspector(settings().weights, line, bundle, settings().limits)
-        found = inspector.inspect(file.file.read(), file.filename or "image")
+        found, about = ask(Asked(line, bundle, file.file.read(), file.filename or "image"))
     except NoSuchBundleError as error:
         raise refused(404, str(error)) from error
     except BusyError as error:
@@ -44,7 +44,6 @@ def inspect(
     except ImageError as error:
         raise refused(400, str(error)) from error
     with store.reading() as session:
-        about = inspector.loaded.bundle
         policy = in_force(session, about.line, about.name, about.policy).policy
     inspected.labels(line, found.verdict(policy).value).inc()
     return Judgement.model_validate(found.as_json(policy))

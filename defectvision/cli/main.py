@@ -1,6 +1,6 @@
 """The command line: inspect, batch, changes, train, distil, evaluate, compare, operating-point,
 calibrate, gate, fingerprints, export, data, report, store, accounts, tokens, lines, bundle, keygen,
-sign, work, backup, restore, doctor, serve.
+sign, work, backup, restore, doctor, serve, serve-api.
 
 Exit status: 0 done, 1 some inputs failed (each named, the others done), 2 the command itself
 could not run.
@@ -32,6 +32,7 @@ from defectvision.cli.inspect import inspect
 from defectvision.cli.lines import lines
 from defectvision.cli.operating_point import operating_point
 from defectvision.cli.report import app as report_app
+from defectvision.cli.serve_api import serve_api
 from defectvision.cli.sign import keygen, sign
 from defectvision.cli.store import app as store_app
 from defectvision.cli.terminal import clear_errors, out
@@ -70,6 +71,7 @@ app.command()(work)
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
+app.command()(serve_api)
 
 
 def _version(asked_for: bool) -> None:
