@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,11 +273,18 @@ def test_metrics_count_what_was_asked(client) -> None:
     assert 'defectvision_batch_images{state="failed"}' in after
 
 
+FUZZING = os.environ.get("DEFECTVISION_TESTS") == "fuzz"
 # The token is given by hand below: a request that the generator spoils there alone arrives sound.
 schema = schemathesis.openapi.from_asgi(
     "/v1/openapi.json",
     api,
-    config=schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}}),
+    config=schemathesis.Config.from_dict(
+        {
+            "generation": {"with-security-parameters": False},
+            # Hundreds of requests a route, whatever the number of examples: for `make fuzz`.
+            "phases": {"coverage": {"enabled": FUZZING}},
+        }
+    ),
 )
 
 
