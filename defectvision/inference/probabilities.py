@@ -16,6 +16,7 @@ from defectvision.bundle.schema import DEFECT_SCORE, Beta, Bundle, Calibration, 
 FARTHEST = 30.0  # log-odds that count
 HALVINGS = 80  # by which a curve is followed back
 TINY = 1e-300
+ROUNDING = 1e-14  # of a threshold: so near, and where log-odds end, the more cautious holds
 
 
 def probabilities_of(logits: NDArray[np.float32], bundle: Bundle, line: Line) -> NDArray[Any]:
@@ -89,7 +90,8 @@ def moved_policy(
         if value in (0.0, 1.0):
             return value
         odds = np.array(math.log(value) - math.log1p(-value))
-        return float(sigmoid(_before(curve, odds) if back else apply(curve, odds)))
+        exact = float(sigmoid(_before(curve, odds) if back else apply(curve, odds)))
+        return exact * (1 - ROUNDING)
 
     if line.label_mode == "multilabel":
         moved = {

@@ -87,7 +87,7 @@ def test_files_that_cannot_be_written_are_broken(store, monkeypatch, done) -> No
         def refused(*_: object) -> None:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
 
-        monkeypatch.setattr(Files, "_place", refused)
+        monkeypatch.setattr(Files, "_put", refused)
     assert "files" in broken(store) and looked(store)["files"] == "broken"
 
 

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from defectvision.bundle import policy as policies
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import DEFECT_SCORE, Beta, Calibration, Curve, Isotonic
 from defectvision.inference.probabilities import apply, calibrated, moved_policy
 from tests.stand_ins.bundles import LINES
 
 TILES, STRIPS = LINES["magnetic-tile"], LINES["severstal-strip"]
 NEAR = 1e-6  # of a threshold: told apart by nobody, nor by floating point
+SURE = 1e-12  # beyond which log-odds have ended
+STRICTNESS = (Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT)
 
 SLOPE = st.floats(0.05, 20)
 BETAS = st.builds(Beta, a=SLOPE, b=SLOPE, c=st.floats(-10, 10))
@@ -59,12 +61,16 @@ def test_verdicts_and_the_order_of_parts_stay(curve, one, other, first, second) 
         scores.append([policies.defect_score(row, line) for row in named])
     for was, now in zip(*scores, strict=True):
         assume(min(abs(was - accept), abs(was - reject)) > NEAR)
-        assert policy.zone(was) == moved.zone(now)
+        if SURE < now < 1 - SURE:
+            assert policy.zone(was) == moved.zone(now)
+        else:  # where log-odds end all scores are one: never less cautious than before
+            assert STRICTNESS.index(moved.zone(now)) >= STRICTNESS.index(policy.zone(was))
     assume(abs(scores[0][0] - scores[0][1]) > NEAR)
     assert (scores[0][0] < scores[0][1]) == (scores[1][0] < scores[1][1]) or (
         scores[1][0] == scores[1][1]  # both so sure that no number lies between them
     )
-    assert (before[:, 1:].argsort(axis=1) == after[:, 1:].argsort(axis=1)).all()
+    order = before[:, 1:].argsort(axis=1)  # two that are next to each other may become one number
+    assert (np.diff(np.take_along_axis(after[:, 1:], order, axis=1), axis=1) >= 0).all()
 
 
 @given(st.dictionaries(st.sampled_from(STRIPS.class_names), CURVES, min_size=1), PARTS, PARTS)
@@ -77,7 +83,11 @@ def test_on_a_multilabel_line_each_class_keeps_its_labels(curves, values, levels
     moved = moved_policy(policy, calibration, STRIPS)
     after = calibrated(before, calibration, STRIPS)
     for name, was, now in zip(names, before, after, strict=True):
-        assert (was >= policy.class_threshold(name)) == (now >= moved.class_threshold(name))
+        named = now >= moved.class_threshold(name)
+        if SURE < now < 1 - SURE:
+            assert named == (was >= policy.class_threshold(name))
+        else:
+            assert named or was < policy.class_threshold(name)
     assert (moved.accept_below, moved.reject_above) == (0.2, 0.9)
 
 
