@@ -1,4 +1,5 @@
-"""The REST API by replicas on Ray Serve says what it says by one process, and what is too much."""
+"""The REST API by replicas on Ray Serve says what it says by one process, and what is too much, to
+those whom it may know."""
 
 from __future__ import annotations
 
@@ -11,14 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from defectvision.api import replicas
 from defectvision.api.app import api
+from defectvision.cli.main import app
 from defectvision.settings import settings
 from tests.stand_ins.castings import casting
 
 TOKEN = "line-3-line-3"
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -38,6 +40,31 @@ def url(weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
         yield f"http://127.0.0.1:{port}/api/v1"
 
 
+def test_for_others_it_does_not_start_before_it_knows_them(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _program, words: started.append(words))
+    done = CliRunner().invoke(app, ["serve-api", "--host", "0.0.0.0"])
+    assert done.exit_code == 2 and "nobody signs in" in done.stderr and not started
+    CliRunner().invoke(app, ["serve-api"])
+    monkeypatch.setenv("DEFECTVISION_SIGN_IN", "accounts")
+    settings.cache_clear()
+    CliRunner().invoke(app, ["serve-api", "--host", "0.0.0.0"])
+    assert [words[-3] for words in started] == ["127.0.0.1", "0.0.0.0"]
+
+
+def test_it_answers_to_its_own_names_alone(monkeypatch) -> None:
+    monkeypatch.setenv("DEFECTVISION_HOSTS", '["vision.plant.example"]')
+    monkeypatch.setattr(api, "dependency_overrides", {})
+    door = replicas.guarded_api(None, "0.0.0.0")
+    asked = {
+        host: TestClient(door, base_url=f"http://{host}").get("/v1/lines").status_code
+        for host in ("evil.example", "192.0.2.7", "vision.plant.example")
+    }
+    assert asked == {"evil.example": 421, "192.0.2.7": 401, "vision.plant.example": 401}
+
+
+@pytest.mark.slow
 def test_the_api_by_replicas(url) -> None:
     def ask(data: bytes, line: str = "casting") -> httpx.Response:
         what = {"files": {"file": ("part.png", data)}, "data": {"line": line}, "timeout": 60}
@@ -50,6 +77,7 @@ def test_the_api_by_replicas(url) -> None:
     assert {**found, "milliseconds": 0} == {**said, "milliseconds": 0}
     assert ask(b"no image").status_code == 400 and ask(b"", "wrong").status_code == 404
     assert httpx.post(f"{url}/inspect").status_code == 401
+    assert httpx.get(f"{url}/health", headers={"Host": "evil.example"}).status_code == 421
     assert httpx.get(f"{url}/health").json()["parts"]["database"] == "ok"
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(ask, [casting("ok", 3) + bytes([i]) for i in range(96)]))

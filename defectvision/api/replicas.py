@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from defectvision.api.access import refused
 from defectvision.api.asking import Answered, Asked, asking
 from defectvision.batch.ray_cluster import connected, pin
 from defectvision.inference.inspector import load_inspector
 from defectvision.settings import settings
+from defectvision.web.guard import Guard
 
 APP, INSPECTIONS = "defectvision", "inspections"
 TOGETHER = 8  # images that a replica takes at once
@@ -54,7 +55,10 @@ def serving(address: str, host: str, port: int, replicas: int | None = None) -> 
             ray_actor_options={"num_cpus": 1},
         )
         door: Any = serve.deployment(
-            serve.ingress(_api)(_Door),
+            # A function of its own, which Ray Serve calls where the door is.
+            serve.ingress(lambda: guarded_api(serve.get_deployment_handle(INSPECTIONS, APP), host))(
+                _Door
+            ),
             max_ongoing_requests=2 * (WAITING + 2 * TOGETHER * count),
             ray_actor_options={"num_cpus": 0},
         )
@@ -72,15 +76,13 @@ class _Door:
         pass
 
 
-def _api() -> FastAPI:
-    """The application, whose images go to the replicas."""
-    from ray import serve
-
+def guarded_api(handle: Any, host: str) -> ASGIApp:
+    """The application, whose images go to the replicas behind `handle`, for who names this server
+    as it is known. host: what it listens on."""
     from defectvision.api.app import api
 
-    handle = serve.get_deployment_handle(INSPECTIONS, APP)
     api.dependency_overrides[asking] = lambda: partial(_ask, handle)
-    return api
+    return Guard(api, host, settings().hosts)
 
 
 def _ask(handle: Any, asked: Asked) -> Answered:

@@ -25,8 +25,11 @@ def serve_api(
     """Answer the REST API below /api/v1 by a Ray cluster, for many cameras: several processes
     inspect, and who comes while too many wait is told to ask again. The machines share the store,
     and each has the bundles and the settings of this one."""
+    from defectvision.web.door.start import cannot_start
+
     with clear_errors():
-        settings()
+        if reason := cannot_start(host, settings()):
+            raise ValueError(reason)
         the_store()
     what = address, host, str(port), str(replicas or 0)
     os.execv(sys.executable, [sys.executable, "-m", "defectvision.api", *what])
