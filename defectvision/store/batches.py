@@ -87,10 +87,12 @@ def add_batch(
 ) -> BatchRow:
     """A new batch, to be listed and inspected by a worker with that engine."""
     line = loaded.line
+    # First, so that of two who begin with a line the second waits and finds it written.
+    number = next_number(session, BatchRow)
     session.merge(LineRow(name=line.name))
     session.flush()
     batch = BatchRow(
-        id=next_number(session, BatchRow),
+        id=number,
         title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
         line=line.name,
         line_content=line.model_dump(mode="json"),

@@ -43,6 +43,11 @@ NETWORK = {
 # For PostgreSQL: a writer that stands still in the middle, as its machine was stopped, lets go of
 # what it locked, before others give up waiting for it.
 WRITING = "SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL lock_timeout = '30s'"
+# For both: a session that only reads sees one moment, whoever writes meanwhile.
+READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"reads": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+}
 TOUCHED = "touched"  # the counter that is written where somebody asks whether it can be
 MIGRATION_SECONDS = 600  # that one process may take for bringing the tables up to date
 MIGRATION_LOCK = 0x6465666563740001  # PostgreSQL's number for it; any that no other program uses
@@ -58,8 +63,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only reads; it never waits for a writer."""
-        with Session(self.engine.execution_options(reads=True)) as session:
+        """A session that only reads, all of it as of one moment; it never waits for a writer."""
+        with Session(self.engine.execution_options(**READING[self.engine.dialect.name])) as session:
             yield session
 
     @contextmanager
