@@ -29,12 +29,6 @@ def opened(tmp_path: Path, request: pytest.FixtureRequest) -> Opened:
     return open_one
 
 
-def files_of(store: Store) -> dict[str, bytes]:
-    folder = store.files.folder
-    assert folder is not None
-    return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file() and len(p.name) == 64}
-
-
 def start_and_run(store: Store, weights: Path, folder: Path, parts: list) -> int:
     number = start(store, weights, folder_source(lot(folder, dict(parts)), None))
     assert run(store, weights, number).failed == 0

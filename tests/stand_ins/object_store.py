@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -15,6 +16,8 @@ def s3() -> Iterator[Callable[[], str]]:
     """Gives the URL of a new, empty bucket each time it is called."""
     server = pytest.importorskip("moto.server", reason="moto is not installed")
     s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    # What it is asked is told to nobody, who may ask while no test listens.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     running = server.ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import create_engine
 
 from defectvision.bundle import policy as policies
 from defectvision.bundle.line import Line
@@ -13,7 +16,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.rules import Zone
 from defectvision.inference.gate import objections_to
 from defectvision.inference.regions import Region, cut_of
-from defectvision.store.batches import State
+from defectvision.store.batches import State, next_number
 from defectvision.store.database import Store, open_store
 from defectvision.store.rows import bin_of, first_of, most_probable, regions_as_json
 from defectvision.store.sources import Uploads
@@ -28,6 +31,25 @@ from defectvision.store.tables import (
 
 def new_store(folder: Path, database: str = "") -> Store:
     return open_store(folder / "store", database)
+
+
+def copy_of_database(store: Store, file: Path) -> str:
+    """The address of a copy of the database as it is now: `file`, or one on its server."""
+    url = store.engine.url
+    if url.get_backend_name() == "sqlite":
+        with (
+            closing(sqlite3.connect(str(url.database))) as one,
+            closing(sqlite3.connect(file)) as other,
+        ):
+            one.backup(other)
+        return f"sqlite:///{file}"
+    copy = url.set(database=f"{url.database}_copy")
+    store.engine.dispose()  # nobody may be at a database that is copied
+    server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"create database {copy.database} template {url.database}")
+    server.dispose()
+    return copy.render_as_string(False)
 
 
 ZONES = (
@@ -56,9 +78,11 @@ def fill(
     if line.label_mode == "multiclass":
         values = (values + 1e-3) / (values + 1e-3).sum(1, keepdims=True)
     with store.session() as session:
+        number = next_number(session, BatchRow)  # others who make one wait here
         session.merge(LineRow(name=line.name))
         session.flush()
         batch = BatchRow(
+            id=number,
             title=batch_title,
             line=line.name,
             line_content=line.model_dump(mode="json"),

@@ -26,11 +26,12 @@ from defectvision.store.database import Store
 from defectvision.store.restore import restore
 from defectvision.store.retention import delete_batch
 from defectvision.store.tables import BatchRow, InspectionRow
-from tests.stand_ins.backups import KINDS, files_of, start_and_run
+from tests.stand_ins.backups import KINDS, start_and_run
 from tests.stand_ins.backups import opened as opened
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.claimed_batches import PATIENCE
 from tests.stand_ins.days import let_days_pass
+from tests.stand_ins.kept_files import contents
 from tests.stand_ins.lots import PARTS, counts, lot, run, server_working, start
 from tests.stand_ins.stores import fill
 
@@ -87,7 +88,7 @@ def full(store: Store, weights: Path, folder: Path) -> int:
 def test_every_row_and_file_comes_back_exactly(opened, weights, tmp_path, source, target) -> None:
     store, new = opened(source), opened(target)
     full(store, weights, tmp_path)
-    before, files = content(store), files_of(store)
+    before, files = content(store), contents(store.files)
     manifest, copied = back_up(store, tmp_path / "backup")
     assert content(store) == before, "a backup changes nothing"
     assert (manifest.files, copied, manifest.lost) == (len(files), len(files), ())
@@ -98,7 +99,7 @@ def test_every_row_and_file_comes_back_exactly(opened, weights, tmp_path, source
             assert after[table.name] == before[table.name], table.name
     assert set(before["audit"]) <= set(after["audit"])
     assert found.rows["inspections"] == len(before["inspections"]) == 26
-    assert files_of(new) == files
+    assert contents(new.files) == files
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -157,11 +158,11 @@ def test_only_what_is_new_is_copied_again(opened, weights, tmp_path) -> None:
     store, backup = opened(), tmp_path / "backup"
     start_and_run(store, weights, tmp_path / "a", list(PARTS.items())[:3])
     _, copied = back_up(store, backup)
-    assert copied == len(files_of(store)) > 6
+    assert copied == len(contents(store.files)) > 6
     kept = next((backup / "files").rglob("?" * 64))
     os.utime(kept, (1, 1))
     start_and_run(store, weights, tmp_path / "b", list(PARTS.items())[3:5])
-    before, now_ = copied, len(files_of(store))
+    before, now_ = copied, len(contents(store.files))
     manifest, copied = back_up(store, backup)
     assert (manifest.files, copied) == (now_, now_ - before) and now_ > before
     assert kept.stat().st_mtime == 1
@@ -179,7 +180,8 @@ import sys
 from pathlib import Path
 from defectvision.store.backup import back_up, read_manifest
 from defectvision.store.database import open_store
-back_up(open_store(Path(sys.argv[1])), Path(sys.argv[2]), lambda n: print(n, flush=True))
+store = open_store(Path(sys.argv[1]), *sys.argv[2:4])
+back_up(store, Path(sys.argv[4]), lambda n: print(n, flush=True))
 """
 
 
@@ -192,7 +194,8 @@ def test_a_backup_that_is_killed_leaves_the_one_before(
     first = start_and_run(store, weights, tmp_path / "a", list(PARTS.items())[:2])
     back_up(store, backup)
     start_and_run(store, weights, tmp_path / "b", list(PARTS.items())[2:])
-    what = (sys.executable, "-c", KILLED, store.folder, backup)
+    address = store.engine.url.render_as_string(False)
+    what = (sys.executable, "-c", KILLED, store.folder, address, store.files.url, backup)
     process = subprocess.Popen(what, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     while process.stdout.readline().strip() != str(looked_at):

@@ -96,7 +96,7 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(
     assert "geheim" not in str(found.value) and "DEFECTVISION_DATABASE" in str(found.value)
 
 
-def test_a_damaged_database_says_so(tmp_path) -> None:
+def test_a_damaged_database_says_so(tmp_path, in_a_folder) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
     (folder / "defectvision.sqlite3").write_bytes(b"no database at all" * 100)

@@ -7,24 +7,25 @@ part in them.
 from __future__ import annotations
 
 import json
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.rules import Rule
 from defectvision.inference.gate import Objection
 from defectvision.inference.regions import Region
 from defectvision.people import unproven
-from defectvision.store import batches, policies, reviews
+from defectvision.store import batches, database, policies, reviews
 from defectvision.store.batches import Counts, State
 from defectvision.store.claims import take_claim
 from defectvision.store.database import Store, migrate, open_store
 from defectvision.store.dropped import confirm_removal
-from defectvision.store.files import Files
+from defectvision.store.folder import DATABASE, FILES
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter
 from defectvision.store.sources import Folder, UploadedFile, Uploads, WatchedFolder
@@ -51,72 +52,86 @@ SOURCES = [
 ]
 
 
-def insert(database: sqlite3.Connection, table: str, **columns: object) -> None:
-    values = [json.dumps(v) if isinstance(v, dict | list) else v for v in columns.values()]
-    places = ", ".join("?" * len(values))
-    database.execute(f"insert into {table} ({', '.join(columns)}) values ({places})", values)
+@contextmanager
+def of_version(folder: Path, version: str) -> Iterator[Connection]:
+    """The database of a store in `folder` as that version made it, to be written to."""
+    # By the names of that module, so that it is the one that `open_store` opens there.
+    engine = database._connect(f"sqlite:///{folder / DATABASE}")
+    migrate(engine, version)
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("set local time zone 'UTC'")
+        yield connection
+    engine.dispose()
 
 
-def insert_batch(database: sqlite3.Connection, number: int, source: dict, state: str) -> None:
+def insert(old: Connection, table: str, **columns: object) -> None:
+    values = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in columns.items()}
+    places = ", ".join(f":{name}" for name in values)
+    old.execute(text(f"insert into {table} ({', '.join(values)}) values ({places})"), values)
+
+
+def insert_batch(old: Connection, number: int, source: dict, state: str) -> None:
     insert(
-        database, "batches", id=number, title=f"Lot {number}", line=TILES.name, bundle="joint",
+        old, "batches", id=number, title=f"Lot {number}", line=TILES.name, bundle="joint",
         bundle_version="6fae5358ab4c", mask_classes=["crack"], bundle_policy=OWN, source=source,
-        state=state, listed=1, keep="all", who="ada", made=MOMENT, seconds=5.25, message="",
+        state=state, listed=True, keep="all", who="ada", made=MOMENT, seconds=5.25, message="",
     )  # fmt: skip
 
 
-def insert_image(database: sqlite3.Connection, number: int, score: float, **more: object) -> None:
+def insert_image(old: Connection, number: int, score: float, **more: object) -> None:
     probabilities = dict.fromkeys(TILES.class_names, 0.0)
     probabilities |= {"free": 1 - score, "crack": score}
     columns = {
         "id": number, "batch_id": 1, "name": f"{number}.png", "path": "", "state": "done",
-        "digest": DIGEST, "stored": 1, "synthetic": 0, "reason": "", "remedy": "", "at": MOMENT,
-        "bundle_version": "6fae5358ab4c", "width": 300, "height": 200, "defect_score": score,
-        "score_bin": int(score * 50), "foreign_score": 0.5,
+        "digest": DIGEST, "stored": True, "synthetic": False, "reason": "", "remedy": "",
+        "at": MOMENT, "bundle_version": "6fae5358ab4c", "width": 300, "height": 200,
+        "defect_score": score, "score_bin": int(score * 50), "foreign_score": 0.5,
         "top": "crack" if score > 0.5 else "free", "top_ok": "free", "top_defect": "crack",
         "probabilities": probabilities, "regions": [REGION], "cut": "[16, 0.4]",
         "milliseconds": {"decode": 1.0, "model": 2.0, "total": 3.5},
     }  # fmt: skip
-    insert(database, "inspections", **(columns | more))
+    insert(old, "inspections", **(columns | more))
 
 
 @pytest.fixture(params=["0001", "0002"])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
-    file = tmp_path / "defectvision.sqlite3"
-    migrate(create_engine(f"sqlite:///{file}"), request.param)
-    database = sqlite3.connect(file)
-    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
-    for number, (source, state) in enumerate(
-        zip(SOURCES, ("done", "paused", "watching"), strict=True), 1
-    ):
-        insert_batch(database, number, source, state)
-    insert_image(database, 1, 0.7)
-    insert_image(database, 2, 0.1, same_as=1)
-    failed = {"state": "failed", "reason": "no image", "remedy": "Save it again.", "digest": None}
-    nothing = dict.fromkeys(("defect_score", "foreign_score", "probabilities", "regions"))
-    insert_image(database, 3, 0.0, **failed, **nothing)
-    insert_image(database, 4, 0.0, batch_id=2, state="waiting", path="/lots/7/4.png", **nothing)
-    insert_image(database, 5, 0.1, batch_id=3, foreign_score=1.5)
-    insert_image(database, 6, 0.1, batch_id=3, foreign_score=1.0)
-    for number, content in ((1, OWN), (2, SAVED)):
+    with of_version(tmp_path, request.param) as old:
+        insert(old, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+        for number, (source, state) in enumerate(
+            zip(SOURCES, ("done", "paused", "watching"), strict=True), 1
+        ):
+            insert_batch(old, number, source, state)
+        insert_image(old, 1, 0.7)
+        insert_image(old, 2, 0.1, same_as=1)
+        failed = {
+            "state": "failed",
+            "reason": "no image",
+            "remedy": "Save it again.",
+            "digest": None,
+        }
+        nothing = dict.fromkeys(("defect_score", "foreign_score", "probabilities", "regions"))
+        insert_image(old, 3, 0.0, **failed, **nothing)
+        insert_image(old, 4, 0.0, batch_id=2, state="waiting", path="/lots/7/4.png", **nothing)
+        insert_image(old, 5, 0.1, batch_id=3, foreign_score=1.5)
+        insert_image(old, 6, 0.1, batch_id=3, foreign_score=1.0)
+        for number, content in ((1, OWN), (2, SAVED)):
+            insert(
+                old, "policies", id=number, line=TILES.name, bundle="joint", number=number,
+                content=content, made=MOMENT, who="bo", why="overkill",
+            )  # fmt: skip
+        review = {"inspection_id": 1, "at": MOMENT, "policy": SAVED, "model_verdict": "review"}
+        insert(old, "reviews", id=1, who="ada", decision="accept", label="free", why="", **review)
         insert(
-            database, "policies", id=number, line=TILES.name, bundle="joint", number=number,
-            content=content, made=MOMENT, who="bo", why="overkill",
+            old, "reviews", id=2, who="ada", decision="undo", label="", why="", undoes=1, **review
+        )
+        insert(
+            old, "reviews", id=3, who="bo", decision="reject", label="crack", why="deep", **review
+        )
+        insert(
+            old, "audit", id=1, at=MOMENT, who="ada", what="batch started", line=TILES.name,
+            details={"batch": 1},
         )  # fmt: skip
-    review = {"inspection_id": 1, "at": MOMENT, "policy": SAVED, "model_verdict": "review"}
-    insert(database, "reviews", id=1, who="ada", decision="accept", label="free", why="", **review)
-    insert(
-        database, "reviews", id=2, who="ada", decision="undo", label="", why="", undoes=1, **review
-    )
-    insert(
-        database, "reviews", id=3, who="bo", decision="reject", label="crack", why="deep", **review
-    )
-    insert(
-        database, "audit", id=1, at=MOMENT, who="ada", what="batch started", line=TILES.name,
-        details={"batch": 1},
-    )  # fmt: skip
-    database.commit()
-    database.close()
     return open_store(tmp_path)
 
 
@@ -232,20 +247,16 @@ def test_its_parts_follow_rules_when_there_are_any(store) -> None:
 
 
 def test_a_store_of_the_version_before_rules_opens_with_its_parts(tmp_path) -> None:
-    file = tmp_path / "defectvision.sqlite3"
-    migrate(create_engine(f"sqlite:///{file}"), "0004")
-    database = sqlite3.connect(file)
-    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
-    insert_batch(database, 1, SOURCES[0], "done")
-    decided = {"decision": "accept", "decided_label": "free", "decided_by": "bo"}
-    insert_image(database, 1, 0.7, objections=[], judged=1, **decided)
-    insert_image(database, 2, 0.1, objections=[], judged=1)
-    insert(
-        database, "policies", id=1, line=TILES.name, bundle="joint", number=1, content=SAVED,
-        made=MOMENT, who="bo", why="overkill",
-    )  # fmt: skip
-    database.commit()
-    database.close()
+    with of_version(tmp_path, "0004") as old:
+        insert(old, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+        insert_batch(old, 1, SOURCES[0], "done")
+        decided = {"decision": "accept", "decided_label": "free", "decided_by": "bo"}
+        insert_image(old, 1, 0.7, objections=[], judged=True, **decided)
+        insert_image(old, 2, 0.1, objections=[], judged=True)
+        insert(
+            old, "policies", id=1, line=TILES.name, bundle="joint", number=1, content=SAVED,
+            made=MOMENT, who="bo", why="overkill",
+        )  # fmt: skip
     results = Results.open(open_store(tmp_path), 1)
     saved = results.policy_in_force()
     assert (saved.number, saved.policy) == (1, Policy.model_validate(SAVED))
@@ -257,18 +268,14 @@ def test_a_store_of_the_version_before_rules_opens_with_its_parts(tmp_path) -> N
 
 def test_its_batches_keep_their_line_when_a_class_was_renamed_since(tmp_path) -> None:
     """Only the newest line.json was kept then: what the probabilities name is what there was."""
-    file = tmp_path / "defectvision.sqlite3"
-    migrate(create_engine(f"sqlite:///{file}"), "0004")
-    database = sqlite3.connect(file)
-    content = TILES.model_dump(mode="json")
-    for one in content["classes"]:
-        if one["name"] == "crack":
-            one.update(name="fissure", title="Fissure")
-    insert(database, "lines", name=TILES.name, content=content)
-    insert_batch(database, 1, SOURCES[0], "done")
-    insert_image(database, 1, 0.7, objections=[], judged=1)
-    database.commit()
-    database.close()
+    with of_version(tmp_path, "0004") as old:
+        content = TILES.model_dump(mode="json")
+        for one in content["classes"]:
+            if one["name"] == "crack":
+                one.update(name="fissure", title="Fissure")
+        insert(old, "lines", name=TILES.name, content=content)
+        insert_batch(old, 1, SOURCES[0], "done")
+        insert_image(old, 1, 0.7, objections=[], judged=True)
     results = Results.open(open_store(tmp_path), 1)
     policy = Policy.model_validate(OWN)
     (part,) = results.every(results.selection(policy))
@@ -305,32 +312,28 @@ def test_its_reviews_stand_or_are_undone(store) -> None:
         assert [row.details for row in session.query(AuditRow)] == [{"batch": 1}]
 
 
-def test_what_is_written_today_is_what_was_written_then(store, tmp_path) -> None:
+def test_what_is_written_today_is_what_was_written_then(store) -> None:
     """Else the earlier version could not be put back."""
     with store.session() as session:
         for number in (1, 2, 3):
             row = batches.get_batch(session, number)
             row.source = row.source.model_copy()
             session.flush()
-    with sqlite3.connect(tmp_path / "defectvision.sqlite3") as database:
-        texts = [
-            content for (content,) in database.execute("select source from batches order by id")
-        ]
+    with store.engine.connect() as connection:
+        asked = text("select cast(source as text) from batches order by id")
+        texts = list(connection.scalars(asked))
     assert texts == [json.dumps(source) for source in SOURCES]
 
 
 def test_pictures_of_the_version_before_are_kept_for_their_days_from_today(tmp_path) -> None:
     """What their clock said is not asked, nor do they go because nothing names them."""
-    file, files = tmp_path / "defectvision.sqlite3", tmp_path / "files"
-    migrate(create_engine(f"sqlite:///{file}"), "0005")
-    database = sqlite3.connect(file)
-    insert(database, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
-    insert_batch(database, 1, SOURCES[0], "done")
-    database.execute("update batches set keep = '30'")
-    picture, others = Files(str(files)).put(b"picture"), Files(str(files)).put(b"other's")
-    insert_image(database, 1, 0.7, digest=picture, at="1970-01-01 00:00:00.000000")
-    database.commit()
-    database.close()
+    with of_version(tmp_path, "0005") as old:
+        insert(old, "lines", name=TILES.name, content=TILES.model_dump(mode="json"))
+        insert_batch(old, 1, SOURCES[0], "done")
+        old.exec_driver_sql("update batches set keep = '30'")
+        files = database.Files(str(tmp_path / FILES))
+        picture, others = files.put(b"picture"), files.put(b"other's")
+        insert_image(old, 1, 0.7, digest=picture, at="1970-01-01 00:00:00.000000")
     store = open_store(tmp_path)
     with store.reading() as session:
         row = session.get_one(InspectionRow, 1)

@@ -29,6 +29,7 @@ from defectvision.store.evaluations import (
 from defectvision.store.tables import AuditRow, DroppedFileRow, EvaluationRow, now
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.evaluations import made_up
+from tests.stand_ins.kept_files import contents, lose, overwrite
 from tests.stand_ins.stores import new_store
 
 ADA = unproven("Ada")
@@ -78,9 +79,13 @@ def test_what_was_found_is_opened_again(store, weights, kept) -> None:
 def test_a_lost_or_damaged_file_is_said(store, weights, kept) -> None:
     number = started(store, weights)
     evaluations.finish(store, number, kept)
-    (file,) = [f for f in (store.files.folder).rglob("*") if f.is_file() and len(f.name) == 64]
-    file.write_bytes(file.read_bytes()[:-9])
+    ((name, data),) = contents(store.files).items()
+    overwrite(store.files, name, data[:-9])
     with pytest.raises(StoreError, match="damaged"):
+        evaluations.open_evaluation(store, number)
+    store.files.put(b"another")  # a bucket from which all is gone cannot be told from none
+    lose(store.files, name)
+    with pytest.raises(StoreError, match="missing"):
         evaluations.open_evaluation(store, number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from defectvision.store.selection import Filter, Selection, Sorting
 from defectvision.store.tables import InspectionRow
 from defectvision.store.verdicts import verdict_of
 from tests.stand_ins.bundles import LINES
+from tests.stand_ins.statements import plans
 from tests.stand_ins.stores import fill, new_store
 
 IMAGES = 600
@@ -176,12 +178,14 @@ def test_any_policy_says_the_same_in_python_and_in_the_database(plain, low, widt
         assert found == [one.id for one in everything if one.verdict(policy) == verdict]
 
 
-def test_a_verdict_is_counted_from_the_index_alone(plain) -> None:
-    store, batch = plain["casting"]
-    with store.reading() as session:
-        query = select(verdict_of(POLICIES[1]), func.count()).where(
-            InspectionRow.batch_id == batch, InspectionRow.state == "done"
-        )
-        text = str(query.compile(store.engine, compile_kwargs={"literal_binds": True}))
-        plan = session.execute(sql(f"explain query plan {text} group by 1")).all()
-    assert any("USING COVERING INDEX ix_inspections_verdict" in row[-1] for row in plan), plan
+def test_a_verdict_is_counted_from_the_index_alone(stores) -> None:
+    store, batch = stores["casting"]
+    query = select(verdict_of(POLICIES[1]), func.count()).where(
+        InspectionRow.batch_id == batch, InspectionRow.state == "done"
+    )
+    with plans(store.engine) as found, store.reading() as session:
+        session.execute(query.group_by(sql("1")))
+    (plan,) = found.values()
+    assert re.search("(USING COVERING INDEX|Index Only Scan using) ix_inspections_verdict", plan), (
+        plan
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import DateTime, literal
 from typer.testing import CliRunner
 
 from defectvision.batch.runner import work_on
@@ -29,7 +29,10 @@ from defectvision.store.files import MARK, digest_of
 from defectvision.store.retention import delete_batch, expire
 from defectvision.store.tables import InspectionRow
 from tests.stand_ins.castings import casting
-from tests.stand_ins.days import let_days_pass
+from tests.stand_ins.days import files_older_by, let_days_pass
+from tests.stand_ins.kept_files import lose, names, overwrite
+from tests.stand_ins.statements import plans
+from tests.stand_ins.stores import copy_of_database
 
 PARTS = [(f"{seed}.png", casting("ok", seed)) for seed in range(3)]
 
@@ -51,10 +54,6 @@ def inspected(
     return number
 
 
-def names(store: Store) -> set[str]:
-    return {path.name for path in (store.folder / "files").rglob("*") if path.is_file()} - {MARK}
-
-
 def said(store: Store, what: str) -> list[dict]:
     with store.reading() as session:
         return [row.details for row in trail(session)[0] if row.what == what]
@@ -70,14 +69,12 @@ def test_another_database_on_the_files_removes_none_and_says_so(
     store, weights, tmp_path, other, caplog
 ) -> None:
     inspected(store, weights)
-    database = tmp_path / "other.sqlite3"
+    address = ""
     if other == "older":
-        with sqlite3.connect(store.folder / "defectvision.sqlite3") as now:
-            now.backup(sqlite3.connect(database))
+        address = copy_of_database(store, tmp_path / "other.sqlite3")
         let_days_pass(store, 1)
         inspected(store, weights, [("9.png", casting("def", 9))])
-    address, files = f"sqlite:///{database}", str(store.folder / "files")
-    elsewhere = open_store(tmp_path / "elsewhere", address, files)
+    elsewhere = open_store(tmp_path / "elsewhere", address, store.files.url)
     if other == "empty":
         with elsewhere.session() as session:
             session.delete(about(session))
@@ -90,22 +87,22 @@ def test_another_database_on_the_files_removes_none_and_says_so(
     if other == "older":
         with elsewhere.session() as session:
             delete_batch(session, 1, unproven("eve"), "space")
-    before = names(store)
-    for path in (store.folder / "files").rglob("*"):
-        os.utime(path, (0, 0))
+    before = names(store.files)
+    assert len(before) >= 9
     with elsewhere.session() as session:
         about(session).age += 100 * DAY
         expire(session)
-    assert remove_dropped(elsewhere) == (0, 0)
-    assert names(store) == before
+    with files_older_by(20_000):
+        assert remove_dropped(elsewhere) == (0, 0)
+    assert names(store.files) == before
     assert "no file is removed" in caplog.text and standing(elsewhere).standstill
     if other == "another site's":  # nor does the first one, which cannot know what the other needs
         with store.session() as session:
             delete_batch(session, 1, unproven("ada"), "a trial")
-        assert let_days_pass(store, 100) == (0, 0) and names(store) == before
+        assert let_days_pass(store, 100) == (0, 0) and names(store.files) == before
         assert said(store, "removal stopped")[0]["why"] == "2 databases share them"
     else:
-        assert let_days_pass(store, 100) == (0, 0) and names(store) == before
+        assert let_days_pass(store, 100) == (0, 0) and names(store.files) == before
         assert standing(store).standstill == ""
 
 
@@ -113,16 +110,16 @@ def test_files_of_an_earlier_version_are_marked_by_the_database_that_names_them(
     store, weights, tmp_path
 ) -> None:
     number = inspected(store, weights)
-    (store.folder / "files" / MARK).unlink()
-    other = open_store(tmp_path / "b", "", str(store.folder / "files"))
+    lose(store.files, MARK)
+    other = open_store(tmp_path / "b", "", store.files.url)
     remove_dropped(other)
     assert "no mark" in standing(other).standstill
     with store.session() as session:
         delete_batch(session, number, unproven("ada"), "a trial")
     inspected(store, weights, [("9.png", casting("def", 9))])
-    (store.folder / "files" / MARK).unlink()
+    lose(store.files, MARK)
     let_days_pass(store, 1)
-    assert standing(store).standstill == "" and (store.folder / "files" / MARK).is_file()
+    assert standing(store).standstill == "" and store.files.mark() is not None
 
 
 def test_a_deleted_batch_leaves_its_files_for_days_and_what_others_name_for_good(
@@ -130,10 +127,10 @@ def test_a_deleted_batch_leaves_its_files_for_days_and_what_others_name_for_good
 ) -> None:
     first = inspected(store, weights)
     inspected(store, weights, PARTS[:1])
-    before = names(store)
+    before = names(store.files)
     with store.session() as session:
         delete_batch(session, first, unproven("ada"), "a trial")
-    assert let_days_pass(store, 6.9) == (0, 0) and names(store) == before
+    assert let_days_pass(store, 6.9) == (0, 0) and names(store.files) == before
     files, size = let_days_pass(store, 0.2)
     assert (
         files == 6
@@ -142,7 +139,7 @@ def test_a_deleted_batch_leaves_its_files_for_days_and_what_others_name_for_good
     )
     with store.reading() as session:
         (row,) = session.query(InspectionRow)
-        assert names(store) == {row.digest, row.record, row.thumbnail}
+        assert names(store.files) == {row.digest, row.record, row.thumbnail}
         assert row.digest == digest_of(PARTS[0][1])
 
 
@@ -170,9 +167,9 @@ def test_pictures_go_when_their_days_and_the_grace_are_over(store, weights) -> N
 
 def test_a_large_share_goes_only_on_a_persons_word(store, weights) -> None:
     number = inspected(store, weights, keep="30")
-    before = names(store)
+    before = names(store.files)
     let_days_pass(store, 31)
-    assert let_days_pass(store, 8) == (0, 0) and names(store) == before
+    assert let_days_pass(store, 8) == (0, 0) and names(store.files) == before
     let_days_pass(store, 1)
     (stop,) = said(store, "removal stopped")
     assert "3 of 9 files would go at once" in stop["why"], "told once, not at every look"
@@ -205,7 +202,7 @@ def test_a_damaged_mark_stops_removal_until_a_person_says_whose_the_files_are(
     number = inspected(store, weights)
     with store.session() as session:
         delete_batch(session, number, unproven("ada"), "a trial")
-    (store.folder / "files" / MARK).write_bytes(b"")
+    overwrite(store.files, MARK, b"")
     assert let_days_pass(store, 8) == (0, 0)
     assert "cannot be read" in standing(store).standstill
     inspected(store, weights, [("9.png", casting("def", 9))])
@@ -219,7 +216,10 @@ class Clocks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wall, self.monotonic = datetime.fromisoformat("2026-11-26T08:00:00+00:00"), 500.0
         monkeypatch.setattr(ageing, "now", lambda: self.wall)
-        monkeypatch.setattr(ageing.time, "monotonic", lambda: self.monotonic)
+        zoned = DateTime(timezone=True)
+        of_server = SimpleNamespace(clock_timestamp=lambda: literal(self.wall, zoned))
+        monkeypatch.setattr(ageing, "func", of_server)
+        monkeypatch.setattr(ageing, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
 
     def go_on(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
@@ -250,10 +250,10 @@ def test_a_wrong_clock_removes_nothing_and_stops_retention(
     age, trusted = tick(store, keeper)
     assert age <= 3600 + DAY / 2
     assert trusted == (restarted and days == 1), "a night off is no jump"
-    before = names(store)
+    before = names(store.files)
     with store.session() as session:
         assert expire(session) == 0
-    assert let_days_pass(store, 0) == (0, 0) and names(store) == before
+    assert let_days_pass(store, 0) == (0, 0) and names(store.files) == before
     assert kept_pictures(store) == 3
     clocks.wall -= timedelta(days=days)  # the time server answers
     tick(store, keeper)
@@ -274,17 +274,14 @@ def test_several_servers_count_the_same_time_once(store, monkeypatch) -> None:
         assert age_of(session) == pytest.approx(60 * 60, abs=60)
 
 
-def test_a_crowd_of_dropped_files_is_asked_for_by_index(store, weights) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_crowd_of_dropped_files_is_asked_for_by_index(tmp_path, request, kind) -> None:
     """The database must not read all inspections for each of them."""
-    with store.engine.connect() as connection:
-        asked: list[str] = []
-        event.listen(store.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-        with store.session() as session:
-            dropped.drop(session, ["ab" * 32])
-            dropped._keep_named(session, dropped.DroppedFileRow.age < 1)
-        (statement,) = [text for text in asked if text.startswith("DELETE") and "EXISTS" in text]
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {statement}", (1, "waiting", "failed")
-        )
-        words = [row[3] for row in plan]
-    assert not [line for line in words if line.startswith("SCAN inspections")], words
+    database = request.getfixturevalue("postgres")() if kind != "sqlite" else ""
+    store = open_store(tmp_path / "store", database)
+    with plans(store.engine) as found, store.session() as session:
+        dropped.drop(session, ["ab" * 32])
+        dropped._keep_named(session, dropped.DroppedFileRow.age < 1)
+    (plan,) = [how for asked, how in found.items() if "DELETE" in asked and "EXISTS" in asked]
+    assert "ix_inspections_content" in plan and "ix_inspections_thumbnail" in plan
+    assert not re.search(r"(SCAN|Seq Scan on) inspections", plan), plan

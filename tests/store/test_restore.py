@@ -22,10 +22,11 @@ from defectvision.store.restore import restore
 from defectvision.store.retention import delete_batch
 from defectvision.store.tables import AccountRow, AuditRow, SignInRow, now
 from defectvision.store.workers import say_here
-from tests.stand_ins.backups import KINDS, files_of, start_and_run
+from tests.stand_ins.backups import KINDS, start_and_run
 from tests.stand_ins.backups import opened as opened
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.days import let_days_pass
+from tests.stand_ins.kept_files import contents, lose
 from tests.stand_ins.lots import PARTS, counts
 from tests.stand_ins.stores import fill
 
@@ -52,7 +53,7 @@ def test_a_damaged_backup_writes_no_row(opened, weights, tmp_path, kind, broken)
         assert not batches.count_batches(session) and new.files.mark() is None
     if path.parent.parent.name == "files":
         found = restore(backup, new, without_damaged=True)
-        assert found.damaged == (path.name,) and found.files == len(files_of(store)) - 1
+        assert found.damaged == (path.name,) and found.files == len(contents(store.files)) - 1
         assert counts(new, 1).done == 6
 
 
@@ -61,12 +62,12 @@ def test_a_file_that_is_lost_from_the_store_is_said_and_stops_nothing(
 ) -> None:
     store, new, backup = opened(), opened(), tmp_path / "backup"
     start_and_run(store, weights, tmp_path / "a", list(PARTS.items()))
-    gone = next(store.files.folder.rglob("?" * 64))
-    gone.unlink()
+    gone = min(contents(store.files))
+    lose(store.files, gone)
     monkeypatch.setenv("DEFECTVISION_STORE", str(store.folder))
     settings.cache_clear()
     done = CliRunner().invoke(app, ["backup", str(backup), "--json"])
-    assert done.exit_code == 1 and json.loads(done.stdout)["lost"] == [gone.name]
+    assert done.exit_code == 1 and json.loads(done.stdout)["lost"] == [gone]
     assert restore(backup, new).damaged == ()
     assert counts(new, 1).done == 6
 
@@ -100,17 +101,17 @@ def test_a_restored_copy_on_the_living_stores_files_removes_none_of_them(
     store.files.set_mark({standing(store).identity: 0})
     back_up(store, backup)
     database = request.getfixturevalue("postgres")() if kind == "postgresql" else ""
-    copy = open_store(tmp_path / "copy", database, str(store.folder / "files"))
+    copy = open_store(tmp_path / "copy", database, store.files.url)
     with pytest.raises(StoreError, match="files of another database"):
         restore(backup, copy)
     restore(backup, copy, replace=True)
-    before = files_of(store)
+    before = contents(store.files)
     for one in (copy, store):
         with one.session() as session:
             delete_batch(session, number, unproven("ada"), "a trial")
         assert let_days_pass(one, 100) == (0, 0)
         assert "2 databases share them" in standing(one).standstill
-    assert files_of(store) == before
+    assert contents(store.files) == before
 
 
 def test_a_restored_store_has_an_identity_of_its_own_and_says_what_it_is(
@@ -185,7 +186,7 @@ def test_the_commands_say_what_they_did(opened, weights, tmp_path, monkeypatch) 
     monkeypatch.setenv("DEFECTVISION_STORE", str(store.folder))
     settings.cache_clear()
     done = CliRunner().invoke(app, ["backup", str(backup)])
-    files = len(files_of(store))
+    files = len(contents(store.files))
     assert done.exit_code == 0, done.stderr
     assert f"{files} files, {files} of them new" in done.stdout
     assert backup.stat().st_mode & 0o077 == 0
