@@ -55,11 +55,7 @@ def measure_gate(keeper: Gatekeeper, sights: Sequence[Sight], unseen: str) -> Me
     """Learn from the known ones of `sights`, set the limits and measure on the others. unseen:
     what the line's own unseen images are, in words. Raises GateError where those are too few."""
     own = [sight for sight in sights if sight.kind == OWN and not sight.known]
-    if len(own) < FEWEST:
-        raise GateError(
-            f"{keeper.bundle.line}: {len(own)} images of the line are left that the bundle has not "
-            f"learned from, and a limit needs {FEWEST}. Name a folder of others with --more"
-        )
+    check_enough(keeper.bundle.line, len(own))
     arrays = learn(sights)
     gate = limits(Learned(arrays), own).model_copy(update={"unseen": unseen})
     complete = with_gate(keeper, gate, arrays)
@@ -74,6 +70,16 @@ def measure_gate(keeper: Gatekeeper, sights: Sequence[Sight], unseen: str) -> Me
         if tried:
             rates[kind] = rate(tried, stopped(complete, tried), unknown)
     return Measured(gate.model_copy(update={"rates": rates}), arrays)
+
+
+def check_enough(line: str, unseen: int) -> None:
+    """Raises GateError where so few images of the line set no limit; also worth asking before many
+    are looked at."""
+    if unseen < FEWEST:
+        raise GateError(
+            f"{line}: {unseen} images of the line are left that the bundle has not learned from, "
+            f"and a limit needs {FEWEST}. Name a folder of others with --more"
+        )
 
 
 def learn(sights: Sequence[Sight]) -> dict[str, NDArray[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from defectvision.bundle.writer import (
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import Evaluation, ask, measured
-from defectvision.evaluation.gate import GateError, file_of, measure_gate
+from defectvision.evaluation.gate import GateError, check_enough, file_of, measure_gate
 from defectvision.evaluation.gate_images import sights
 from defectvision.evaluation.recalibration import recalibrated
 from defectvision.evaluation.seen import make_fingerprints
@@ -34,6 +34,7 @@ from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.checkpoint import fold_folder
 from defectvision.training.fitting import fitted, shrunk
+from defectvision.training.frozen import HeadTraining
 from defectvision.training.good_parts import caution, learn_good_parts
 from defectvision.training.loop import processes, train
 from defectvision.training.new_line import good_parts_line_for, line_for
@@ -43,6 +44,7 @@ from defectvision.training.task import TrainingTask
 from defectvision.words import counted
 
 log = logging.getLogger(__name__)
+Learn = Callable[[TrainingTask, Path], Path]  # from a task and its run to the file of the weights
 TOLD = ("escapes", "overkills", "reviews", "macro_f1", "mean_iou")  # of a training's figures
 SUSPECT = "lies far from the other good parts, so it was not learned from. Is it good?"
 
@@ -72,7 +74,10 @@ def train_line(
     images, damaged = readable(images, masks=recipe.masks is not None)
     line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
+    learn = HeadTraining().train if recipe.frozen else train
     if not is_first:
+        if recipe.frozen:
+            return None
         for number, fold in enumerate(task.folds()):
             train(fold, fold_folder(run, number))
         train(task, run)
@@ -80,10 +85,10 @@ def train_line(
     _claim(run, recipe, recipe_text)
     task.images.catalog.write_index(run / "index.csv")
     answers = [
-        _ask_fold(fold, bundle_name, fold_folder(run, number), run / "folds")
+        _ask_fold(fold, learn, bundle_name, fold_folder(run, number), run / "folds")
         for number, fold in enumerate(task.folds())
     ]
-    trained = train(task, run)
+    trained = learn(task, run)
     _tell(run, "making the bundle")
     inspector = make_bundle(task, trained, weights, bundle_name)
     _calibrate(inspector, task, answers)
@@ -210,8 +215,9 @@ def _measure_gate(inspector: Inspector, learned: ImageSet) -> None:
         log.warning("no gate: no images of the line are left to set its limits by")
         return
     unseen = learned.subset("val")
-    found = list(sights(inspector, learned.subset("train"), [unseen]))
     try:
+        check_enough(inspector.line.name, len(unseen.catalog))
+        found = list(sights(inspector, learned.subset("train"), [unseen]))
         made = measure_gate(
             inspector.gatekeeper, found, f"{len(unseen.catalog)} of the validation split"
         )
@@ -221,9 +227,9 @@ def _measure_gate(inspector: Inspector, learned: ImageSet) -> None:
     record_gate(inspector.loaded.folder, made.gate, file_of(made.arrays))
 
 
-def _ask_fold(task: TrainingTask, name: str, run: Path, weights: Path) -> Answers:
+def _ask_fold(task: TrainingTask, learn: Learn, name: str, run: Path, weights: Path) -> Answers:
     """Train on all of a fold but its test images, and ask the served model about those."""
-    inspector = make_bundle(task, train(task, run), weights, name)
+    inspector = make_bundle(task, learn(task, run), weights, name)
     return ask(inspector, task.images.subset("test"))
 
 

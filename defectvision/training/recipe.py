@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     Tag,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from defectvision.bundle.line import Line
@@ -186,6 +187,11 @@ class Recipe(_Part):
     masks: Masks | None = Field(None, description="None learns labels alone")
     memory: Memory | None = Field(None, description="learn from good parts alone")
     teacher: Teacher | None = None
+    frozen: bool = Field(
+        False,
+        description="learn the head alone, on a pretrained backbone that stays as it is: labels "
+        "alone, in the time of one look at each image",
+    )
     epochs: int = Field(5, ge=1)
     samples_per_epoch: int | None = Field(None, ge=1, description="default: all training images")
     batch_size: int = Field(32, ge=1)
@@ -208,6 +214,20 @@ class Recipe(_Part):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     tracking: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _frozen_fits(self) -> Self:
+        unfit = {
+            "masks": self.masks is not None,
+            "memory": self.memory is not None,
+            "teacher": self.teacher is not None,
+            "pooling: strongest": self.pooling != "mean",
+            "pretrained: none": self.pretrained == "none",
+        }
+        if self.frozen and any(unfit.values()):
+            names = ", ".join(name for name, given in unfit.items() if given)
+            raise ValueError(f"frozen: the head alone cannot be learned with {names}")
+        return self
 
     def mask_classes(self, line: Line) -> tuple[str, ...]:
         """The names of the classes whose masks are learned, in the line's order.

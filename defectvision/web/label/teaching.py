@@ -46,13 +46,18 @@ from defectvision.words import counted, plain
 
 # What is chosen, and how it changes the recipe; the time is what it takes on two cores.
 EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
-    "Quick": ("a first look", {"epochs": 6}),
+    "Quick": (
+        "a first look in a minute or two, from labels alone: what an encoder knows already is "
+        "weighed, nothing is taught to it",
+        {"frozen": True, "pooling": "mean", "epochs": 1},
+    ),
     "Usual": ("good for most sets", {"epochs": 15}),
     "Thorough": (
         "five times as long: each image is also judged by a model that has not seen its part",
         {"epochs": 20, "split": {"folds": 5}},
     ),
 }
+QUICK = "Quick"  # learns no masks, and is quick at twice the detail, too
 # How many times the recipe's side the network sees of an image; time grows with its square.
 FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
@@ -105,14 +110,18 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         "How long", list(EFFORTS), default="Usual", required=True, key=f"teach-effort-{row.id}"
     )
     st.caption(EFFORTS[effort][0].capitalize())
-    masks = drawn and st.toggle(
-        "Learn where defects are, too",
-        value=True,
-        key=f"teach-masks-{row.id}",
-        help="From what was drawn: the bundle outlines and measures defects.",
+    masks = (
+        drawn
+        and effort != QUICK
+        and st.toggle(
+            "Learn where defects are, too",
+            value=True,
+            key=f"teach-masks-{row.id}",
+            help="From what was drawn: the bundle outlines and measures defects.",
+        )
     )
     name = MASKS if masks else LABELS
-    fine = _fineness(row, name, longest)
+    fine = _fineness(row, name, effort, longest)
     taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
     bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
     recipe = recipe_of(name, effort, row.label_mode, FINE[fine])
@@ -137,7 +146,7 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
     st.switch_page(LINES, query_params={NEW_LINE: run.id})
 
 
-def _fineness(row: LabelledSetRow, recipe: str, longest: int) -> str:
+def _fineness(row: LabelledSetRow, recipe: str, effort: str, longest: int) -> str:
     """How much of the images' detail is learned from, and what is lost of it. longest: side, px."""
     side = side_of(recipe)
     if longest <= side:
@@ -145,9 +154,9 @@ def _fineness(row: LabelledSetRow, recipe: str, longest: int) -> str:
     fine = st.segmented_control(
         "How fine",
         list(FINE),
-        default="Usual",
+        default="Fine" if effort == QUICK else "Usual",
         required=True,
-        key=f"teach-fine-{row.id}",
+        key=f"teach-fine-{row.id}-{effort == QUICK}",
         help="Fine sees smaller defects; learning and inspecting take about four times as long.",
     )
     seen = FINE[fine] * side

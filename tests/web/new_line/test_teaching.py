@@ -21,7 +21,15 @@ from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
 from defectvision.training.new_line import line_for
 from defectvision.training.recipe import load_recipe
-from defectvision.web.label.teaching import EFFORTS, FINE, LABELS, MASKS, recipe_of, side_of
+from defectvision.web.label.teaching import (
+    EFFORTS,
+    FINE,
+    LABELS,
+    MASKS,
+    QUICK,
+    recipe_of,
+    side_of,
+)
 from defectvision.web.new_line import training
 from defectvision.web.new_line.runs import Run, new_run
 from defectvision.web.new_line.training import TrainingError, start_teaching
@@ -132,8 +140,10 @@ def test_a_set_that_tells_another_line_than_its_labels_is_refused(store, begun, 
         line_for(open_set(run.learned, PIXELS).catalog, tmp_path / "none", "first")
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-@pytest.mark.parametrize("name", [LABELS, MASKS])
+@pytest.mark.parametrize(
+    ("effort", "name"),
+    [(e, n) for e in EFFORTS for n in (LABELS, MASKS) if (e, n) != (QUICK, MASKS)],
+)
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
 def test_what_is_chosen_makes_a_recipe(tmp_path, effort, name, mode) -> None:
     file = tmp_path / "recipe.yaml"
@@ -142,6 +152,7 @@ def test_what_is_chosen_makes_a_recipe(tmp_path, effort, name, mode) -> None:
     assert recipe.preprocessing.height == recipe.preprocessing.width == 2 * side_of(name)
     assert recipe.epochs == EFFORTS[effort][1]["epochs"]
     assert bool(recipe.masks) == (name == MASKS)
+    assert recipe.frozen == (effort == QUICK)
     content = yaml.safe_load(file.read_text())
     if name == MASKS:
         wanted = "sigmoid" if mode == "multilabel" else "softmax"
