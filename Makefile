@@ -17,7 +17,7 @@ FIGURES := README.md docs/access.md docs/architecture.md docs/gate.md docs/setti
 COG := $(BIN)/python -m cogapp --verbosity=1 -I .
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: run check test fuzz lint docs bench audit sbom clean help
+.PHONY: run check test soak fuzz lint docs bench audit sbom clean help
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,8 +27,11 @@ run: $(STAMP)  ## start the dashboard on http://127.0.0.1:8501
 check: lint  ## check the code and run the quick tests, in about a minute
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(ARGS)
 
-test: lint  ## check the code and run all tests
-	$(BIN)/python -m pytest -n 2 --durations=10 $(ARGS)
+test: lint  ## check the code and run all tests but those of make soak
+	$(BIN)/python -m pytest -n 2 --durations=10 -m "not soak" $(ARGS)
+
+soak: $(STAMP)  ## run the tests that count faults at length, and repeat others' proof in a browser
+	$(BIN)/python -m pytest -n 2 --durations=10 -m soak $(ARGS)
 
 fuzz: $(STAMP)  ## run the property tests for FUZZ_MINUTES, with other examples each time
 	end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \

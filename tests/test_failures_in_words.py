@@ -31,6 +31,7 @@ from defectvision.settings import settings
 from defectvision.store import audit, batches, database, reviews
 from defectvision.store.database import Store, open_store
 from defectvision.store.sources import Folder
+from defectvision.store.tables import BatchRow
 from defectvision.store.workers import say_here
 from tests.stand_ins.bundles import LINES, write_bundle
 from tests.stand_ins.castings import casting
@@ -105,7 +106,8 @@ def test_what_no_database_keeps_is_marked_and_the_rest_is_kept(kind, tmp_path, r
         batches.move(session, number, batches.State.DONE, unproven(odd))
         session.execute(text("select 1"))
     with store.session() as session:
-        session.add(database.BatchRow(**of(batches.get_batch(session, number)), title=odd))
+        like = of(batches.get_batch(session, number))
+        session.add(BatchRow(**like, id=batches.next_number(session, BatchRow), title=odd))
     with store.reading() as session:
         (kept,) = reviews.trail(session, 1)
         assert (kept.who, kept.why) == ("a\ufffdb\ufffdc",) * 2

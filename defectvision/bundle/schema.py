@@ -38,7 +38,9 @@ class Preprocessing(Frozen):
                     image is fitted as by letterbox and `Placed.part_found` is False.
     lighting:
         image       mean and contrast of each image (of its visible part) become 0 and 1, so
-                    that no overall brightness can decide;
+                    that no overall brightness can decide. A contrast below `least_contrast` (a
+                    standard deviation, grey levels) counts as that, so that noise is not blown
+                    up where an image shows little else;
         fixed       grey levels in 0..1 less `mean`, divided by `std`, per channel.
     """
 
@@ -47,6 +49,7 @@ class Preprocessing(Frozen):
     fit: Literal["stretch", "letterbox", "round_part"] = "stretch"
     channels: Literal[1, 3] = 1
     lighting: Literal["image", "fixed"] = "image"
+    least_contrast: float = Field(4.0, ge=1, le=128)
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
 

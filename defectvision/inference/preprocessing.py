@@ -86,7 +86,7 @@ def standardize(
         means, spreads = (found[:, 0] for found in cv2.meanStdDev(values, mask=part))
         mean = means.mean()
         spread = np.sqrt((spreads**2 + means**2).mean() - mean**2)
-        factor, offset = 1 / max(spread, 4.0), mean  # a blank image stays blank
+        factor, offset = 1 / max(spread, preprocessing.least_contrast), mean
     else:
         factor, offset = 1 / (255 * np.array(preprocessing.std)), 255 * np.array(preprocessing.mean)
     planes = (values - np.asarray(offset, np.float32)) * np.asarray(factor, np.float32)

@@ -28,7 +28,7 @@ from tests.stand_ins.claimed_batches import PATIENCE, Place, batch_row, counts, 
 from tests.stand_ins.machines import Machine, wait_for
 from tests.stand_ins.postgres import Postgres, running_postgres
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 IMAGES, KILLS = (200, 8) if os.environ.get("DEFECTVISION_TESTS") == "fuzz" else (48, 2)
 AWAY_SECONDS = 10
 

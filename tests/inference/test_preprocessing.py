@@ -81,6 +81,14 @@ def test_no_part_falls_back_to_the_whole_image():
     assert np.isfinite(tensor).all()
 
 
+@pytest.mark.parametrize(("contrast", "seen"), [(0, 0), (8, 0.25), (64, 1)])
+def test_little_contrast_is_not_blown_up_to_much(contrast, seen):
+    how = Preprocessing(height=64, width=64, least_contrast=32)
+    checks = np.indices((64, 64)).sum(0) // 8 % 2
+    tensor, _ = prepare((100 + contrast * (2 * checks - 1)).astype(np.uint8), how)
+    assert tensor.std() == pytest.approx(seen) and abs(tensor.mean()) < 1e-3
+
+
 def test_fixed_lighting_is_the_stated_formula():
     how = Preprocessing(
         height=32, width=32, channels=3, lighting="fixed", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1)

@@ -172,6 +172,7 @@ class TestWithTheStandIn:
         expect(page.get_by_text("The line is ready")).to_be_visible(timeout=LEARNED)
         assert board.complaints == []
 
+    @pytest.mark.soak
     def test_a_second_window_waits_and_one_that_cancels_keeps_what_was_done(
         self, opened: Opened
     ) -> None:

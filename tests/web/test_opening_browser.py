@@ -218,6 +218,7 @@ def test_a_second_window_joins_and_a_reloaded_one_goes_on(
     assert measuring(server.pid) == []
 
 
+@pytest.mark.soak
 def test_cancel_keeps_what_was_measured_and_go_on_goes_on(page: Dashboard, server: Server) -> None:
     opened = Set(page).open()
     opened.reading()
@@ -236,6 +237,7 @@ def test_cancel_keeps_what_was_measured_and_go_on_goes_on(page: Dashboard, serve
     expect(page.page.get_by_text("Brightness per class").first).to_be_visible()
 
 
+@pytest.mark.soak
 def test_a_crash_is_said_with_the_remedy_and_another_try_finishes(
     page: Dashboard, server: Server
 ) -> None:
@@ -251,6 +253,7 @@ def test_a_crash_is_said_with_the_remedy_and_another_try_finishes(
     opened.finished()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_it_when_the_server_ends(
     page: Dashboard, server: Server, number: signal.Signals
@@ -264,6 +267,7 @@ def test_nothing_is_left_of_it_when_the_server_ends(
     assert all_ended([server.pid, *processes])
 
 
+@pytest.mark.soak
 def test_the_command_line_waits_for_the_page_and_takes_what_it_found(
     page: Dashboard, server: Server, drawn: Path, tmp_path: Path
 ) -> None:
