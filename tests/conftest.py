@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from defectvision.audit.workers import ONE_THREAD
 from defectvision.settings import settings
 from tests.stand_ins.object_store import s3 as s3
 from tests.stand_ins.postgres import postgres as postgres
 
 # As many tests run at once as there are cores, and what they start runs beside them. OpenMP's
 # threads wait for each other without letting go of their core: two each cost three times the time.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+for name, one in ONE_THREAD.items():
+    os.environ.setdefault(name, one)
 
 # Property tests try the same examples every time, so that `make test` always answers the same;
 # `make fuzz` tries others each time, again and again for some minutes; what fails is printed with

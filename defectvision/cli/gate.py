@@ -68,6 +68,8 @@ def gate(
             )
         unseen = [part for part in (labelled, *map(_flat, more or ())) if len(part.catalog)]
         others = [open_set(path, limit) for path in foreign or ()]
+        if not check:
+            gates.check_enough(inspector.line.name, sum(len(part.catalog) for part in unseen))
         with err.status("looking") as status:
             looking = sights(
                 inspector, known, unseen, others, lambda kind: status.update(err.render_str(kind))

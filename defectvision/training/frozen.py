@@ -21,12 +21,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.utils.data import Subset
 
 from defectvision import atomic
 from defectvision.models.classifier import EvidenceClassifier
 from defectvision.models.prediction import bias_of
 from defectvision.training.checkpoint import WEIGHTS
 from defectvision.training.dataset import PlacedImages
+from defectvision.training.prediction import batches
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
@@ -82,12 +84,11 @@ class HeadTraining:
         """(N, D), the mean of each image's grid."""
         paths = images.images.catalog.table["path"].tolist()
         new = [row for row, path in enumerate(paths) if path not in self._seen]
-        for first in range(0, len(new), BATCH):
-            rows = new[first : first + BATCH]
-            pictures = torch.stack([images[row].image for row in rows])
-            grid = network.grid(pictures.contiguous(memory_format=torch.channels_last))
-            for row, mean in zip(rows, grid.mean((2, 3)).numpy(), strict=True):
-                self._seen[paths[row]] = mean
+        rows = iter(new)
+        for batch in batches(Subset(images, new), BATCH):
+            grid = network.grid(batch.image.contiguous(memory_format=torch.channels_last))
+            for mean in grid.mean((2, 3)).numpy():
+                self._seen[paths[next(rows)]] = mean
                 advance()
         return np.stack([self._seen[path] for path in paths])
 

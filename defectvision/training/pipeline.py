@@ -68,16 +68,15 @@ def train_line(
     `TrainingTask.of` does before anything is written.
     """
     is_first = processes().is_main_process
+    if not is_first and (recipe.memory or recipe.frozen):
+        return None  # one look at each image is not shared
     if recipe.memory:
-        given = images, recipe, recipe_text, line_name, bundle_name, weights, run
-        return _remember_line(*given) if is_first else None
+        return _remember_line(images, recipe, recipe_text, line_name, bundle_name, weights, run)
     images, damaged = readable(images, masks=recipe.masks is not None)
     line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
     learn = HeadTraining().train if recipe.frozen else train
     if not is_first:
-        if recipe.frozen:
-            return None
         for number, fold in enumerate(task.folds()):
             train(fold, fold_folder(run, number))
         train(task, run)

@@ -44,9 +44,10 @@ from defectvision.web.new_line.words import STATES
 from defectvision.web.session.people import acting, lacking
 from defectvision.words import counted, plain
 
+QUICK = "Quick"  # learns no masks, and is quick at twice the detail, too
 # What is chosen, and how it changes the recipe; the time is what it takes on two cores.
 EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
-    "Quick": (
+    QUICK: (
         "a first look in a minute or two, from labels alone: what an encoder knows already is "
         "weighed, nothing is taught to it",
         {"frozen": True, "pooling": "mean", "epochs": 1},
@@ -57,7 +58,6 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
         {"epochs": 20, "split": {"folds": 5}},
     ),
 }
-QUICK = "Quick"  # learns no masks, and is quick at twice the detail, too
 # How many times the recipe's side the network sees of an image; time grows with its square.
 FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
