@@ -74,8 +74,8 @@ _lock = Lock()
 
 def look_at(run: Run) -> Look:
     """What is known of a run now."""
+    ours = _ours.get(run.folder)  # first: once it is gone, how the run ended is kept
     look = run.look()
-    ours = _ours.get(run.folder)
     if look.state is State.CUT_OFF and ours is not None:  # it ended, and that is being kept
         ours.ended.wait(ENDING_SECONDS)
         look = run.look()
