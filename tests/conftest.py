@@ -43,6 +43,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from tests.stand_ins.quick import quick_stores
+
+    with quick_stores(tmp_path_factory.mktemp("made")):
+        yield
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of lines with one bundle of casting."""

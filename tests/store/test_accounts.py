@@ -14,6 +14,7 @@ from defectvision.store.accounts import WrongPasswordError
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import AccountRow, AuditRow, SignInRow, TokenRow, now
+from tests.stand_ins.quick import SHIPPED_HASHER
 from tests.stand_ins.stores import new_store
 
 ADMIN = in_role("root", Role.ADMIN)
@@ -58,6 +59,12 @@ def test_neither_password_nor_token_is_kept(store) -> None:
         ]
         assert session.scalars(select(AccountRow.secret)).first().startswith("$argon2id$")
     assert not any(secret in text for text in kept for secret in (WORD, token, mine))
+
+
+def test_a_password_is_hashed_as_rfc_9106_says() -> None:
+    secret = SHIPPED_HASHER().hash(WORD)
+    assert secret.startswith("$argon2id$v=19$m=65536,t=3,p=4$"), secret
+    assert accounts._matches(secret, WORD) and not accounts._matches(secret, WORD + "!")
 
 
 def test_a_changed_role_holds_at_once_and_an_end_shuts_out(store) -> None:
