@@ -88,7 +88,9 @@ def test_it_is_the_same_study_in_stages_by_one_process_for_all(drawings: Path, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.soak)]
+)
 def test_a_crash_is_said_in_words_and_the_next_try_goes_on(
     drawings: Path, cache: Path, number: signal.Signals
 ) -> None:
@@ -189,7 +191,10 @@ time.sleep(float(sys.argv[3]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["killed", "interrupted", "by itself"])
+@pytest.mark.parametrize(
+    "end",
+    ["killed", *(pytest.param(e, marks=pytest.mark.soak) for e in ("interrupted", "by itself"))],
+)
 def test_the_work_ends_with_the_server_however_that_ends(
     drawings: Path, cache: Path, end: str
 ) -> None:

@@ -15,6 +15,7 @@ from defectvision.store.batches import Counts, State
 from tests.stand_ins.claimed_batches import (
     DATABASES,
     IMAGES,
+    MOSTLY_SQLITE,
     PATIENCE,
     Place,
     batch_row,
@@ -107,7 +108,7 @@ def test_servers_that_start_at_once_inspect_each_image_once(database, weights, t
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_SQLITE
 def test_a_killed_server_is_replaced_at_once_on_its_machine(database, weights, tmp_path) -> None:
     place = Place(tmp_path, database)
     store = place.open()
@@ -125,7 +126,7 @@ def test_a_killed_server_is_replaced_at_once_on_its_machine(database, weights, t
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_SQLITE
 def test_a_killed_server_of_another_machine_is_replaced_when_it_is_silent(
     database, weights, tmp_path
 ) -> None:
@@ -142,7 +143,7 @@ def test_a_killed_server_of_another_machine_is_replaced_when_it_is_silent(
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_SQLITE
 def test_a_server_that_was_stopped_notices_that_it_lost_the_batch(
     database, weights, tmp_path
 ) -> None:

@@ -19,8 +19,8 @@ from defectvision.store.batches import Counts, State
 from defectvision.store.database import Store
 from defectvision.store.workers import silence_of_workers, workers_here
 from tests.stand_ins.claimed_batches import (
-    DATABASES,
     IMAGES,
+    MOSTLY_POSTGRESQL,
     PATIENCE,
     Place,
     batch_row,
@@ -47,7 +47,7 @@ def distinct_batch(store: Store, weights: Path, folder: Path, salt: int) -> int:
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_POSTGRESQL
 def test_machines_share_batches_and_one_is_killed_at_work_while_clocks_are_wrong(
     database, weights, tmp_path
 ) -> None:
@@ -107,7 +107,7 @@ def test_a_machine_that_stands_still_while_it_writes_holds_up_neither_others_nor
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_POSTGRESQL
 def test_a_machine_with_another_version_of_the_bundle_leaves_the_batch_to_the_others(
     database, weights, tmp_path
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_machine_with_another_version_of_the_bundle_leaves_the_batch_to_the_ot
 
 
 @pytest.mark.slow
-@DATABASES
+@MOSTLY_POSTGRESQL
 def test_a_watched_folder_is_followed_by_one_of_two_machines_and_then_by_the_other(
     database, weights, tmp_path
 ) -> None:

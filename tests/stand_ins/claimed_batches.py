@@ -21,6 +21,13 @@ IMAGES = 40  # more than is written together
 PATIENCE = 90  # s
 ELSEWHERE = "plant-9:17:4711:0123456789ab:fedcba987654"  # a process of another machine
 DATABASES = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+# For real processes: what they agree on tests/batch/test_claims.py tries on both.
+MOSTLY_SQLITE, MOSTLY_POSTGRESQL = (
+    pytest.mark.parametrize(
+        "database", [usual, pytest.param(other, marks=pytest.mark.soak)], indirect=True
+    )
+    for usual, other in (("sqlite", "postgresql"), ("postgresql", "sqlite"))
+)
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def test_balance_is_there_at_once_and_the_rest_finishes_while_another_page_is_re
     assert page.complaints == []
 
 
+@pytest.mark.soak  # tests/audit/test_forecast.py says it of each word that is told
 def test_the_total_is_right_from_the_first_and_never_grows(page: Dashboard) -> None:
     opened = Set(page).open()
     told: list[tuple[str, int, int]] = []
@@ -198,6 +199,7 @@ def test_a_section_that_comes_leaves_what_its_reader_does_alone(page: Dashboard)
     expect(path).to_have_value("/data/half a word")
 
 
+@pytest.mark.soak  # tests/audit/test_background.py and tests/web/dataset/test_opening.py say it
 def test_a_second_window_joins_and_a_reloaded_one_goes_on(
     chromium, page: Dashboard, server: Server
 ) -> None:
