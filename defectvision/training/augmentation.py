@@ -24,7 +24,9 @@ QUARTER_TURNS = tuple(
 class Augment:
     """Callable from a Marked image to an Example without its label.
 
-    All that moves a picture is one affine map, so that its pixels are sampled once.
+    All that moves a picture is one affine map, so that its pixels are sampled once. A picture whose
+    masks are learned and not known is shrunk into the window, as nobody can tell whether a part of
+    it shows what its label says.
     """
 
     def __init__(self, augmentation: Augmentation, preprocessing: Preprocessing):
@@ -37,10 +39,16 @@ class Augment:
             round(preprocessing.height * share[0]),
             round(preprocessing.width * share[1]),
         )
+        frame = (preprocessing.height, preprocessing.width)
+        self._middle = tuple(
+            (side - part) // 2 for side, part in zip(frame, self.window, strict=True)
+        )
+        self._shrinking = max(side / part for side, part in zip(frame, self.window, strict=True))
 
     def __call__(self, marked: Marked) -> Example:
-        placed, masks = self._moved(marked.placed, marked.masks)
-        top, left = self._place_window(masks)
+        whole = len(marked.masks) > 0 and not marked.known
+        placed, masks = self._moved(marked.placed, marked.masks, self._shrinking if whole else 1)
+        top, left = self._middle if whole else self._place_window(masks)
         part = (slice(top, top + self.window[0]), slice(left, left + self.window[1]))
         visible = placed.visible
         image = standardize(placed.pixels, visible, placed.inside, self.preprocessing)
@@ -69,8 +77,11 @@ class Augment:
         top, left = (min(max(at, 0), free) for at, free in zip(start, room, strict=True))
         return top, left
 
-    def _moved(self, placed: Placed, masks: NDArray[np.bool_]) -> tuple[Placed, NDArray[np.bool_]]:
+    def _moved(
+        self, placed: Placed, masks: NDArray[np.bool_], shrinking: float
+    ) -> tuple[Placed, NDArray[np.bool_]]:
         linear, shift = self._map()
+        linear = shrinking * linear
         if not shift.any() and np.array_equal(linear, np.eye(2)):
             return placed, masks
         height, width = placed.visible.shape

@@ -197,3 +197,25 @@ def test_surroundings_change_and_the_part_does_not():
     varied = torch.stack([augment(marked).image for _ in range(20)])[:, 0]
     assert varied[:, inside].std(0).max() == 0
     assert varied[:, ~inside].std(0).min() > 0.3
+
+
+def test_a_window_shows_all_of_a_picture_whose_masks_nobody_knows():
+    image = np.full((64, 64), 90, np.uint8)
+    image[24:40] = 200
+    image[:8, :8] = image[-8:, -8:] = 255  # far apart: no window of half the side holds both
+    bright = (place(image, HOW).pixels == 255).mean()
+    augment = Augment(Augmentation(mirror=False, crop=0.5), HOW)
+    marked = Marked(place(image, HOW), np.zeros((1, 64, 64), bool), False)
+    shown = [augment(marked) for _ in range(8)]
+    assert all(one.image.shape == (1, 32, 32) and not one.counts.any() for one in shown)
+    limit = 0.97 * shown[0].image.max()
+
+    def both(picture):
+        return bool(picture[:6, :6].max() > limit and picture[-6:, -6:].max() > limit)
+
+    assert all(both(one.image[0]) for one in shown)
+    assert all(
+        float((one.image > limit).float().mean()) == pytest.approx(bright, abs=0.02)
+        for one in shown
+    )
+    assert not any(both(augment(marked._replace(known=True)).image[0]) for _ in range(20))

@@ -61,6 +61,8 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
 # How many times the recipe's side the network sees of an image; time grows with its square.
 FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
+# Images that an epoch looks at, at least: a small set is gone through several times, each varied.
+LEAST_SEEN = 320
 MOST_LISTED = 8
 LOOK_SECONDS = 2.0  # between two looks at what runs
 
@@ -124,7 +126,7 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
     fine = _fineness(row, name, effort, longest)
     taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
     bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
-    recipe = recipe_of(name, effort, row.label_mode, FINE[fine])
+    recipe = recipe_of(name, effort, row.label_mode, FINE[fine], len(images) - held)
     with st.expander("Recipe", icon=":material/tune:"):
         recipe = st.text_area(
             "Recipe as YAML",
@@ -169,12 +171,17 @@ def _fineness(row: LabelledSetRow, recipe: str, effort: str, longest: int) -> st
 
 
 @lru_cache
-def recipe_of(name: str, effort: str, mode: str, fine: int = 1) -> str:
-    """The recipe of that name with what the effort, the detail (a factor on its input's sides) and
-    the kind of labels change, as YAML."""
+def recipe_of(name: str, effort: str, mode: str, fine: int, images: int) -> str:
+    """The recipe of that name with what the effort, the detail (a factor on its input's sides), the
+    kind of labels and the number of images to learn from change, as YAML."""
     content = _recipe(name) | EFFORTS[effort][1]
     cut = content["preprocessing"]
     content["preprocessing"] = cut | {side: fine * cut[side] for side in ("height", "width")}
+    if effort != QUICK and images < LEAST_SEEN:
+        content["samples_per_epoch"] = LEAST_SEEN
+    if name == MASKS and fine > 1:
+        # What is drawn says what a part of the picture shows, so that no step costs more.
+        content["augmentation"] |= {"crop": 1 / fine, "on_defect": 0.7}
     if name == MASKS and mode == "multilabel":
         content["options"] = {"weighing": "sigmoid"}
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)

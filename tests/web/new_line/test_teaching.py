@@ -25,6 +25,7 @@ from defectvision.web.label.teaching import (
     EFFORTS,
     FINE,
     LABELS,
+    LEAST_SEEN,
     MASKS,
     QUICK,
     recipe_of,
@@ -147,13 +148,19 @@ def test_a_set_that_tells_another_line_than_its_labels_is_refused(store, begun, 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
 def test_what_is_chosen_makes_a_recipe(tmp_path, effort, name, mode) -> None:
     file = tmp_path / "recipe.yaml"
-    file.write_text(recipe_of(name, effort, mode, FINE["Fine"]))
+    file.write_text(recipe_of(name, effort, mode, FINE["Fine"], 60))
     recipe = load_recipe(file)
     assert recipe.preprocessing.height == recipe.preprocessing.width == 2 * side_of(name)
     assert recipe.epochs == EFFORTS[effort][1]["epochs"]
     assert bool(recipe.masks) == (name == MASKS)
     assert recipe.frozen == (effort == QUICK)
     content = yaml.safe_load(file.read_text())
+    large = yaml.safe_load(recipe_of(name, effort, mode, 1, 5000))
+    assert "samples_per_epoch" not in large
+    assert recipe.samples_per_epoch == (None if effort == QUICK else LEAST_SEEN)
+    # A step at twice the detail costs no more where what is drawn says what a part shows.
+    seen = recipe.preprocessing.height * recipe.augmentation.crop
+    assert seen == side_of(name) * (1 if name == MASKS else 2)
     if name == MASKS:
         wanted = "sigmoid" if mode == "multilabel" else "softmax"
         assert content["options"]["weighing"] == wanted
