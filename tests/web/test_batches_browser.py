@@ -220,6 +220,7 @@ def test_three_decisions_by_keyboard_and_one_taken_back(board: Dashboard) -> Non
     assert board.complaints == []
 
 
+@pytest.mark.soak  # tests/web/test_evaluate_browser.py puts one in force and finds it everywhere
 def test_a_policy_is_put_in_force_for_everyone(chromium, board: Dashboard) -> None:
     board.open()
     go(board, "Batches")

@@ -84,6 +84,7 @@ def test_a_bundle_that_cannot_be_loaded(board: Dashboard) -> None:
     says(board, "cannot be loaded")
 
 
+@pytest.mark.soak  # tests/web/batch/test_condition.py says it without a browser
 def test_the_batches_page_says_what_health_says_until_it_is_mended(board, tmp_path) -> None:
     banner = board.page.get_by_text("Not all is as it should be")
     board.visit("batches")

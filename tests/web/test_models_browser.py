@@ -60,6 +60,7 @@ def taken_by_the_command_line(weights: Path) -> str:
     return next(row["bundle"] for row in json.loads(done.stdout) if row["default"])
 
 
+@pytest.mark.soak  # tests/web/lines/test_room.py and tests/store/test_bundles.py say it
 def test_the_default_is_switched_and_rolled_back_with_a_reason(
     board: Dashboard, weights: Path
 ) -> None:

@@ -154,6 +154,7 @@ class TestWithTheStandIn:
             board.page.wait_for_timeout(150)
         expect(board.page.get_by_test_id("stMetricValue")).to_have_text("150")
 
+    @pytest.mark.soak  # tests/web/new_line/test_page.py shows it without a browser
     def test_a_suspect_is_shown_and_left_out(self, opened: Opened) -> None:
         board = opened()
         page = board.page
@@ -194,6 +195,7 @@ class TestWithTheStandIn:
         board.page.get_by_role("button", name="Go on").click()
         expect(board.page.get_by_text("The line is ready")).to_be_visible(timeout=LEARNED)
 
+    @pytest.mark.soak  # tests/web/new_line/test_page.py shows it without a browser
     @pytest.mark.parametrize("program", [{"seconds": 1.0}], indirect=True)
     def test_a_run_that_the_end_of_the_server_cut_off_goes_on(self, opened: Opened) -> None:
         board = opened()
@@ -210,6 +212,7 @@ class TestWithTheStandIn:
         assert at is not None and int(at[1]) >= 3
         expect(board.page.get_by_text("The line is ready")).to_be_visible(timeout=LEARNED)
 
+    @pytest.mark.soak  # tests/web/new_line/test_page.py shows it without a browser
     @pytest.mark.parametrize(
         "program",
         [{"refuse": "only 12 different parts. Add photographs of other parts"}],

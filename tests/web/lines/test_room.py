@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,8 @@ def test_a_default_that_was_switched_meanwhile_is_not_switched_unseen(
     app.text_input(key="default-reason-casting-small").set_value("faster").run()
     app.button(key="switch-casting-small").click().run()
     assert read_line(weights / "casting").default_bundle == "small"
+    words = "\n".join(one.value for one in (*app.markdown, *app.caption)).replace("\\", "")
+    assert re.search("in place of third since .* by ben: faster", words), words
     app.button(key="back-casting").click().run()
     assert read_line(weights / "casting").default_bundle == "third"
 
