@@ -7,12 +7,20 @@ neither it nor a near-copy, every defective one by the whole memory. `hair-crack
 dark lines of 2 px on a texture 1250 px high. For the promise, thirty good parts, or half of fewer,
 drawn by photo group, set the limit, and the share of the others that it stops is compared with what
 it promised.
+
+    python -m benchmarks.good_parts --box 200
+
+draws so many good parts of 900 x 900 px and times the command that makes a line of them, up to its
+answer to a picture: twice, of a round part that is cut out and of a surface.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,9 +31,11 @@ import pandas as pd
 
 from defectvision.bundle.reader import load_bundle
 from defectvision.cli.labelled import open_grouped
+from defectvision.data.synthetic.samples import draw
 from defectvision.evaluation.evaluate import Evaluation
 from defectvision.evaluation.promise import limit_of
 from defectvision.inference.inspector import Inspector
+from defectvision.limits import PIXELS
 from defectvision.settings import ROOT
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import Memory, Recipe, load_recipe
@@ -33,6 +43,7 @@ from defectvision.training.recipe import Memory, Recipe, load_recipe
 DRAWS, SETTING = 100, 30  # draws, and good parts that set the limit in each
 GOOD, DEFECTIVE = 120, 40  # pictures of a drawn set
 TIMED = 20
+BOXED = 900  # px, a side of a part of the box
 SHOWN = ("auc", "escapes", "overkills", "reviews", "iou/deviation", "detection/deviation")
 
 
@@ -115,12 +126,42 @@ def kept(found: Evaluation) -> dict[str, object]:
     return {"parts": len(highest), "promise kept": within / DRAWS}
 
 
+def box(parts: int, line: str, label: str, folder: Path) -> dict[str, object]:
+    """Seconds from a folder of drawn good parts to the answer of the line that they make."""
+    rng, good = np.random.default_rng(0), folder / "good"
+    good.mkdir(parents=True)
+    for number in range(parts):
+        cv2.imwrite(str(good / f"{number:04d}.jpg"), draw(line, label, rng, BOXED))
+    command = [sys.executable, "-m", "defectvision.cli", "train", "--data", str(good)]
+    command += ["--line", "box", "--weights", str(folder), "--run", str(folder / "run")]
+    alone = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=alone, capture_output=True)
+    trained = time.perf_counter()
+    inspector = Inspector(load_bundle(folder, "box", None), PIXELS)
+    inspector.inspect((good / "0000.jpg").read_bytes(), "0000.jpg")
+    answered = time.perf_counter()
+    how = inspector.loaded.bundle.preprocessing
+    return {
+        "parts": f"{parts} of {line}, {BOXED} x {BOXED} px",
+        "input": f"{how.height}x{how.width} {how.fit}",
+        "train s": round(trained - started, 1),
+        "first answer s": round(answered - trained, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path)
     parser.add_argument("--side", type=int, nargs="*", default=[320])
     parser.add_argument("--no-drawn", action="store_true", help="leave out the hair cracks")
+    parser.add_argument("--box", type=int, help="time a line from so many drawn parts")
     options = parser.parse_args()
+    if options.box:
+        for line, label in (("casting", "ok"), ("magnetic-tile", "free")):
+            with tempfile.TemporaryDirectory() as drawn:
+                print(json.dumps(box(options.box, line, label, Path(drawn))), flush=True)
+        return
     recipe = load_recipe(ROOT / "recipes" / "good_parts.yaml")
     with tempfile.TemporaryDirectory() as kept_in:
         folder = Path(kept_in)

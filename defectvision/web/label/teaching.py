@@ -62,7 +62,7 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
 FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
 # Images that an epoch looks at, at least: a small set is gone through several times, each varied.
-LEAST_SEEN = 320
+LEAST_SEEN = 200
 MOST_LISTED = 8
 LOOK_SECONDS = 2.0  # between two looks at what runs
 
