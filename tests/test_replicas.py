@@ -12,11 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
 from defectvision.api import replicas
 from defectvision.api.app import api
-from defectvision.cli.main import app
 from defectvision.settings import settings
 from tests.stand_ins.castings import casting
 
@@ -40,20 +38,7 @@ def url(weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
         yield f"http://127.0.0.1:{port}/api/v1"
 
 
-def test_for_others_it_does_not_start_before_it_knows_them(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
-    started: list[list[str]] = []
-    monkeypatch.setattr("os.execv", lambda _program, words: started.append(words))
-    done = CliRunner().invoke(app, ["serve-api", "--host", "0.0.0.0"])
-    assert done.exit_code == 2 and "nobody signs in" in done.stderr and not started
-    CliRunner().invoke(app, ["serve-api"])
-    monkeypatch.setenv("DEFECTVISION_SIGN_IN", "accounts")
-    settings.cache_clear()
-    CliRunner().invoke(app, ["serve-api", "--host", "0.0.0.0"])
-    assert [words[-3] for words in started] == ["127.0.0.1", "0.0.0.0"]
-
-
-def test_it_answers_to_its_own_names_alone(monkeypatch) -> None:
+def test_it_answers_to_its_own_names_alone_and_by_token_though_nobody_signs_in(monkeypatch) -> None:
     monkeypatch.setenv("DEFECTVISION_HOSTS", '["vision.plant.example"]')
     monkeypatch.setattr(api, "dependency_overrides", {})
     door = replicas.guarded_api(None, "0.0.0.0")

@@ -14,10 +14,15 @@ def main(address: str, host: str, port: str, replicas: str) -> None:
     stop = Event()
     try:
         with serving(address, host, int(port), int(replicas) or None):
+            # From here to the end, so that a second Ctrl+C does not end the ending.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: stop.set())
             print(f"answering at http://{host}:{port}/api/v1  (stop with Ctrl+C)", flush=True)
             stop.wait()
+            print("ending", flush=True)
+        print("ended", flush=True)
+    except KeyboardInterrupt:
+        print("ended before it answered", flush=True)
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -10,7 +10,7 @@ import typer
 
 from defectvision.cli.engine import Address
 from defectvision.cli.terminal import clear_errors
-from defectvision.settings import settings, the_store
+from defectvision.settings import the_store
 
 
 def serve_api(
@@ -23,13 +23,10 @@ def serve_api(
     ] = None,
 ) -> None:
     """Answer the REST API below /api/v1 by a Ray cluster, for many cameras: several processes
-    inspect, and who comes while too many wait is told to ask again. The machines share the store,
-    and each has the bundles and the settings of this one."""
-    from defectvision.web.door.start import cannot_start
-
+    inspect, and who comes while too many wait is told to ask again. Whoever asks shows a token
+    (defectvision tokens add), on whatever address it listens. The machines share the store, and
+    each has the bundles and the settings of this one."""
     with clear_errors():
-        if reason := cannot_start(host, settings()):
-            raise ValueError(reason)
         the_store()
     what = address, host, str(port), str(replicas or 0)
     os.execv(sys.executable, [sys.executable, "-m", "defectvision.api", *what])
