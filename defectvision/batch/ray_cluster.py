@@ -17,7 +17,7 @@ OBJECT_BYTES = 500_000_000  # of shared memory on this machine: bundles go throu
 def connected(address: str) -> Iterator[ModuleType]:
     """Ray, connected to the cluster at `address`; to one of this machine alone, which ends with the
     block, where it is empty. Raises RuntimeError where Ray is not installed, ConnectionError where
-    the cluster is not there."""
+    the cluster is not there or does not start."""
     try:
         import ray
     except ImportError as error:
@@ -31,12 +31,20 @@ def connected(address: str) -> Iterator[ModuleType]:
         how |= {"object_store_memory": OBJECT_BYTES, "include_dashboard": False}
     try:
         ray.init(address=address or "local", **how)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # it raises bare ones, too
         said = str(error).strip().partition("\n")[0]
+        if not address:
+            raise ConnectionError(
+                f"Ray did not start on this machine ({said}). It gives up after some seconds: try "
+                "again when there is less to do here, or give --address of a cluster that runs"
+            ) from error
         raise ConnectionError(
-            f"{address or 'Ray'}: no cluster answers there ({said}). Start one with `ray start "
-            "--head`, and each other machine with `ray start --address=HOST:6379`"
+            f"{address}: no cluster answers there ({said}). Start one with `ray start --head`, and "
+            "each other machine with `ray start --address=HOST:6379`"
         ) from error
+    # Of each machine that is lost Ray would tell on stdout, where a command's answer goes, as its
+    # debugger knows how to prevent.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield ray
     finally:
