@@ -26,6 +26,11 @@ def new_holder() -> str:
     return f"{host}:{process}:{_start_of(process)}:{_place()}:{uuid.uuid4().hex[:12]}"
 
 
+def machine_of(holder: str) -> str:
+    """The name of the machine that a holder is on."""
+    return holder.partition(":")[0]
+
+
 def has_ended(holder: str) -> bool:
     """Whether the holder's process is known to have ended; False also where that cannot be told
     from here: it may be on another machine or in another container."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from defectvision.batch.holder import has_ended, machine_of
 from defectvision.inference.passed_over import PassedOver
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.store import batches
@@ -28,10 +29,7 @@ STATES = {
     State.DONE: (":material/check_circle:", "green"),
 }
 
-ON_RAY = (
-    "Inspected by a Ray cluster. Where the command that began it has ended, "
-    "`defectvision work --engine ray` goes on with it."
-)
+GOES_ON = "`defectvision work --engine ray` goes on with it"
 
 
 def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None:
@@ -45,8 +43,8 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None
             st.progress((counts.done + counts.failed) / counts.total)
         if batch.passed_over:
             st.caption(plain(PassedOver(batch.passed_over).words))
-        if batch.engine == Engine.RAY and state in ACTIVE:
-            st.caption(ON_RAY)
+        if batch.engine == Engine.RAY and state not in ENDED:
+            st.caption(_on_ray(batch))
         if batch.message:
             st.warning(plain(batch.message), icon=":material/info:")
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -91,6 +89,19 @@ def _said(batch: BatchRow, counts: Counts) -> str:
         if batch.state == State.RUNNING and counts.waiting:
             words.append(f"about {duration(counts.waiting / rate)} left")
     return " · ".join(words)
+
+
+def _on_ray(batch: BatchRow) -> str:
+    """Whose command has a Ray cluster inspect a batch, and what does where none has."""
+    if batch.state not in ACTIVE:
+        return f"For a Ray cluster: once it is resumed, {GOES_ON}."
+    # Nobody holds it for a moment, too, while what the message names is waited for.
+    if has_ended(batch.holder) if batch.holder else not batch.message:
+        return f"No Ray cluster inspects it now: {GOES_ON}."
+    said = "Inspected by a Ray cluster"
+    if batch.holder:
+        said += f", by a command on {plain(machine_of(batch.holder))}"
+    return f"{said}. Should that command end, {GOES_ON}."
 
 
 def _move(store: Store, number: int, to: State) -> None:
