@@ -32,7 +32,7 @@ def connected(address: str) -> Iterator[ModuleType]:
     try:
         ray.init(address=address or "local", **how)
     except Exception as error:  # it raises bare ones, too
-        said = str(error).strip().partition("\n")[0]
+        said = str(error).strip().partition("\n")[0].rstrip(".")
         if not address:
             raise ConnectionError(
                 f"Ray did not start on this machine ({said}). It gives up after some seconds: try "

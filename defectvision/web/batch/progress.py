@@ -100,8 +100,8 @@ def _on_ray(batch: BatchRow) -> str:
         return f"No Ray cluster inspects it now: {GOES_ON}."
     said = "Inspected by a Ray cluster"
     if batch.holder:
-        said += f", by a command on {plain(machine_of(batch.holder))}"
-    return f"{said}. Should that command end, {GOES_ON}."
+        said += f"; its command runs on {plain(machine_of(batch.holder))}"
+    return f"{said}. Should that end, {GOES_ON}."
 
 
 def _move(store: Store, number: int, to: State) -> None:
