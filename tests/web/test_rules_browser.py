@@ -67,6 +67,24 @@ def board(chromium, server: Server) -> Iterator[Dashboard]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A dashboard of the same line, in whose store nothing is kept."""
+    folder = tmp_path_factory.mktemp("empty")
+    write_bundle(folder / "weights", "severstal-strip", "unet")
+    with serving(folder / "weights", folder / "log.txt") as started:
+        yield started
+
+
+@pytest.fixture
+def plate(chromium, empty: Server) -> Iterator[Dashboard]:
+    """A strip with a defect of each of three classes is open."""
+    opened = Dashboard(chromium, empty.url)
+    opened.open().upload(("plate.png", encoded(strip_with())))
+    yield opened
+    opened.close()
+
+
 def add_rule(board: Dashboard, then: str, of: str, measure: str, limit: str) -> None:
     page = board.page
     page.get_by_role("button", name="Add a rule").click()
@@ -149,9 +167,8 @@ def test_a_rule_put_in_force_is_followed_by_every_surface(
     )
 
 
-def test_what_lies_in_an_ignored_zone_counts_nowhere(board: Dashboard) -> None:
-    page = board.page
-    board.open().upload(("plate.png", encoded(strip_with())))
+def test_what_lies_in_an_ignored_zone_counts_nowhere(plate: Dashboard) -> None:
+    board, page = plate, plate.page
     rows = page.locator(".regions tbody tr")
     expect(rows).to_have_count(3)
     page.get_by_text("Rules and zones").click()
@@ -174,9 +191,8 @@ def test_what_lies_in_an_ignored_zone_counts_nowhere(board: Dashboard) -> None:
     expect(rows).to_have_count(3)
 
 
-def test_a_zone_is_drawn_by_keyboard_and_a_rule_holds_there_only(board: Dashboard) -> None:
-    page = board.page
-    board.open().upload(("plate.png", encoded(strip_with())))
+def test_a_zone_is_drawn_by_keyboard_and_a_rule_holds_there_only(plate: Dashboard) -> None:
+    board, page = plate, plate.page
     page.get_by_text("Rules and zones").click()
     board.stage.focus()
     page.keyboard.press("z")
@@ -207,9 +223,8 @@ def test_a_zone_is_drawn_by_keyboard_and_a_rule_holds_there_only(board: Dashboar
     expect(page.get_by_text("rim: a zone for rules", exact=True)).to_be_visible()
 
 
-def test_a_rule_in_mm_needs_a_scale_and_keeps_it(board: Dashboard) -> None:
-    page = board.page
-    board.open().upload(("plate.png", encoded(strip_with())))
+def test_a_rule_in_mm_needs_a_scale_and_keeps_it(plate: Dashboard) -> None:
+    board, page = plate, plate.page
     page.get_by_text("Rules and zones").click()
     page.get_by_role("button", name="Add a rule").click()
     expect(page.get_by_text("For limits in mm set the scale first")).to_be_visible()
