@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 SEPARATOR = "|"  # between several labels of one image; an empty text is good
 UNNAMED_GOOD = "ok"  # the good class of a set whose good images have no label
-DEVIATION = "deviation"  # the one defect of a line from good parts alone: whatever is not good
+DEVIATION = "deviation"  # on a line from good parts: whatever is not good and has no other name
 # Written as `_plain` gives them: lowercase, words joined by '_'.
 GOOD_NAMES = frozenset(
     {

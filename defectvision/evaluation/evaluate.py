@@ -36,15 +36,16 @@ class Evaluation:
 def labelled(catalog: Catalog, line: Line) -> Catalog:
     """The catalog with labels as `line` names them: on a multiclass line an image without one, or
     with any good name, gets the good class; on a multilabel line a good class is no label; on a
-    line from good parts every other label is a deviation.
+    line from good parts every label that it does not know, several of an image too, is a deviation.
 
     Raises EvaluationError for a class that the line lacks, and for several labels of an image
     where the line names one.
     """
     good = next(iter(line.good_names), None)
     labels = catalog.table["label"]
-    if line.from_good_parts:
-        labels = labels.mask(~labels.map(is_good_label), DEVIATION)
+    if DEVIATION in line.defect_names:
+        known = labels.map(is_good_label) | labels.isin(line.class_names)
+        labels = labels.mask(~known, DEVIATION)
     if line.label_mode == "multilabel":
         labels = labels.mask(labels.map(is_good_name), "")
         unknown = set(replace(catalog, table=catalog.table.assign(label=labels)).classes)

@@ -145,9 +145,9 @@ def _metrics(
         return float((2 * counts.diagonal()[present] / size[present]).mean())
 
     if line.can_accept:
-        areas = [_auc(~good, judged["score"].to_numpy(float))]
+        areas = [area_under(~good, judged["score"].to_numpy(float))]
     else:
-        areas = [_auc(truth == c, probabilities[:, c]) for c in range(classes)]
+        areas = [area_under(truth == c, probabilities[:, c]) for c in range(classes)]
 
     def auc(weights: NDArray[np.float64]) -> float:
         parts = [area(weights) for area in areas]
@@ -207,9 +207,9 @@ def _multilabel_metrics(
         "accuracy": accuracy,
         "balanced_accuracy": balanced_accuracy,
         "macro_f1": macro_f1,
-        "auc": _auc(~good, score),
+        "auc": area_under(~good, score),
         **{
-            f"auc/{name}": _auc(truth[:, i], probabilities[:, i])
+            f"auc/{name}": area_under(truth[:, i], probabilities[:, i])
             for i, name in enumerate(line.class_names)
         },
         "calibration_error": calibration_error,
@@ -239,7 +239,7 @@ def _verdict_metrics(
     }
 
 
-def _auc(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Metric:
+def area_under(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Metric:
     """The area under the ROC curve; ordered once, as it is asked for every draw."""
     order = np.argsort(score, kind="stable")
     ranked = score[order]

@@ -18,11 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from defectvision.models.prediction import Network, SegmentingPrediction, pad_to_multiple
+from defectvision.models.prediction import (
+    Network,
+    SegmentingPrediction,
+    bias_of,
+    pad_to_multiple,
+)
 
 STRIDES = (8, 16, 32)
 FINE = 16  # px, the coarsest stride whose features say where a deviation is
-GOOD, DEVIATION = 0, 1  # the two classes of such a line, in its order
+HEEDED = 4.0  # how sharply the head heeds the farthest places, a standard deviation
+LEAST_SPREAD = 1e-6
+GOOD, DEVIATION = 0, 1  # the classes of a line that knows no more than these, in its order
 
 
 class PlaceFeatures(nn.Module):
@@ -58,10 +65,13 @@ class PlaceFeatures(nn.Module):
 
 
 class PatchMemory(Network):
-    """Good or deviating, by the distance of each place to the nearest one that is remembered.
+    """Good or deviating, by the distance of each place to the nearest one that is remembered, and
+    where there are more classes, which known defect it is.
 
     vectors: how many places are remembered; strides: of the features; mask_classes: the class that
-    deviates, always.
+    deviates, always. The first class is the good one, and all others are defects with a name: their
+    log-odds are a deviation's and those that a linear head reads from what describes the places,
+    weighted by how far each is from anything remembered: the memory says where, the head what.
 
     The evidence of a deviation is the distance of each place, weighted by a softmax of the
     distances themselves, so that the strongest places decide. The mask is where the distance is
@@ -87,8 +97,13 @@ class PatchMemory(Network):
         mask_classes: tuple[int, ...] | None = (DEVIATION,),
     ):
         super().__init__()
-        if classes != 2 or (mask_classes and tuple(mask_classes) != (DEVIATION,)):
-            raise ValueError("a memory of good parts knows two classes, good and deviating")
+        deviating = (DEVIATION,) if mask_classes is None else tuple(mask_classes)
+        if classes < 2 or len(deviating) != 1 or not GOOD < deviating[0] < classes:
+            raise ValueError(
+                "a memory of good parts knows good and deviating ones, then defects by name; its "
+                f"mask is of the class that deviates: not {classes} classes with masks of "
+                f"{list(deviating)}"
+            )
         self.backbone_name = backbone
         self.places = PlaceFeatures(backbone, channels, strides)
         self.mask_stride = self.places.strides[0]
@@ -99,6 +114,8 @@ class PatchMemory(Network):
         # Factor and shift, from distances to log-odds: of the part, of a place, of a fine one.
         for name in ("score", "mask", "fine"):
             self.register_buffer(name, torch.tensor([1.0, 0.0]))
+        # Of each defect; zero for what deviates and has no name.
+        self.head = nn.Conv2d(width, classes - 1, 1) if classes > 2 else None
 
     @property
     def backbone(self) -> nn.Module | None:
@@ -110,7 +127,9 @@ class PatchMemory(Network):
 
     @property
     def evidence_bias(self) -> Tensor:
-        return torch.stack([torch.zeros_like(self.score[1]), self.score[1]])
+        shift = self.score[1:]
+        defects = shift if self.head is None else shift + bias_of(self.head)
+        return torch.cat([torch.zeros_like(shift), defects])
 
     def distances(self, described: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """described (B, D, h, w) as `places` gives it to two of (B, 1, h, w): each place's distance
@@ -127,11 +146,23 @@ class PatchMemory(Network):
         weights = flat.shape[2] * (self.sharpness * flat).softmax(2)
         return (flat * weights).reshape(distance.shape)
 
+    def shares(self, distance: Tensor) -> Tensor:
+        """distance (B, 1, h, w) to how much each place counts for the head, 1 in the mean: by the
+        softmax of how many standard deviations of the picture it lies above its mean."""
+        flat = distance.flatten(2)
+        above = flat - flat.mean(2, keepdim=True)
+        above = above / above.square().mean(2, keepdim=True).sqrt().clamp_min(LEAST_SPREAD)
+        return (flat.shape[2] * (HEEDED * above).softmax(2)).reshape(distance.shape)
+
     def forward(self, image: Tensor) -> SegmentingPrediction:
         described = self.places(image)
         distance, fine = self.distances(described)
         deviating = self.score[0] * self.weighed(distance)
-        evidence = torch.cat([torch.zeros_like(deviating), deviating], 1)
+        defects = deviating
+        if self.head is not None:
+            named = functional.conv2d(described, self.head.weight)
+            defects = deviating + named * self.shares(distance)
+        evidence = torch.cat([torch.zeros_like(deviating), defects], 1)
         return SegmentingPrediction(
             evidence.mean((2, 3)) + self.evidence_bias,
             evidence,

@@ -40,16 +40,19 @@ def divide(catalog: Catalog, split: Split) -> Catalog:
     return catalog
 
 
-def divide_good_parts(catalog: Catalog) -> Catalog:
+def divide_good_parts(catalog: Catalog, names: bool = False) -> Catalog:
     """The catalog with the good images to learn from as train, those of its own split `val`, which
     limit the scores alone, as val, and all that is measured as test: defective images, those of its
     own split `test`, and good ones that show a part which has a defect elsewhere.
+
+    names: whether defects are learned by name, too. Of defective parts, only those of its own
+    splits `val` and `test` are measured then.
 
     Raises CatalogError where the catalog's own splits tear a photo group apart.
     """
     good = catalog.table["label"].map(is_good_label).to_numpy(bool)
     groups, own = catalog.groups(), catalog.table["split"].to_numpy(str)
-    measured = np.isin(groups, groups[~good]) | (own == "test")
+    measured = np.isin(groups, groups[~good & ((own == "val") | (not names))]) | (own == "test")
     named = np.select([measured, own == "val"], ["test", "val"], "train")
     table = catalog.table.assign(split=pd.Series(named, dtype="str"))
     divided = replace(catalog, table=table)

@@ -105,12 +105,12 @@ def _head(
     if images.targets.ndim == 2:
         for number, shown in enumerate(images.targets.T > 0):
             if shown.any() and not shown.all():
-                weight[[number]], bias[[number]] = _regression(features, shown, groups)
+                weight[[number]], bias[[number]] = regression(features, shown, groups)
             elif shown.all():
                 bias[number] = -NEVER
     else:
         known = np.unique(images.targets)
-        found = _regression(features, images.targets, groups)
+        found = regression(features, images.targets, groups)
         weight[known], bias[known] = found if len(known) > 2 else _of_two(*found)
     return weight.astype(np.float32), bias.astype(np.float32)
 
@@ -122,7 +122,7 @@ def _of_two(
     return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
 
 
-def _regression(
+def regression(
     features: NDArray[np.float32], targets: NDArray[np.generic], groups: NDArray[np.str_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients and intercepts on the features as they are; of the second class alone where

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
+from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import PLACES_FILE, Metrics
@@ -33,11 +36,29 @@ from defectvision.models.memory import PatchMemory
 from defectvision.training import export
 from defectvision.training.calibration import write_whole
 from defectvision.training.dataset import PlacedImages
+from defectvision.training.names import (
+    GOOD,
+    UNKNOWN,
+    Names,
+    Seen,
+    Served,
+    ServedHead,
+    compared,
+    in_both_words,
+    learn_names,
+)
 from defectvision.training.prediction import TorchRuntime
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
-from defectvision.training.remember import Looked, Places, draw_places, kept_places, look
+from defectvision.training.remember import (
+    Looked,
+    Places,
+    draw_places,
+    kept_places,
+    look,
+    tail,
+)
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
 
@@ -59,24 +80,62 @@ class Learned:
 
     parts: good parts that set the limit; promised: the share of good parts that it stops at most;
     words: both as a sentence; suspects: the paths of pictures among the good ones that lie so far
-    from the rest that they were not learned from.
+    from the rest that they were not learned from; names: what learning defects by name, too, is
+    worth, in words.
     """
 
     parts: int
     promised: float
     words: str
     suspects: tuple[str, ...]
+    names: str = ""
 
 
-def learn_good_parts(
-    task: TrainingTask, weights: Path, name: str, tell: Tell
-) -> tuple[Inspector, list[Answers], Learned]:
-    """Put the bundle of what the good images of `task` show at `weights/<line>/<name>`.
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """What of the images to learn from is remembered, and how far each of them (N,) is from that.
 
-    Returns what serves it, the answers to every image by a memory that does not hold its part, and
-    what the limit promises.
+    good, strange: (N,) bool, good parts, and those of them that lie so far from the others that
+    they are not remembered; folds: (N,); parted: the memory without each fold; whole: which places
+    are remembered of all; looked: each image by the memory without its fold; aside: good images
+    for the limit alone by the whole memory.
     """
-    recipe, good, limiting = task.recipe, task.training, _limiting(task)
+
+    network: PatchMemory
+    places: Places
+    good: NDArray[np.bool_]
+    strange: NDArray[np.bool_]
+    folds: NDArray[np.int_]
+    parted: list[torch.Tensor]
+    whole: NDArray[np.int_]
+    looked: Looked
+    aside: Looked | None
+
+    @property
+    def usual(self) -> NDArray[np.bool_]:
+        """(N,)"""
+        return self.good & ~self.strange
+
+    def seen(self, task: TrainingTask) -> Seen:
+        """What names are learned from beside the memory."""
+        line = task.line
+        named = [name for name in line.defect_names if name != DEVIATION]
+        numbers = [named.index(n) + 1 if n in named else UNKNOWN for n in line.class_names]
+        kind = np.array([GOOD, *numbers[1:]])[task.training.targets]
+        return Seen(
+            self.looked.shown,
+            _scored(self.network, self.looked.distances),
+            kind,
+            task.training.images.catalog.groups(),
+            self.folds,
+            len(named),
+        )
+
+
+def remember(task: TrainingTask, tell: Tell) -> Remembered:
+    """Look at the images of `task` to learn from, and scale what its network will say of them.
+    Raises RecipeError where the recipe is of another kind of network."""
+    recipe, images, limiting = task.recipe, task.training, _limiting(task)
     how = recipe.memory
     network = task.network()
     if how is None or not isinstance(network, PatchMemory):
@@ -84,19 +143,21 @@ def learn_good_parts(
     log.info(load_pretrained(network, recipe.pretrained))
     export.to_half(network.eval())
 
-    folds = _folds(good, how.folds)
+    good, folds = images.targets == GOOD, _folds(images, how.folds)
     numbers = range(int(folds.max()) + 1)
-    with tell.step("remembering good parts", len(good)) as advance:
-        places = draw_places(network, good, how, recipe.seed, advance)
+    with tell.step("remembering good parts", int(good.sum())) as advance:
+        rows = np.flatnonzero(good)
+        places = draw_places(network, images, rows, how, recipe.seed, advance)
     with tell.step("choosing what to remember", len(numbers) + 1) as advance:
         parted = []
         for fold in numbers:
             parted.append(places.remembered(kept_places(places, folds != fold, how.vectors)))
             advance()
-        whole = kept_places(places, np.ones(len(good), bool), how.vectors)
-    with tell.step("measuring good parts", len(good)) as advance:
-        looked = look(network, good, parted, folds, advance)
-    strange = _strange(network, looked)
+        whole = kept_places(places, good, how.vectors)
+    with tell.step("measuring parts", len(images)) as advance:
+        looked = look(network, images, parted, folds, advance)
+    strange = np.zeros(len(images), bool)
+    strange[good] = _strange(network, looked.take(good))
     if strange.any():
         whole = kept_places(places, ~strange, how.vectors)
     aside = None
@@ -104,16 +165,42 @@ def learn_good_parts(
         with tell.step("measuring good parts set aside", len(limiting)) as advance:
             all_good = [places.remembered(whole)]
             aside = look(network, limiting, all_good, np.zeros(len(limiting), int), advance)
-
-    usual = looked.take(~strange)
+    usual = looked.take(good & ~strange)
     _scale(network, *([usual] if aside is None else [usual, aside]))
-    scores, parts = _scored(network, looked.distances), good.images.catalog.groups()
-    if limiting is not None and aside is not None:
-        apart = limiting.images.catalog.groups()
+    return Remembered(network, places, good, strange, folds, parted, whole, looked, aside)
+
+
+def learn_good_parts(
+    task: TrainingTask, weights: Path, name: str, tell: Tell
+) -> tuple[Inspector, list[Answers], Learned]:
+    """Put the bundle of what the images of `task` show at `weights/<line>/<name>`.
+
+    Returns what serves it, the answers to every image by a memory that does not hold its part, and
+    what the limit promises.
+    """
+    made = remember(task, tell)
+    network, images, looked = made.network, task.training, made.looked
+    how = task.recipe.memory
+    assert how is not None
+    both, told = None, {}
+    if how.names:
+        with tell.step("learning names", 0):
+            seen = made.seen(task)
+            names = learn_names(seen, made.usual)
+            told = compared(seen, names, how.stopped)
+            both = _join(network, task, names)
+    scores, parts = _scored(network, looked.distances), images.images.catalog.groups()
+    if both is not None:
+        scores = both.scores(scores, looked.shown, made.folds)
+    scores, parts = scores[made.good], parts[made.good]
+    if made.aside is not None:
+        apart = task.validation.images.catalog.groups()
         if len(np.unique(apart)) >= LIMITING:
-            scores, parts = _scored(network, aside.distances), apart
-    suspects = tuple(good.images.catalog.table["path"][strange])
-    learned, policy = _promise(scores, parts, how.stopped, suspects)
+            scores, parts = _scored(network, made.aside.distances), apart
+            if both is not None:
+                scores = both.whole.scores(scores, made.aside.shown)
+    suspects = tuple(images.images.catalog.table["path"][made.strange])
+    learned, policy = _promise(scores, parts, how.stopped, suspects, in_both_words(told))
     if suspects:
         log.warning(
             "%s among the good ones lie far from the rest and were not learned from: %s. Are they "
@@ -123,21 +210,24 @@ def learn_good_parts(
         )
 
     with tell.step("writing the bundle", 0):
-        served = _remembering(task, network, places.remembered(whole))
-        first = folds == 0
+        served = _remembering(task, network, made.places.remembered(made.whole))
+        first = made.folds == 0
         statistics, limit = export.fit_foreign(looked.embeddings[~first], looked.embeddings[first])
         foreign = statistics, FOREIGN * limit
-        pictures = _pictures(good, places, whole, how.keep_pictures)
-        inspector = _written(served, weights, name, policy, learned, foreign, pictures)
+        pictures = _pictures(images, made, how.keep_pictures)
+        said = {"good_parts": asdict(learned)} | ({"names": told} if told else {})
+        inspector = _written(served, weights, name, policy, said, foreign, pictures)
     measured = task.images.catalog.table["split"] == "test"
-    with tell.step("measuring the line", len(good) + int(measured.sum())) as advance:
+    with tell.step("measuring the line", len(images) + int(measured.sum())) as advance:
         answers = []
-        for fold, memory in enumerate(parted):
+        for fold, memory in enumerate(made.parted):
             network.memory = memory
+            if both is not None:
+                both.parted[fold].put(network)
             runtime = TorchRuntime(network)
             other = Inspector(inspector.loaded, task.images.limit_pixels, runtime)
-            rows = np.flatnonzero(folds == fold)
-            answers.append(ask(other, good.images.take(rows), advance=advance))
+            rows = np.flatnonzero(made.folds == fold)
+            answers.append(ask(other, images.images.take(rows), advance=advance))
         if measured.any():
             answers.append(ask(inspector, task.images.subset("test"), advance=advance))
     return inspector, answers, learned
@@ -164,7 +254,9 @@ def caution(learned: Learned, metrics: Metrics, shrunk: float) -> str:
             f" The pictures are shrunk {shrunk:.1f} times, so small defects may go unseen; the "
             "recipe `good_parts_fine` shrinks them less."
         )
-    return f"**Learned from good parts alone.** {learned.words} {through}{small}"
+    alone = "and defects by name" if learned.names else "alone"
+    names = f" {learned.names}" if learned.names else ""
+    return f"**Learned from good parts {alone}.** {learned.words} {through}{names}{small}"
 
 
 def _limiting(task: TrainingTask) -> PlacedImages | None:
@@ -174,12 +266,13 @@ def _limiting(task: TrainingTask) -> PlacedImages | None:
     return task.validation
 
 
-def _folds(good: PlacedImages, folds: int) -> NDArray[np.int_]:
-    """(N,) the fold of each image, photo groups whole."""
-    groups = good.images.catalog.groups()
-    number = np.zeros(len(good), int)
-    splitter = GroupKFold(min(folds, len(np.unique(groups))), shuffle=True, random_state=0)
-    for fold, (_, rows) in enumerate(splitter.split(groups, groups=groups)):
+def _folds(images: PlacedImages, folds: int) -> NDArray[np.int_]:
+    """(N,) the fold of each image, photo groups whole, classes spread evenly."""
+    groups, targets = images.images.catalog.groups(), images.targets
+    number = np.zeros(len(images), int)
+    kind = GroupKFold if (targets == targets[0]).all() else StratifiedGroupKFold
+    splitter = kind(min(folds, len(np.unique(groups))), shuffle=True, random_state=0)
+    for fold, (_, rows) in enumerate(splitter.split(groups, targets, groups)):
         number[rows] = fold
     return number
 
@@ -191,25 +284,14 @@ def _scored(network: PatchMemory, distances: NDArray[np.float32]) -> NDArray[np.
     return (network.score[0] * strongest + network.score[1]).numpy().astype(float)
 
 
-def _tail(values: NDArray[np.floating]) -> tuple[float, float]:
-    """Factor and shift that bring values of good pictures to log-odds of 0 where the share
-    USUAL_SHARE lies above: of their upper half, whose excess over the median is exponential.
-
-    The scale is the median excess over ln 2, which a few strange pictures do not move.
-    """
-    median, upper = np.quantile(values, (0.5, 0.75))
-    scale = max(float(upper - median) / math.log(2), 1e-3 * max(abs(float(median)), 1e-3))
-    return 1 / scale, -float(median) / scale - math.log(0.5 / USUAL_SHARE)
-
-
 def _scale(network: PatchMemory, *looked: Looked) -> None:
     """Set the network's sharpness, and what brings its distances to log-odds."""
     distances = np.concatenate([one.distances for one in looked])
     spread = float(np.mean(distances.std((1, 2))))
     network.sharpness.fill_(STRONGEST / max(spread, 1e-3))
     network.score.copy_(torch.tensor([1.0, 0.0]))
-    network.score.copy_(_half(_tail(_scored(network, distances))))
-    network.mask.copy_(_half(_tail(distances.max((1, 2)))))
+    network.score.copy_(_half(tail(_scored(network, distances))))
+    network.mask.copy_(_half(tail(distances.max((1, 2)))))
     often, seldom = np.quantile(np.concatenate([one.fine.ravel() for one in looked]), FINE_PLACES)
     fall = max(float(seldom - often), 1e-3) / math.log(10)  # of an exponential tail, by ten
     network.fine.copy_(_half((1 / fall, -float(seldom) / fall)))
@@ -220,6 +302,15 @@ def _half(numbers: tuple[float, float]) -> torch.Tensor:
     return torch.tensor(numbers).half().float()
 
 
+def _join(network: PatchMemory, task: TrainingTask, names: Names) -> Served:
+    """Give the network the head beside its memory, as both count together."""
+    (a, b), (factor, shift) = network.score.tolist(), names.joint.memory
+    network.score.copy_(_half((factor * a, factor * b + shift)))
+    heads = [ServedHead.of(head, names.joint, task.line) for head in (names.whole, *names.parted)]
+    heads[0].put(network)
+    return Served(heads[0], tuple(heads[1:]))
+
+
 def _strange(network: PatchMemory, looked: Looked) -> NDArray[np.bool_]:
     """(N,) whether a picture lies so far from the others that it is hardly one of them."""
     _scale(network, looked)
@@ -228,7 +319,11 @@ def _strange(network: PatchMemory, looked: Looked) -> NDArray[np.bool_]:
 
 
 def _promise(
-    scores: NDArray[np.float64], parts: NDArray[np.str_], asked: float, suspects: tuple[str, ...]
+    scores: NDArray[np.float64],
+    parts: NDArray[np.str_],
+    asked: float,
+    suspects: tuple[str, ...],
+    names: str,
 ) -> tuple[Learned, Policy]:
     """What the limit on these scores promises, and the policy with it."""
     highest = np.array([scores[parts == part].max() for part in np.unique(parts)])
@@ -236,7 +331,7 @@ def _promise(
     accept_below = min(0.999, math.ceil(1000 * expit(limit) + 0.5) / 1000)
     policy = Policy(accept_below=accept_below, reject_above=max(SURELY, accept_below))
     words = in_words(len(highest), promised)
-    return Learned(len(highest), promised, words, suspects), policy
+    return Learned(len(highest), promised, words, suspects, names), policy
 
 
 def _remembering(
@@ -251,19 +346,18 @@ def _remembering(
     return sized, served
 
 
-def _pictures(
-    good: PlacedImages, places: Places, rows: NDArray[np.int_], carried: bool
-) -> GoodPictures:
+def _pictures(images: PlacedImages, made: Remembered, carried: bool) -> GoodPictures:
     """Of the remembered places: the pictures themselves, and their names, only where `carried`."""
-    picture = places.image[rows].astype(np.int32)
+    row = np.flatnonzero(made.good)  # of each good picture by its number
+    picture = np.searchsorted(row, made.places.image[made.whole]).astype(np.int32)
     some = sorted(set(picture.tolist())) if carried else []
-    paths = good.images.catalog.table["path"]
+    paths = images.images.catalog.table["path"]
     return GoodPictures(
         picture,
-        places.at[rows],
-        len(good),
-        {number: Path(paths.iloc[number]).name for number in some},
-        {number: carried_picture(good.marked(number).placed.pixels) for number in some},
+        made.places.at[made.whole],
+        len(row),
+        {number: Path(paths.iloc[row[number]]).name for number in some},
+        {number: carried_picture(images.marked(row[number]).placed.pixels) for number in some},
     )
 
 
@@ -272,7 +366,7 @@ def _written(
     weights: Path,
     name: str,
     policy: Policy,
-    learned: Learned,
+    said: Mapping[str, Any],
     foreign: export.ForeignFit,
     pictures: GoodPictures,
 ) -> Inspector:
@@ -287,7 +381,7 @@ def _written(
         temperature=1.0,
         policy=policy,
         foreign=foreign,
-        said={"good_parts": asdict(learned)},
+        said=said,
         files={PLACES_FILE: pictures.content()},
     )
     publish(fresh, folder, task.line, name)

@@ -39,6 +39,66 @@ def good_parts_line_for(
     )
 
 
+def named_parts_line_for(
+    catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None
+) -> Line:
+    """The line in `folder`, or a new one that knows good parts, the catalog's defects by name, and
+    deviations; raises CatalogError where no defect has a name, and where the line in `folder`, or
+    the one that the set tells, is of other classes."""
+    named = [n for n in catalog.classes if not is_good_name(n) and n != DEVIATION]
+    if not named:
+        raise CatalogError(
+            f"{catalog.root}: no image shows a defect with a name, and the recipe learns names. "
+            "Name those of some, or take `names` out of the recipe"
+        )
+    if (folder / LINE_FILE).is_file():
+        line = read_line(folder)
+        if not _fits(line, named):
+            raise CatalogError(
+                f"{catalog.root}: has the defects {', '.join(named)}, but line '{line.name}' has "
+                f"{', '.join(line.class_names)}. What a line tells apart stays as it is, since its "
+                "results and policies name it: choose another line name with --line"
+            )
+        return line
+    if (catalog.root / LINE_FILE).is_file():
+        line = _line_told(catalog, folder.name, bundle_name, bits, spared=DEVIATION)
+        if not _fits(line, named):
+            raise CatalogError(
+                f"{catalog.root / LINE_FILE}: names {', '.join(line.class_names)}. To learn names "
+                "beside what is remembered, a line names one label an image: one good class, first,"
+                f" and among the defects '{DEVIATION}', for those of no known kind"
+            )
+        return line
+    colours = [DEFECT_COLOURS[i % len(DEFECT_COLOURS)] for i in range(1 + len(named))]
+    classes = (
+        DefectClass(name=UNNAMED_GOOD, title="Good", kind="ok", colour=GOOD_COLOUR),
+        *(
+            DefectClass(name=name, title=_title(name), kind="defect", colour=colour)
+            for name, colour in zip(named, colours[1:], strict=True)
+        ),
+        DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=colours[0]),
+    )
+    return Line(
+        name=folder.name,
+        title=_title(folder.name),
+        classes=classes,
+        default_bundle=bundle_name,
+        bits=bits,
+    )
+
+
+def _fits(line: Line, named: list[str]) -> bool:
+    """Whether the line tells apart a good class, which is its first one, the named defects, and
+    deviations."""
+    known = sorted([*named, DEVIATION])
+    kinds = [one.kind for one in line.classes]
+    return (
+        line.label_mode == "multiclass"
+        and kinds == ["ok", *["defect"] * len(known)]
+        and sorted(line.defect_names) == known
+    )
+
+
 def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:
     """The line in `folder`, or a new one with the catalog's classes, the good ones first.
 
@@ -96,8 +156,11 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
     )
 
 
-def _line_told(catalog: Catalog, name: str, bundle_name: str, bits: int | None) -> Line:
-    """The line of the set's own line.json, under another name."""
+def _line_told(
+    catalog: Catalog, name: str, bundle_name: str, bits: int | None, spared: str = ""
+) -> Line:
+    """The line of the set's own line.json, under another name. spared: a class that no image need
+    show."""
     file = catalog.root / LINE_FILE
     try:
         told = Line.model_validate_json(file.read_bytes())
@@ -110,7 +173,7 @@ def _line_told(catalog: Catalog, name: str, bundle_name: str, bits: int | None) 
             f"{file}: has no class '{unknown[0]}', which images of the set are "
             "labelled with. Add it there, or take the file away"
         )
-    missing = [c.name for c in told.classes if c.kind == "defect" and c.name not in catalog.classes]
+    missing = [n for n in told.defect_names if n not in catalog.classes and n != spared]
     if missing:
         raise CatalogError(
             f"{catalog.root}: no image shows {', '.join(missing)}, which the line is to name. "

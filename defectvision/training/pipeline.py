@@ -37,7 +37,7 @@ from defectvision.training.fitting import fitted, shrunk
 from defectvision.training.frozen import HeadTraining
 from defectvision.training.good_parts import caution, learn_good_parts
 from defectvision.training.loop import processes, train
-from defectvision.training.new_line import good_parts_line_for, line_for
+from defectvision.training.new_line import good_parts_line_for, line_for, named_parts_line_for
 from defectvision.training.progress import PROGRESS_FILE, RESULT_FILE, Tell, write_progress
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
@@ -46,6 +46,11 @@ from defectvision.words import counted
 log = logging.getLogger(__name__)
 Learn = Callable[[TrainingTask, Path], Path]  # from a task and its run to the file of the weights
 TOLD = ("escapes", "overkills", "reviews", "macro_f1", "mean_iou")  # of a training's figures
+GOOD_FOLDS = "each good part by a memory that holds neither it nor a near-copy of it"
+NAMED_FOLDS = (
+    "each part by a memory that holds neither it nor a near-copy of it and a head that has learned "
+    "from neither"
+)
 SUSPECT = "lies far from the other good parts, so it was not learned from. Is it good?"
 
 
@@ -134,7 +139,9 @@ def _remember_line(
         with tell.step("reading the images", 0):
             images, damaged = readable(images, masks=False)
         folder = weights / line_name
-        line = good_parts_line_for(images.catalog, folder, bundle_name, images.bits)
+        names = recipe.memory is not None and recipe.memory.names
+        line_of = named_parts_line_for if names else good_parts_line_for
+        line = line_of(images.catalog, folder, bundle_name, images.bits)
         _claim(run, recipe, recipe_text)
         task = TrainingTask.of(fitted(recipe, images), line, images)
         task.images.catalog.write_index(run / "index.csv")
@@ -143,7 +150,7 @@ def _remember_line(
             _finished(inspector, task)
     evaluation = measured(
         answers,
-        split="each good part by a memory that holds neither it nor a near-copy of it",
+        split=NAMED_FOLDS if names else GOOD_FOLDS,
     )
     told = caution(learned, evaluation.metrics, shrunk(task.recipe, images))
     record_metrics(folder / bundle_name, evaluation.metrics, told)
@@ -153,7 +160,7 @@ def _remember_line(
         "bundle": bundle_name,
         "images": len(task.training),
         "parts": learned.parts,
-        "promise": learned.words,
+        "promise": f"{learned.words} {learned.names}".rstrip(),
         "suspects": [{"path": path, "words": SUSPECT} for path in learned.suspects],
         "left_out": [str(failure) for failure in failures],
     }

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Preprocessing
 from defectvision.evaluation.operating_point import MaskAim
@@ -141,13 +142,14 @@ class Teacher(_Part):
 
 
 class Memory(_Part):
-    """A line from good parts alone: nothing is trained, good places are remembered.
+    """A line from good parts: nothing is trained, good places are remembered.
 
     vectors: places that are remembered, of at most `drawn` that are looked at; longest_side: px,
     the pictures are brought to, small ones to twice their size at most; stopped: share of good
     parts that may be stopped, as far as so many parts can promise it; turned: remember each part at
     eight angles, for parts that lie as they fall; folds: every good part is measured by a memory
-    that holds neither it nor a near-copy; keep_pictures: let the bundle carry small pictures of the
+    that holds neither it nor a near-copy; names: learn the defects that the images show by name,
+    too, a head beside the memory; keep_pictures: let the bundle carry small pictures of the
     good parts, with their names, to be shown beside a part that is inspected.
     """
 
@@ -157,6 +159,7 @@ class Memory(_Part):
     stopped: float = Field(0.05, gt=0, lt=1)
     turned: bool = False
     folds: int = Field(5, ge=2)
+    names: bool = False
     keep_pictures: bool = False
 
 
@@ -185,7 +188,7 @@ class Recipe(_Part):
     augmentation: Augmentation = Augmentation()
     imbalance: Imbalance = Imbalance()
     masks: Masks | None = Field(None, description="None learns labels alone")
-    memory: Memory | None = Field(None, description="learn from good parts alone")
+    memory: Memory | None = Field(None, description="learn from good parts")
     teacher: Teacher | None = None
     frozen: bool = Field(
         False,
@@ -235,7 +238,7 @@ class Recipe(_Part):
         Raises RecipeError for a name that is no defect of the line.
         """
         if self.memory:
-            return line.defect_names
+            return (DEVIATION,)
         if not self.masks:
             return ()
         defects = line.defect_names

@@ -6,6 +6,7 @@ et al. 2022, https://arxiv.org/abs/2106.08265, section 3.2).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset, Subset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import rotate
 
+from defectvision.inference.good_memory import USUAL_SHARE
 from defectvision.inference.good_pictures import ANGLES, places_at
 from defectvision.models.memory import PatchMemory
-from defectvision.training.dataset import PlacedImages
+from defectvision.training.examples import Example
 from defectvision.training.prediction import batches
 from defectvision.training.recipe import Memory
 
@@ -47,16 +50,19 @@ class Places:
 class Looked:
     """What pictures are under a memory that holds neither them nor near-copies of them.
 
-    distances, fine: (N, h, w) float32, see `PatchMemory.distances`; embeddings: (N, E).
+    distances, fine: (N, h, w) float32, see `PatchMemory.distances`; embeddings: (N, E); shown:
+    (N, D), what the places show of which a head reads names, see `PatchMemory.shares`.
     """
 
     distances: NDArray[np.float32]
     fine: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+    shown: NDArray[np.float32]
 
     def take(self, rows: NDArray[np.bool_]) -> Looked:
         """Those of the pictures (N,) that are chosen."""
-        return Looked(self.distances[rows], self.fine[rows], self.embeddings[rows])
+        columns = (self.distances, self.fine, self.embeddings, self.shown)
+        return Looked(*(column[rows] for column in columns))
 
 
 Advance = Callable[[], None]
@@ -64,15 +70,21 @@ Advance = Callable[[], None]
 
 @torch.inference_mode()
 def draw_places(
-    network: PatchMemory, images: PlacedImages, how: Memory, seed: int, advance: Advance
+    network: PatchMemory,
+    images: Dataset[Example],
+    good: NDArray[np.int_],
+    how: Memory,
+    seed: int,
+    advance: Advance,
 ) -> Places:
-    """As many places of each image, chosen by chance, and the network's `scale`, by which each
-    number that describes a place varies alike."""
+    """As many places of each of the `good` images, chosen by chance, and the network's `scale`, by
+    which each number that describes a place varies alike."""
     rng = np.random.default_rng(seed)
     angles = ANGLES if how.turned else (0,)
-    each = max(16, how.drawn // (len(images) * len(angles)))
+    each = max(16, how.drawn // (len(good) * len(angles)))
     described, image, at = [], [], []
-    for rows, pictures in _pictures(images):
+    for numbers, pictures in _pictures(Subset(images, good.tolist())):
+        rows = good[numbers]
         for angle in angles:
             turned = rotate(pictures, angle, InterpolationMode.BILINEAR) if angle else pictures
             places = network.places(turned)
@@ -114,7 +126,7 @@ def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> NDAr
 @torch.inference_mode()
 def look(
     network: PatchMemory,
-    images: PlacedImages,
+    images: Dataset[Example],
     memories: Sequence[Tensor],
     which: NDArray[np.int_],
     advance: Advance,
@@ -123,18 +135,32 @@ def look(
     distances: list[NDArray[np.float32]] = []
     fine: list[NDArray[np.float32]] = []
     embeddings: list[NDArray[np.float32]] = []
+    shown: list[NDArray[np.float32]] = []
     for rows, pictures in _pictures(images):
         described = network.places(pictures)
         for row, found in zip(rows, described, strict=True):
             both = network.distances(found[None], memories[which[row]])
             for kept, distance in zip((distances, fine), both, strict=True):
                 kept.append(distance[0, 0].numpy())
+            shown.append((found * network.shares(both[0])[0]).mean((1, 2)).numpy())
             advance()
         embeddings.append(described[:, -network.places.deepest :].mean((2, 3)).numpy())
-    return Looked(np.stack(distances), np.stack(fine), np.concatenate(embeddings))
+    places = np.stack(distances), np.stack(fine)
+    return Looked(*places, np.concatenate(embeddings), np.stack(shown))
 
 
-def _pictures(images: PlacedImages) -> Iterator[tuple[range, Tensor]]:
+def tail(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Factor and shift that bring values (N,) of good pictures to log-odds of 0 where the share
+    USUAL_SHARE lies above: of their upper half, whose excess over the median is exponential.
+
+    The scale is the median excess over ln 2, which a few strange pictures do not move.
+    """
+    median, upper = np.quantile(values, (0.5, 0.75))
+    scale = max(float(upper - median) / math.log(2), 1e-3 * max(abs(float(median)), 1e-3))
+    return 1 / scale, -float(median) / scale - math.log(0.5 / USUAL_SHARE)
+
+
+def _pictures(images: Dataset[Example]) -> Iterator[tuple[range, Tensor]]:
     """Row numbers, and their pictures (B, channels, H, W)."""
     first = 0
     for batch in batches(images, BATCH):

@@ -8,8 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from defectvision.bundle.labels import DEVIATION, is_good_label
 from defectvision.bundle.line import Line
 from defectvision.data.catalog import SPLITS, CatalogError
 from defectvision.data.image_set import ImageSet
@@ -31,6 +34,7 @@ from defectvision.words import counted
 
 LEAST_LEARNED = 2  # images, and classes where an image has one
 LEAST_PARTS = 5  # that differ, to learn a line from good parts alone
+LEAST_NAMED = 4  # parts that show a defect, to know it by name beside what is remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,7 @@ class TrainingTask:
                 "the mask column of index.csv, or take `masks` out of the recipe"
             )
         if recipe.memory:
-            divided = divide_good_parts(images.catalog)
+            divided = divide_good_parts(images.catalog, recipe.memory.names)
         else:
             divided = divide(images.catalog, recipe.split)
         task = cls(recipe, line, replace(images, catalog=divided))
@@ -74,8 +78,9 @@ class TrainingTask:
     def _check_enough(self) -> None:
         table, root = self.images.catalog.table, self.images.catalog.root
         if self.recipe.memory:
-            good = table["split"] == "train"
-            parts = len(np.unique(self.images.catalog.groups()[good]))
+            learned, groups = table["split"] == "train", self.images.catalog.groups()
+            good = learned & table["label"].map(is_good_label)
+            parts = len(np.unique(groups[good]))
             if parts < LEAST_PARTS:
                 raise CatalogError(
                     f"{root}: holds {counted(int(good.sum()), 'image')} of good parts, and "
@@ -83,6 +88,8 @@ class TrainingTask:
                     f"Photograph at least {LEAST_PARTS} different good parts; thirty or more are "
                     "worth it"
                 )
+            if self.recipe.memory.names:
+                self._check_named(table["label"].where(learned, ""), groups)
             return
         splits = ("train", "val") if self.recipe.split.folds else SPLITS
         sizes = {split: int((table["split"] == split).sum()) for split in splits}
@@ -98,6 +105,18 @@ class TrainingTask:
                 f"{root}: all images to learn from are of one class ({counts}). Add images of the "
                 "others, or mend those that were left out"
             )
+
+    def _check_named(self, labels: pd.Series, groups: NDArray[np.str_]) -> None:
+        """labels: (N,) of the images to learn from, empty of others."""
+        for name in self.line.defect_names:
+            parts = len(np.unique(groups[labels == name]))
+            if name != DEVIATION and parts < LEAST_NAMED:
+                raise CatalogError(
+                    f"{self.images.catalog.root}: {counted(parts, 'part shows', 'parts show')} "
+                    f"{name} among the images to learn from (near-copies count once), and at least "
+                    f"{LEAST_NAMED} are needed to know it by name. Label more, or call those "
+                    f"'{DEVIATION}' until there are"
+                )
 
     def folds(self) -> Iterator[TrainingTask]:
         """The task once for each fold of the recipe, which is the split `test` there; nothing
@@ -129,7 +148,8 @@ class TrainingTask:
 
     def _placed(self, split: str) -> PlacedImages:
         images = self.learned.subset(split)
-        return PlacedImages(images, self.line, self.recipe.preprocessing, self.mask_classes)
+        drawn = () if self.recipe.memory else self.mask_classes  # a memory's masks are not learned
+        return PlacedImages(images, self.line, self.recipe.preprocessing, drawn)
 
     def varied(self) -> VariedImages:
         """The images to learn from, each time varied as the recipe says."""

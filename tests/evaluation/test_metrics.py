@@ -5,7 +5,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.policy import Policy
 from defectvision.evaluation.calibration import expected_calibration_error, fit_temperature
-from defectvision.evaluation.metrics import _auc, confusion, judge, measure
+from defectvision.evaluation.metrics import area_under, confusion, judge, measure
 from defectvision.evaluation.operating_point import (
     choose_policy,
     review_band,
@@ -187,9 +187,9 @@ def test_a_temperature_of_sigmoids_undoes_their_scale():
 def test_the_area_of_every_draw_is_that_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     positive, score = rng.random(80) < 0.3, rng.random(80).round(1)
-    area, weights = _auc(positive, score), rng.integers(0, 3, 80).astype(float)
+    area, weights = area_under(positive, score), rng.integers(0, 3, 80).astype(float)
     wanted = roc_auc_score(positive, score, sample_weight=weights)
     assert area(weights) == pytest.approx(wanted, abs=1e-12)
     assert np.isnan(area(weights * positive)) and np.isnan(
-        _auc(~positive & positive, score)(weights)
+        area_under(~positive & positive, score)(weights)
     )

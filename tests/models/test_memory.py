@@ -63,7 +63,7 @@ def test_the_strongest_places_decide(network):
     assert network.weighed(distance).mean() == pytest.approx(1.08, abs=0.01)
 
 
-@pytest.mark.parametrize(("classes", "masks"), [(3, (1,)), (2, (0,)), (2, (0, 1)), (1, (1,))])
-def test_only_good_and_deviating_are_known(classes, masks):
-    with pytest.raises(ValueError, match="two classes, good and deviating"):
+@pytest.mark.parametrize(("classes", "masks"), [(3, (3,)), (2, (0,)), (2, (0, 1)), (1, (1,))])
+def test_good_and_deviating_are_known_at_least(classes, masks):
+    with pytest.raises(ValueError, match="knows good and deviating ones, then defects by name"):
         create_model("memory_efficientnet_lite0", classes, mask_classes=masks)

@@ -22,12 +22,12 @@ USUAL = (64, 96)
 def model(request):
     """Made once for all tests of its architecture: none of them changes what it answers."""
     torch.manual_seed(0)
-    made = create_model(request.param, 2 if request.param.startswith("memory_") else 3)
+    made = create_model(request.param, 3)
     for module in made.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)  # timm starts residual branches at zero
     with torch.no_grad():
-        made.evidence_bias.normal_()
+        (made.head.bias if isinstance(made, PatchMemory) else made.evidence_bias).normal_()
     return made
 
 
