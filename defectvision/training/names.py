@@ -23,6 +23,7 @@ from scipy.special import logsumexp
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Measure
+from defectvision.data.resampling import clopper_pearson
 from defectvision.evaluation.metrics import Metric, area_under, resample
 from defectvision.evaluation.promise import limit_of
 from defectvision.models.memory import PatchMemory
@@ -31,6 +32,7 @@ from defectvision.training.frozen import NEVER, regression
 from defectvision.training.remember import tail
 
 GOOD, UNKNOWN = 0, -1  # kinds of parts; a named defect's are counted from 1
+PASSED = ("escapes/", "unknown/")  # what the shares of parts that pass are called
 HELD_BACK = 1e-3  # of the weights of the two eyes, squared: where they tell all apart, it ends
 
 
@@ -263,6 +265,12 @@ def compared(seen: Seen, names: Names, asked: float) -> dict[str, Any]:
     for eye in ("memory", "head"):
         metrics[f"auc/more than {eye}"] = _gap(metrics["auc/both"], metrics[f"auc/{eye}"])
     found = resample(metrics, seen.parts.tolist())
+    for name, share in found.items():
+        if share is not None and name.startswith(PASSED) and share.value in (0.0, 1.0):
+            # Drawing the same again cannot tell how rare the others are.
+            parts = len(np.unique(seen.parts[bad]))
+            low, high = clopper_pearson(share.value * parts, parts)
+            found[name] = Measure(value=share.value, low=low, high=high)
     return {name: one.model_dump() for name, one in found.items() if one is not None}
 
 

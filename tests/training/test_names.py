@@ -79,6 +79,10 @@ def test_what_the_head_knows_by_heart_alone_counts_for_nothing() -> None:
     assert found["auc/memory"]["value"] > 0.85
     assert abs(found["auc/more than memory"]["value"]) < 0.05
     assert found["escapes/both"]["value"] < found["escapes/head"]["value"]
+    learned = replace(seen, shown=np.eye(seen.kind.max() + 1, 100, dtype=np.float32)[seen.kind])
+    found = compared(learned, learn_names(learned, seen.kind == GOOD), 0.05)
+    none = found["escapes/head"]  # of 24 parts: no reason to promise that none ever will
+    assert none["value"] == 0 and 0.1 < none["high"] < 0.2
 
 
 KNOWN = {"scratch": {"scratched": True}, "stamp": {"kind": "stamped"}}
