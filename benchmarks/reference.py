@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.metrics import f1_score, roc_auc_score
 
 from defectvision.audit.study import study
 from defectvision.bundle.line import Line
+from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Measure
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.metrics import Metric, resample
+from defectvision.evaluation.metrics import judge, measure
 from defectvision.limits import PIXELS
 from defectvision.settings import ROOT, Settings
 from defectvision.training.checkpoint import fold_folder
@@ -66,7 +65,7 @@ def main() -> None:
                 _answers(recipe, images, line, whole, number, run) for number in range(asked.folds)
             ]
             joined = {key: np.concatenate([one[key] for one in found]) for key in found[0]}
-            rows.append(_row(name, split, joined))
+            rows.append(_row(name, split, line, joined))
     table = "\n".join(rows)
     print(table)
     document = ROOT / "docs" / "reference-recipe.md"
@@ -112,34 +111,15 @@ def _answers(
         return dict(kept)
 
 
-def _row(name: str, split: str, found: dict[str, NDArray]) -> str:
-    values = resample(_metrics(found["logits"], found["targets"]), found["groups"].tolist())
+def _row(name: str, split: str, line: Line, found: dict[str, NDArray]) -> str:
+    probabilities = softmax(found["logits"], axis=1)
+    truth = [line.class_names[target] for target in found["targets"]]
+    judged_all = np.ones(len(truth), bool)
+    judged = judge(probabilities, judged_all, truth, found["groups"].tolist(), line, Policy())
+    values = measure(judged, probabilities, line)
     told = [_told(values[key]) for key in ("auc", "accuracy", "macro_f1")]
     known = f"{100 * found['known'].mean():.0f} %"
-    return f"| {name} | {split} | {len(found['targets']):,} | {known} | {' | '.join(told)} |"
-
-
-def _metrics(logits: NDArray, targets: NDArray) -> dict[str, Metric]:
-    probabilities, label = softmax(logits, axis=1), logits.argmax(1)
-    two = logits.shape[1] == 2
-
-    def auc(weights: NDArray[np.float64]) -> float:
-        drawn = weights > 0
-        if len(np.unique(targets[drawn])) < logits.shape[1]:
-            return np.nan
-        asked = probabilities[drawn, 1] if two else probabilities[drawn]
-        how = {} if two else {"multi_class": "ovr"}
-        return float(roc_auc_score(targets[drawn], asked, sample_weight=weights[drawn], **how))
-
-    def f1(weights: NDArray[np.float64]) -> float:
-        return float(f1_score(targets, label, average="macro", sample_weight=weights))
-
-    def accuracy(weights: NDArray[np.float64]) -> float:
-        return float(np.average(targets == label, weights=weights))
-
-    metrics: dict[str, Callable[[NDArray[np.float64]], float]]
-    metrics = {"auc": auc, "accuracy": accuracy, "macro_f1": f1}
-    return metrics
+    return f"| {name} | {split} | {len(truth):,} | {known} | {' | '.join(told)} |"
 
 
 def _told(measure: Measure | None) -> str:

@@ -75,13 +75,17 @@ def measure(
     found = resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
     good = judged["truth"].isin(line.good_names)
     for name, of in (("reviews", good | ~good), ("escapes", ~good), ("overkills", good)):
-        share = found[name]
-        if share is not None and share.value in (0.0, 1.0):
-            # Drawing the same again cannot tell how rare the others are.
-            groups = judged["group"][of].nunique()
-            low, high = clopper_pearson(share.value * groups, groups)
-            found[name] = Measure(value=share.value, low=_short(low), high=_short(high))
+        found[name] = exact_at_ends(found[name], judged["group"][of].nunique())
     return found
+
+
+def exact_at_ends(share: Measure | None, parts: int) -> Measure | None:
+    """The share of `parts` photo groups; one of 0 or 1 with its exact interval, as drawing the same
+    again cannot tell how rare the others are."""
+    if share is None or share.value not in (0.0, 1.0):
+        return share
+    low, high = clopper_pearson(share.value * parts, parts)
+    return Measure(value=share.value, low=_short(low), high=_short(high))
 
 
 def resample(
@@ -223,20 +227,22 @@ def _verdict_metrics(
 ) -> dict[str, Metric]:
     """How the verdicts fall on good and defective parts."""
     verdict = judged["verdict"].to_numpy()
-
-    def share(chosen: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
-        def metric(weights: NDArray[np.float64]) -> float:
-            total = weights[of].sum()
-            return float(weights[of & chosen].sum() / total) if total else np.nan
-
-        return metric
-
     everything, nothing = np.ones(len(judged), bool), np.zeros(len(judged), bool)
     return {
-        "reviews": share(verdict == Verdict.REVIEW, everything),
-        "escapes": share(verdict == Verdict.ACCEPT, ~good if line.can_accept else nothing),
-        "overkills": share(verdict == Verdict.REJECT, good),
+        "reviews": share_of(verdict == Verdict.REVIEW, everything),
+        "escapes": share_of(verdict == Verdict.ACCEPT, ~good if line.can_accept else nothing),
+        "overkills": share_of(verdict == Verdict.REJECT, good),
     }
+
+
+def share_of(chosen: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
+    """The share of the images `of` (N,) that are `chosen` (N,)."""
+
+    def metric(weights: NDArray[np.float64]) -> float:
+        total = weights[of].sum()
+        return float(weights[of & chosen].sum() / total) if total else np.nan
+
+    return metric
 
 
 def area_under(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Metric:

@@ -41,6 +41,14 @@ def most_above(parts: int, asked: float) -> int:
     return low
 
 
+def highest(scores: NDArray[np.float64], parts: NDArray[np.str_]) -> NDArray[np.float64]:
+    """The highest of the scores (N,) of each part's pictures; parts: (N,) photo groups."""
+    names, member = np.unique(parts, return_inverse=True)
+    found = np.full(len(names), -np.inf)
+    np.maximum.at(found, member, scores)
+    return found
+
+
 def limit_of(scores: NDArray[np.floating], asked: float) -> tuple[float, float]:
     """The lowest limit on the scores that keeps what is stopped within the share `asked`, and the
     share that it promises; the highest score, and more than was asked, where the parts are too few.

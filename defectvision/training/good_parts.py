@@ -28,7 +28,7 @@ from defectvision.bundle.schema import PLACES_FILE, Metrics
 from defectvision.bundle.writer import publish
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
-from defectvision.evaluation.promise import in_words, limit_of
+from defectvision.evaluation.promise import highest, in_words, limit_of
 from defectvision.inference.good_memory import USUAL_SHARE
 from defectvision.inference.good_pictures import GoodPictures, carried_picture
 from defectvision.inference.inspector import Inspector
@@ -326,12 +326,12 @@ def _promise(
     names: str,
 ) -> tuple[Learned, Policy]:
     """What the limit on these scores promises, and the policy with it."""
-    highest = np.array([scores[parts == part].max() for part in np.unique(parts)])
-    limit, promised = limit_of(highest, asked)
+    of_parts = highest(scores, parts)
+    limit, promised = limit_of(of_parts, asked)
     accept_below = min(0.999, math.ceil(1000 * expit(limit) + 0.5) / 1000)
     policy = Policy(accept_below=accept_below, reject_above=max(SURELY, accept_below))
-    words = in_words(len(highest), promised)
-    return Learned(len(highest), promised, words, suspects, names), policy
+    words = in_words(len(of_parts), promised)
+    return Learned(len(of_parts), promised, words, suspects, names), policy
 
 
 def _remembering(

@@ -23,16 +23,14 @@ from scipy.special import logsumexp
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Measure
-from defectvision.data.resampling import clopper_pearson
-from defectvision.evaluation.metrics import Metric, area_under, resample
-from defectvision.evaluation.promise import limit_of
+from defectvision.evaluation.metrics import Metric, area_under, exact_at_ends, resample, share_of
+from defectvision.evaluation.promise import highest, limit_of
 from defectvision.models.memory import PatchMemory
 from defectvision.models.prediction import bias_of
 from defectvision.training.frozen import NEVER, regression
 from defectvision.training.remember import tail
 
 GOOD, UNKNOWN = 0, -1  # kinds of parts; a named defect's are counted from 1
-PASSED = ("escapes/", "unknown/")  # what the shares of parts that pass are called
 HELD_BACK = 1e-3  # of the weights of the two eyes, squared: where they tell all apart, it ends
 
 
@@ -256,21 +254,20 @@ def compared(seen: Seen, names: Names, asked: float) -> dict[str, Any]:
         "head": (logsumexp(names.named, axis=1), logsumexp(names.left_out, axis=1)),
     }
     metrics: dict[str, Metric] = {}
+    passed: dict[str, NDArray[np.bool_]] = {}  # which parts (N,) a share of those that pass is of
     for eye, (scores, left_out) in eyes.items():
         limit, _ = limit_of(highest(scores[~bad], seen.parts[~bad]), asked)
         metrics[f"auc/{eye}"] = area_under(bad, scores)
-        metrics[f"escapes/{eye}"] = _share(scores <= limit, bad)
+        metrics[f"escapes/{eye}"] = share_of(scores <= limit, bad)
+        passed[f"escapes/{eye}"] = bad
         if seen.names > 1:
-            metrics[f"unknown/{eye}"] = _share(left_out <= limit, seen.kind > GOOD)
+            metrics[f"unknown/{eye}"] = share_of(left_out <= limit, seen.kind > GOOD)
+            passed[f"unknown/{eye}"] = seen.kind > GOOD
     for eye in ("memory", "head"):
         metrics[f"auc/more than {eye}"] = _gap(metrics["auc/both"], metrics[f"auc/{eye}"])
     found = resample(metrics, seen.parts.tolist())
-    for name, share in found.items():
-        if share is not None and name.startswith(PASSED) and share.value in (0.0, 1.0):
-            # Drawing the same again cannot tell how rare the others are.
-            parts = len(np.unique(seen.parts[bad]))
-            low, high = clopper_pearson(share.value * parts, parts)
-            found[name] = Measure(value=share.value, low=low, high=high)
+    for name, of in passed.items():
+        found[name] = exact_at_ends(found[name], len(np.unique(seen.parts[of])))
     return {name: one.model_dump() for name, one in found.items() if one is not None}
 
 
@@ -296,20 +293,6 @@ def in_both_words(told: Mapping[str, Any]) -> str:
             f"{share('unknown/both')}, the memory alone {share('unknown/memory')}."
         )
     return said
-
-
-def highest(scores: NDArray[np.float64], parts: NDArray[np.str_]) -> NDArray[np.float64]:
-    """The highest score of each part's pictures."""
-    names, member = np.unique(parts, return_inverse=True)
-    found = np.full(len(names), -np.inf)
-    np.maximum.at(found, member, scores)
-    return found
-
-
-def _share(chosen: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
-    return lambda weights: (
-        float(weights[of & chosen].sum() / weights[of].sum()) if weights[of].sum() else np.nan
-    )
 
 
 def _gap(one: Metric, other: Metric) -> Metric:

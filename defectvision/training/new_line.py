@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -30,13 +31,7 @@ def good_parts_line_for(
         DefectClass(name=UNNAMED_GOOD, title="Good", kind="ok", colour=GOOD_COLOUR),
         DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=DEFECT_COLOURS[0]),
     )
-    return Line(
-        name=folder.name,
-        title=_title(folder.name),
-        classes=classes,
-        default_bundle=bundle_name,
-        bits=bits,
-    )
+    return _new_line(folder, classes, bundle_name, bits)
 
 
 def named_parts_line_for(
@@ -78,13 +73,7 @@ def named_parts_line_for(
         ),
         DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=colours[0]),
     )
-    return Line(
-        name=folder.name,
-        title=_title(folder.name),
-        classes=classes,
-        default_bundle=bundle_name,
-        bits=bits,
-    )
+    return _new_line(folder, classes, bundle_name, bits)
 
 
 def _fits(line: Line, named: list[str]) -> bool:
@@ -143,14 +132,28 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
     colours = [GOOD_COLOUR] * len(good) + [
         DEFECT_COLOURS[i % len(DEFECT_COLOURS)] for i in range(len(defects))
     ]
+    classes = tuple(
+        DefectClass(name=n, title=_title(n), kind="ok" if n in good else "defect", colour=c)
+        for n, c in zip([*good, *defects], colours, strict=True)
+    )
+    return _new_line(
+        folder, classes, bundle_name, bits, "multilabel" if multilabel else "multiclass"
+    )
+
+
+def _new_line(
+    folder: Path,
+    classes: tuple[DefectClass, ...],
+    bundle_name: str,
+    bits: int | None,
+    label_mode: Literal["multiclass", "multilabel"] = "multiclass",
+) -> Line:
+    """One that is named after its folder."""
     return Line(
         name=folder.name,
         title=_title(folder.name),
-        classes=tuple(
-            DefectClass(name=n, title=_title(n), kind="ok" if n in good else "defect", colour=c)
-            for n, c in zip([*good, *defects], colours, strict=True)
-        ),
-        label_mode="multilabel" if multilabel else "multiclass",
+        classes=classes,
+        label_mode=label_mode,
         default_bundle=bundle_name,
         bits=bits,
     )
