@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from defectvision.settings import ROOT, settings
+from defectvision.web.batch import condition
 
 BROKEN = "casting"
 PAGES = ("inspect", "batches", "lines")
@@ -22,6 +23,7 @@ def one_broken(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / BROKEN / "line.json").write_text("{")
     monkeypatch.setenv("DEFECTVISION_WEIGHTS", str(folder))
     monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(condition, "STARTING_SECONDS", 1e9)  # no worker is heard here
     settings.cache_clear()
     yield folder
     settings.cache_clear()
