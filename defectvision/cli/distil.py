@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 
-from defectvision.cli.labelled import open_grouped
 from defectvision.cli.terminal import clear_errors, out
 from defectvision.settings import ROOT
 
@@ -41,6 +40,7 @@ def distil(
     with clear_errors(), _alone(run):
         import torch
 
+        from defectvision.cli.labelled import open_grouped
         from defectvision.training.distillation import distil, fit_threads, load_distillation
         from defectvision.training.probe import read_probe_set
         from defectvision.training.recipe import find_recipe

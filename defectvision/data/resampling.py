@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 MOST_UNITS = 2000  # that are drawn; more groups are drawn in bundles
 
@@ -104,6 +104,6 @@ def clopper_pearson(count: float, of: int, sure: float = 0.95) -> tuple[float, f
     if not of:
         return 0.0, 1.0
     tail = (1 - sure) / 2
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
+    low = float(betaincinv(count, of - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
     return low, high

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from defectvision.bundle.policy import Policy
 from defectvision.data.resampling import Draws, interval
@@ -192,7 +192,7 @@ def _of_areas(
     return (
         difference - 1.96 * error,
         difference + 1.96 * error,
-        float(2 * norm.sf(abs(difference) / error)),
+        float(2 * ndtr(-abs(difference) / error)),
     )
 
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from defectvision.words import counted
 
@@ -23,7 +23,7 @@ def most_stopped(parts: int, above: int = 0) -> float:
     most, SURE of it; 1 where nothing can be promised."""
     if above >= parts:
         return 1.0
-    return float(beta.ppf(SURE, above + 1, parts - above))
+    return float(betaincinv(above + 1, parts - above, SURE))
 
 
 def parts_needed(share: float) -> int:

@@ -237,10 +237,12 @@ def test_threads_get_their_own_images():
     assert means == list(range(64))
 
 
-def test_serving_does_not_load_what_only_training_needs():
+def test_neither_serving_nor_a_command_loads_what_few_need():
     code = (
         "import sys, defectvision.inference.images, defectvision.inference.sources\n"
-        "print([name for name in ('torch', 'pandas', 'streamlit') if name in sys.modules])"
+        "import defectvision.cli.main\n"
+        "slow = ('torch', 'pandas', 'scipy', 'streamlit')\n"
+        "print([name for name in slow if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
