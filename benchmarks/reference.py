@@ -13,26 +13,18 @@ docs/reference-recipe.md. A run that was broken off goes on where it was.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from defectvision.audit.study import study
+from benchmarks.folds import figures, learned, opened, told
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
-from defectvision.bundle.schema import Measure
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.metrics import judge, measure
-from defectvision.limits import PIXELS
-from defectvision.settings import ROOT, Settings
+from defectvision.settings import ROOT
 from defectvision.training.checkpoint import fold_folder
 from defectvision.training.dataset import PlacedImages
-from defectvision.training.loop import train
-from defectvision.training.new_line import line_for
 from defectvision.training.prediction import predict
 from defectvision.training.recipe import Recipe, Split, load_recipe
 from defectvision.training.task import TrainingTask
@@ -51,14 +43,14 @@ def main() -> None:
     asked = parser.parse_args()
     recipe = load_recipe(ROOT / "recipes" / f"{RECIPE}.yaml")
     recipe = recipe.model_copy(update={"split": Split(folds=FOLDS), "tracking": "none"})
-    opened = {data.name: _open(data) for data in asked.data}
+    sets = {data.name: opened(data) for data in asked.data}
     for number in range(asked.folds):  # all sets in turn: what is there early can be compared
-        for name, (images, line) in opened.items():
+        for name, (images, line) in sets.items():
             for split, whole in SPLITS.items():
                 _answers(recipe, images, line, whole, number, asked.runs / f"{name} {split}")
     rows = ["| set | split | images | photographs also learned from | AUC | accuracy | macro F1 |",
             "| --- | --- | ---: | ---: | --- | --- | --- |"]  # fmt: skip
-    for name, (images, line) in opened.items():
+    for name, (images, line) in sets.items():
         for split, whole in SPLITS.items():
             run = asked.runs / f"{name} {split}"
             found = [
@@ -71,13 +63,6 @@ def main() -> None:
     document = ROOT / "docs" / "reference-recipe.md"
     head = document.read_text(encoding="utf-8").partition(MARK)[0]
     document.write_text(f"{head}{MARK}\n\n{table}\n", encoding="utf-8")
-
-
-def _open(data: Path) -> tuple[ImageSet, Line]:
-    found = study(data, Settings().cache, PIXELS)
-    images = replace(found.image_set, catalog=found.grouped)
-    with tempfile.TemporaryDirectory() as nowhere:
-        return images, line_for(images.catalog, Path(nowhere) / "line", "none")
 
 
 def _answers(
@@ -94,7 +79,7 @@ def _answers(
             own = catalog.table.assign(photo_group=np.arange(len(catalog)).astype(str))
             images = replace(images, catalog=replace(catalog, table=own))
         task = list(TrainingTask.of(recipe, line, images).folds())[number]
-        model = task.trained_network(train(task, run)).eval()
+        model = learned(task, run)
         test = task.images.subset("test")
         placed = PlacedImages(test, line, recipe.preprocessing, ())
         scores = predict(model, placed, recipe.batch_size, task.objective)
@@ -112,18 +97,10 @@ def _answers(
 
 
 def _row(name: str, split: str, line: Line, found: dict[str, NDArray]) -> str:
-    probabilities = softmax(found["logits"], axis=1)
-    truth = [line.class_names[target] for target in found["targets"]]
-    judged_all = np.ones(len(truth), bool)
-    judged = judge(probabilities, judged_all, truth, found["groups"].tolist(), line, Policy())
-    values = measure(judged, probabilities, line)
-    told = [_told(values[key]) for key in ("auc", "accuracy", "macro_f1")]
+    values = figures(found, line)
+    cells = [told(values[key]) for key in ("auc", "accuracy", "macro_f1")]
     known = f"{100 * found['known'].mean():.0f} %"
-    return f"| {name} | {split} | {len(truth):,} | {known} | {' | '.join(told)} |"
-
-
-def _told(measure: Measure | None) -> str:
-    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})" if measure else "none"
+    return f"| {name} | {split} | {len(found['targets']):,} | {known} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
