@@ -76,9 +76,11 @@ class Remembered:
                 f"{_names(nearer)}."
             )
         if still := [p for p in self.joined if not p.passes]:
+            named = "" if self.bundle.line.from_good_parts else ", by the name of a known defect"
             said.append(
                 f"{counted(len(still), 'part that joined is', 'parts that joined are')} stopped "
-                f"all the same, by a rule or by what the gate says of the picture: {_names(still)}."
+                f"all the same{named}, by a rule or by what the gate says of the picture: "
+                f"{_names(still)}."
             )
         return said
 

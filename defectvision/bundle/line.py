@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -33,6 +33,14 @@ class DefectClass(Frozen):
     title: str
     kind: Literal["ok", "defect"]
     colour: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+
+def free_colour(classes: Collection[DefectClass]) -> str:
+    """For another defect beside these classes: the first that none of them has, where there is
+    one."""
+    taken = {one.colour for one in classes}
+    free = [colour for colour in DEFECT_COLOURS if colour not in taken]
+    return free[0] if free else DEFECT_COLOURS[len(classes) % len(DEFECT_COLOURS)]
 
 
 class Line(Frozen):
@@ -90,6 +98,51 @@ class Line(Frozen):
         return self.defect_names == (DEVIATION,)
 
     @property
+    def deviates(self) -> bool:
+        """Whether it has a class for what is not good and has no other name. The line of such a
+        class can come to name more defects, and its bundles need not know all of the names."""
+        kinds = [one.kind for one in self.classes]
+        return (
+            self.label_mode == "multiclass"
+            and DEVIATION in self.defect_names
+            and kinds == ["ok", *["defect"] * (len(kinds) - 1)]
+        )
+
+    @property
+    def unnamed_defect(self) -> str | None:
+        """What a defective part shows of which nobody said what it shows; None where that cannot
+        be told."""
+        if self.deviates:
+            return DEVIATION
+        return self.defect_names[0] if len(self.defect_names) == 1 else None
+
+    def of_classes(self, names: Iterable[str]) -> Line | None:
+        """The line as a bundle knows it that names these classes: without the defects that such a
+        bundle takes for deviations. None where a bundle of the line must know other classes."""
+        known = set(names)
+        kept = tuple(one for one in self.classes if one.name in known)
+        line = self.model_copy(update={"classes": kept})
+        if len(kept) != len(known) or not (len(kept) == len(self.classes) or line.deviates):
+            return None
+        return line
+
+    def joined(self, other: Line) -> Line | None:
+        """The line with the defects that `other` names besides, last; None where a bundle of
+        `other` cannot be one of the line."""
+        if self.decides == other.decides:
+            return self
+        alike = (self.good_names, self.bits) == (other.good_names, other.bits)
+        if not (alike and self.deviates and other.deviates):
+            return None
+        classes = list(self.classes)
+        for one in other.classes:
+            if one.name not in self.class_names:
+                if one.colour in {known.colour for known in classes}:
+                    one = one.model_copy(update={"colour": free_colour(classes)})
+                classes.append(one)
+        return self.model_copy(update={"classes": tuple(classes)})
+
+    @property
     def can_accept(self) -> bool:
         """Whether the line knows a good part; a multilabel line does by the absence of defects."""
         return self.label_mode == "multilabel" or bool(self.good_names)
@@ -107,8 +160,11 @@ class Line(Frozen):
         return ", ".join(map(self.title_of, names)) or NO_DEFECT
 
     def unmasked(self, mask_classes: Iterable[str]) -> list[str]:
-        """Titles of the defects of which a bundle with `mask_classes` draws no mask."""
+        """Titles of the defects of which a bundle with `mask_classes` draws no mask: none where it
+        outlines whatever is unlike good parts."""
         masked = set(mask_classes)
+        if masked == {DEVIATION}:
+            return []
         return [c.title for c in self.classes if c.kind == "defect" and c.name not in masked]
 
     def _by_name(self, name: str) -> DefectClass:

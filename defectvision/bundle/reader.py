@@ -108,6 +108,7 @@ def load_bundle(
     text = folder / name / ABOUT_FILE
     raw = _bytes(text)
     content = _parsed(raw, text, Bundle)
+    about = about.of_classes(content.classes) or about
     if content.classes != about.class_names:
         raise BundleError(f"{text}: its classes are not those of line '{line}'. Export it again")
     if (content.line, content.name) != (line, name):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +37,38 @@ def write_about(folder: Path, bundle: Bundle) -> None:
 
 
 def publish(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
-    """Move a finished bundle into place, and write the line's own file where there is none."""
+    """Move a finished bundle of `line` into place. The line's own file is written where there is
+    none; else it names the defects of `line` besides, see `Line.joined`."""
     atomic.replace_folder(fresh, line_folder / name)
-    if not (line_folder / LINE_FILE).is_file():
-        write_line(line_folder, line)
+    _join(line_folder, line)
 
 
 def add(fresh: Path, line_folder: Path, line: Line, name: str) -> None:
-    """Move a finished bundle to where there is none; a line that is not there yet comes with it,
-    and has it as its default. Raises OSError, FileExistsError where one is there."""
+    """Move a finished bundle to where there is none, as `publish` does; a line that comes with it
+    has it as its default. Raises OSError, FileExistsError where one is there."""
     atomic.add_folder(fresh, line_folder / name)
-    if not (line_folder / LINE_FILE).is_file():
-        write_line(line_folder, line.model_copy(update={"default_bundle": name}))
+    _join(line_folder, line.model_copy(update={"default_bundle": name}))
+
+
+def _join(line_folder: Path, line: Line) -> None:
+    with alone(line_folder):
+        if not (line_folder / LINE_FILE).is_file():
+            write_line(line_folder, line)
+            return
+        here = read_line(line_folder)
+        if (joined := here.joined(line)) not in (None, here):
+            write_line(line_folder, joined)
+
+
+@contextmanager
+def alone(line_folder: Path) -> Iterator[None]:
+    """No other process writes the line's own file meanwhile."""
+    place = os.open(line_folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def write_line(line_folder: Path, line: Line) -> None:
@@ -54,7 +78,8 @@ def write_line(line_folder: Path, line: Line) -> None:
 
 def retitle(line_folder: Path, title: str) -> None:
     """Give a line another title, which no verdict depends on; raises BundleError and OSError."""
-    write_line(line_folder, read_line(line_folder).model_copy(update={"title": title}))
+    with alone(line_folder):
+        write_line(line_folder, read_line(line_folder).model_copy(update={"title": title}))
 
 
 def record_metrics(folder: Path, metrics: Metrics, caution: str = "") -> None:

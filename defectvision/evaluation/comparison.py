@@ -15,9 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from defectvision.bundle.labels import DEVIATION
+from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
 from defectvision.data.resampling import Draws, interval
-from defectvision.evaluation.kept import RESAMPLES, EvaluationError, Kept
+from defectvision.evaluation.kept import PROBABILITY, RESAMPLES, EvaluationError, Kept
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, named, verdicts
 
 PERMUTATIONS = 2000
@@ -68,7 +70,7 @@ def compare(
     """Compare two evaluations on the images that both have, matched by their files' SHA-256, each
     under its policy. Raises EvaluationError where they are of different lines, where they share no
     image, and where they disagree about what an image shows."""
-    _check_lines(first, second)
+    first, second = _alike(first, second)
     rows, alone = _matched(first, second)
     one, two = first.take(rows[:, 0]), second.take(rows[:, 1])
     if (one.truth != two.truth).any():
@@ -196,12 +198,28 @@ def _of_areas(
     )
 
 
-def _check_lines(first: Kept, second: Kept) -> None:
-    if first.line.decides != second.line.decides:
+def _alike(first: Kept, second: Kept) -> tuple[Kept, Kept]:
+    """Both in the same classes: where one names more defects, those are deviations."""
+    if first.line.decides == second.line.decides:
+        return first, second
+    line = first.line.of_classes(set(first.line.class_names) & set(second.line.class_names))
+    if line is None or first.line.joined(second.line) is None:
         raise EvaluationError(
             f"line '{first.line.name}' and line '{second.line.name}' have different classes. "
             "Compare bundles of one line"
         )
+    return _named_less(first, line), _named_less(second, line)
+
+
+def _named_less(kept: Kept, line: Line) -> Kept:
+    """The evaluation as if its bundle named no other defects than `line` does."""
+    unnamed = [name for name in kept.line.class_names if name not in line.class_names]
+    images = kept.images
+    deviating = images[[PROBABILITY + name for name in (DEVIATION, *unnamed)]].sum(axis=1)
+    truth = images["truth"].mask(images["truth"].isin(unnamed), DEVIATION)
+    images = images.assign(**{PROBABILITY + DEVIATION: deviating, "truth": truth})
+    about = kept.about.model_copy(update={"line": line})
+    return Kept(about, images, kept.defects, kept.regions, kept.pixels)
 
 
 def _matched(first: Kept, second: Kept) -> tuple[NDArray[np.int64], tuple[int, int]]:

@@ -47,17 +47,20 @@ class ParcelError(RuntimeError):
 
 
 def pack(loaded: LoadedBundle) -> bytes:
-    """The zip file of a checked bundle: what its hashes cover, its card, its signature, its line.
-    Raises OSError."""
+    """The zip file of a checked bundle: what its hashes cover, its card, its signature, and its
+    line as the bundle knows it. Raises OSError."""
     about, packed = loaded.bundle, io.BytesIO()
     names = [*about.files, *(n for n in WORDS if n != LINE_FILE and (loaded.folder / n).is_file())]
-    files = {f"{about.line}/{about.name}/{n}": loaded.folder / n for n in sorted(set(names))}
-    files[f"{about.line}/{LINE_FILE}"] = loaded.folder.parent / LINE_FILE
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, file in files.items():
+
+        def put(name: str, content: bytes) -> None:
             entry = zipfile.ZipInfo(name, DATED)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            archive.writestr(entry, file.read_bytes(), compresslevel=1)
+            archive.writestr(entry, content, compresslevel=1)
+
+        for name in sorted(set(names)):
+            put(f"{about.line}/{about.name}/{name}", (loaded.folder / name).read_bytes())
+        put(f"{about.line}/{LINE_FILE}", loaded.line.model_dump_json(indent=2).encode() + b"\n")
     return packed.getvalue()
 
 

@@ -8,12 +8,10 @@ signature cover.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +90,7 @@ def switch_default(
     Raises BundleError where it cannot be used, or another is the default meanwhile."""
     loaded = load_bundle(weights, line, bundle, trusted)
     folder = weights / line
-    with _alone(folder):
+    with writer.alone(folder):
         about = read_line(folder)
         if about.default_bundle != before:
             raise BundleError(
@@ -192,18 +190,18 @@ def clear_staged(weights: Path) -> None:
 
 
 def _line(told: Line, weights: Path, bundle: str) -> Line:
-    """The line that a bundle comes to: the one that is there, which must decide as the bundle's
-    own, else its own. Raises ParcelError and BundleError."""
+    """The line that a bundle comes to: the one that is there, with what the bundle's own names
+    besides, else its own. Raises ParcelError and BundleError."""
     folder = weights / told.name
     if not (folder / LINE_FILE).is_file():
         return told.model_copy(update={"default_bundle": bundle})
     here = read_line(folder)
-    if here.decides != told.decides:
+    if (joined := here.joined(told)) is None:
         raise ParcelError(
             f"is of a line '{told.name}' with {_classes(told)}; the line of that name here has "
             f"{_classes(here)}. A bundle fits only the classes that it learned"
         )
-    return here
+    return joined
 
 
 def _classes(line: Line) -> str:
@@ -239,14 +237,3 @@ def unwritable(folder: Path, error: OSError) -> BundleError:
         f"{error.filename or folder}: cannot be written ({error.strerror or error}). Let the "
         "program write there, or do it where it may"
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other process switches the default of the line in `folder` meanwhile."""
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(place)

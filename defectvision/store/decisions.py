@@ -20,9 +20,9 @@ DISPUTED = Verdict.REVIEW.value  # two who disagree leave the part to a third
 
 
 def label_to_keep(line: Line, decision: str, label: str) -> str:
-    """The label that a decision is kept with: its classes in the line's order, and the only defect
-    of a line that has one where a rejection names none. Raises ContradictionError where decision
-    and label contradict each other, so that no rejected part is ever learned from as a good one."""
+    """The label that a decision is kept with: its classes in the line's order, and the line's
+    `unnamed_defect` where a rejection names none. Raises ContradictionError where decision and
+    label contradict each other, so that no rejected part is ever learned from as a good one."""
     named = set(label_names(label))
     if unknown := sorted(named - set(line.class_names)):
         raise ContradictionError(
@@ -35,12 +35,12 @@ def label_to_keep(line: Line, decision: str, label: str) -> str:
                 f"a part cannot be rejected as '{wrong[0]}', which is good: name its defect, or "
                 "accept it"
             )
-        if not named and len(line.defect_names) != 1:
+        if not named and line.unnamed_defect is None:
             raise ContradictionError(
                 "a rejected part needs its defect, or it would be learned from as a good one: "
                 f"name {' or '.join(line.defect_names) or 'one'}"
             )
-        named = named or set(line.defect_names)
+        named = named or {line.unnamed_defect or ""}
         if len(named) > 1 and line.label_mode == "multiclass":
             raise ContradictionError(f"a part of line '{line.name}' has one class: name one defect")
     elif decision == Verdict.ACCEPT and not line.can_accept:

@@ -54,8 +54,8 @@ def truth_of(row: InspectionRow, line: Line) -> str:
     names = [name for name in label_names(row.decided_label) if name in line.class_names]
     if row.decision == Verdict.ACCEPT.value:
         return next(iter(line.good_names), "")
-    if not names and len(line.defect_names) == 1:
-        names = list(line.defect_names)
+    if not names and line.unnamed_defect is not None:
+        names = [line.unnamed_defect]
     if not names:
         raise StoreError(f"{row.name}: was rejected without a class of line '{line.name}'")
     return join_labels(names)

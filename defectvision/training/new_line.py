@@ -17,47 +17,49 @@ from defectvision.data.catalog import Catalog, CatalogError
 def good_parts_line_for(
     catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None
 ) -> Line:
-    """The line in `folder`, or a new one that knows good parts and deviations; raises CatalogError
-    where the line in `folder` is another kind of line."""
+    """The line in `folder` as far as it knows good parts and deviations, or a new one; raises
+    CatalogError where the line in `folder` is another kind of line."""
     if (folder / LINE_FILE).is_file():
         line = read_line(folder)
-        if not line.from_good_parts:
+        known = line.of_classes((*line.good_names, DEVIATION))
+        if known is None:
             raise CatalogError(
                 f"{catalog.root}: line '{line.name}' has {', '.join(line.class_names)}, so it is "
-                "not a line from good parts alone. Choose another line name with --line"
+                "not a line from good parts. Choose another line name with --line"
             )
-        return line
+        return known
     classes = (
         DefectClass(name=UNNAMED_GOOD, title="Good", kind="ok", colour=GOOD_COLOUR),
         DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=DEFECT_COLOURS[0]),
     )
-    return _new_line(folder, classes, bundle_name, bits)
+    return _new_line(folder.name, classes, bundle_name, bits)
 
 
 def named_parts_line_for(
     catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None
 ) -> Line:
-    """The line in `folder`, or a new one that knows good parts, the catalog's defects by name, and
+    """The line in `folder`, or a new one, that knows good parts, the catalog's defects by name, and
     deviations; raises CatalogError where no defect has a name, and where the line in `folder`, or
-    the one that the set tells, is of other classes."""
+    the one that the set tells, cannot know them."""
     named = [n for n in catalog.classes if not is_good_name(n) and n != DEVIATION]
     if not named:
         raise CatalogError(
             f"{catalog.root}: no image shows a defect with a name, and the recipe learns names. "
             "Name those of some, or take `names` out of the recipe"
         )
-    if (folder / LINE_FILE).is_file():
-        line = read_line(folder)
-        if not _fits(line, named):
-            raise CatalogError(
-                f"{catalog.root}: has the defects {', '.join(named)}, but line '{line.name}' has "
-                f"{', '.join(line.class_names)}. What a line tells apart stays as it is, since its "
-                "results and policies name it: choose another line name with --line"
-            )
-        return line
+    told = _told_names(catalog, folder.name, bundle_name, bits, named)
+    if not (folder / LINE_FILE).is_file():
+        return told
+    return _joined(read_line(folder), told, catalog)
+
+
+def _told_names(
+    catalog: Catalog, name: str, bundle_name: str, bits: int | None, named: list[str]
+) -> Line:
+    """A line of the named defects as the set's own line.json tells it, or as names alone do."""
     if (catalog.root / LINE_FILE).is_file():
-        line = _line_told(catalog, folder.name, bundle_name, bits, spared=DEVIATION)
-        if not _fits(line, named):
+        line = _line_told(catalog, name, bundle_name, bits, spared=DEVIATION)
+        if not line.deviates or set(line.defect_names) != {*named, DEVIATION}:
             raise CatalogError(
                 f"{catalog.root / LINE_FILE}: names {', '.join(line.class_names)}. To learn names "
                 "beside what is remembered, a line names one label an image: one good class, first,"
@@ -73,31 +75,40 @@ def named_parts_line_for(
         ),
         DefectClass(name=DEVIATION, title="Deviation", kind="defect", colour=colours[0]),
     )
-    return _new_line(folder, classes, bundle_name, bits)
+    return _new_line(name, classes, bundle_name, bits)
 
 
-def _fits(line: Line, named: list[str]) -> bool:
-    """Whether the line tells apart a good class, which is its first one, the named defects, and
-    deviations."""
-    known = sorted([*named, DEVIATION])
-    kinds = [one.kind for one in line.classes]
-    return (
-        line.label_mode == "multiclass"
-        and kinds == ["ok", *["defect"] * len(known)]
-        and sorted(line.defect_names) == known
-    )
+def _joined(here: Line, told: Line, catalog: Catalog) -> Line:
+    """The line that there is with what a set tells that it is to name, and nothing else; raises
+    CatalogError where it cannot come to name that."""
+    defects = [one for one in told.classes if one.kind == "defect"]
+    goods = [one for one in here.classes if one.kind == "ok"]
+    told = told.model_copy(update={"classes": (*goods, *defects), "bits": here.bits})
+    joined = here.joined(told)
+    line = joined and joined.of_classes(told.class_names)
+    if line is None:
+        raise CatalogError(
+            f"{catalog.root}: has the defects {', '.join(told.defect_names)}, but line "
+            f"'{here.name}' has {', '.join(here.class_names)}. Only a line with a good class and "
+            f"'{DEVIATION}' comes to name more, since results and policies name what a line tells "
+            "apart: choose another line name with --line"
+        )
+    return line
 
 
 def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None = None) -> Line:
     """The line in `folder`, or a new one with the catalog's classes, the good ones first.
 
-    A set that says what line it teaches, by a line.json beside its images, makes that one. Else a
-    set in which an image has several labels makes a multilabel line: its classes are the defects,
-    and an image without one is good. bits: of the camera's samples, see `Line`. Raises CatalogError
-    where the line in `folder`, or the one that the set tells, is of other classes or bits.
+    A set that says what line it teaches, by a line.json beside its images, makes that one, and a
+    line in `folder` that knows deviations comes to name what it tells besides. Else a set in which
+    an image has several labels makes a multilabel line: its classes are the defects, and an image
+    without one is good. bits: of the camera's samples, see `Line`. Raises CatalogError where the
+    line in `folder`, or the one that the set tells, is of other classes or bits.
     """
     if (folder / LINE_FILE).is_file():
         line = read_line(folder)
+        if line.deviates and (catalog.root / LINE_FILE).is_file():
+            return _joined(line, _line_told(catalog, line.name, bundle_name, bits), catalog)
         known, given = set(line.class_names), set(catalog.classes)
         unknown = sorted(name for name in given - known if not is_good_name(name))
         missing = sorted(name for name in known - given if not is_good_name(name))
@@ -137,21 +148,20 @@ def line_for(catalog: Catalog, folder: Path, bundle_name: str, bits: int | None 
         for n, c in zip([*good, *defects], colours, strict=True)
     )
     return _new_line(
-        folder, classes, bundle_name, bits, "multilabel" if multilabel else "multiclass"
+        folder.name, classes, bundle_name, bits, "multilabel" if multilabel else "multiclass"
     )
 
 
 def _new_line(
-    folder: Path,
+    name: str,
     classes: tuple[DefectClass, ...],
     bundle_name: str,
     bits: int | None,
     label_mode: Literal["multiclass", "multilabel"] = "multiclass",
 ) -> Line:
-    """One that is named after its folder."""
     return Line(
-        name=folder.name,
-        title=_title(folder.name),
+        name=name,
+        title=_title(name),
         classes=classes,
         label_mode=label_mode,
         default_bundle=bundle_name,

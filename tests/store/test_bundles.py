@@ -13,7 +13,14 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import BundleError, list_bundles, load_bundle, load_bundle_once
+from defectvision.bundle.reader import (
+    BundleError,
+    list_bundles,
+    load_bundle,
+    load_bundle_once,
+    read_line,
+)
+from defectvision.bundle.schema import LoadedBundle
 from defectvision.bundle.signature import make_key, read_key, write_signature
 from defectvision.cli.main import app
 from defectvision.inference.parcel import ParcelError, pack
@@ -128,6 +135,39 @@ def test_a_bundle_goes_to_another_plant_and_comes_under_another_name(
         ("ben", "bundle imported"),
     ]
     assert sorted(p.name for p in weights.iterdir()) == ["casting"]
+
+
+def test_a_bundle_that_names_more_comes_and_the_others_stay_what_they_were(
+    store: Store, weights: Path, tmp_path: Path
+) -> None:
+    """Where a line has a class for deviations: with a bundle from a plant that has a name more."""
+    version = as_deviations(weights, "resnet50").version
+    plant = tmp_path / "plant"
+    write_bundle(plant, "casting", "named")
+    more = as_deviations(plant, "named", "crack")
+    content = io.BytesIO(pack(more))
+    with pytest.MonkeyPatch.context() as patch:  # its model knows two classes
+        patch.setattr("defectvision.store.bundles.try_bundle", lambda *_: None)
+        import_bundle(store, content, weights, ANNA)
+    assert read_line(weights / "casting").class_names == ("ok", "deviation", "crack")
+    here = load_bundle(weights, "casting")
+    assert (here.version, here.line.class_names) == (version, ("ok", "deviation"))
+    assert load_bundle(weights, "casting", "named").version == more.version
+    with zipfile.ZipFile(io.BytesIO(pack(here))) as packed:
+        assert len(json.loads(packed.read("casting/line.json"))["classes"]) == 2
+
+
+def as_deviations(weights: Path, name: str, *names: str) -> LoadedBundle:
+    """A bundle whose line has a class for deviations, and these names besides."""
+    files = weights / "casting" / "line.json", weights / "casting" / name / "bundle.json"
+    line, about = (json.loads(file.read_text()) for file in files)
+    line["classes"][1] |= {"name": "deviation", "title": "Deviation"}
+    extra = [line["classes"][1] | {"name": one, "title": one.title()} for one in names]
+    line["classes"] += extra
+    about["classes"] = [one["name"] for one in line["classes"]]
+    for file, content in zip(files, (line, about), strict=True):
+        file.write_text(json.dumps(content))
+    return load_bundle(weights, "casting", name)
 
 
 def test_none_is_replaced(store: Store, weights: Path) -> None:

@@ -155,5 +155,5 @@ def _candidates(own: str) -> Iterator[tuple[str, str]]:
     for line in sorted(lines, key=lambda line: line.name != own):
         if line.name == own:
             yield from ((own, name) for name in bundle_names(own))
-        elif not line.from_good_parts:
+        elif not line.deviates:
             yield line.name, line.default_bundle
