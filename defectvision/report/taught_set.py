@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -19,7 +19,7 @@ import yaml
 from numpy.typing import NDArray
 
 from defectvision import atomic
-from defectvision.bundle.labels import label_names
+from defectvision.bundle.labels import DEVIATION, label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LINE_FILE
 from defectvision.csv_file import csv_bytes
@@ -28,7 +28,7 @@ from defectvision.data.pixel_outlines import pixel_outlines
 from defectvision.inference.image_error import ImageError
 from defectvision.report.archive import add, own_path
 from defectvision.store.database import Store
-from defectvision.store.errors import LostFileError
+from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.label_files import kept_masks
 from defectvision.store.labelling import get_set, images_of, line_of_set
 from defectvision.store.tables import LabelledImageRow
@@ -40,7 +40,8 @@ Masks = dict[str, NDArray[np.bool_]]  # (H, W) of the image, by class
 
 @dataclass(frozen=True)
 class Labelled:
-    """A labelled set at one moment: its images that somebody labelled."""
+    """A labelled set at one moment: its images that somebody labelled, and the classes of `line`
+    by which they are written."""
 
     store: Store
     line: Line
@@ -53,6 +54,20 @@ class Labelled:
             line = line_of_set(get_set(session, number))
             rows = images_of(session, number, labelled=True, held=held)
         return cls(store, line, tuple(rows))
+
+    def naming(self, names: Collection[str]) -> Labelled:
+        """The set as one that names these defects alone: the others are deviations without a name.
+        Raises StoreError where the set has no class for those."""
+        line = self.line.of_classes((*self.line.good_names, *names, DEVIATION))
+        if line is None:
+            raise StoreError(f"the set '{self.line.title}' has no class '{DEVIATION}'")
+        return replace(self, line=line)
+
+    def label_of(self, row: LabelledImageRow) -> str:
+        """What the image shows, by the names of `line`."""
+        if self.line.deviates and row.label not in self.line.class_names:
+            return DEVIATION
+        return row.label
 
     def paths(self) -> dict[int, str]:
         """Where each image lies in what is written, by its number: never outside, never twice."""
@@ -156,10 +171,11 @@ def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
         write(paths[row.id], data)
         place = ""
         # A mask says where all defects of an image are: one that lacks some says nothing.
-        if masks and set(masks) == set(label_names(row.label)):
+        label = labelled.label_of(row)
+        if masks and set(masks) == set(label_names(label)):
             place = own_path("masks", row.name, taken, ".png")
             write(place, _numbered(masks, numbers))
-        index.append((paths[row.id], row.label, place, row.part))
+        index.append((paths[row.id], label, place, row.part))
     names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
     write("classes.csv", csv_bytes(names))
     write(LINE_FILE, labelled.line.model_dump_json(indent=2).encode() + b"\n")

@@ -16,8 +16,9 @@ from sklearn.metrics import cohen_kappa_score
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from defectvision.bundle.labels import join_labels, label_names
-from defectvision.bundle.line import DefectClass, Line
+from defectvision.bundle.labels import DEVIATION, is_good_name, join_labels, label_names
+from defectvision.bundle.line import DefectClass, Line, free_colour
+from defectvision.evaluation.seen import DIGITS
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.images import decode_image
 from defectvision.people import Action, Person, needs
@@ -84,12 +85,41 @@ def new_set(
         who=who.kept_as,
     )
     taught = line_of_set(row)
+    for one in classes:
+        _refuse_good(one)
     if taught.label_mode == "multiclass" and len(taught.classes) < 2:
         raise StoreError("one class tells nothing apart. Add a second one, a good one say")
     session.add(row)
     session.flush()
     _told(session, row, "labelled set made", who, classes=list(taught.class_names))
     return row
+
+
+@needs(Action.TEACH)
+def add_class(session: Session, number: int, defect: DefectClass, who: Person) -> None:
+    """Let a set with a class for deviations name another defect, too. Raises StoreError where the
+    set has none, or the name already."""
+    row = get_set(session, number)
+    line = line_of_set(row)
+    if not line.deviates:
+        raise StoreError(
+            f"the set '{row.title}' has no class '{DEVIATION}', so what it tells apart stays as it "
+            "is. Make another set with all classes"
+        )
+    _refuse_good(defect)
+    if defect.kind != "defect" or defect.name in line.class_names:
+        raise StoreError(f"the set has a class '{defect.name}' already. Give another name")
+    coloured = defect.model_copy(update={"colour": free_colour(line.classes)})
+    row.classes = [*row.classes, coloured.model_dump(mode="json")]
+    _told(session, row, "defect named", who, defect=defect.name)
+
+
+def _refuse_good(one: DefectClass) -> None:
+    if one.kind == "defect" and is_good_name(one.name):
+        raise StoreError(
+            f"'{one.title}' is what good parts are called, and a defect of that name would be "
+            "taken for none. Give another name"
+        )
 
 
 def line_of_set(row: LabelledSetRow) -> Line:
@@ -242,9 +272,17 @@ def remove_images(session: Session, images: Iterable[int], who: Person) -> int:
 
 
 @needs(Action.TEACH)
-def hold_back(session: Session, number: int, who: Person, share: float = HELD_SHARE) -> int:
+def hold_back(
+    session: Session,
+    number: int,
+    who: Person,
+    share: float = HELD_SHARE,
+    learned: Collection[str] = (),
+) -> int:
     """Keep of each label a `share` of its parts for measuring, chosen by their content; what is
-    held stays so. Returns how many images are held now."""
+    held stays so. Parts of `learned`, which are starts of the SHA-256 of images that a bundle knows
+    already, measure nothing and are left; of the others, half stay to be learned from. Returns how
+    many images are held now."""
     rows = images_of(session, number, labelled=True)
     parts: dict[str, list[LabelledImageRow]] = {}
     for row in rows:
@@ -255,9 +293,13 @@ def hold_back(session: Session, number: int, who: Person, share: float = HELD_SH
         by_label.setdefault(label, []).append(parts[name])
     for alike in by_label.values():
         held = [part for part in alike if any(row.held for row in part)]
-        free = [part for part in alike if not any(row.held for row in part)]
+        free = [
+            part
+            for part in alike
+            if not any(row.held or row.digest[:DIGITS] in learned for row in part)
+        ]
         more = max(0, round(share * len(alike)) - len(held))
-        for row in chain.from_iterable((*held, *free[:more])):
+        for row in chain.from_iterable((*held, *free[: min(more, (len(free) + 1) // 2)])):
             row.held = True
     count = sum(row.held for row in rows)
     _told(session, get_set(session, number), "images held back", who, images=count)

@@ -159,7 +159,7 @@ def _remember_line(
         "line": line_name,
         "bundle": bundle_name,
         "images": len(task.training),
-        "parts": learned.parts,
+        "parts": len(np.unique(task.training.images.catalog.groups())),
         "promise": f"{learned.words} {learned.names}".rstrip(),
         "suspects": [{"path": path, "words": SUSPECT} for path in learned.suspects],
         "left_out": [str(failure) for failure in failures],

@@ -245,6 +245,9 @@ ACTS: dict[Callable[..., Any], Act] = {
             s, "caps", "caps", LINES["casting"].classes, "multiclass", who
         )
     ),
+    labelling.add_class: starting(
+        in_session(lambda s, who: labelling.add_class(s, 1, LINES["casting"].classes[1], who))
+    ),
     labelling.end_set: in_session(lambda s, who: labelling.end_set(s, 1, who, "done")),
     labelling.add_images: lambda store, _weights, who: labelling.add_images(
         store, 1, [labelling.Given("a.png", PNG)], 10**6, who

@@ -130,6 +130,65 @@ def test_from_nothing_to_a_line_that_inspects(opened: Opened, tmp_path: Path) ->
     expect(page.get_by_role("img", name=re.compile(r"Good part \d+ of"))).to_be_visible()
     assert (tmp_path / "weights" / NAME / "line.json").is_file()
     assert board.complaints == []
+    name_defects(board)
+
+
+def name_defects(board: Dashboard) -> None:
+    """What the line was learned from and what has a defect become a set, in which that has a name;
+    the next bundle is begun from it."""
+    page = board.visit("label").page
+
+    def enter(field: str, text: str) -> None:
+        box = page.get_by_role("textbox", name=field, exact=True)
+        box.fill(text)
+        box.press("Enter")
+        board.settle()
+
+    page.get_by_test_id("stTextInputField").first.fill("Ada")
+    page.keyboard.press("Enter")
+    board.settle()
+    board.choose("Its classes", f"Those of {TITLE}")
+    enter("Name", "Housings with names")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name=re.compile(r"Add the \d+ photographs of good parts")).click()
+    expect(page.get_by_text(re.compile(r"2\d images were added"))).to_be_visible()
+    board.settle()
+    defects = [draw("casting", "def", np.random.default_rng([i, 2]), SIDE) for i in range(5)]
+    page.locator("input[type=file]").set_input_files(
+        [
+            {
+                "name": f"defect {i}.png",
+                "mimeType": "image/png",
+                "buffer": cv2.imencode(".png", one)[1].tobytes(),
+            }
+            for i, one in enumerate(defects)
+        ]
+    )
+    expect(page.get_by_text("5 images were added")).to_be_visible()
+    sections = page.get_by_test_id("stButtonGroup").first
+    sections.get_by_text("Label", exact=True).click()
+    board.settle()
+    page.get_by_role("button", name="Name a defect").click()
+    enter("Name", "Pinhole")
+    for i in range(5):
+        expect(page.get_by_text(f"defect {i}.png ·")).to_be_visible()
+        board.settle()
+        page.keyboard.press("3")
+        page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"\b(\d+) of \1 images are labelled"))).to_be_visible()
+    sections.get_by_text("Train", exact=True).click()
+    board.settle()
+    expect(page.get_by_role("row", name=re.compile("Pinhole 5 gets its name"))).to_be_visible()
+    page.get_by_text("Tell the classes apart").click()
+    board.settle()
+    page.get_by_role("button", name="Train", exact=True).last.click()
+    expect(page.get_by_text("Deviation: 0 images show it, and at least 4")).to_be_visible()
+    page.get_by_text("Remember good parts, and name known defects").click()
+    board.settle()
+    page.get_by_role("button", name="Train", exact=True).last.click()
+    expect(progress(board)).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("What was done by then is kept")).to_be_visible()
 
 
 class TestWithTheStandIn:

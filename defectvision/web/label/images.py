@@ -11,16 +11,21 @@ from defectvision.bundle.line import Line
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.sources import Limits, clean_name, expand_uploads
 from defectvision.people import Action, Person
-from defectvision.report.labelled_set import reviewed_images
 from defectvision.settings import settings
 from defectvision.store import labelling
 from defectvision.store.batches import list_batches
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.labelling import Added, Given
-from defectvision.store.results import Results
 from defectvision.store.tables import LabelledImageRow, LabelledSetRow
 from defectvision.web.inspect.intake import FILE_TYPES
+from defectvision.web.label.joining import (
+    GoodPhotographs,
+    add_good,
+    add_reviewed,
+    good_photographs,
+)
+from defectvision.web.new_line.form import runs_folder
 from defectvision.web.session.people import acting, lacking
 from defectvision.words import counted, plain
 
@@ -40,6 +45,7 @@ def images(store: Store, row: LabelledSetRow, person: Person) -> None:
         st.info(said, icon=":material/badge:")
     else:
         _more(store, row)
+        _good_parts(store, row, {one.name for one in rows})
     if not rows:
         return
     _table(store, line, rows, person)
@@ -109,21 +115,35 @@ def _reviewed(store: Store, row: LabelledSetRow) -> None:
             help="Images on which those who decided agree, with what they said.",
         )
         if st.button("Add them", icon=":material/how_to_reg:"):
-            _add_reviewed(store, row, chosen)
+            limit = settings().limits.pixels
+            st.session_state[SAID] = add_reviewed(store, row, chosen, limit, acting())
             st.rerun()
 
 
-def _add_reviewed(store: Store, row: LabelledSetRow, batch: int) -> None:
-    decided = list(reviewed_images(Results.open(store, batch)))
-    names = set(labelling.line_of_set(row).class_names)
-    fitting = [one for one in decided if set(label_names(one[2])) <= names]
-    given = [Given(name, data) for name, data, _ in fitting]
-    added = labelling.add_images(store, row.id, given, settings().limits.pixels, acting())
-    for name, _, label in fitting:
-        if name in added.images:
-            note = f"review of batch {batch}"
-            labelling.say(store, added.images[name], label_names(label), {}, acting(), note)
-    st.session_state[SAID] = added
+def _good_parts(store: Store, row: LabelledSetRow, there: set[str]) -> None:
+    """What the line was learned from joins as good: what is learned from the set remembers the
+    good parts of the set alone."""
+    line = labelling.line_of_set(row)
+    found = good_photographs(runs_folder(), row.line) if line.deviates else None
+    if found is None or set(found.names.values()) <= there:
+        return
+    words = counted(len(found.names), "photograph")
+    if st.button(
+        f"Add the {words} of good parts that the line was learned from",
+        icon=":material/inventory_2:",
+        help="A bundle that is learned from this set remembers the good parts of this set alone.",
+    ):
+        st.session_state[SAID] = _add_good(store, row, found)
+        st.rerun()
+
+
+def _add_good(store: Store, row: LabelledSetRow, found: GoodPhotographs) -> Added:
+    bar = st.progress(0.0, "Looking at the photographs")
+
+    def advance(done: int, total: int) -> None:
+        bar.progress(done / total, f"Looking at the photographs: {done:,} of {total:,}")
+
+    return add_good(store, row, found, settings().limits.pixels, acting(), advance)
 
 
 def _take_in(store: Store, row: LabelledSetRow) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from defectvision.bundle.labels import label_names
-from defectvision.bundle.line import Line
+from defectvision.bundle.labels import DEVIATION, label_names
+from defectvision.bundle.line import DEFECT_COLOURS, DefectClass, Line
 from defectvision.inference.image_error import ImageError
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.settings import settings
@@ -23,13 +23,14 @@ from defectvision.web.label.doubts import LabelDoubts, doubts_for
 from defectvision.web.label.images import label_words
 from defectvision.web.label.messages import Drawable, MessageError
 from defectvision.web.label.suggestions import Suggestions, suggestions_for
+from defectvision.web.new_line.naming import line_name
 from defectvision.web.session.people import acting, lacking
 from defectvision.web.viewer.pictures import Pictures
 from defectvision.words import plain
 
 OPEN, QUEUE, REFUSED, PICTURES = "label-open", "label-queue", "label-refused", "label-pictures"
 UNLABELLED, EVERY, DIFFER, DOUBTFUL = "Not labelled", "All", "People differ", "Most doubtful first"
-WRONG = "Probable errors"
+WRONG, UNNAMED = "Probable errors", "Deviations to name"
 MOST_SAID = 6
 KEYS = "123456789"  # that choose the classes, in their order
 
@@ -48,8 +49,10 @@ def label_images(store: Store, row: LabelledSetRow, person: Person) -> None:
     told, doubts = suggestions_for(row.line), doubts_for(row)
     labelled = sum(one.labelled is not None for one in rows.values())
     with st.container(horizontal=True, vertical_alignment="bottom", key="label-way"):
-        queue = _queue(store, row, rows, told, doubts)
+        queue = _queue(store, row, rows, told, doubts, line.deviates)
         st.progress(labelled / len(rows), f"{labelled:,} of {len(rows):,} images are labelled")
+        if line.deviates and not lacking(person, Action.TEACH):
+            _name_defect(store, row)
     number = st.session_state.get(OPEN)
     if number not in rows:
         number = queue[0] if queue else None
@@ -60,7 +63,10 @@ def label_images(store: Store, row: LabelledSetRow, person: Person) -> None:
         if wrong:
             st.success("No label stands out as wrong.", icon=":material/task_alt:")
             return
-        st.success("No image is left to label here.", icon=":material/task_alt:")
+        words = "No image is left to label here."
+        if line.deviates and any(one.label == DEVIATION for one in rows.values()):
+            words += f" **{UNNAMED}** shows those that nobody has named."
+        st.success(words, icon=":material/task_alt:")
         return
     if said := st.session_state.pop(REFUSED, ""):
         st.error(plain(said), title="That was not kept", icon=":material/error:")
@@ -81,12 +87,14 @@ def _queue(
     rows: dict[int, LabelledImageRow],
     told: Suggestions | None,
     doubts: LabelDoubts | None,
+    deviates: bool,
 ) -> list[int]:
     """Which images come, in their order: found when the choice changes, so that an image that is
     labelled keeps its place."""
     choices = [
         UNLABELLED,
         EVERY,
+        *([UNNAMED] if deviates else []),
         DIFFER,
         *([DOUBTFUL] if told else []),
         *([WRONG] if doubts else []),
@@ -107,6 +115,8 @@ def _queue(
     unlabelled = [number for number, one in rows.items() if one.labelled is None]
     if chosen == DIFFER:
         found = [number for number in labelling.agreement(store, row.id).differ if number in rows]
+    elif chosen == UNNAMED:
+        found = [number for number, one in rows.items() if one.label == DEVIATION]
     elif chosen == WRONG and doubts is not None:
         found = doubts.look(store, [one for one in rows.values() if one.labelled is not None])
     elif chosen == DOUBTFUL and told is not None:
@@ -116,6 +126,35 @@ def _queue(
     st.session_state[QUEUE] = (known, found)
     st.session_state.pop(OPEN, None)
     return found
+
+
+def _name_defect(store: Store, row: LabelledSetRow) -> None:
+    """A name for deviations that look alike."""
+    key = f"label-new-name-{row.id}-{len(row.classes)}"  # it closes when a name was added
+    with st.popover("Name a defect", icon=":material/new_label:", key=key):
+        st.markdown(
+            "Deviations that look alike get a name of their own, chosen by the next digit. What "
+            f"has no name yet stays **{labelling.line_of_set(row).title_of(DEVIATION)}**."
+        )
+        field = f"{key}-field"
+        with st.form(f"{key}-form", border=False):
+            st.text_input("Name", key=field, max_chars=60, placeholder="Scratch")
+            asked = store, row.id, field
+            st.form_submit_button("Add the name", type="primary", on_click=_add_name, args=asked)
+
+
+def _add_name(store: Store, number: int, field: str) -> None:
+    """Before the page is drawn anew."""
+    title = " ".join(st.session_state[field].split())
+    if not (name := line_name(title)):
+        st.session_state[REFUSED] = f"'{title}' has no letter from a to z or digit. Give another"
+        return
+    defect = {"name": name, "title": title, "kind": "defect", "colour": DEFECT_COLOURS[0]}
+    try:
+        with store.session() as session:
+            labelling.add_class(session, number, DefectClass.model_validate(defect), acting())
+    except (StoreError, NotAllowedError) as error:
+        st.session_state[REFUSED] = str(error)
 
 
 def _canvas(
@@ -156,7 +195,7 @@ def _canvas(
         suggested=suggested,
         on_change=_keeper(store, line, row.id, queue),
         alt=f"Image {row.name} to label",
-        version=str(row.id),
+        version=f"{row.id}-{len(line.classes)}",
     )
 
 

@@ -1,46 +1,38 @@
-"""From a labelled set to a bundle: what is learned how, what came of it, and what it is worth."""
+"""From a labelled set to a bundle: what is learned, and how."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import yaml
 
-from defectvision.batch.evaluation_start import start_evaluation
-from defectvision.bundle.reader import BundleError, read_line
-from defectvision.bundle.schema import LINE_FILE
-from defectvision.data.roots import NotAllowedError
+from defectvision.bundle.labels import DEVIATION
+from defectvision.bundle.reader import BundleError
+from defectvision.evaluation.seen import digests_of
+from defectvision.inference.good_pictures import GoodPictures
 from defectvision.people import Action, Person
+from defectvision.report.taught_set import Labelled
 from defectvision.settings import ROOT, settings
 from defectvision.store import labelling
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.evaluations import (
-    LabelledSet,
-    State,
-    get_evaluation,
-    list_evaluations,
-    state_of,
-)
-from defectvision.store.tables import EvaluationRow, LabelledSetRow
-from defectvision.web.choices import bundle_names, loaded_bundle
-from defectvision.web.lines.default import make_default
-from defectvision.web.links import LINES, NEW_LINE, PAGES
-from defectvision.web.new_line.form import runs_folder
-from defectvision.web.new_line.progress import in_words
-from defectvision.web.new_line.runs import Look, Run, every_run, new_run
-from defectvision.web.new_line.runs import State as RunState
+from defectvision.store.tables import LabelledSetRow
+from defectvision.web.choices import bundle_names
+from defectvision.web.label.learned import learned
+from defectvision.web.links import LINES, NEW_LINE
+from defectvision.web.new_line.enough import LEAST_SHOWN, Known
+from defectvision.web.new_line.form import KEEP, KEEP_HELP, runs_folder
+from defectvision.web.new_line.runs import new_run
 from defectvision.web.new_line.training import (
     TrainingError,
     lacks_torch,
-    look_at,
     start_teaching,
     without_torch,
 )
-from defectvision.web.new_line.words import STATES
 from defectvision.web.session.people import acting, lacking
 from defectvision.words import counted, plain
 
@@ -61,10 +53,15 @@ EFFORTS: dict[str, tuple[str, dict[str, object]]] = {
 # How many times the recipe's side the network sees of an image; time grows with its square.
 FINE = {"Usual": 1, "Fine": 2}
 LABELS, MASKS = "efficientnet_lite0", "joint_efficientnet_lite0"
+GOOD_PARTS = "good_parts_named"
+NAMES, CLASSES = "Remember good parts, and name known defects", "Tell the classes apart"
+WAYS = {
+    NAMES: "What is unlike the good parts is stopped, whether or not it has a name; a defect that "
+    "has one is called by it.",
+    CLASSES: "A network learns each class from its own images; what is like none of them may pass.",
+}
 # Images that an epoch looks at, at least: a small set is gone through several times, each varied.
 LEAST_SEEN = 200
-MOST_LISTED = 8
-LOOK_SECONDS = 2.0  # between two looks at what runs
 
 
 def teaching(store: Store, row: LabelledSetRow, person: Person) -> None:
@@ -77,7 +74,7 @@ def teaching(store: Store, row: LabelledSetRow, person: Person) -> None:
             held = _held_back(store, row)
         with left:
             _form(store, row, held)
-    _learned(store, row, person)
+    learned(store, row, person)
 
 
 def _held_back(store: Store, row: LabelledSetRow) -> int:
@@ -93,10 +90,18 @@ def _held_back(store: Store, row: LabelledSetRow) -> int:
             "stays so, also when more images come."
         )
         if st.button("Hold back a fifth of each class", icon=":material/lock:", disabled=not rows):
+            folder = _in_force(row.line)
+            known = digests_of(folder) if folder else frozenset[str]()
             with store.session() as session:
-                labelling.hold_back(session, row.id, acting())
+                labelling.hold_back(session, row.id, acting(), learned=known)
             st.rerun()
     return held
+
+
+def _in_force(line: str) -> Path | None:
+    """The folder of the line's default bundle; None where there is none."""
+    names = bundle_names(line) if (settings().weights / line).is_dir() else []
+    return settings().weights / line / names[0] if names else None
 
 
 def _form(store: Store, row: LabelledSetRow, held: int) -> None:
@@ -104,16 +109,109 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         words = without_torch(row.line, labelled=True)
         st.info(plain(f"{words}. The set is under **Hand over**."), icon=":material/terminal:")
         return
-    with store.reading() as session:
-        images = labelling.images_of(session, row.id, labelled=True)
-    drawn = any(one.masks for one in images)
-    longest = max((max(one.width, one.height) for one in images), default=0)
+    labelled = Labelled.of(store, row.id, held=False)
+    way = _way(row) if labelled.line.deviates else CLASSES
+    known = Known.of(labelled)
+    if way == NAMES:
+        _what_is_known(known)
+        recipe, key = _of_names(row, labelled)
+    else:
+        recipe, key = _of_classes(row, labelled)
+    taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
+    bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
+    with st.expander("Recipe", icon=":material/tune:"):
+        recipe = st.text_area(
+            "Recipe as YAML",
+            recipe,
+            height=320,
+            key=f"teach-recipe-{row.id}-{key}",
+            label_visibility="collapsed",
+        )
+    if way == NAMES and (said := known.lacking()):
+        st.warning(plain(f"{said}."), icon=":material/photo_library:")
+    elif not held:
+        st.caption("Nothing is held back yet: without, two bundles cannot be compared fairly.")
+    if not st.button(
+        "Train",
+        type="primary",
+        icon=":material/model_training:",
+        disabled=way == NAMES and bool(known.lacking()),
+    ):
+        return
+    try:
+        run = new_run(runs_folder())
+        start_teaching(store, run, row.id, bundle, recipe, settings().weights, acting())
+    except (TrainingError, StoreError, OSError) as error:
+        st.error(plain(str(error)), title="Not started", icon=":material/error:")
+        return
+    st.switch_page(LINES, query_params={NEW_LINE: run.id})
+
+
+def _way(row: LabelledSetRow) -> str:
+    """Which of WAYS a set with a class for deviations is learned."""
+    way: str = st.radio(
+        "What is learned",
+        list(WAYS),
+        captions=list(WAYS.values()),
+        key=f"teach-way-{row.id}",
+        persist_state="session",
+    )
+    return way
+
+
+def _what_is_known(known: Known) -> None:
+    """What a bundle that names defects beside good parts would make of each class."""
+    line = known.line
+    rows = [(line.title_of(line.good_names[0]), known.good, "is remembered")]
+    rows += [(line.title_of(name), parts, "gets its name") for name, parts in known.named.items()]
+    for name, shown in known.few.items():
+        more = counted(LEAST_SHOWN - shown, "more part is", "more parts are")
+        words = f"is stopped as a deviation, until {more} labelled so"
+        rows.append((line.title_of(name), shown, words))
+    rows.append((line.title_of(DEVIATION), known.unnamed, "is stopped, without a name"))
+    st.table(
+        [
+            {
+                "Class": plain(title),
+                "Parts to learn from": f"{shown:,}",
+                "A part that shows it": words,
+            }
+            for title, shown, words in rows
+        ],
+        border="horizontal",
+        width="content",
+        hide_index=True,
+        alt="What the bundle makes of each class",
+    )
+
+
+def _of_names(row: LabelledSetRow, labelled: Labelled) -> tuple[str, str]:
+    """The recipe that remembers good parts and names defects, and what it depends on."""
+    fine = _fineness(row, GOOD_PARTS, "", _longest(labelled))
+    pictures = st.checkbox(
+        KEEP, _carries_pictures(row.line), key=f"teach-pictures-{row.id}", help=KEEP_HELP
+    )
+    return names_recipe(FINE[fine], pictures), f"{NAMES}-{fine}-{pictures}"
+
+
+def _carries_pictures(line: str) -> bool:
+    """Whether the bundle in force carries pictures of good parts."""
+    folder = _in_force(line)
+    try:
+        pictures = GoodPictures.of(folder) if folder else None
+    except BundleError:
+        return False
+    return pictures is not None and bool(pictures.jpegs)
+
+
+def _of_classes(row: LabelledSetRow, labelled: Labelled) -> tuple[str, str]:
+    """The recipe of a network that tells the classes apart, and what it depends on."""
     effort = st.segmented_control(
         "How long", list(EFFORTS), default="Usual", required=True, key=f"teach-effort-{row.id}"
     )
     st.caption(EFFORTS[effort][0].capitalize())
     masks = (
-        drawn
+        any(one.masks for one in labelled.rows)
         and effort != QUICK
         and st.toggle(
             "Learn where defects are, too",
@@ -123,29 +221,14 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         )
     )
     name = MASKS if masks else LABELS
-    fine = _fineness(row, name, effort, longest)
-    taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
-    bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
-    recipe = recipe_of(name, effort, row.label_mode, FINE[fine], len(images) - held)
-    with st.expander("Recipe", icon=":material/tune:"):
-        recipe = st.text_area(
-            "Recipe as YAML",
-            recipe,
-            height=320,
-            key=f"teach-recipe-{row.id}-{effort}-{masks}-{fine}",
-            label_visibility="collapsed",
-        )
-    if not held:
-        st.caption("Nothing is held back yet: without, two bundles cannot be compared fairly.")
-    if not st.button("Train", type="primary", icon=":material/model_training:"):
-        return
-    try:
-        run = new_run(runs_folder())
-        start_teaching(store, run, row.id, bundle, recipe, settings().weights, acting())
-    except (TrainingError, StoreError, OSError) as error:
-        st.error(plain(str(error)), title="Not started", icon=":material/error:")
-        return
-    st.switch_page(LINES, query_params={NEW_LINE: run.id})
+    fine = _fineness(row, name, effort, _longest(labelled))
+    recipe = recipe_of(name, effort, row.label_mode, FINE[fine], len(labelled.rows))
+    return recipe, f"{effort}-{masks}-{fine}"
+
+
+def _longest(labelled: Labelled) -> int:
+    """Side of the largest image, in px."""
+    return max((max(one.width, one.height) for one in labelled.rows), default=0)
 
 
 def _fineness(row: LabelledSetRow, recipe: str, effort: str, longest: int) -> str:
@@ -187,6 +270,17 @@ def recipe_of(name: str, effort: str, mode: str, fine: int, images: int) -> str:
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
 
 
+@lru_cache
+def names_recipe(fine: int, pictures: bool) -> str:
+    """The recipe that names defects beside good parts, with a factor on the side of what it sees,
+    and whether the bundle carries pictures of good parts, as YAML."""
+    content = _recipe(GOOD_PARTS)
+    content["memory"] |= {"longest_side": fine * content["memory"]["longest_side"]}
+    if pictures:
+        content["memory"]["keep_pictures"] = True
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+
+
 def side_of(recipe: str) -> int:
     """Of the network's square input, in px."""
     side: int = _recipe(recipe)["preprocessing"]["height"]
@@ -203,118 +297,3 @@ def _free_name(taken: list[str]) -> str:
     day = f"{datetime.now():%Y-%m-%d}"
     names = (day, *(f"{day}-{number}" for number in range(2, 100)))
     return next(name for name in names if name not in taken)
-
-
-def _learned(store: Store, row: LabelledSetRow, person: Person) -> None:
-    """The trainings from the set, the newest first, each with what it is worth."""
-    runs = [(run, look_at(run)) for run in every_run(runs_folder())]
-    own = [(run, look) for run, look in runs if look.order and look.order.labelled_set == row.id]
-    if not own:
-        return
-    st.subheader("Learned from this set", divider="gray")
-    for run, look in own[:MOST_LISTED]:
-        with st.container(border=True, key=f"learned-{run.id}"):
-            _one(store, run, look, person)
-
-
-def _one(store: Store, run: Run, look: Look, person: Person) -> None:
-    order = look.order
-    if order is None:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        started = f"{order.started.astimezone():%Y-%m-%d %H:%M}"
-        st.markdown(
-            plain(f"{order.bundle} {STATES[look.state]} · {order.who}, {started}"), width="stretch"
-        )
-        if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_new:"):
-            st.switch_page(LINES, query_params={NEW_LINE: run.id})
-    if look.state is RunState.RUNNING:
-        st.caption(in_words(look))
-    if look.state is RunState.DONE and look.outcome is not None:
-        st.caption(plain(look.outcome.promise))
-        _compare(store, run, order.line, order.bundle, person)
-
-
-def _compare(store: Store, run: Run, line: str, bundle: str, person: Person) -> None:
-    """The candidate beside the bundle in force, on the images held back; then the way to make it
-    the default."""
-    if not (settings().weights / line / LINE_FILE).is_file() or bundle not in bundle_names(line):
-        st.caption("This bundle was removed.")
-        return
-    known = read_line(settings().weights / line)
-    if known.default_bundle == bundle:
-        st.badge("Default bundle of the line", icon=":material/star:", color="blue")
-    if not (run.held / "images").is_dir():
-        st.caption("No image was held back, so it cannot be compared with another bundle.")
-        return
-    both = [bundle, *([known.default_bundle] if known.default_bundle != bundle else [])]
-    done = {name: _evaluation(store, run, line, name) for name in both}
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if all(one is None for one in done.values()):
-            held = sum(1 for _ in (run.held / "images").rglob("*.*"))
-            words = f"Measure on {counted(held, 'held-back image')}"
-            if not lacking(person, Action.TEACH) and st.button(
-                words, key=f"measure-{run.id}", icon=":material/fact_check:", type="primary"
-            ):
-                _measure(store, run, line, both, f"{known.title}, images held back")
-            return
-        for name, row in done.items():
-            if row is not None:
-                st.page_link(
-                    PAGES / "evaluate.py",
-                    label=plain(f"{name}: {_words(store, row)}"),
-                    icon=":material/fact_check:",
-                    query_params={"evaluation": str(row.id)},
-                )
-        waiting = [row.id for row in done.values() if row is not None and _runs(store, row.id)]
-        if waiting:
-            st.fragment(_until_done, run_every=LOOK_SECONDS)(store, waiting)
-        mine = done[bundle]
-        if mine is not None and mine.state == State.DONE and known.default_bundle != bundle:
-            make_default(known, bundle, store, person)
-
-
-def _until_done(store: Store, numbers: list[int]) -> None:
-    """Draw the page anew when the evaluations have ended."""
-    if not any(_runs(store, number) for number in numbers):
-        st.rerun()
-
-
-def _runs(store: Store, number: int) -> bool:
-    with store.reading() as session:
-        return state_of(session, get_evaluation(session, number)) is State.RUNNING
-
-
-def _words(store: Store, row: EvaluationRow) -> str:
-    with store.reading() as session:
-        state = state_of(session, row)
-    if state is not State.DONE:
-        return str(state)
-    values = row.summary.get("metrics", {}).get("values", {})
-    told = [
-        f"{title} {100 * found['value']:.1f} %"
-        for key, title in (("escapes", "escapes"), ("overkills", "overkill"), ("reviews", "review"))
-        if (found := values.get(key)) and found.get("value") is not None
-    ]
-    return ", ".join(told) or "done"
-
-
-def _evaluation(store: Store, run: Run, line: str, bundle: str) -> EvaluationRow | None:
-    """The last one of that bundle on the run's images held back."""
-    with store.reading() as session:
-        for row in list_evaluations(session, line, bundle):
-            if row.source.get("path") == str(run.held.resolve()):
-                return row
-    return None
-
-
-def _measure(store: Store, run: Run, line: str, bundles: list[str], title: str) -> None:
-    try:
-        for name in bundles:
-            source = LabelledSet(path=str(run.held.resolve()), title=title)
-            loaded = loaded_bundle(line, name)
-            start_evaluation(store, loaded, source, [run.folder.resolve()], acting())
-    except (BundleError, NotAllowedError, StoreError, OSError) as error:
-        st.error(plain(str(error)), title="Not started", icon=":material/error:")
-        return
-    st.rerun()

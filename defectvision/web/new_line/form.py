@@ -13,11 +13,11 @@ from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.inspect.intake import FILE_TYPES
 from defectvision.web.links import FORM, NEW_LINE
+from defectvision.web.new_line.enough import LEAST_GOOD
 from defectvision.web.new_line.naming import LONGEST_TITLE, line_name, refusal, taught_before
 from defectvision.web.new_line.photographs import Intake, allowed_folder
 from defectvision.web.new_line.runs import Order, Run, new_run, running_in
 from defectvision.web.new_line.training import (
-    LEAST,
     TrainingError,
     lacks_torch,
     other_runs,
@@ -32,6 +32,12 @@ UPLOADS, FOLDER = "Upload", "Folder on the server"
 KIND, INTAKE, DROPS, FORMS = (f"new-line-{name}" for name in ("kind", "intake", "drops", "forms"))
 ENOUGH = 0.01  # share of good parts that is stopped, for which there are photographs enough
 MOST_SAID = 5  # files that were left out, named in sight
+KEEP = "Keep small pictures of the good parts in the model"
+KEEP_HELP = (
+    "Then the nearest good part is shown beside a part that is inspected. Who gets the model gets "
+    "these pictures and their names too, so leave it off where photographs of parts must not leave "
+    "this machine."
+)
 FOLDER_SECONDS = 30  # for which the images of a folder are not counted again
 
 
@@ -65,14 +71,7 @@ def form(run: Run | None, store: Store, person: Person) -> None:
             persist_state="session",
         )
         folder, count = _uploads(run) if kind == UPLOADS else _folder()
-        keep = st.checkbox(
-            "Keep small pictures of the good parts in the model",
-            key=_key("keep"),
-            persist_state="session",
-            help="Then the nearest good part is shown beside a part that is inspected. Who gets "
-            "the model gets these pictures and their names too, so leave it off where photographs "
-            "of parts must not leave this machine.",
-        )
+        keep = st.checkbox(KEEP, key=_key("keep"), persist_state="session", help=KEEP_HELP)
     with right, st.container(border=True, key="new-line-start"):
         st.metric("Photographs of good parts", f"{count:,}")
         st.markdown(expectation(count))
@@ -98,8 +97,8 @@ def _key(field: str) -> str:
 
 def expectation(count: int) -> str:
     """What so many photographs of different good parts allow, in one sentence or two."""
-    if count < LEAST:
-        return f"At least {LEAST} are needed, each of another good part."
+    if count < LEAST_GOOD:
+        return f"At least {LEAST_GOOD} are needed, each of another good part."
     from defectvision.evaluation.promise import most_stopped, parts_needed
 
     one_in = math.floor(1 / most_stopped(count))
@@ -258,7 +257,7 @@ def _start(
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
-        disabled=busy or count < LEAST or not person.may(Action.TEACH),
+        disabled=busy or count < LEAST_GOOD or not person.may(Action.TEACH),
     )
     if settings().trusted_keys:
         st.caption(

@@ -39,7 +39,7 @@ def refusal(title: str, weights: Path) -> str:
             line = read_line(weights / name)
         except BundleError as error:
             return str(error)
-        if not line.from_good_parts:
+        if not line.deviates:
             classes = ", ".join(line.class_names)
             return (
                 f"There is a line '{name}' already, and it learned classes of defects ({classes}). "
@@ -70,7 +70,7 @@ def bundle_refusal(line: Line, bundle: str, weights: Path) -> str:
             known = read_line(folder)
         except BundleError as error:
             return str(error)
-        if known.decides != line.decides:
+        if known.joined(line.model_copy(update={"bits": known.bits})) is None:
             return (
                 f"There is a line '{line.name}' of other classes ({', '.join(known.class_names)}). "
                 "Give the labelled set the classes of that line, or another line."

@@ -19,7 +19,6 @@ import yaml
 
 from defectvision import atomic
 from defectvision.batch import keeper
-from defectvision.bundle.labels import label_names
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
@@ -27,6 +26,7 @@ from defectvision.report.taught_set import Labelled, write_folder
 from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
+from defectvision.web.new_line.enough import LEAST_GOOD, Known, memory_in, too_few
 from defectvision.web.new_line.naming import bundle_refusal, line_name, refusal
 from defectvision.web.new_line.photographs import allowed_folder
 from defectvision.web.new_line.runs import (
@@ -44,8 +44,6 @@ from defectvision.words import as_text, counted, why_ended
 
 log = logging.getLogger(__name__)
 RECIPE = "good_parts"
-LEAST = 20  # photographs: with fewer, no threshold stands for anything
-LEAST_SHOWN = 4  # images of each class: some to learn from, some to tell apart what was learned
 ENDING_SECONDS = 5.0
 LAST_LINES = 4  # of the log, where the program broke down
 LOG = "The log of the run says more"
@@ -107,10 +105,10 @@ def start_training(
         folder, photographs = allowed_folder(folder, roots)
     if said := refusal(title, weights):
         raise TrainingError(said)
-    if photographs < LEAST:
+    if photographs < LEAST_GOOD:
         raise TrainingError(
-            f"{counted(photographs, 'photograph is', 'photographs are')} too few: at least {LEAST} "
-            "of different good parts are needed. Add some"
+            f"{counted(photographs, 'photograph is', 'photographs are')} too few: at least "
+            f"{LEAST_GOOD} of different good parts are needed. Add some"
         )
     order = Order(
         title=title,
@@ -136,18 +134,20 @@ def start_teaching(
     store: Store, run: Run, number: int, bundle: str, recipe: str, weights: Path, who: Person
 ) -> None:
     """Learn `bundle` from what is labelled of a labelled set and not held back, as `recipe` (YAML)
-    says; told in the audit trail. Raises TrainingError, StoreError and OSError."""
+    says; told in the audit trail. Where it remembers good parts, a defect that too few parts show
+    is learned as a deviation without a name. Raises TrainingError, StoreError and OSError."""
     learned, held = (Labelled.of(store, number, held=kept) for kept in (False, True))
     line = learned.line
     if said := bundle_refusal(line, bundle, weights):
         raise TrainingError(said)
-    for name in line.class_names:
-        shown = sum(name in label_names(row.label) for row in learned.rows)
-        if shown < LEAST_SHOWN:
-            raise TrainingError(
-                f"{line.title_of(name)}: {counted(shown, 'image shows', 'images show')} it, and at "
-                f"least {LEAST_SHOWN} are needed that are not held back. Label more"
-            )
+    memory = memory_in(recipe)
+    if memory is not None:
+        known, names = Known.of(learned), bool(memory.get("names"))
+        learned, said = learned.naming(known.named if names else ()), known.lacking(names)
+    else:
+        said = too_few(learned)
+    if said:
+        raise TrainingError(said)
     with _lock:
         for images, folder in ((learned, run.learned), (held, run.held)):
             shutil.rmtree(folder, ignore_errors=True)
