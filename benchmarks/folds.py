@@ -216,9 +216,8 @@ def _mask_figures(found: Answers, row: Row, line: Line) -> dict[str, Measure | N
 
 
 def _gained(first: Answers, second: Answers, line: Line) -> Measure | None:
-    """The second's AUC less the first's, of the same images."""
-    order = [np.lexsort((one["targets"], one["groups"])) for one in (first, second)]
-    assert np.array_equal(first["groups"][order[0]], second["groups"][order[1]])
+    """The second's AUC less the first's, of the same images in the same order."""
+    assert np.array_equal(first["groups"], second["groups"])
     areas = [_areas(one, line) for one in (first, second)]
 
     def difference(weights: NDArray[np.float64]) -> float:

@@ -29,6 +29,7 @@ from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.segmentation import measure_masks
 from defectvision.inference.runtime import load_runtime
 from defectvision.models import create_model
+from defectvision.settings import ROOT
 from defectvision.training.dataset import PlacedImages
 from defectvision.training.export import write_onnx
 from defectvision.training.recipe import Recipe
@@ -42,7 +43,6 @@ ARCHITECTURES = (
 )  # fmt: skip
 WITH_WEIGHTS = ("efficientnet_lite0", "resnet50")  # encoders that do not begin at random
 TIMED = ((64, 400), (128, 800), (64, 512), (256, 1600))  # px, height and width
-ROOT = Path(__file__).resolve().parent.parent
 SIZE, SAMPLES, EPOCHS = 192, 5000, 4
 CURVE = (1250, 2500, 5000, 10_000)
 BEST = 2  # networks of each set whose curve is drawn

@@ -111,8 +111,10 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         return
     labelled = Labelled.of(store, row.id, held=False)
     way = _way(row) if labelled.line.deviates else CLASSES
-    known = Known.of(labelled)
+    said = ""
     if way == NAMES:
+        known = Known.of(labelled)
+        said = known.lacking()
         _what_is_known(known)
         recipe, key = _of_names(row, labelled)
     else:
@@ -127,7 +129,7 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
             key=f"teach-recipe-{row.id}-{key}",
             label_visibility="collapsed",
         )
-    if way == NAMES and (said := known.lacking()):
+    if said:
         st.warning(plain(f"{said}."), icon=":material/photo_library:")
     elif not held:
         st.caption("Nothing is held back yet: without, two bundles cannot be compared fairly.")
@@ -135,7 +137,7 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         "Train",
         type="primary",
         icon=":material/model_training:",
-        disabled=way == NAMES and bool(known.lacking()),
+        disabled=bool(said),
     ):
         return
     try:
