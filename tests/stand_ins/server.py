@@ -23,6 +23,7 @@ class Server:
     url: str
     pid: int
     weights: Path
+    store: Path
 
 
 def free_port() -> int:
@@ -37,16 +38,16 @@ def serving(weights: Path, log: Path, port: int = 0, **environment: str) -> Iter
     """A server of the lines in `weights` that answers; its log must hold no traceback."""
     port = port or free_port()
     deadline = time.monotonic() + 60
+    settings = {
+        "DEFECTVISION_WEIGHTS": str(weights),
+        "DEFECTVISION_STORE": str(log.parent / "store"),
+        **environment,
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "defectvision.cli", "serve", f"--port={port}"],
             cwd=ROOT,
-            env={
-                **os.environ,
-                "DEFECTVISION_WEIGHTS": str(weights),
-                "DEFECTVISION_STORE": str(log.parent / "store"),
-                **environment,
-            },
+            env=os.environ | settings,
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -56,7 +57,7 @@ def serving(weights: Path, log: Path, port: int = 0, **environment: str) -> Iter
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
-        yield Server(url, process.pid, weights)
+        yield Server(url, process.pid, weights, Path(settings["DEFECTVISION_STORE"]))
     finally:
         process.terminate()
         process.wait(20)
