@@ -52,6 +52,7 @@ from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
 from defectvision.training.remember import (
+    Described,
     Looked,
     Places,
     draw_places,
@@ -141,13 +142,13 @@ def remember(task: TrainingTask, tell: Tell) -> Remembered:
     if how is None or not isinstance(network, PatchMemory):
         raise RecipeError(f"architecture: {recipe.architecture} remembers nothing; name a memory_*")
     log.info(load_pretrained(network, recipe.pretrained))
-    export.to_half(network.eval())
+    export.to_half(network.eval().to(memory_format=torch.channels_last))
 
     good, folds = images.targets == GOOD, _folds(images, how.folds)
     numbers = range(int(folds.max()) + 1)
     with tell.step("remembering good parts", int(good.sum())) as advance:
         rows = np.flatnonzero(good)
-        places = draw_places(network, images, rows, how, recipe.seed, advance)
+        places, kept = draw_places(network, images, rows, how, recipe.seed, advance)
     with tell.step("choosing what to remember", len(numbers) + 1) as advance:
         parted = []
         for fold in numbers:
@@ -155,7 +156,7 @@ def remember(task: TrainingTask, tell: Tell) -> Remembered:
             advance()
         whole = kept_places(places, good, how.vectors)
     with tell.step("measuring parts", len(images)) as advance:
-        looked = look(network, images, parted, folds, advance)
+        looked = look(network, images, parted, folds, advance, kept)
     strange = np.zeros(len(images), bool)
     strange[good] = _strange(network, looked.take(good))
     if strange.any():
@@ -164,7 +165,8 @@ def remember(task: TrainingTask, tell: Tell) -> Remembered:
     if limiting is not None:
         with tell.step("measuring good parts set aside", len(limiting)) as advance:
             all_good = [places.remembered(whole)]
-            aside = look(network, limiting, all_good, np.zeros(len(limiting), int), advance)
+            by_all = np.zeros(len(limiting), int)
+            aside = look(network, limiting, all_good, by_all, advance, Described())
     usual = looked.take(good & ~strange)
     _scale(network, *([usual] if aside is None else [usual, aside]))
     return Remembered(network, places, good, strange, folds, parted, whole, looked, aside)

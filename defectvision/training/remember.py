@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ BATCH = 8
 PROJECTED = 64  # numbers a place is projected to
 LEAST_SCALE = 1e-6
 LEAST_APART = 1e-6  # of a place's own length, squared
+ROOM = 2**30  # bytes of descriptions kept from drawing places until pictures are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,27 @@ class Looked:
 Advance = Callable[[], None]
 
 
+class Described:
+    """What describes the places of some pictures, (D, h, w) by row, while there is room for it."""
+
+    def __init__(self) -> None:
+        self._room = ROOM
+        self._kept: dict[int, Tensor] = {}
+
+    def keep(self, row: int, places: Tensor) -> None:
+        self._room -= places.nbytes
+        if self._room >= 0:
+            self._kept[row] = places
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._kept
+
+    def taken(self) -> Iterator[tuple[int, Tensor]]:
+        """Row and (1, D, h, w) of each that was kept; it is kept no longer."""
+        for row in sorted(self._kept):
+            yield row, self._kept.pop(row)[None]
+
+
 @torch.inference_mode()
 def draw_places(
     network: PatchMemory,
@@ -76,13 +99,13 @@ def draw_places(
     how: Memory,
     seed: int,
     advance: Advance,
-) -> Places:
+) -> tuple[Places, Described]:
     """As many places of each of the `good` images, chosen by chance, and the network's `scale`, by
-    which each number that describes a place varies alike."""
+    which each number that describes a place varies alike; and what describes the images."""
     rng = np.random.default_rng(seed)
     angles = ANGLES if how.turned else (0,)
     each = max(16, how.drawn // (len(good) * len(angles)))
-    described, image, at = [], [], []
+    kept, described, image, at = Described(), [], [], []
     for numbers, pictures in _pictures(Subset(images, good.tolist())):
         rows = good[numbers]
         for angle in angles:
@@ -94,6 +117,9 @@ def draw_places(
                 at.append(places_at(chosen, grid, frame, angle))
                 described.append(found[:, torch.from_numpy(chosen)].T)
                 image.append(np.full(len(chosen), row))
+            if not angle:
+                for row, found in zip(rows, places, strict=True):
+                    kept.keep(int(row), found.clone())
         for _ in rows:
             advance()
     together = torch.cat(described)
@@ -101,7 +127,7 @@ def draw_places(
     scaled = together * network.scale
     axes = np.random.default_rng(seed).normal(size=(scaled.shape[1], PROJECTED))
     projected = scaled.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
-    return Places(scaled, projected, np.concatenate(image), np.concatenate(at))
+    return Places(scaled, projected, np.concatenate(image), np.concatenate(at)), kept
 
 
 def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> NDArray[np.int_]:
@@ -130,23 +156,29 @@ def look(
     memories: Sequence[Tensor],
     which: NDArray[np.int_],
     advance: Advance,
+    kept: Described,
 ) -> Looked:
-    """How far each image is from the memory that `which` (N,) names for it."""
-    distances: list[NDArray[np.float32]] = []
-    fine: list[NDArray[np.float32]] = []
-    embeddings: list[NDArray[np.float32]] = []
-    shown: list[NDArray[np.float32]] = []
-    for rows, pictures in _pictures(images):
-        described = network.places(pictures)
-        for row, found in zip(rows, described, strict=True):
-            both = network.distances(found[None], memories[which[row]])
-            for kept, distance in zip((distances, fine), both, strict=True):
-                kept.append(distance[0, 0].numpy())
-            shown.append((found * network.shares(both[0])[0]).mean((1, 2)).numpy())
-            advance()
-        embeddings.append(described[:, -network.places.deepest :].mean((2, 3)).numpy())
-    places = np.stack(distances), np.stack(fine)
-    return Looked(*places, np.concatenate(embeddings), np.stack(shown))
+    """How far each image is from the memory that `which` (N,) names for it; `kept` of them is not
+    described again."""
+    found: dict[int, tuple[NDArray[np.float32], ...]] = {}
+    others = [row for row in range(len(which)) if row not in kept]
+    for row, places in chain(kept.taken(), _described(network, images, others)):
+        distance, fine = network.distances(places, memories[which[row]])
+        deepest = places[:, -network.places.deepest :].mean((2, 3))
+        shown = (places * network.shares(distance)).mean((2, 3))
+        found[row] = tuple(one[0].numpy() for one in (distance[:, 0], fine[:, 0], deepest, shown))
+        advance()
+    in_order = (found[row] for row in sorted(found))
+    return Looked(*(np.stack(column) for column in zip(*in_order, strict=True)))
+
+
+def _described(
+    network: PatchMemory, images: Dataset[Example], rows: Sequence[int]
+) -> Iterator[tuple[int, Tensor]]:
+    """Row and (1, D, h, w) of each of these images."""
+    for numbers, pictures in _pictures(Subset(images, rows)):
+        for number, places in zip(numbers, network.places(pictures), strict=True):
+            yield rows[number], places[None]
 
 
 def tail(values: NDArray[np.floating]) -> tuple[float, float]:
