@@ -26,7 +26,8 @@ class Augment:
 
     All that moves a picture is one affine map, so that its pixels are sampled once. A picture whose
     masks are learned and not known is shrunk into the window, as nobody can tell whether a part of
-    it shows what its label says.
+    it shows what its label says. Where masks are known, those beside the picture are, too: empty, as
+    a network that learns its label from what it draws reads all of the frame.
     """
 
     def __init__(self, augmentation: Augmentation, preprocessing: Preprocessing):
@@ -57,7 +58,7 @@ class Augment:
             torch.from_numpy(image if visible.all() else image * visible[part]),
             torch.tensor(0),
             torch.from_numpy(np.ascontiguousarray(masks[:, *part])),
-            torch.from_numpy(np.ascontiguousarray(visible[part] & marked.known)),
+            torch.full(image.shape[1:], marked.known),
         )
 
     def _place_window(self, masks: NDArray[np.bool_]) -> tuple[int, int]:

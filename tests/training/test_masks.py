@@ -16,8 +16,10 @@ from defectvision.evaluation.evaluate import labelled
 from defectvision.training.augmentation import Augment
 from defectvision.training.dataset import PlacedImages, VariedImages
 from defectvision.training.division import fold_of, fold_splits
+from defectvision.training.examples import Example
+from defectvision.training.objective import Objective
 from defectvision.training.paste import paste_defect
-from defectvision.training.recipe import Augmentation, Split
+from defectvision.training.recipe import Augmentation, Recipe, Split
 from defectvision.training.targets import targets_of
 
 HOW = Preprocessing(height=64, width=128, fit="letterbox")
@@ -109,6 +111,25 @@ def test_an_unmarked_defect_counts_nowhere(images):
     assert not data[0].counts.any()  # shows a, nobody says where
     assert data[1].counts.any()  # shows b, whose masks are not learned
     assert data[2].counts.any()  # shows nothing
+
+
+def test_beside_a_picture_nothing_is_to_be_drawn(images):
+    """A picture twice as wide as high, in a square frame; what is drawn in its bars costs."""
+    how = Preprocessing(height=64, width=64, fit="letterbox")
+    line = _line("multilabel")
+    placed = PlacedImages(images, line, how, ("a", "b"))
+    recipe = Recipe.model_validate(
+        {"architecture": "joint_efficientnet_lite0", "preprocessing": how,
+         "masks": {"losses": {"bce_dice": 1.0}}}
+    )  # fmt: skip
+    objective = Objective(recipe, line, placed)
+    example = VariedImages(placed, Augment(Augmentation(), how))[1]
+    batch = Example(*(one[None] for one in example))
+    right = torch.where(batch.masks, 9.0, -9.0)
+    bars = right.clone()
+    bars[:, :, :8] = 9.0
+    assert not example.image[0, :8].any()
+    assert objective.mask_loss(bars, batch) > 2 * objective.mask_loss(right, batch)
 
 
 def test_a_pasted_defect_is_where_its_mask_says(images):
