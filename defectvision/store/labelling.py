@@ -49,11 +49,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Added:
-    """What became of given files: numbers of the new images by name, how many were in the set
-    already, and what is wrong with the others."""
+    """What became of given files, whose names need not differ: numbers of the new images and of
+    those that were in the set already, each by its content's digest; what is wrong with the
+    others."""
 
     images: Mapping[str, int]
-    again: int
+    again: Mapping[str, int]
     refused: tuple[ImageError, ...]
 
 
@@ -172,7 +173,8 @@ def add_images(
 ) -> Added:
     """Add image files that can be read whole; a file that was removed comes back."""
     added: dict[str, int] = {}
-    again, refused = 0, []
+    again: dict[str, int] = {}
+    refused = []
     for given in files:
         try:
             pixels = decode_image(given.data, given.name, limit_pixels)
@@ -188,7 +190,7 @@ def add_images(
                 )
             )
             if known is not None and known.removed is None:
-                again += 1
+                again[digest] = known.id
                 continue
             if known is None:
                 known = LabelledImageRow(
@@ -203,7 +205,7 @@ def add_images(
                 session.add(known)
             known.removed = None
             session.flush()
-            added[given.name] = known.id
+            added[digest] = known.id
     if added:
         with store.session() as session:
             _told(session, get_set(session, number), "images added", who, images=len(added))

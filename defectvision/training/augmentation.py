@@ -26,8 +26,8 @@ class Augment:
 
     All that moves a picture is one affine map, so that its pixels are sampled once. A picture whose
     masks are learned and not known is shrunk into the window, as nobody can tell whether a part of
-    it shows what its label says. Where masks are known, those beside the picture are, too: empty, as
-    a network that learns its label from what it draws reads all of the frame.
+    it shows what its label says. Where masks are known, those beside the picture are, too: empty,
+    as a network that learns its label from what it draws reads all of the frame.
     """
 
     def __init__(self, augmentation: Augmentation, preprocessing: Preprocessing):

@@ -88,7 +88,7 @@ def _more(store: Store, row: LabelledSetRow) -> None:
     if said is not None:
         words = f"{counted(len(said.images), 'image was', 'images were')} added."
         if said.again:
-            words += f" {counted(said.again, 'file was', 'files were')} in the set already."
+            words += f" {counted(len(said.again), 'file was', 'files were')} in the set already."
         st.success(words, icon=":material/check:")
         if said.refused:
             with st.expander(

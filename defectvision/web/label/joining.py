@@ -16,6 +16,7 @@ from defectvision.people import Person
 from defectvision.report.labelled_set import reviewed_images
 from defectvision.store import labelling
 from defectvision.store.database import Store
+from defectvision.store.files import digest_of
 from defectvision.store.labelling import Added, Given
 from defectvision.store.results import Results
 from defectvision.store.tables import LabelledSetRow
@@ -73,7 +74,8 @@ def add_reviewed(
     store: Store, row: LabelledSetRow, batch: int, limit_pixels: int, who: Person
 ) -> Added:
     """Add those images of a batch that people decided on whose label the set has. Where it knows
-    deviations, a defect that it does not name is one."""
+    deviations, a defect that it does not name is one. An image that is in the set with another
+    label keeps it and is named."""
     line = labelling.line_of_set(row)
     fitting: list[tuple[Given, tuple[str, ...]]] = []
     for name, data, label in reviewed_images(Results.open(store, batch)):
@@ -84,11 +86,23 @@ def add_reviewed(
             fitting.append((Given(name, data), names))
     given = [one for one, _ in fitting]
     added = labelling.add_images(store, row.id, given, limit_pixels, who)
+    with store.reading() as session:
+        there = {one.id: one for one in labelling.images_of(session, row.id)}
+    differing = []
     for one, names in fitting:
-        if one.name in added.images:
-            note = f"review of batch {batch}"
-            labelling.say(store, added.images[one.name], names, {}, who, note)
-    return added
+        digest = digest_of(one.data)
+        number = added.images.get(digest) or added.again.get(digest)
+        if number is None:
+            continue
+        if digest in added.images or there[number].labelled is None:
+            labelling.say(store, number, names, {}, who, f"review of batch {batch}")
+            continue
+        known = label_names(there[number].label)
+        if set(known) != set(names):
+            said = f"is in the set as {line.titles(known)}; the review says {line.titles(names)}"
+            remedy = "Open it under Label and say which is right."
+            differing.append(ImageError(one.name, said, remedy))
+    return Added(added.images, added.again, (*added.refused, *differing))
 
 
 def add_good(
