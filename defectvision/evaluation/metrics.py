@@ -70,22 +70,49 @@ def measure(
     one, and on a multilabel line the mean over the classes;
     escapes: share of defective parts that were accepted; overkills: share of good parts that
     were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
-    where the line has no good class. A metric that the images cannot give is None.
+    where the line has no good class. A metric that the images cannot give is None. One that is
+    the same for every draw has the exact interval of a share of the photo groups that it rests on:
+    of the class that has the fewest, where it is a mean over classes.
     """
     found = resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
-    good = judged["truth"].isin(line.good_names)
-    for name, of in (("reviews", good | ~good), ("escapes", ~good), ("overkills", good)):
-        found[name] = exact_at_ends(found[name], judged["group"][of].nunique())
-    return found
+    resting = _resting(judged, line)
+    return {name: exact_if_alike(one, resting.get(name, 0)) for name, one in found.items()}
 
 
-def exact_at_ends(share: Measure | None, parts: int) -> Measure | None:
-    """The share of `parts` photo groups; one of 0 or 1 with its exact interval, as drawing the same
-    again cannot tell how rare the others are."""
-    if share is None or share.value not in (0.0, 1.0):
+def exact_if_alike(share: Measure | None, parts: int) -> Measure | None:
+    """The share of `parts` photo groups; where all draws of them were alike, with its exact
+    interval, as drawing the same again cannot tell how rare others are."""
+    if share is None or share.value is None or share.low != share.high or not parts:
         return share
     low, high = clopper_pearson(share.value * parts, parts)
     return Measure(value=share.value, low=_short(low), high=_short(high))
+
+
+def _resting(judged: pd.DataFrame, line: Line) -> dict[str, int]:
+    """On how many photo groups each metric rests that is a share, or a mean of shares."""
+    shown = judged["truth"].map(label_names)
+    of_class = {name: shown.map(lambda names, one=name: one in names) for name in line.class_names}
+    good = judged["truth"].isin(line.good_names) | (shown.map(len) == 0)
+
+    def parts(of: pd.Series) -> int:
+        return int(judged["group"][of].nunique())
+
+    def fewest(*kinds: pd.Series) -> int:
+        return min(filter(None, map(parts, kinds)), default=0)
+
+    classes = fewest(*of_class.values())
+    kinds = fewest(good, ~good)
+    several = line.label_mode == "multilabel"
+    return {
+        "accuracy": parts(good | ~good),
+        "balanced_accuracy": kinds if several else classes,
+        "macro_f1": classes,
+        "auc": kinds if several or line.can_accept else classes,
+        **{f"auc/{name}": fewest(of, ~of) for name, of in of_class.items() if several},
+        "reviews": parts(good | ~good),
+        "escapes": parts(~good),
+        "overkills": parts(good),
+    }
 
 
 def resample(

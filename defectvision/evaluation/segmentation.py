@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.schema import Measure
 from defectvision.data.resampling import Draws, interval
-from defectvision.evaluation.metrics import RESAMPLES
+from defectvision.evaluation.metrics import RESAMPLES, exact_if_alike
 
 DIGITS = 5  # of a figure
 
@@ -88,7 +88,9 @@ def measure_masks(
     mean_dice_empty    what an answer without any mask would get there.
     pixel_accuracy     share of pixels whose set of classes is answered exactly.
 
-    A figure that the images cannot give (a class that none of them shows) is None.
+    A figure that the images cannot give (a class that none of them shows) is None. One that
+    is the same for every draw has the exact interval of a share of the photo groups that it rests
+    on; `mean_iou`, of the class that has the fewest.
     """
     if counts.tp.shape != (len(groups), len(classes)):
         raise ValueError(
@@ -107,7 +109,10 @@ def measure_masks(
     with np.errstate(invalid="ignore"):
         mean_iou = np.where(known, ious, 0).sum(0) / known.sum(0)
     found = {"mean_iou": mean_iou, **values}
-    return {name: _measured(drawn) for name, drawn in found.items()}
+    parts = {name: len(np.unique(numbers[below > 0])) for name, (_, below) in ratios.items()}
+    shown = [parts[f"iou/{name}"] for name in classes if parts[f"iou/{name}"]]
+    parts["mean_iou"] = min(shown, default=0)
+    return {name: exact_if_alike(_measured(drawn), parts[name]) for name, drawn in found.items()}
 
 
 def _measured(values: NDArray[np.float64]) -> Measure | None:

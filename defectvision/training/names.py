@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Measure
-from defectvision.evaluation.metrics import Metric, area_under, exact_at_ends, resample, share_of
+from defectvision.evaluation.metrics import Metric, area_under, exact_if_alike, resample, share_of
 from defectvision.evaluation.promise import highest, limit_of
 from defectvision.models.memory import PatchMemory
 from defectvision.models.prediction import bias_of
@@ -267,7 +267,7 @@ def compared(seen: Seen, names: Names, asked: float) -> dict[str, Any]:
         metrics[f"auc/more than {eye}"] = _gap(metrics["auc/both"], metrics[f"auc/{eye}"])
     found = resample(metrics, seen.parts.tolist())
     for name, of in passed.items():
-        found[name] = exact_at_ends(found[name], len(np.unique(seen.parts[of])))
+        found[name] = exact_if_alike(found[name], len(np.unique(seen.parts[of])))
     return {name: one.model_dump() for name, one in found.items() if one is not None}
 
 

@@ -73,6 +73,22 @@ def test_of_what_was_never_seen_as_much_may_occur_as_so_few_parts_leave_open():
     assert overkills.high == pytest.approx(1 - 0.025 ** (1 / 2), abs=1e-4)
 
 
+def test_what_is_always_right_is_no_more_certain_than_its_parts_are_many():
+    truth, groups = ["x"] * 5 + ["y"] * 4 + ["z"] * 4, [*"aabcd", *"efgh", *"ijkk"]
+    probabilities = np.eye(3)[[0] * 5 + [1] * 4 + [2] * 4]
+    judged = judge(probabilities, np.ones(13, bool), truth, groups, STEEL, POLICY)
+    found = measure(judged, probabilities, STEEL)
+    for name, parts in (("accuracy", 11), ("balanced_accuracy", 3), ("macro_f1", 3), ("auc", 3)):
+        assert (found[name].value, found[name].high) == (1, 1)
+        assert found[name].low == pytest.approx(0.025 ** (1 / parts), abs=1e-4), name
+    probabilities[9:] = 0
+    judged = judge(probabilities, np.ones(13, bool), truth[:9] + [""] * 4, groups, STRIP, POLICY)
+    found = measure(judged, probabilities, STRIP)
+    assert found["auc"].low == pytest.approx(0.025 ** (1 / 3), abs=1e-4)  # three good parts
+    assert found["auc/x"].low == pytest.approx(0.025 ** (1 / 4), abs=1e-4)
+    assert found["auc/z"] is None
+
+
 def test_foreign_parts_are_never_accepted():
     probabilities = _binary([0.01, 0.01])
     judged = judge(probabilities, np.array([True, False]), ["def"] * 2, ["a", "b"], CASTING, POLICY)

@@ -78,6 +78,20 @@ def test_a_class_that_no_image_shows_has_no_iou_but_false_alarms():
     assert found["mean_dice"].value == 0
 
 
+def test_a_class_that_is_never_drawn_is_no_more_certain_than_its_parts_are_many():
+    nothing = [np.zeros_like(t) for t in TRUTH]
+    counts = PixelCounts.join(PixelCounts.of(p, t) for p, t in zip(nothing, TRUTH, strict=True))
+    found = measure_masks(counts, ["a", "b"], list("1134"))  # a: two parts, b: one
+    for name, parts in (("iou/a", 2), ("detection/a", 2), ("false_alarm/b", 3), ("mean_iou", 1)):
+        assert (found[name].value, found[name].low) == (0, 0)
+        assert found[name].high == pytest.approx(1 - 0.025 ** (1 / parts), abs=1e-4), name
+
+
+def test_one_part_alone_tells_next_to_nothing():
+    found = measure_masks(PixelCounts.of(masks("##.."), masks("####")), ["a"], ["g"])["iou/a"]
+    assert found.value == 0.5 and found.low < 0.02 and found.high > 0.98
+
+
 def test_pixels_that_do_not_count_are_left_out():
     counted = np.array([[True, True, False, False]])
     found = PixelCounts.of(masks("#.#."), masks("##.#"), counted)
