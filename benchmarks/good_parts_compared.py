@@ -38,7 +38,7 @@ from defectvision.cli.labelled import open_grouped
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_head import image_size
 from defectvision.data.image_set import ImageSet
-from defectvision.evaluation.metrics import Metric, resample
+from defectvision.evaluation.metrics import Metric, exact_if_alike, resample
 from defectvision.inference.frame import Frame
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.preprocessing import prepare, read_image
@@ -208,7 +208,8 @@ def areas(asked: Asked, found: list[Answered]) -> list[list[str]]:
     """A row a method: its area under the curve, and how much the first one's is larger, each with
     its 95 % interval by photo group."""
     defective = asked.defective
-    groups = asked.images.catalog.groups()[asked.tested].tolist()
+    of_part = asked.images.catalog.groups()[asked.tested]
+    groups = of_part.tolist()
 
     def area(scores: NDArray[np.float64]) -> Metric:
         def of(weights: NDArray[np.float64]) -> float:
@@ -224,6 +225,9 @@ def areas(asked: Asked, found: list[Answered]) -> list[list[str]]:
     for n, curve in enumerate(curves[1:], 1):
         metrics[f"{n}-"] = lambda weights, other=curve: curves[0](weights) - other(weights)
     measured = resample(metrics, groups)
+    parts = min(len(set(of_part[kind])) for kind in (defective, ~defective))
+    for n in range(len(found)):
+        measured[f"{n}"] = exact_if_alike(measured[f"{n}"], parts)
 
     def said(name: str, sign: str) -> str:
         found = measured.get(name)
