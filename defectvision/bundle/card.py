@@ -18,6 +18,7 @@ from defectvision.bundle.schema import (
 )
 from defectvision.bundle.words import (
     FITS,
+    INTERVALS,
     PRECISIONS,
     calibration_rows,
     calibration_words,
@@ -48,7 +49,7 @@ def write_card(folder: Path, bundle: Bundle) -> None:
         _recipe(made["recipe"]),
         "## Measured",
         *([_promise(made["good_parts"])] if "good_parts" in made else []),
-        "Intervals are 95 %, resampled by photo group.",
+        INTERVALS,
         *(_metrics(m) for m in bundle.metrics),
         *([_quantization(made["quantization"])] if "quantization" in made else []),
         *([_calibration(bundle)] if bundle.calibration else []),

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from defectvision.bundle.schema import Beta, Bundle, Calibration, Isotonic, Measure
 
+INTERVALS = "Intervals are 95 %, resampled by photo group; exact where all draws are alike."
+
 
 class MetricWords(NamedTuple):
     """A metric's title, and in half a sentence what it tells."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from defectvision.bundle.policy import in_words, thresholds_in_words
-from defectvision.bundle.words import metric_words
+from defectvision.bundle.words import INTERVALS, metric_words
 from defectvision.evaluation.consequences import consequence
 from defectvision.evaluation.promises import Promise, percent
 from defectvision.report.dataset.html import dataset_html
@@ -27,7 +27,7 @@ def evaluation_html(content: Content) -> str:
     subtitle = (
         f"Bundle {about.bundle} (version {about.version}) on {about.data}: "
         f"{counted(len(kept), 'image')} of {counted(groups, 'photo group')}. Policy: {policy}. "
-        "Intervals are 95 %, drawn again by photo group."
+        + INTERVALS
     )
     return dataset_html(
         about.line.title, subtitle, content.warnings, _sections(content), _tables(content),

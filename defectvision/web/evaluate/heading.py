@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from defectvision.bundle.policy import Policy
+from defectvision.bundle.words import INTERVALS
 from defectvision.data.resampling import interval
 from defectvision.evaluation.consequences import Consequence, Expected, Share
 from defectvision.evaluation.kept import Kept
@@ -104,8 +105,7 @@ def about(opened: Opened) -> None:
     st.caption(
         plain(
             f"Evaluation {row.id} on {row.data}: {of}, {len(kept) - bad:,} good and {bad:,} "
-            f"defective. Bundle version {row.bundle_version}. {row.who}, {made}. "
-            "Intervals are 95 %, resampled by photo group."
+            f"defective. Bundle version {row.bundle_version}. {row.who}, {made}. {INTERVALS}"
         )
     )
     _seen(opened)

@@ -9,7 +9,14 @@ import streamlit as st
 
 from defectvision.bundle.policy import in_words, thresholds_in_words
 from defectvision.bundle.schema import CARD_FILE, Bundle, LoadedBundle, Measure, Metrics
-from defectvision.bundle.words import FITS, METRICS, PRECISIONS, calibration_words, metric_words
+from defectvision.bundle.words import (
+    FITS,
+    INTERVALS,
+    METRICS,
+    PRECISIONS,
+    calibration_words,
+    metric_words,
+)
 from defectvision.report.lot_words import plain_markdown
 from defectvision.web import cards
 from defectvision.words import counted, plain
@@ -79,8 +86,7 @@ def measured(metrics: Metrics, can_accept: bool, key: str) -> None:
         policy = f" Policy: {thresholds_in_words(metrics.policy)}." if can_accept else ""
         st.caption(
             f"{plain(metrics.data)}: {counted(metrics.images, 'image')} of "
-            f"{counted(metrics.groups, 'photo group')}.{policy} Intervals are 95 %, resampled by "
-            "photo group."
+            f"{counted(metrics.groups, 'photo group')}.{policy} {INTERVALS}"
         )
         if metrics.seen:
             st.warning(LEAKING, icon=":material/warning:")

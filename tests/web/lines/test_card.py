@@ -4,6 +4,7 @@ from streamlit.testing.v1 import AppTest
 
 from defectvision.bundle.schema import Measure
 from defectvision.web.lines.card import class_rows, metric_rows
+from defectvision.web.lines.confusion import confusion_chart
 
 VALUES = {
     "auc": Measure(value=0.9, low=0.8, high=1.0),
@@ -60,3 +61,18 @@ def test_who_chooses_a_bundle_is_told_what_to_know_first():
     assert not drawn.exception
     (warning,) = drawn.warning
     assert "learned from 46 strips" in warning.value
+
+
+def test_every_count_of_a_confusion_is_read_in_both_themes():
+    counts = {"1": {"1": 65, "<b>": 0}, "<b>": {"1": 2, "<b>": 1232}}
+    chart = confusion_chart(counts)
+    (cells,) = chart.data
+    assert cells.texttemplate is None  # whose colour is chosen as if the page were white
+    written = {(note.y, note.x): (note.text, note.font.color) for note in chart.layout.annotations}
+    assert written == {
+        ("1", "1"): ("65", "white"),
+        ("1", "&lt;b&gt;"): ("0", None),
+        ("&lt;b&gt;", "1"): ("2", None),
+        ("&lt;b&gt;", "&lt;b&gt;"): ("1,232", "white"),
+    }
+    assert chart.layout.xaxis.type == chart.layout.yaxis.type == "category"
