@@ -5,7 +5,8 @@ nobody has named. The log-odds of a deviation are the memory's, those of a named
 and the head's together, so that the head alone decides which name is given, or none, and no part
 that deviates passes because the head knows nothing of it. How much either counts is fitted on parts
 that neither has learned from: on good ones, on named defects, and on defects of each kind as a head
-sees them that was learned without that kind, whose right name is none.
+sees them that was learned without that kind: above all they must be found, and their right name is
+none.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from defectvision.training.remember import tail
 
 GOOD, UNKNOWN = 0, -1  # kinds of parts; a named defect's are counted from 1
 HELD_BACK = 1e-3  # of the weights of the two eyes, squared: where they tell all apart, it ends
+NAMELESS = 0.25  # how much it counts that an unknown defect gets no name, beside that it is found
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +164,8 @@ def _left_out(seen: Seen) -> NDArray[np.float64]:
 
 def _fitted(seen: Seen, named: NDArray[np.float64], left_out: NDArray[np.float64]) -> Joint:
     """What makes parts that neither eye has learned from likeliest: good, known and unknown ones.
-    Good and defective parts count alike, and of the latter known and unknown ones."""
+    Good and defective parts count alike, and of the latter known and unknown ones. That an unknown
+    one is taken as any defect counts more than that it is taken as none with a name."""
     known = seen.kind > GOOD
     distance = np.concatenate([seen.distance, seen.distance[known]])
     by_head = np.concatenate([named, left_out[known]])
@@ -175,7 +178,9 @@ def _fitted(seen: Seen, named: NDArray[np.float64], left_out: NDArray[np.float64
     def loss(numbers: NDArray[np.float64]) -> float:
         odds = Joint((numbers[0], numbers[1]), (numbers[2], numbers[3])).log_odds(distance, by_head)
         odds = np.concatenate([np.zeros((len(odds), 1)), odds], 1)
-        likely = odds[np.arange(len(odds)), column] - logsumexp(odds, axis=1)
+        each, any_of_them = odds[np.arange(len(odds)), column], logsumexp(odds, axis=1)
+        found = NAMELESS * each + (1 - NAMELESS) * logsumexp(odds[:, 1:], axis=1)
+        likely = np.where(kind == UNKNOWN, found, each) - any_of_them
         return float(HELD_BACK * (numbers[0] ** 2 + numbers[2] ** 2) - weight @ likely)
 
     found = minimize(
