@@ -100,16 +100,17 @@ def _resting(judged: pd.DataFrame, line: Line) -> dict[str, int]:
     def fewest(*kinds: pd.Series) -> int:
         return min(filter(None, map(parts, kinds)), default=0)
 
+    every = int(judged["group"].nunique())
     classes = fewest(*of_class.values())
     kinds = fewest(good, ~good)
     several = line.label_mode == "multilabel"
     return {
-        "accuracy": parts(good | ~good),
+        "accuracy": every,
         "balanced_accuracy": kinds if several else classes,
         "macro_f1": classes,
         "auc": kinds if several or line.can_accept else classes,
         **{f"auc/{name}": fewest(of, ~of) for name, of in of_class.items() if several},
-        "reviews": parts(good | ~good),
+        "reviews": every,
         "escapes": parts(~good),
         "overkills": parts(good),
     }
