@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -30,7 +28,7 @@ from defectvision.inference.good_pictures import (
     places_at,
 )
 from defectvision.inference.preprocessing import prepare, read_image
-from defectvision.inference.runtime import Runtime, load_runtime
+from defectvision.inference.runtime import Runtime, runtime_of
 
 USUAL_SHARE = 0.01  # of good pictures that score above 0.5, see training/good_parts.py
 MEMORY, MASK, HALF = "memory", "mask", "_half"  # arrays of the graph; what large ones' names end in
@@ -193,34 +191,38 @@ class GoodMemory:
 
     @cached_property
     def _describer(self) -> Runtime:
-        """The graph as far as the description of places."""
-        asked = onnx.ModelProto()
-        asked.CopyFrom(self._graph)
-        graph = asked.graph
-        graph.node.append(helper.make_node("Identity", [self._described()], [DESCRIBED]))
-        del graph.output[:]
-        graph.output.append(helper.make_tensor_value_info(DESCRIBED, TensorProto.FLOAT, None))
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / MODEL_FILE
-            onnx.save_model(asked, str(file))
-            return load_runtime(file, (DESCRIBED,))
-
-    def _described(self) -> str:
-        """The name of what is compared with the memory: the whole, not the fine part of it."""
-        nodes = self._graph.graph.node
-        made_by = {name: node for node in nodes for name in node.output}
-        compared = {
-            node.input[0]
-            for node in nodes
-            if node.op_type == "Conv" and self._kept.name in _sources(node.input[1], made_by)
-        }
-        whole = [name for name in compared if made_by[name].op_type != "Slice"]
-        if len(whole) != 1:
+        try:
+            return describer(self._graph)
+        except LookupError as error:
             raise BundleError(
-                f"{self.loaded.folder / MODEL_FILE}: compares its memory in a way that is not "
-                "known. Train it again"
-            )
-        return whole[0]
+                f"{self.loaded.folder / MODEL_FILE}: {error}. Train it again"
+            ) from error
+
+
+def describer(graph: onnx.ModelProto) -> Runtime:
+    """A memory's graph as far as the description of places: model inputs (B, channels, H, W) to
+    DESCRIBED (B, D, h, w), scaled. Raises LookupError."""
+    asked = onnx.ModelProto()
+    asked.CopyFrom(graph)
+    del asked.graph.output[:]
+    asked.graph.node.append(helper.make_node("Identity", [_described(asked)], [DESCRIBED]))
+    asked.graph.output.append(helper.make_tensor_value_info(DESCRIBED, TensorProto.FLOAT, None))
+    return runtime_of(asked.SerializeToString(), (DESCRIBED,))
+
+
+def _described(model: onnx.ModelProto) -> str:
+    """The name of what is compared with the memory: the whole, not the fine part of it."""
+    nodes = model.graph.node
+    made_by = {name: node for node in nodes for name in node.output}
+    compared = {
+        node.input[0]
+        for node in nodes
+        if node.op_type == "Conv" and {MEMORY, MEMORY + HALF} & _sources(node.input[1], made_by)
+    }
+    whole = [name for name in compared if made_by[name].op_type != "Slice"]
+    if len(whole) != 1:
+        raise LookupError("compares its memory in a way that is not known")
+    return whole[0]
 
 
 def _sources(name: str, made_by: dict[str, Any]) -> set[str]:

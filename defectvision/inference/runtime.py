@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import LifoQueue
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Protocol
 
@@ -155,3 +156,11 @@ def load_runtime(model: Path, wanted: Sequence[str] = (*OUTPUTS, MASKS)) -> Runt
         return OpenVinoRuntime(model, wanted)
     except ImportError:
         return OnnxRuntime(model, wanted)
+
+
+def runtime_of(content: bytes, wanted: Sequence[str] = (*OUTPUTS, MASKS)) -> Runtime:
+    """As `load_runtime`, of an ONNX model that lies in no file."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(content)
+        return load_runtime(file, wanted)

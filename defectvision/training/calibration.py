@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -84,9 +85,11 @@ def write_whole(
     said: Mapping[str, Any] = MappingProxyType({}),
     files: Mapping[str, bytes] = MappingProxyType({}),
     history: Path | None = None,
+    graph: onnx.ModelProto | None = None,
 ) -> None:
     """Write a bundle anew into `folder`, with what it learned from. said: more provenance; files:
-    more of its files, by name; history: the run's file of epochs."""
+    more of its files, by name; history: the run's file of epochs; graph: of the model, where it is
+    exported already."""
     recipe, catalog = task.recipe, task.learned.catalog
     counts = catalog.table.groupby(["split", "label"]).size()
     used = catalog.table[catalog.table["split"] != "test"]
@@ -116,6 +119,7 @@ def write_whole(
             "defectvision": __version__,
             **said,
         },
+        graph=graph,
     )
 
 

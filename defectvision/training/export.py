@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.schema import MODEL_FILE, WEIGHTS_FILE, Bundle, Foreign
+from defectvision.bundle.schema import MODEL_FILE, WEIGHTS_FILE, Bundle, Foreign, Preprocessing
 from defectvision.bundle.writer import file_hash, write_about
 from defectvision.inference.gate import foreign_distance
 from defectvision.inference.runtime import MASKS, OUTPUTS
@@ -49,10 +49,10 @@ def to_half(model: nn.Module) -> dict[str, torch.Tensor]:
     return halves
 
 
-def write_onnx(model: nn.Module, size: tuple[int, int], channels: int, file: Path) -> None:
-    """Write the model with its outputs; large weights are stored as fp16 and computed in fp32."""
-    # Folding batch norm would round different numbers to fp16.
-    write_graph(to_graph(model, size, channels, fold=False), file)
+def unfolded(model: nn.Module, shape: Preprocessing) -> onnx.ModelProto:
+    """The model with its outputs and all its numbers as they are: with batch norms folded, others
+    would be rounded to fp16."""
+    return to_graph(model, (shape.height, shape.width), shape.channels, fold=False)
 
 
 def to_graph(
@@ -79,6 +79,19 @@ def to_graph(
     if program is None:
         raise RuntimeError("the network could not be exported to ONNX")
     return program.model_proto
+
+
+def renumbered(graph: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto:
+    """The same graph with the numbers that the model has now. The exporter names arrays as the
+    model does, and only what is named so is taken over: of a graph without folded batch norms,
+    all that the model learned."""
+    numbers = model.state_dict()
+    fresh = onnx.ModelProto()
+    fresh.CopyFrom(graph)
+    for array in fresh.graph.initializer:
+        if array.name in numbers:
+            array.CopyFrom(numpy_helper.from_array(numbers[array.name].numpy(), array.name))
+    return fresh
 
 
 def write_graph(model: onnx.ModelProto, file: Path) -> None:
@@ -145,9 +158,10 @@ def write_bundle(
     policy: Policy,
     foreign: ForeignFit,
     provenance: dict[str, Any],
+    graph: onnx.ModelProto | None = None,
 ) -> Bundle:
     """Write model.onnx, model.safetensors, foreign.npz and bundle.json into `folder`, with the
-    hashes of all that lies there.
+    hashes of all that lies there. graph: of the model, where it is exported already.
 
     Metrics are added by `record_metrics` once the served model has been evaluated.
     """
@@ -155,7 +169,9 @@ def write_bundle(
     recipe, line = task.recipe, task.line
     shape = recipe.preprocessing
     save_file(to_half(model), folder / WEIGHTS_FILE)
-    write_onnx(model, (shape.height, shape.width), shape.channels, folder / MODEL_FILE)
+    if graph is None:
+        graph = unfolded(model, shape)
+    write_graph(graph, folder / MODEL_FILE)
     statistics: dict[str, Any] = dict(foreign[0])
     np.savez_compressed(folder / FOREIGN_FILE, **statistics)
     bundle = Bundle(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -29,9 +30,10 @@ from defectvision.bundle.writer import publish
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
 from defectvision.evaluation.promise import highest, in_words, limit_of
-from defectvision.inference.good_memory import USUAL_SHARE
+from defectvision.inference.good_memory import DESCRIBED, USUAL_SHARE, describer
 from defectvision.inference.good_pictures import GoodPictures, carried_picture
 from defectvision.inference.inspector import Inspector
+from defectvision.inference.runtime import runtime_of
 from defectvision.models.memory import PatchMemory
 from defectvision.training import export
 from defectvision.training.calibration import write_whole
@@ -47,7 +49,6 @@ from defectvision.training.names import (
     in_both_words,
     learn_names,
 )
-from defectvision.training.prediction import TorchRuntime
 from defectvision.training.pretrained import load_pretrained
 from defectvision.training.progress import Tell
 from defectvision.training.recipe import RecipeError
@@ -96,13 +97,14 @@ class Learned:
 class Remembered:
     """What of the images to learn from is remembered, and how far each of them (N,) is from that.
 
-    good, strange: (N,) bool, good parts, and those of them that lie so far from the others that
-    they are not remembered; folds: (N,); parted: the memory without each fold; whole: which places
-    are remembered of all; looked: each image by the memory without its fold; aside: good images
-    for the limit alone by the whole memory.
+    graph: the network's, before it knew anything; good, strange: (N,) bool, good parts, and those
+    of them that lie so far from the others that they are not remembered; folds: (N,); parted: the
+    memory without each fold; whole: which places are remembered of all; looked: each image by the
+    memory without its fold; aside: good images for the limit alone by the whole memory.
     """
 
     network: PatchMemory
+    graph: onnx.ModelProto
     places: Places
     good: NDArray[np.bool_]
     strange: NDArray[np.bool_]
@@ -142,34 +144,41 @@ def remember(task: TrainingTask, tell: Tell) -> Remembered:
     if how is None or not isinstance(network, PatchMemory):
         raise RecipeError(f"architecture: {recipe.architecture} remembers nothing; name a memory_*")
     log.info(load_pretrained(network, recipe.pretrained))
-    export.to_half(network.eval().to(memory_format=torch.channels_last))
+    export.to_half(network.eval())
+    with tell.step("preparing the network", 0):
+        graph = export.unfolded(network, recipe.preprocessing)
+        runtime = describer(graph)
+
+    def describe(pictures: torch.Tensor) -> torch.Tensor:
+        places = torch.from_numpy(runtime.run(pictures.numpy())[DESCRIBED])
+        return places.contiguous(memory_format=torch.channels_last)
 
     good, folds = images.targets == GOOD, _folds(images, how.folds)
     numbers = range(int(folds.max()) + 1)
     with tell.step("remembering good parts", int(good.sum())) as advance:
         rows = np.flatnonzero(good)
-        places, kept = draw_places(network, images, rows, how, recipe.seed, advance)
-    with tell.step("choosing what to remember", len(numbers) + 1) as advance:
-        parted = []
-        for fold in numbers:
-            parted.append(places.remembered(kept_places(places, folds != fold, how.vectors)))
-            advance()
-        whole = kept_places(places, good, how.vectors)
+        places, scale, kept = draw_places(describe, images, rows, how, recipe.seed, advance)
+        network.scale.copy_(scale)
+    with tell.step("choosing what to remember", how.vectors) as advance:
+        choices = [folds != fold for fold in numbers]
+        *by_fold, whole = kept_places(places, [*choices, good], how.vectors, advance)
+        parted = [places.remembered(rows) for rows in by_fold]
     with tell.step("measuring parts", len(images)) as advance:
-        looked = look(network, images, parted, folds, advance, kept)
+        looked = look(network, describe, images, parted, folds, advance, kept)
     strange = np.zeros(len(images), bool)
     strange[good] = _strange(network, looked.take(good))
     if strange.any():
-        whole = kept_places(places, ~strange, how.vectors)
+        with tell.step("choosing without what lies far from the rest", how.vectors) as advance:
+            (whole,) = kept_places(places, [~strange], how.vectors, advance)
     aside = None
     if limiting is not None:
         with tell.step("measuring good parts set aside", len(limiting)) as advance:
             all_good = [places.remembered(whole)]
             by_all = np.zeros(len(limiting), int)
-            aside = look(network, limiting, all_good, by_all, advance, Described())
+            aside = look(network, describe, limiting, all_good, by_all, advance, Described())
     usual = looked.take(good & ~strange)
     _scale(network, *([usual] if aside is None else [usual, aside]))
-    return Remembered(network, places, good, strange, folds, parted, whole, looked, aside)
+    return Remembered(network, graph, places, good, strange, folds, parted, whole, looked, aside)
 
 
 def learn_good_parts(
@@ -218,7 +227,8 @@ def learn_good_parts(
         foreign = statistics, FOREIGN * limit
         pictures = _pictures(images, made, how.keep_pictures)
         said = {"good_parts": asdict(learned)} | ({"names": told} if told else {})
-        inspector = _written(served, weights, name, policy, said, foreign, pictures)
+        graph = export.renumbered(made.graph, served[1])
+        inspector = _written(served, graph, weights, name, policy, said, foreign, pictures)
     measured = task.images.catalog.table["split"] == "test"
     with tell.step("measuring the line", len(images) + int(measured.sum())) as advance:
         answers = []
@@ -226,7 +236,8 @@ def learn_good_parts(
             network.memory = memory
             if both is not None:
                 both.parted[fold].put(network)
-            runtime = TorchRuntime(network)
+            graph = export.renumbered(made.graph, network)
+            runtime = runtime_of(graph.SerializeToString())
             other = Inspector(inspector.loaded, task.images.limit_pixels, runtime)
             rows = np.flatnonzero(made.folds == fold)
             answers.append(ask(other, images.images.take(rows), advance=advance))
@@ -365,6 +376,7 @@ def _pictures(images: PlacedImages, made: Remembered, carried: bool) -> GoodPict
 
 def _written(
     served: tuple[TrainingTask, PatchMemory],
+    graph: onnx.ModelProto,
     weights: Path,
     name: str,
     policy: Policy,
@@ -385,6 +397,7 @@ def _written(
         foreign=foreign,
         said=said,
         files={PLACES_FILE: pictures.content()},
+        graph=graph,
     )
     publish(fresh, folder, task.line, name)
     loaded = load_bundle(weights, task.line.name, name)

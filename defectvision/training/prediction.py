@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from defectvision.inference.runtime import Answer
-from defectvision.models.prediction import Network
 from defectvision.training.dataset import PlacedImages
 from defectvision.training.examples import Example
 from defectvision.training.objective import Objective
@@ -60,22 +58,6 @@ def predict(
         np.concatenate(embeddings),
         loss=sum(losses) / len(images),
     )
-
-
-class TorchRuntime:
-    """Serves a network that is not exported, for measuring it before it is."""
-
-    name = "torch"
-    workers = 1
-
-    def __init__(self, network: Network):
-        self.network = network.eval()
-
-    @torch.inference_mode()
-    def run(self, images: NDArray[np.float32], alone: bool = True) -> Answer:
-        """See `inference.runtime.Runtime`."""
-        answer = self.network(torch.from_numpy(images))
-        return {name: part.float().numpy() for name, part in answer._asdict().items()}
 
 
 def batches(images: Dataset[Example], size: int) -> DataLoader[Example]:

@@ -68,6 +68,7 @@ class Looked:
 
 
 Advance = Callable[[], None]
+Describe = Callable[[Tensor], Tensor]  # pictures (B, channels, H, W) to their places (B, D, h, w)
 
 
 class Described:
@@ -93,15 +94,15 @@ class Described:
 
 @torch.inference_mode()
 def draw_places(
-    network: PatchMemory,
+    describe: Describe,
     images: Dataset[Example],
     good: NDArray[np.int_],
     how: Memory,
     seed: int,
     advance: Advance,
-) -> tuple[Places, Described]:
-    """As many places of each of the `good` images, chosen by chance, and the network's `scale`, by
-    which each number that describes a place varies alike; and what describes the images."""
+) -> tuple[Places, Tensor, Described]:
+    """As many places of each of the `good` images, chosen by chance; the scale (D,) by which each
+    number that describes a place varies alike; and what describes the images."""
     rng = np.random.default_rng(seed)
     angles = ANGLES if how.turned else (0,)
     each = max(16, how.drawn // (len(good) * len(angles)))
@@ -110,7 +111,7 @@ def draw_places(
         rows = good[numbers]
         for angle in angles:
             turned = rotate(pictures, angle, InterpolationMode.BILINEAR) if angle else pictures
-            places = network.places(turned)
+            places = describe(turned)
             grid, frame = (places.shape[2], places.shape[3]), (turned.shape[2], turned.shape[3])
             for row, found in zip(rows, places.flatten(2), strict=True):
                 chosen = rng.permutation(found.shape[1])[:each]
@@ -123,35 +124,48 @@ def draw_places(
         for _ in rows:
             advance()
     together = torch.cat(described)
-    network.scale.copy_((1 / together.std(0).clamp_min(LEAST_SCALE)).half().float())
-    scaled = together * network.scale
+    scale = (1 / together.std(0).clamp_min(LEAST_SCALE)).half().float()
+    scaled = together * scale
     axes = np.random.default_rng(seed).normal(size=(scaled.shape[1], PROJECTED))
     projected = scaled.numpy() @ (axes / PROJECTED**0.5).astype(np.float32)
-    return Places(scaled, projected, np.concatenate(image), np.concatenate(at)), kept
+    return Places(scaled, projected, np.concatenate(image), np.concatenate(at)), scale, kept
 
 
-def kept_places(places: Places, images: NDArray[np.bool_], vectors: int) -> NDArray[np.int_]:
-    """(K,) at most `vectors` places of the chosen images (N,), as far apart as can be."""
-    own = np.flatnonzero(images[places.image])
-    projected = places.projected[own]
-    length = np.square(projected).sum(1)
-    nearest = np.full(len(projected), np.inf, np.float32)
-    kept = [0]
-    while len(kept) < min(vectors, len(projected)):
-        last = kept[-1]
-        distance = length + length[last] - 2 * (projected @ projected[last])
+def kept_places(
+    places: Places, images: Sequence[NDArray[np.bool_]], vectors: int, advance: Advance
+) -> list[NDArray[np.int_]]:
+    """Of each choice of images (N,): (K,) at most `vectors` places of them, as far apart as can be.
+
+    All choices grow side by side, one place a step: the places are read once for all of them.
+    """
+    projected, length = places.projected, np.square(places.projected).sum(1)
+    each = np.arange(len(images))
+    own = np.stack(images)[:, places.image]
+    nearest = np.where(own, np.inf, 0).astype(np.float32)
+    last, growing = own.argmax(1), np.ones(len(images), bool)
+    kept = [[first] for first in last]
+    distance = np.empty_like(nearest)
+    for _ in range(vectors - 1):
+        np.matmul(-2 * projected[last], projected.T, out=distance)
+        distance += length
+        distance += length[last, None]
         np.minimum(nearest, distance, out=nearest)
-        nearest[last] = 0
-        farthest = int(nearest.argmax())
-        if nearest[farthest] <= LEAST_APART * length[farthest]:
-            break  # all that is left is remembered already
-        kept.append(farthest)
-    return own[kept]
+        nearest[each, last] = 0
+        last = nearest.argmax(1)
+        # Where all that is left is remembered already, nothing more is.
+        growing &= nearest[each, last] > LEAST_APART * length[last]
+        if not growing.any():
+            break
+        for choice in np.flatnonzero(growing):
+            kept[choice].append(last[choice])
+        advance()
+    return [np.array(rows) for rows in kept]
 
 
 @torch.inference_mode()
 def look(
     network: PatchMemory,
+    describe: Describe,
     images: Dataset[Example],
     memories: Sequence[Tensor],
     which: NDArray[np.int_],
@@ -162,7 +176,7 @@ def look(
     described again."""
     found: dict[int, tuple[NDArray[np.float32], ...]] = {}
     others = [row for row in range(len(which)) if row not in kept]
-    for row, places in chain(kept.taken(), _described(network, images, others)):
+    for row, places in chain(kept.taken(), _described(describe, images, others)):
         distance, fine = network.distances(places, memories[which[row]])
         deepest = places[:, -network.places.deepest :].mean((2, 3))
         shown = (places * network.shares(distance)).mean((2, 3))
@@ -173,11 +187,11 @@ def look(
 
 
 def _described(
-    network: PatchMemory, images: Dataset[Example], rows: Sequence[int]
+    describe: Describe, images: Dataset[Example], rows: Sequence[int]
 ) -> Iterator[tuple[int, Tensor]]:
     """Row and (1, D, h, w) of each of these images."""
     for numbers, pictures in _pictures(Subset(images, rows)):
-        for number, places in zip(numbers, network.places(pictures), strict=True):
+        for number, places in zip(numbers, describe(pictures), strict=True):
             yield rows[number], places[None]
 
 
