@@ -10,6 +10,7 @@ from typing import Any
 
 from defectvision.bundle.policy import Verdict
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.store.tables import InspectionRow
 from defectvision.words import counted
 
 NEARER = 0.5  # log-odds by which a defective part's score falls that lies near what joined
@@ -66,21 +67,21 @@ class Remembered:
         if through:
             said.append(
                 f"{counted(len(through), 'defective part')} that {_was(len(through))} stopped "
-                f"would pass now: {_names(through)}."
+                f"would pass now: {some_names(through)}."
             )
         nearer = [p for p in self.defective if p not in through and p.fell >= NEARER]
         if nearer:
             said.append(
                 f"{counted(len(nearer), 'defective part lies', 'defective parts lie')} nearer to "
                 f"what joined than to anything remembered before, and still stopped: "
-                f"{_names(nearer)}."
+                f"{some_names(nearer)}."
             )
         if still := [p for p in self.joined if not p.passes]:
             named = "" if self.bundle.line.from_good_parts else ", by the name of a known defect"
             said.append(
                 f"{counted(len(still), 'part that joined is', 'parts that joined are')} stopped "
                 f"all the same{named}, by a rule or by what the gate says of the picture: "
-                f"{_names(still)}."
+                f"{some_names(still)}."
             )
         return said
 
@@ -124,7 +125,8 @@ def _odds(score: float) -> float:
     return math.log(kept / (1 - kept))
 
 
-def _names(parts: Sequence[Part]) -> str:
+def some_names(parts: Sequence[Part] | Sequence[InspectionRow]) -> str:
+    """The names of the first few parts, and how many others there are."""
     some = ", ".join(part.name for part in parts[:MOST_NAMED])
     more = len(parts) - MOST_NAMED
     return some if more <= 0 else f"{some} and {counted(more, 'other')}"

@@ -10,6 +10,23 @@ from defectvision.bundle.schema import Beta, Bundle, Calibration, Isotonic, Meas
 INTERVALS = "Intervals are 95 %, resampled by photo group; exact where all draws are alike."
 
 
+# Of what deviates: features of a place see its surroundings, too.
+EXTENT = (
+    "Regions of a line from good parts are what deviates, which may be several times as large as "
+    "the defect in it."
+)
+
+
+def score_words(bundle: Bundle) -> str:
+    """What a defect score of the bundle is, in half a sentence."""
+    if bundle.remembers:
+        return (
+            "how far the part is from the good ones that the bundle remembers: one good picture in "
+            "a hundred reaches 0.5"
+        )
+    return "the model's probability that the part is not good"
+
+
 class MetricWords(NamedTuple):
     """A metric's title, and in half a sentence what it tells."""
 

@@ -14,7 +14,7 @@ from defectvision.cli.store import open_existing
 from defectvision.cli.terminal import clear_errors, out
 
 if TYPE_CHECKING:
-    from defectvision.bundle.policy import Policy
+    from defectvision.bundle.policy import Verdict
     from defectvision.store.changes import Changes, Counts
     from defectvision.store.database import Store
     from defectvision.store.stored import StoredInspection
@@ -24,6 +24,9 @@ def changes(
     before: Annotated[int, typer.Argument(help="number of the first batch")],
     after: Annotated[int, typer.Argument(help="number of the second batch")],
     file: Annotated[Path | None, typer.Option("--out", help="write them as .csv")] = None,
+    by_model: Annotated[
+        bool, typer.Option(help="compare what the models say, whatever people decided")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the images whose verdict, or whose rejected defect, is another one in the second of two
@@ -35,7 +38,7 @@ def changes(
             raise ValueError(f"{file}: '{file.suffix}' is not .csv")
         if file is not None:
             atomic.check_target(file)
-        found = find_changes(open_existing(), before, after)
+        found = find_changes(open_existing(), before, after, not by_model)
         counts = found.counts()
         if file is not None:
             atomic.write_bytes(file, changes_csv(found))
@@ -43,8 +46,8 @@ def changes(
             {
                 "path": pair[1].name,
                 "sha256": pair[1].row.digest,
-                "before": _side(pair[0], found.policies[0]),
-                "after": _side(pair[1], found.policies[1]),
+                "before": _side(pair[0], *found.said(pair[0], found.policies[0])),
+                "after": _side(pair[1], *found.said(pair[1], found.policies[1])),
             }
             for pair in found.every()
         ]
@@ -57,7 +60,7 @@ def changes(
     out.say(in_words(counts))
 
 
-def find_changes(store: Store, before: int, after: int) -> Changes:
+def find_changes(store: Store, before: int, after: int, decided: bool = True) -> Changes:
     """Raises StoreError where a batch is gone, ValueError where they are of different lines."""
     from defectvision.report.changes import changes_of
     from defectvision.store.results import Results
@@ -68,7 +71,7 @@ def find_changes(store: Store, before: int, after: int) -> Changes:
             f"batch {before} is of line '{one.batch.line}' and batch {after} of line "
             f"'{two.batch.line}'. Compare batches of one line"
         )
-    return changes_of(one, two)
+    return changes_of(one, two, decided)
 
 
 def counts_as_json(counts: Counts) -> dict[str, Any]:
@@ -84,10 +87,10 @@ def counts_as_json(counts: Counts) -> dict[str, Any]:
     }
 
 
-def _side(found: StoredInspection, policy: Policy) -> dict[str, Any]:
+def _side(found: StoredInspection, verdict: Verdict, labels: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "verdict": found.final_verdict(policy),
-        "labels": list(found.final_labels(policy)),
+        "verdict": verdict,
+        "labels": list(labels),
         "defect_score": found.defect_score,
         "decided_by": found.decision.who if found.decision else "",
     }

@@ -91,6 +91,8 @@ def train(
         if result is None:  # of several processes, another one tells
             return
         print_metrics(line, name, result.metrics, as_json)
+        if said := load_bundle(folder, line, name).bundle.caution:
+            print_note(said.replace("**", ""))
     _end(result.failures)
 
 

@@ -18,6 +18,7 @@ from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.dagm import is_dagm, read_dagm
 from defectvision.data.readers.folders import open_catalog
+from defectvision.data.readers.index import find_index
 from defectvision.data.readers.labelme import has_shapes, is_labelme, read_labelme
 from defectvision.data.readers.loco import is_loco, read_loco
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
@@ -168,7 +169,7 @@ def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
         return ImageSet(*read_severstal(table))
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
         return ImageSet(*read_yolo(SetFiles(path.parent), PurePosixPath(path.name)))
-    if path.is_dir() and not (path / "index.csv").is_file():
+    if path.is_dir() and find_index(path) is None:
         if file := find_coco(path):
             return ImageSet(*read_coco(file))
         if is_magnetic_tile(path):

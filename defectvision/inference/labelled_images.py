@@ -10,6 +10,7 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
+from defectvision.bundle.labels import is_good_label
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.inference.images import ImageError, decode_image
@@ -66,8 +67,9 @@ def readable(images: ImageSet, *, masks: bool) -> tuple[ImageSet, tuple[ImageErr
     """The set without the images that cannot be read, and what is wrong with each of those, which
     is logged too.
 
-    masks: whether an image needs a readable mask as well. Every image is decoded once, on all
-    cores. Raises CatalogError where none is left, of the set or of one of its splits.
+    masks: whether an image needs a readable mask as well. One that is said to be good needs one
+    that marks nothing, wherever it has any. Every image is decoded once, on all cores. Raises
+    CatalogError where none is left, of the set or of one of its splits.
     """
     count = len(images.catalog)
     crew = Parallel(n_jobs=min(cpu_count(), max(1, count)), backend="threading")
@@ -100,7 +102,7 @@ def readable(images: ImageSet, *, masks: bool) -> tuple[ImageSet, tuple[ImageErr
 def _error_of(images: ImageSet, row: int, masks: bool) -> ImageError | None:
     try:
         size = read_pixels(images, row).shape[:2]
-        if masks:
+        if masks or is_good_label(images.catalog.table["label"].iloc[row]):
             read_masks(images, row, (size[0], size[1]), images.catalog.classes)
     except ImageError as error:
         return error

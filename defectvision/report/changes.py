@@ -18,9 +18,10 @@ OF_EACH = (
 CHANGES_COLUMNS = ("name", "sha256", *(f"{what}_{side}" for what in OF_EACH for side in SIDES))
 
 
-def changes_of(before: Results, after: Results) -> Changes:
+def changes_of(before: Results, after: Results, decided: bool = True) -> Changes:
     """Of two batches, each under the policy that it is judged by."""
-    return Changes(before, after, (before.policy_in_force().policy, after.policy_in_force().policy))
+    policies = before.policy_in_force().policy, after.policy_in_force().policy
+    return Changes(before, after, policies, decided)
 
 
 def in_words(found: Counts) -> str:
@@ -40,7 +41,8 @@ def in_words(found: Counts) -> str:
 
 def changes_csv(changes: Changes, cell: Verdicts | None = None) -> bytes:
     """A row for each image of a cell, else for each that changed; see CHANGES_COLUMNS. Verdict and
-    label are those that count: of people where `decided_by` names some."""
+    label are those that are compared: where decisions count, of people where `decided_by` names
+    some."""
     return as_csv(CHANGES_COLUMNS, _rows(changes, cell))
 
 
@@ -49,13 +51,14 @@ def _rows(changes: Changes, cell: Verdicts | None) -> Iterator[list[Cell]]:
     for pair in changes.every(cell):
         sides: list[tuple[Cell, ...]] = [
             (
-                found.final_verdict(policy).value,
-                join_labels(found.final_labels(policy)),
+                verdict.value,
+                join_labels(labels),
                 found.defect_score,
                 found.decision.who if found.decision else "",
                 *(batch.id, batch.bundle, found.bundle_version),
             )
             for found, policy, batch in zip(pair, changes.policies, batches, strict=True)
+            for verdict, labels in [changes.said(found, policy)]
         ]
         both = (value for values in zip(*sides, strict=True) for value in values)
         yield [pair[1].name, pair[1].row.digest or "", *both]

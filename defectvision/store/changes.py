@@ -10,14 +10,14 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, literal, select
+from sqlalchemy import ColumnElement, and_, case, literal, select
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.store.results import Results
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ImageState, InspectionRow
-from defectvision.store.verdicts import decided, final_of, is_final
+from defectvision.store.verdicts import decided, final_of, is_final, is_named, verdict_of
 
 Cell = tuple[Verdict, Verdict]  # before, after
 Pair = tuple[StoredInspection, StoredInspection]
@@ -45,13 +45,21 @@ class Counts:
 
 @dataclass(frozen=True)
 class Changes:
-    """Two batches of one line, each under a policy; verdicts are those that count, so people's
-    where they have decided. Images are matched by the SHA-256 of their files: a content that a
-    batch has several times counts once, by the row that people decided on, else by the first."""
+    """Two batches of one line, each under a policy. decided: whether people's decisions count, as
+    they do everywhere; else what the models say is compared. Images are matched by the SHA-256 of
+    their files: a content that a batch has several times counts once, by the row that people
+    decided on, else by the first."""
 
     before: Results
     after: Results
     policies: tuple[Policy, Policy]
+    decided: bool = True
+
+    def said(self, found: StoredInspection, policy: Policy) -> tuple[Verdict, tuple[str, ...]]:
+        """The verdict and the labels of an image that are compared."""
+        if self.decided:
+            return found.final_verdict(policy), found.final_labels(policy)
+        return found.verdict(policy), () if found.objections else found.labels(policy)
 
     def counts(self) -> Counts:
         found, (one, two) = self._found, self._sides
@@ -85,7 +93,9 @@ class Changes:
     @cached_property
     def _sides(self) -> tuple[dict[str, _Said], dict[str, _Said]]:
         first, second = self.policies
-        return _side(self.before, first), _side(self.after, second)
+        sides = (self.before, first), (self.after, second)
+        one, two = (_side(results, policy, self.decided) for results, policy in sides)
+        return one, two
 
     @cached_property
     def _found(self) -> list[_Found]:
@@ -124,15 +134,18 @@ class _Found(NamedTuple):
         return (self.before, self.after) == cell
 
 
-def _side(results: Results, policy: Policy) -> dict[str, _Said]:
+def _side(results: Results, policy: Policy, by_people: bool) -> dict[str, _Said]:
     """By the content of each inspected image of a batch what counts of it."""
     results.measure(policy)
     line = results.line
     defects: ColumnElement[str] = literal("")
     for name in sorted(line.defect_names):
-        defects = defects + case((is_final(name, policy, line), name + SEPARATOR), else_="")
+        by_model = and_(InspectionRow.judged, is_named(name, policy, line))
+        said = is_final(name, policy, line) if by_people else by_model
+        defects = defects + case((said, name + SEPARATOR), else_="")
+    verdict = final_of(policy) if by_people else verdict_of(policy)
     wanted = (
-        select(InspectionRow.digest, InspectionRow.id, final_of(policy), defects)
+        select(InspectionRow.digest, InspectionRow.id, verdict, defects)
         .where(
             InspectionRow.batch_id == results.batch.id,
             InspectionRow.state == ImageState.DONE,
@@ -142,6 +155,6 @@ def _side(results: Results, policy: Policy) -> dict[str, _Said]:
     )
     found: dict[str, _Said] = {}
     with results.store.reading() as session:
-        for digest, number, verdict, named in session.execute(wanted):
-            found.setdefault(digest or "", _Said(number, Verdict(verdict), named))
+        for digest, number, came_to, named in session.execute(wanted):
+            found.setdefault(digest or "", _Said(number, Verdict(came_to), named))
     return found

@@ -35,8 +35,6 @@ def divide(catalog: Catalog, split: Split) -> Catalog:
         shares = {"train": split.train, "val": split.val, "test": split.test}
         catalog = split_catalog(catalog, shares, split.seed)
     assert_no_leak(catalog)
-    for warning in catalog.warnings:
-        log.warning(warning)
     return catalog
 
 

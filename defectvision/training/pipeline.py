@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +15,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from defectvision import atomic
+from defectvision.bundle.line import Line
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import Metrics
 from defectvision.bundle.words import metric_words
 from defectvision.bundle.writer import (
+    publish,
     record_calibration,
     record_fingerprints,
     record_gate,
     record_metrics,
 )
+from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import Evaluation, ask, measured
@@ -87,29 +92,30 @@ def train_line(
         train(task, run)
         return None
     _claim(run, recipe, recipe_text)
-    task.images.catalog.write_index(run / "index.csv")
+    _claim_images(run, task.images.catalog)
     answers = [
         _ask_fold(fold, learn, bundle_name, fold_folder(run, number), run / "folds")
         for number, fold in enumerate(task.folds())
     ]
     trained = learn(task, run)
-    _tell(run, "making the bundle")
-    inspector = make_bundle(task, trained, weights, bundle_name)
-    _calibrate(inspector, task, answers)
-    _tell(run, "measuring the gate")
-    inspector = _finished(inspector, task)
     split = (
         f"{len(answers)}-fold cross-validation, each image by a model of this recipe that has not "
         "seen its photo group"
     )
-    if not answers:
-        _tell(run, "measuring on images held out")
-        split, test = "test split, photo groups held out", task.images.subset("test")
-        with Progress(console=Console(stderr=True)) as progress:
-            bar = progress.add_task("evaluating on test", total=len(test.catalog))
-            answers = [ask(inspector, test, advance=lambda: progress.advance(bar))]
-    evaluation = measured(answers, split=split)
-    record_metrics(weights / line_name / bundle_name, evaluation.metrics)
+    with _making(weights, line, bundle_name) as made:
+        _tell(run, "making the bundle")
+        inspector = make_bundle(task, trained, made, bundle_name)
+        _calibrate(inspector, task, answers)
+        _tell(run, "measuring the gate")
+        inspector = _finished(inspector, task)
+        if not answers:
+            _tell(run, "measuring on images held out")
+            split, test = "test split, photo groups held out", task.images.subset("test")
+            with Progress(console=Console(stderr=True)) as progress:
+                bar = progress.add_task("evaluating on test", total=len(test.catalog))
+                answers = [ask(inspector, test, advance=lambda: progress.advance(bar))]
+        evaluation = measured(answers, split=split)
+        record_metrics(inspector.loaded.folder, evaluation.metrics)
     evaluation = replace(evaluation, failures=(*damaged, *evaluation.failures))
     said = {
         "line": line_name,
@@ -145,15 +151,13 @@ def _remember_line(
         _claim(run, recipe, recipe_text)
         task = TrainingTask.of(fitted(recipe, images), line, images)
         task.images.catalog.write_index(run / "index.csv")
-        inspector, answers, learned = learn_good_parts(task, weights, bundle_name, tell)
-        with tell.step("measuring the gate", 0):
-            _finished(inspector, task)
-    evaluation = measured(
-        answers,
-        split=NAMED_FOLDS if names else GOOD_FOLDS,
-    )
-    told = caution(learned, evaluation.metrics, shrunk(task.recipe, images))
-    record_metrics(folder / bundle_name, evaluation.metrics, told)
+        with _making(weights, line, bundle_name) as made:
+            inspector, answers, learned = learn_good_parts(task, made, bundle_name, tell)
+            with tell.step("measuring the gate", 0):
+                _finished(inspector, task)
+            evaluation = measured(answers, split=NAMED_FOLDS if names else GOOD_FOLDS)
+            told = caution(learned, evaluation.metrics, shrunk(task.recipe, images))
+            record_metrics(inspector.loaded.folder, evaluation.metrics, told)
     failures = (*damaged, *evaluation.failures)
     said = {
         "line": line_name,
@@ -166,6 +170,19 @@ def _remember_line(
     }
     atomic.write_text(run / RESULT_FILE, json.dumps(said))
     return replace(evaluation, failures=failures)
+
+
+@contextmanager
+def _making(weights: Path, line: Line, name: str) -> Iterator[Path]:
+    """A folder for weights in which a bundle lies until it is measured: nobody is served by half of
+    one, be it after a kill."""
+    made = weights / f".making-{line.name}-{name}"
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        yield made
+        publish(made / line.name / name, weights / line.name, line, name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _tell(run: Path, step: str) -> None:
@@ -248,3 +265,14 @@ def _claim(run: Path, recipe: Recipe, recipe_text: str) -> None:
             "or remove this one to start again"
         )
     atomic.write_text(noted, recipe_text)
+
+
+def _claim_images(run: Path, catalog: Catalog) -> None:
+    """Note the images in `run`; refuse a run that was begun with others, which would measure it."""
+    noted, content = run / "index.csv", catalog.index_csv()
+    if noted.is_file() and noted.read_bytes() != content:
+        raise RecipeError(
+            f"{noted}: this run was begun with other images, labels or parts. Name a new folder "
+            "with --run, or remove this one to start again"
+        )
+    atomic.write_bytes(noted, content)

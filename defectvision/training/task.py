@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,8 @@ from defectvision.training.imbalance import named_weights
 from defectvision.training.objective import Objective
 from defectvision.training.recipe import Recipe
 from defectvision.words import counted
+
+log = logging.getLogger(__name__)
 
 LEAST_LEARNED = 2  # images, and classes where an image has one
 LEAST_PARTS = 5  # that differ, to learn a line from good parts alone
@@ -71,6 +74,8 @@ class TrainingTask:
             divided = divide_good_parts(images.catalog, recipe.memory.names)
         else:
             divided = divide(images.catalog, recipe.split)
+        for warning in divided.warnings:
+            log.warning(warning)
         task = cls(recipe, line, replace(images, catalog=divided))
         task._check_enough()
         return task

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.words import EXTENT
 from defectvision.inference.heatmap import Heatmap, evidence_heatmap
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.regions import Cut
@@ -105,3 +106,5 @@ def show_picture(
     if not blind:
         with places.side:
             regions_table(image.digest, image.inspection, image.cut)
+            if loaded.bundle.remembers and image.cut.regions:
+                st.caption(EXTENT)

@@ -87,6 +87,8 @@ def labels_in_words(judged: Judged, policy: Policy) -> str:
     values = [f"{judged.probabilities[name]:.3f}" for name in labels]
     if not labels:
         return f"**{plain(judged.line.titles(labels))}**."
+    if judged.line.from_good_parts:  # how far from good parts is no probability
+        return f"{titles[0]}."
     if len(labels) == 1 and is_a_guess(judged, policy):
         return f"Most probable of all classes: {titles[0]}, {values[0]}."
     if len(labels) == 1:

@@ -22,7 +22,8 @@ POLICIES = (Policy(accept_below=0.2, reject_above=0.5), Policy(accept_below=0.1,
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("name", ["casting", "neu-surface", "severstal-strip"])
-def test_pairs_are_those_of_equal_content(name, database, tmp_path, request) -> None:
+@pytest.mark.parametrize("by_people", [True, False])
+def test_pairs_are_those_of_equal_content(name, database, by_people, tmp_path, request) -> None:
     place = request.getfixturevalue("postgres")() if database == "postgresql" else ""
     store, line = new_store(tmp_path, place), LINES[name]
     numbers = [fill(store, line, 80, seed) for seed in (0, 1)]
@@ -42,13 +43,15 @@ def test_pairs_are_those_of_equal_content(name, database, tmp_path, request) -> 
                 session, part + 1, unproven("ada"), decision[0], POLICIES[0], decision[1]
             )
     before, after = (Results.open(store, number) for number in numbers)
-    changes = Changes(before, after, POLICIES)
+    changes = Changes(before, after, POLICIES, by_people)
 
     sides = []
     for results, policy in zip((before, after), POLICIES, strict=True):
         found: dict[str, tuple] = {}
         for one in results.every(results.selection(policy)):
             said = one.final_verdict(policy), one.final_labels(policy)
+            if not by_people:
+                said = one.verdict(policy), () if one.objections else one.labels(policy)
             if one.row.digest not in found or (one.decision and not found[one.row.digest][2]):
                 found[one.row.digest] = (*said, one.decision, one.id)
         sides.append(found)

@@ -1,6 +1,7 @@
 """One command from a folder of images to a line that serves, on samples drawn here."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.limits import PIXELS
 from defectvision.models import create_model
-from defectvision.training import loop
+from defectvision.training import loop, pipeline
 from defectvision.training.new_line import line_for
 from defectvision.training.pipeline import train_line
-from defectvision.training.recipe import load_recipe
+from defectvision.training.recipe import RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
 
 pytestmark = pytest.mark.slow  # each needs a trained line; the fixture is made once
@@ -177,6 +178,42 @@ def test_a_killed_training_goes_on_where_it_was(samples, tmp_path, monkeypatch):
     after = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert after.startswith(before)
     assert len(after.splitlines()) == 2
+
+
+def test_nobody_is_served_by_a_bundle_before_it_is_measured(samples, tmp_path, monkeypatch):
+    """Killed between the export and the figures: the bundle that was there stays, or there is
+    none, and the same command then finishes."""
+    weights, run = tmp_path / "weights", tmp_path / "run"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_measure_gate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(samples, weights, run)
+        assert [*weights.glob("*")] == []
+    _train(samples, weights, run)
+    before = load_bundle(weights, "casting").version
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_measure_gate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(samples, weights, tmp_path / "other", epochs=2)
+    assert load_bundle(weights, "casting").version == before
+    assert [folder.name for folder in weights.iterdir()] == ["casting"]
+
+
+def test_a_run_does_not_go_on_with_other_images(samples, tmp_path):
+    """It would measure a network on images that it has learned from."""
+    images = tmp_path / "images"
+    shutil.copytree(samples, images)
+    _train(images, tmp_path / "weights", tmp_path / "run")
+    _train(images, tmp_path / "weights", tmp_path / "run")
+    index = images / "index.csv"
+    index.write_text("\n".join(index.read_text().splitlines()[:-1]))
+    with pytest.raises(RecipeError, match="begun with other images"):
+        _train(images, tmp_path / "weights", tmp_path / "run")
+    _train(images, tmp_path / "weights", tmp_path / "another run")
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("best", 1), ("last", 2)])

@@ -10,9 +10,11 @@ from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError,
 from defectvision.data.image_head import image_size
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.mask_files import mask_pixels
-from defectvision.data.readers.index import checked_catalog, examples, read_index
+from defectvision.data.readers.good_alone import check_good_alone, check_no_masks
+from defectvision.data.readers.index import checked_catalog, examples, find_index, read_index
 from defectvision.data.readers.listing import SPLIT_FOLDERS, scan
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
+from defectvision.words import counted
 
 CASTING_FOLDERS = {"def_front": "def", "ok_front": "ok"}
 # NEU-CLS codes, NEU-DET names and the spellings of the copies on Kaggle
@@ -63,8 +65,8 @@ def open_catalog(path: Path, unsorted_good: bool = False) -> Catalog:
         return read_index(path)
     if not path.is_dir():
         raise CatalogError(f"{path}: no such folder. Check the path.")
-    if (path / INDEX_NAME).is_file():
-        return read_index(path / INDEX_NAME)
+    if index := find_index(path):
+        return read_index(index)
     return _read_folders(path, unsorted_good)
 
 
@@ -166,7 +168,13 @@ def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
 
     top = tree.unwrapped(top)
     if unsorted_good and set(filled) == {top} and not _neu_flat(filled[top]):
-        rows.add(top, filled[top], [""] * len(filled[top]), "")
+        names = filled[top]
+        check_good_alone(root, top, names)
+        rows.add(top, names, [""] * len(names), "")
+        rows.warnings.append(
+            f"{counted(len(names), 'image')} of {root} in no class folders: each is taken as one "
+            "of a good part."
+        )
         return rows.catalog(root, "good parts")
     inner = [folder for folder in tree.children(top) if tree.has_images(folder)]
     splits = [folder for folder in inner if folder.name.lower() in SPLIT_FOLDERS]
@@ -188,23 +196,29 @@ def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
 
 
 def _told_by_masks(layout: MaskLayout, filled: dict[PurePosixPath, list[str]]) -> bool:
-    """Whether masks tell alone what is good: each photograph has one beside it, and its folder is
-    a part or a split and no class."""
-    every = all(str(folder / name) in layout.masks for folder in filled for name in filled[folder])
+    """Whether masks tell alone what is good: most photographs have one beside them, and their
+    folder is a part or a split and no class."""
+    photographs = [str(folder / name) for folder in filled for name in filled[folder]]
+    most = 2 * sum(name in layout.masks for name in photographs) > len(photographs)
     names = [folder.name for folder in filled]
     parts = all(PART_FOLDER.fullmatch(name) for name in names)
     return (
         layout.beside
-        and every
+        and most
         and (parts or all(name.lower() in ("", *SPLIT_FOLDERS) for name in names))
     )
 
 
 def _add_marked(root: Path, filled: dict[PurePosixPath, list[str]], rows: _Rows) -> None:
-    """Add photographs whose masks beside them tell whether they show a defect."""
+    """Add photographs whose masks beside them tell whether they show a defect; one without is left
+    out."""
     for folder, names in sorted(filled.items()):
         labels, kept = [], []
         for name in names:
+            if str(folder / name) not in rows.masks:
+                reason = "has no mask beside it, as the others have, so nobody knows if it is good"
+                rows.left_out.append(LeftOut(str(folder / name), reason, "Put its mask there."))
+                continue
             mask = root / rows.masks[str(folder / name)]
             size = image_size(mask)
             try:
@@ -256,6 +270,7 @@ def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: 
         # macOS archives spell names decomposed; the label is one and the same
         label = unicodedata.normalize("NFC", folder.name.strip())
         names = tree.images[folder]
+        check_no_masks(root, folder, names)
         rows.add(folder, names, [_neu_code(folder.name) if neu else label] * len(names), split)
     rows.neu |= neu
     rows.warnings += [

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import (
     COLUMNS,
+    INDEX_NAME,
     REQUIRED_COLUMNS,
     SPLITS,
     Catalog,
@@ -61,6 +62,20 @@ def read_index(index: Path) -> Catalog:
     if not first_line:
         raise CatalogError(f"{index}: no rows. Name at least one image.")
     return checked_catalog(root, columns, index.name, ())
+
+
+def find_index(folder: Path) -> Path | None:
+    """The folder's index, however the case of its name. Raises CatalogError where it has two."""
+    try:
+        found = sorted(f for f in folder.iterdir() if f.name.casefold() == INDEX_NAME)
+    except OSError as error:
+        raise CatalogError(f"{folder}: cannot be read ({error.strerror}).") from error
+    if len(found) > 1:
+        raise CatalogError(
+            f"{folder}: has {found[0].name} and {found[1].name}, and which holds is not known. "
+            "Move one away."
+        )
+    return found[0] if found and found[0].is_file() else None
 
 
 class _There:

@@ -64,7 +64,14 @@ def choose_two(store: Store) -> Chosen | None:
     others = {n: row for n, row in known.items() if n != after and row.line == line}
     origin = known[after].source.again_of
     before = _asked(BEFORE, others, "Compared with", origin if origin in others else None)
-    changes = changes_of(Results.open(store, before), Results.open(store, after))
+    decided = st.toggle(
+        "Count people's decisions",
+        key="changes-decided",
+        persist_state="session",
+        help="Else what the models say is compared: a decision on a part of one batch says nothing "
+        "of the model of the other.",
+    )
+    changes = changes_of(Results.open(store, before), Results.open(store, after), decided)
     return Chosen(changes, st.session_state.get(_cell_key(before, after)))
 
 
@@ -101,7 +108,8 @@ def matrix(chosen: Chosen) -> Counts:
         plain(
             f"Batch {before.id} with {before.bundle} ({before.bundle_version}), batch {after.id} "
             f"with {after.bundle} ({after.bundle_version}). Matched by the content of the files; "
-            "each under the policy that is in force for it, and what people decided counts."
+            "each under the policy that is in force for it. "
+            + ("What people decided counts." if changes.decided else "What the models say.")
         )
     )
     if failed := changes.after.errors():
@@ -192,8 +200,8 @@ def _table(changes: Changes, pairs: list[Pair], key: str) -> int | None:
         thumbnail = pair[1].thumbnail() or pair[0].thumbnail()
         row["picture"] = encoded_url(thumbnail, "jpeg") if thumbnail else None
         for side, found, policy in zip(("before", "after"), pair, changes.policies, strict=True):
-            row[f"verdict {side}"] = [LOOKS[found.final_verdict(policy)].signed]
-            labels = found.final_labels(policy)
+            verdict, labels = changes.said(found, policy)
+            row[f"verdict {side}"] = [LOOKS[verdict].signed]
             row[f"label {side}"] = "" if found.classless else found.line.titles(labels)
             row[f"score {side}"] = found.defect_score
             row[f"decided {side}"] = found.decision.who if found.decision else ""

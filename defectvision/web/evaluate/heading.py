@@ -33,6 +33,11 @@ MEMORY = (
     "The bundle learned from all of these images, or from others of the same parts: the figures "
     "measure its memory, not its skill. Do not choose thresholds by them."
 )
+MOSTLY_STOPPED = (
+    "People look at what the model stops. Parts that it accepted and nobody looked at are not "
+    "among these, so far more defective ones may escape than the figures say. Have some accepted "
+    "parts reviewed as well, chosen by chance."
+)
 FEW = 30  # photo groups below which an interval is wide, and is said to be
 
 
@@ -133,6 +138,8 @@ def _seen(opened: Opened) -> None:
             "parts, is not looked up, and each file counts as a part of its own.",
             icon=":material/info:",
         )
+        if opened.kept.line.can_accept:
+            st.warning(MOSTLY_STOPPED, icon=":material/warning:")
     seen = int((~every.unseen).sum())
     if not seen:
         return

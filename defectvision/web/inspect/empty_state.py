@@ -8,6 +8,7 @@ from defectvision import __version__
 from defectvision.bundle.labels import label_names
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.words import score_words
 from defectvision.web.cards import colour_swatches
 from defectvision.web.inspect.intake import DRAWN_LINES, drawn_samples, file_place
 from defectvision.web.links import new_line_way
@@ -20,7 +21,7 @@ GLOSSARY = {
     "Line": "one inspected product with its classes of defects.",
     "Model": "what learned from the line's training images; a line may have several. Its file "
     "folder is called a bundle.",
-    "Defect score": "the model's probability that the part is not good, from 0 to 1.",
+    "Defect score": "{score}, from 0 to 1.",
     "Policy": "the thresholds that turn scores into verdicts: accept below one, reject from the "
     "other on. Moving one runs no model.",
     "Verdict": "accept, review or reject. A person's decision stands above the model's.",
@@ -36,10 +37,12 @@ GLOSSARY = {
 
 def empty_state(work: Work, line: Line, loaded: LoadedBundle, failed: bool) -> None:
     """What to do while there is nothing to show."""
+    score = score_words(loaded.bundle)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("DefectVision", width="stretch")
         with st.popover("Help and words", icon=":material/help:"):
-            st.markdown("\n".join(f"- **{word}**: {said}" for word, said in GLOSSARY.items()))
+            words = {word: said.format(score=score) for word, said in GLOSSARY.items()}
+            st.markdown("\n".join(f"- **{word}**: {said}" for word, said in words.items()))
     if failed:
         st.markdown("None of the files could be inspected; each says why beside the upload.")
     what = "its verdict, the reason" if line.can_accept else "the name of its defect"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.bundle.line import Line
+from defectvision.bundle.policy import in_words
 from defectvision.bundle.reader import BundleError
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.settings import settings
+from defectvision.store import policies
 from defectvision.store.bundles import Switch, switch_default, switches, way_back
 from defectvision.store.database import Store
+from defectvision.web.choices import loaded_bundle
 from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, plain
 
@@ -55,8 +58,11 @@ def _words(line: Line, last: Switch | None) -> str:
 
 
 def _roll_back(line: Line, last: Switch, store: Store, person: Person) -> None:
-    with st.popover(f"Roll back to {plain(last.before)}", icon=":material/undo:"):
+    # Another key is another popover, which is closed.
+    key = f"roll-back-{line.name}-{last.after}-{last.at:%Y%m%d%H%M%S%f}"
+    with st.popover(f"Roll back to {plain(last.before)}", icon=":material/undo:", key=key):
         st.markdown("Whoever names no bundle gets this one again, from the next image on.")
+        st.caption(_judging(line, last.before, store))
         reason = f"back-reason-{line.name}-{last.after}"
         why = st.text_input(
             "Reason", f"Back from {last.after}", key=reason, max_chars=LONGEST_REASON
@@ -82,6 +88,7 @@ def make_default(line: Line, name: str, store: Store, person: Person) -> None:
             f"{plain(line.default_bundle)} wherever no bundle is named. What was inspected before "
             "stays as it is."
         )
+        st.caption(_judging(line, name, store))
         reason = f"default-reason-{line.name}-{name}"
         why = st.text_input("Reason", key=reason, max_chars=LONGEST_REASON).strip()
         able = ready(person, Action.POLICY)
@@ -93,6 +100,22 @@ def make_default(line: Line, name: str, store: Store, person: Person) -> None:
             on_click=_switch,
             args=(line, name, store, reason),
         )
+
+
+def _judging(line: Line, name: str, store: Store) -> str:
+    """By which policy parts are judged from then on, and by which they are now: each bundle has its
+    own."""
+    said = []
+    for bundle, when in ((name, "will be judged by"), (line.default_bundle, "are judged now by")):
+        try:
+            about = loaded_bundle(line.name, bundle).bundle
+        except BundleError:
+            continue
+        with store.reading() as session:
+            found = policies.in_force(session, line.name, bundle, about.policy)
+        words = in_words(found.policy, line, about.mask_classes)
+        said.append(f"Parts {when} {plain(f'{found.words} of {bundle}: {words}')}.")
+    return " ".join(said)
 
 
 def _switch(line: Line, name: str, store: Store, reason: str) -> None:
@@ -111,3 +134,6 @@ def _switch(line: Line, name: str, store: Store, reason: str) -> None:
         )
     except (BundleError, NotAllowedError) as error:
         st.toast(plain(str(error)), icon=":material/error:", duration="long")
+    else:
+        words = plain(f"{name} is the default bundle of {line.title} now.")
+        st.toast(words, icon=":material/check_circle:")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, in_words
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.words import score_words
 from defectvision.inference.zones import shares_of_view
 from defectvision.people import Action, Person
 from defectvision.web.open_image import OpenImage
@@ -79,21 +80,38 @@ def save_policy(
     with store.reading() as session:
         # Not the one that the page follows: a released lot keeps its own.
         today = policies.in_force(session, *whose, loaded.bundle.policy)
-    with st.popover("Put in force", icon=":material/gavel:", disabled=policy == today.policy):
-        st.markdown("Everyone's verdicts, charts and exports follow this policy from then on.")
+    # Another key is another popover, which is closed.
+    key = f"put-in-force-{today.number}"
+    with st.popover(
+        "Put in force", icon=":material/gavel:", disabled=policy == today.policy, key=key
+    ):
+        st.markdown(
+            plain(
+                f"Everyone's verdicts, charts and exports of {loaded.line.title} by "
+                f"{loaded.bundle.name} follow this policy from then on."
+            )
+        )
+        default = loaded.line.default_bundle
+        if loaded.bundle.name != default:
+            st.warning(
+                plain(
+                    f"Where no bundle is named, {default} judges parts of {loaded.line.title}: "
+                    "its policy stays as it is."
+                ),
+                icon=":material/warning:",
+            )
         why = st.text_input("Reason", key="policy-reason", max_chars=500)
         able = ready(who, Action.POLICY)
         if st.button("Save as the policy in force", type="primary", disabled=not (able and why)):
             with store.session() as session:
                 own = loaded.bundle.policy
                 saved = policies.save(session, *whose, policy, who, why, today.policy, own)
-            st.session_state["policy-saved"] = saved.number
+            st.toast(
+                plain(f"Policy {saved.number} is in force for everyone: {loaded.bundle.name}."),
+                icon=":material/check_circle:",
+            )
             work.policies.reset(loaded)
             st.rerun()
-    if today.number is not None and st.session_state.get("policy-saved") == today.number:
-        st.success(
-            f"Policy {today.number} is in force for everyone.", icon=":material/check_circle:"
-        )
     with store.reading() as session:
         versions = policies.history(session, *whose)
     if versions:
@@ -136,8 +154,8 @@ def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> Non
         key=key,
         on_change=slid,
         args=(key,),
-        help="On the defect score, the probability that the part is not good. Parts between the "
-        "two thresholds go to review. The model is not run again.",
+        help=f"On the defect score, {score_words(loaded.bundle)}. Parts between the two "
+        "thresholds go to review. The model is not run again.",
     )
     for column, title, name in zip(
         st.columns(2),

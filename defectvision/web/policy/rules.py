@@ -8,6 +8,7 @@ import streamlit as st
 
 from defectvision.bundle.policy import Policy, rule_in_words
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.bundle.words import EXTENT
 from defectvision.web.policy.changes import change
 from defectvision.web.session.work import Work
 from defectvision.words import plain
@@ -58,6 +59,8 @@ def _rules(work: Work, loaded: LoadedBundle, policy: Policy, which: str) -> None
 def _new_rule(work: Work, loaded: LoadedBundle, policy: Policy) -> None:
     """The form of a rule; what it needs besides is on the page: a scale for mm, zones."""
     line = loaded.line
+    if loaded.bundle.remembers:
+        st.caption(EXTENT)
     zones = [zone.name for zone in policy.zones if not zone.ignored]
     with st.form("new-rule", border=False):
         then = st.segmented_control(

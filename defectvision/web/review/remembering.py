@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from defectvision.batch.remembered import Part, Remembered
+from defectvision.batch.remembered import Part, Remembered, some_names
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.evaluation.seen import DIGITS, digests_of
@@ -51,10 +51,12 @@ def remember_stopped(
         if not left:
             st.caption(f"{plain(base.bundle.name)} remembers them all.")
             return
+        name, again = plain(base.bundle.name), len(rows) - len(left)
+        known_words = f"{name} remembers {again} of them already. " if again else ""
         st.caption(
-            f"They can join what **{plain(base.bundle.name)}** remembers, as a version beside it. "
-            "Nothing is trained, the limit stays, and the version is in force for nobody before "
-            "somebody makes it the default on the Lines page."
+            f"{known_words}What can join what **{name}** remembers, as a version beside it: "
+            f"{plain(some_names(left))}. Nothing is trained, the limit stays, and the version is "
+            "in force for nobody before somebody makes it the default on the Lines page."
         )
         able = ready(who, Action.TEACH)
         one = [row for row in left if row.id == opened]

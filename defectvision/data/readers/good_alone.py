@@ -1,0 +1,113 @@
+"""What speaks against taking every image of a folder as one of a good part.
+
+Whoever sorts images into no classes says what is defective in other ways: in a file of labels, in
+the images' names, by masks. Where one of them is not understood, the folder is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from defectvision.data.catalog import INDEX_NAME, CatalogError
+from defectvision.data.image_head import image_size
+from defectvision.data.mask_files import mask_pixels
+from defectvision.data.readers.index import examples
+from defectvision.data.readers.listing import scan
+
+LABEL_SUFFIXES = frozenset(
+    {
+        *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml"),
+        *(".xls", ".xlsx", ".ods", ".parquet", ".db", ".sqlite", ".mat", ".npy", ".npz", ".pkl"),
+    }
+)
+SAYS_NOTHING = re.compile(r"(read[ _-]?me|licen[cs]e|copying|copyright|citation|notice)\b.*")
+# Words of a name by which people tell that a part is not good.
+DEFECTIVE = re.compile(
+    r"ng|nok|nio|ko|bad|fail(ed|ure)?|reject(ed|s)?|scrap(ped)?|faulty?|"
+    r"defect(s|ive)?|anomal(y|ies|ous)|abnormal|schlecht|ausschuss|defekt|mangelhaft"
+)
+NOT = frozenset({"no", "non", "not", "without", "free", "ohne", "kein", "keine"})
+REMEDY = (
+    f"sort the images into a folder of good ones and one for each defect, or put an {INDEX_NAME} "
+    "with the columns path,label beside them"
+)
+
+
+def check_good_alone(root: Path, folder: PurePosixPath, names: Sequence[str]) -> None:
+    """Raises CatalogError where something in the folder `folder` of `root`, whose images are
+    `names`, may say that some of them are not good."""
+    if labels := _label_files(root):
+        raise CatalogError(
+            f"{root}: {examples(labels)} may say which parts are defective, and nobody knows how: "
+            f"every image would count as a good part. Move it away if it says nothing of defects. "
+            f"Else {REMEDY}."
+        )
+    named = [name for name in names if says_defective(PurePosixPath(name).stem)]
+    if says_defective((root / folder).name):
+        named = [f"the folder's own name, {(root / folder).name!r},", *named][:1]
+    if named:
+        raise CatalogError(
+            f"{root}: {examples(named)} says that a part is not good, and without classes every "
+            f"image would count as a good part. Rename it if it is one. Else {REMEDY}."
+        )
+    check_no_masks(root, folder, names)
+
+
+def check_no_masks(root: Path, folder: PurePosixPath, names: Sequence[str]) -> None:
+    """Raises CatalogError where an image among `names` is the mask of another one, by its name and
+    its pixels: both would count as whatever the folder says."""
+    for mask, photograph in _related(names):
+        size = image_size(root / folder / photograph) or (0, 0)
+        if not _is_mask(root / folder / mask, size) or _is_mask(root / folder / photograph, size):
+            continue
+        raise CatalogError(
+            f"{root / folder / mask}: looks like a mask of {photograph}, and is not named as one, "
+            f"so both would count as photographs. Call it {PurePosixPath(photograph).stem}_mask"
+            f"{PurePosixPath(mask).suffix}, or move it away with its photograph."
+        )
+
+
+def _is_mask(file: Path, size: tuple[int, int]) -> bool:
+    """Whether a picture is of this size and of black and white or numbers alone."""
+    try:
+        mask_pixels(file, size)
+    except (CatalogError, OSError):
+        return False
+    return True
+
+
+def says_defective(name: str) -> bool:
+    """Whether a word of a file's or folder's name says that a part is not good: "00_NG", "bad 3",
+    but not "no_defects"."""
+    # Letters between digits are no word: files are kept under numbers to the base 16, too.
+    words = [word.strip("0123456789") for word in re.split(r"[\W_]+", name.casefold())]
+    if NOT & set(words):
+        return "good" in words or "ok" in words  # "not_ok"
+    return any(DEFECTIVE.fullmatch(word) for word in words)
+
+
+def _label_files(root: Path) -> list[str]:
+    found = scan(root, lambda name: not name.startswith(".") and _may_label(PurePosixPath(name)))
+    return [str(folder / name) for folder, names in found.items() for name in names]
+
+
+def _may_label(file: PurePosixPath) -> bool:
+    return file.suffix.lower() in LABEL_SUFFIXES and not SAYS_NOTHING.fullmatch(
+        file.name.casefold()
+    )
+
+
+def _related(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of which the first is called as the second and something with a letter before or
+    behind, or by another suffix."""
+    by_stem: dict[str, list[str]] = {}
+    for name in names:
+        by_stem.setdefault(PurePosixPath(name).stem.casefold(), []).append(name)
+    for stem, same in by_stem.items():
+        yield from ((one, other) for one in same for other in same if one != other)
+        for cut in range(1, len(stem)):
+            for inner, rest in ((stem[:cut], stem[cut:]), (stem[cut:], stem[:cut])):
+                if inner in by_stem and re.search(r"[^\W\d_]", rest):
+                    yield from ((one, other) for one in same for other in by_stem[inner])

@@ -1,0 +1,172 @@
+"""Images in no class folders count as good parts only where nothing says otherwise."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import open_set
+from defectvision.data.readers.good_alone import says_defective
+from defectvision.inference.labelled_images import readable
+from defectvision.limits import PIXELS
+
+SIZE = (40, 60)
+
+
+def photograph(file, seed=0):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(60, 200, (4, 6), np.uint8)
+    cv2.imwrite(str(file), cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC))
+
+
+def mask(file, marked=True):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[4:9, 4:9] = 255 * marked
+    cv2.imwrite(str(file), pixels)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(6):
+        photograph(tmp_path / "set" / f"p{number}.png", number)
+    return tmp_path / "set"
+
+
+def opened(folder):
+    return open_set(folder, PIXELS, unsorted_good=True)
+
+
+def test_what_is_taken_as_good_is_told(folder):
+    (folder / "README.txt").write_text("camera 2")
+    (folder / "LICENSE").write_text("free")
+    catalog = opened(folder).catalog
+    assert catalog.good_count == 6
+    assert "6 images" in catalog.warnings[0] and "one of a good part" in catalog.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["labels.csv", "index.tsv", "truth.txt", "p3.txt", "p3.json", "metadata.jsonl", "notes/all.xml",
+     "labels.xlsx", "Annotations.JSON"],
+)  # fmt: skip
+def test_a_file_that_may_hold_labels_is_named_and_nothing_counts_as_good(folder, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("p3.png,scratch")
+    with pytest.raises(CatalogError, match=f"{name}.*may say which parts are defective"):
+        opened(folder)
+
+
+def test_damaged_labels_of_a_known_form_do_not_make_good_parts(folder):
+    said = {"shapes": [], "imagePath": "p3.png", "imageHeight": 40, "imageWidth": 60}
+    (folder / "p3.json").write_text(json.dumps(said)[:-9])
+    assert [one.name for one in opened(folder).catalog.left_out] == ["p3.png"]
+    (folder / "p3.json").write_text(json.dumps(said)[:5])
+    with pytest.raises(CatalogError, match=r"p3\.json may say which parts"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("name", ["Index.csv", "INDEX.CSV"])
+def test_an_index_is_one_however_its_name_is_written(folder, name):
+    rows = [f"p{number}.png,{'scratch' if number > 3 else 'good'}" for number in range(6)]
+    (folder / name).write_text("\n".join(["path,label", *rows]))
+    assert opened(folder).catalog.table["label"].tolist() == ["good"] * 4 + ["scratch"] * 2
+    (folder / "index.csv").write_text("path,label\np0.png,good")
+    if len(list(folder.glob("[iI]*"))) > 1:  # a file system that tells them apart
+        with pytest.raises(CatalogError, match=f"has {name} and index.csv"):
+            opened(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["p3_labels", "p3_anno", "p3_groundtruth", "p3_mask0", "p3_gt_mask", "p3_bw", "p3mask",
+     "p3 map", "mask_p3", "M-p3"],
+)  # fmt: skip
+def test_a_mask_under_another_name_is_no_photograph(folder, name):
+    mask(folder / f"{name}.png")
+    with pytest.raises(CatalogError, match=f"{name}.png: looks like a mask of p3.png"):
+        opened(folder)
+    good = folder / "good"
+    good.mkdir()
+    for file in list(folder.glob("*.png")):
+        file.rename(good / file.name)
+    photograph(folder / "scratch" / "a.png", 9)
+    with pytest.raises(CatalogError, match="looks like a mask of p3"):
+        opened(folder)
+
+
+def test_a_mask_of_the_photographs_own_name_is_no_photograph(folder):
+    mask(folder / "p3.bmp")
+    with pytest.raises(CatalogError, match=r"p3\.bmp: looks like a mask of p3"):
+        opened(folder)
+
+
+def test_photographs_with_longer_names_stay_photographs(folder):
+    photograph(folder / "p3_top.png", 30)
+    mask(folder / "p31.png")  # dark, with a lamp in it; the name says nothing
+    assert opened(folder).catalog.good_count == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((name, True) for name in ("00_NG", "NIO-3", "bad 3", "part_failed", "defect12", "n.i.o")),
+        *((name, True) for name in ("not_ok", "no good", "Ausschuss_1", "anomaly")),
+        *((name, False) for name in ("no_defects", "defect_free", "ohne Defekt", "p_ok", "ring")),
+        *((name, False) for name in ("4ed5374bad8cbb78", "scratch_plate", "Konge")),
+    ],
+)
+def test_names_that_say_a_part_is_not_good(name, said):
+    assert says_defective(name.replace(".", "")) is said
+
+
+def test_an_image_or_a_folder_whose_name_says_defective_is_not_taken_as_good(folder):
+    photograph(folder / "p7_NG.png", 7)
+    with pytest.raises(CatalogError, match=r"p7_NG\.png says that a part is not good"):
+        opened(folder)
+    (folder / "p7_NG.png").unlink()
+    bad = folder.rename(folder.with_name("bad parts"))
+    with pytest.raises(CatalogError, match="'bad parts', says that a part is not good"):
+        opened(bad)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("layout", ["flat", "index", "class folders"])
+def test_a_good_image_whose_mask_marks_something_is_left_out_and_named(folder, layout, masks):
+    file = "p3.png"
+    if layout == "flat":
+        mask(folder / "p3_mask.png")
+    elif layout == "index":
+        mask(folder / "m" / "p3.png")
+        rows = [f"p{n}.png,good,{'m/p3.png' if n == 3 else ''}" for n in range(6)]
+        (folder / "index.csv").write_text("\n".join(["path,label,mask", *rows]))
+    else:
+        file = "good/p3.png"
+        for one in list(folder.glob("*.png")):
+            (folder / "good").mkdir(exist_ok=True)
+            one.rename(folder / "good" / one.name)
+        mask(folder / "ground_truth" / "good" / "p3.png")
+    left, failures = readable(opened(folder), masks=masks)
+    assert [(one.name, "marks a defect" in one.reason) for one in failures] == [(file, True)]
+    assert len(left.catalog) == 5
+    assert file not in set(left.catalog.table["path"])
+
+
+@pytest.mark.parametrize(
+    "layout", ["kos{n:02}/Part0{end}", "train/{n}{end}", "{n}{end}"], ids=["parts", "split", "flat"]
+)
+def test_one_missing_mask_leaves_one_photograph_out(tmp_path, layout):
+    for n in range(1, 6):
+        photograph(tmp_path / layout.format(n=n, end=".png"), n)
+        if n != 2:
+            mask(tmp_path / layout.format(n=n, end="_label.png"), marked=n > 3)
+    if layout.startswith("train"):
+        photograph(tmp_path / "test" / "9.png", 9)
+        mask(tmp_path / "test" / "9_label.png", marked=False)
+    catalog = opened(tmp_path).catalog
+    assert catalog.layout == "masks beside"
+    assert [one.name for one in catalog.left_out] == [layout.format(n=2, end=".png")]
+    assert "no mask beside it" in catalog.left_out[0].reason
+    assert catalog.table["label"].tolist().count("defect") == 2
