@@ -23,11 +23,11 @@ from defectvision.web.evaluate import matrix
 from defectvision.web.evaluate.costs import COSTS, RATE, costs_of_session
 from defectvision.web.evaluate.heading import amount, between
 from defectvision.web.evaluate.opening import Opened, once
+from defectvision.web.policy.controls import REASON
 from defectvision.web.session.work import Work
 from defectvision.words import plain
 
 COST, PROMISE, BAND = "By cost", "By a promise", "By a review band"
-REASON = "policy-reason"  # of the widget that asks why a policy is put in force
 
 
 def operating_point(work: Work, opened: Opened, policy: Policy, may_move: bool) -> None:

@@ -11,12 +11,12 @@ from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, in_wor
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.bundle.words import score_words
 from defectvision.inference.zones import shares_of_view
-from defectvision.people import Action, Person
+from defectvision.people import Action, NotAllowedError, Person
 from defectvision.web.open_image import OpenImage
 from defectvision.web.policy.changes import change, refused
 from defectvision.web.policy.classes import mask_controls
 from defectvision.web.policy.rules import rule_controls
-from defectvision.web.session.people import ready
+from defectvision.web.session.people import acting, ready
 from defectvision.web.session.work import Work
 from defectvision.web.viewer.component import Marking
 from defectvision.web.widgets import current_key, key_showing, policy_number
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from defectvision.store.database import Store
 
 STEP = 0.005
+REASON = "policy-reason"  # of the widget that asks why a policy is put in force
 
 
 def policy_controls(work: Work, loaded: LoadedBundle) -> Policy:
@@ -100,18 +101,15 @@ def save_policy(
                 ),
                 icon=":material/warning:",
             )
-        why = st.text_input("Reason", key="policy-reason", max_chars=500)
+        why = st.text_input("Reason", key=REASON, max_chars=500).strip()
         able = ready(who, Action.POLICY)
-        if st.button("Save as the policy in force", type="primary", disabled=not (able and why)):
-            with store.session() as session:
-                own = loaded.bundle.policy
-                saved = policies.save(session, *whose, policy, who, why, today.policy, own)
-            st.toast(
-                plain(f"Policy {saved.number} is in force for everyone: {loaded.bundle.name}."),
-                icon=":material/check_circle:",
-            )
-            work.policies.reset(loaded)
-            st.rerun()
+        st.button(
+            "Save as the policy in force",
+            type="primary",
+            disabled=not (able and why),
+            on_click=_put_in_force,
+            args=(work, store, loaded, policy, today.policy),
+        )
     with store.reading() as session:
         versions = policies.history(session, *whose)
     if versions:
@@ -134,6 +132,30 @@ def save_policy(
                 hide_index=True,
                 alt="Saved policies of this bundle",
             )
+
+
+def _put_in_force(
+    work: Work, store: Store, loaded: LoadedBundle, policy: Policy, today: Policy
+) -> None:
+    """Before the page is drawn anew; `policy` and `today` are as whoever clicked has seen them."""
+    from sqlalchemy.exc import IntegrityError
+
+    from defectvision.store import policies
+
+    line, bundle, own = loaded.line.name, loaded.bundle.name, loaded.bundle.policy
+    why = st.session_state[REASON].strip()
+    try:
+        with store.session() as session:
+            saved = policies.save(session, line, bundle, policy, acting(), why, today, own)
+    except (IntegrityError, NotAllowedError) as error:
+        words = "Somebody else saved a policy at the same moment. Look at it first."
+        said = plain(str(error)) if isinstance(error, NotAllowedError) else words
+        st.toast(said, icon=":material/error:", duration="long")
+        return
+    work.policies.reset(loaded)
+    st.session_state[REASON] = ""
+    words = plain(f"Policy {saved.number} is in force for everyone: {bundle}.")
+    st.toast(words, icon=":material/check_circle:", duration="long")
 
 
 def _verdict_thresholds(work: Work, loaded: LoadedBundle, policy: Policy) -> None:
