@@ -24,8 +24,8 @@ def changes(
     before: Annotated[int, typer.Argument(help="number of the first batch")],
     after: Annotated[int, typer.Argument(help="number of the second batch")],
     file: Annotated[Path | None, typer.Option("--out", help="write them as .csv")] = None,
-    by_model: Annotated[
-        bool, typer.Option(help="compare what the models say, whatever people decided")
+    decisions: Annotated[
+        bool, typer.Option(help="count what people decided, in the batch in which they did")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def changes(
             raise ValueError(f"{file}: '{file.suffix}' is not .csv")
         if file is not None:
             atomic.check_target(file)
-        found = find_changes(open_existing(), before, after, not by_model)
+        found = find_changes(open_existing(), before, after, decisions)
         counts = found.counts()
         if file is not None:
             atomic.write_bytes(file, changes_csv(found))
@@ -60,7 +60,7 @@ def changes(
     out.say(in_words(counts))
 
 
-def find_changes(store: Store, before: int, after: int, decided: bool = True) -> Changes:
+def find_changes(store: Store, before: int, after: int, decided: bool = False) -> Changes:
     """Raises StoreError where a batch is gone, ValueError where they are of different lines."""
     from defectvision.report.changes import changes_of
     from defectvision.store.results import Results

@@ -66,6 +66,7 @@ def choose_two(store: Store) -> Chosen | None:
     before = _asked(BEFORE, others, "Compared with", origin if origin in others else None)
     decided = st.toggle(
         "Count people's decisions",
+        False,
         key="changes-decided",
         persist_state="session",
         help="Else what the models say is compared: a decision on a part of one batch says nothing "
