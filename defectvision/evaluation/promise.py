@@ -41,6 +41,12 @@ def most_above(parts: int, asked: float) -> int:
     return low
 
 
+def promised(parts: int, asked: float) -> float:
+    """The share of good parts that the limit of so many, see `limit_of`, stops at most, SURE of
+    it."""
+    return most_stopped(parts, most_above(parts, asked))
+
+
 def highest(scores: NDArray[np.float64], parts: NDArray[np.str_]) -> NDArray[np.float64]:
     """The highest of the scores (N,) of each part's pictures; parts: (N,) photo groups."""
     names, member = np.unique(parts, return_inverse=True)
@@ -58,20 +64,19 @@ def limit_of(scores: NDArray[np.floating], asked: float) -> tuple[float, float]:
     """
     falling = np.sort(scores)[::-1]
     above = most_above(len(falling), asked)
-    return float(falling[above]), most_stopped(len(falling), above)
+    return float(falling[above]), promised(len(falling), asked)
 
 
-def in_words(parts: int, promised: float) -> str:
-    """ "From 30 good parts, at most 9.5 % of good parts stopped can be promised (95 % sure); 299
-    would allow 1 %." """
+def in_words(parts: int, share: float, asked: float) -> str:
+    """ "From 30 good parts, at most 9.5 % of good parts stopped can be promised (95 % sure); 59
+    would allow 5 %." Where no more was promised than was asked for, more parts change nothing."""
     said = (
-        f"From {counted(parts, 'good part')}, at most {_percent(promised)} of good parts stopped "
+        f"From {counted(parts, 'good part')}, at most {_percent(share)} of good parts stopped "
         f"can be promised ({SURE:.0%} sure)"
     )
-    better = next((share for share in (0.05, 0.01, 0.001) if share < promised / 1.5), None)
-    if better is None:
+    if share <= asked:
         return f"{said}."
-    return f"{said}; {parts_needed(better)} would allow {_percent(better)}."
+    return f"{said}; {parts_needed(asked)} would allow {_percent(asked)}."
 
 
 def _percent(share: float) -> str:

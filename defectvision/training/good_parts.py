@@ -343,7 +343,7 @@ def _promise(
     limit, promised = limit_of(of_parts, asked)
     accept_below = min(0.999, math.ceil(1000 * expit(limit) + 0.5) / 1000)
     policy = Policy(accept_below=accept_below, reject_above=max(SURELY, accept_below))
-    words = in_words(len(of_parts), promised)
+    words = in_words(len(of_parts), promised, asked)
     return Learned(len(of_parts), promised, words, suspects, names), policy
 
 

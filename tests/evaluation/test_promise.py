@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from defectvision.evaluation.promise import in_words, limit_of, most_stopped, parts_needed
+from defectvision.evaluation.promise import (
+    in_words,
+    limit_of,
+    most_stopped,
+    parts_needed,
+    promised,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +60,15 @@ def test_the_promise_is_kept_as_often_as_promised(parts, draw):
     assert broken / 400 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
-def test_words_say_how_many_would_allow_more():
-    assert in_words(30, most_stopped(30)) == (
+def test_words_say_how_many_would_allow_what_was_asked_for():
+    assert in_words(30, most_stopped(30), 0.05) == (
         "From 30 good parts, at most 9.5 % of good parts stopped can be promised (95% sure); "
         "59 would allow 5 %."
     )
-    assert "299 would allow 1 %" in in_words(60, most_stopped(60))
+    assert "299 would allow 1 %" in in_words(60, most_stopped(60), 0.01)
+
+
+@pytest.mark.parametrize("parts", [59, 299, 3000])
+def test_no_more_parts_are_asked_for_than_there_are(parts):
+    assert "would allow" not in in_words(parts, promised(parts, 0.05), 0.05)
+    assert promised(parts, 0.05) == limit_of(np.arange(float(parts)), 0.05)[1]

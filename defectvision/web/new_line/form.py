@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +15,7 @@ from defectvision.web.links import FORM, NEW_LINE
 from defectvision.web.new_line.enough import LEAST_GOOD
 from defectvision.web.new_line.naming import LONGEST_TITLE, line_name, refusal, taught_before
 from defectvision.web.new_line.photographs import Intake, allowed_folder
+from defectvision.web.new_line.recipe import good_parts_recipe
 from defectvision.web.new_line.runs import Order, Run, new_run, running_in
 from defectvision.web.new_line.training import (
     TrainingError,
@@ -30,7 +30,6 @@ from defectvision.words import counted, plain
 
 UPLOADS, FOLDER = "Upload", "Folder on the server"
 KIND, INTAKE, DROPS, FORMS = (f"new-line-{name}" for name in ("kind", "intake", "drops", "forms"))
-ENOUGH = 0.01  # share of good parts that is stopped, for which there are photographs enough
 MOST_SAID = 5  # files that were left out, named in sight
 KEEP = "Keep small pictures of the good parts in the model"
 KEEP_HELP = (
@@ -96,17 +95,14 @@ def _key(field: str) -> str:
 
 
 def expectation(count: int) -> str:
-    """What so many photographs of different good parts allow, in one sentence or two."""
+    """What a line from so many photographs of different good parts will promise, in the words
+    that stand at its end."""
     if count < LEAST_GOOD:
         return f"At least {LEAST_GOOD} are needed, each of another good part."
-    from defectvision.evaluation.promise import most_stopped, parts_needed
+    from defectvision.evaluation.promise import in_words, promised
 
-    one_in = math.floor(1 / most_stopped(count))
-    said = f"About **1 in {one_in:,}** good parts may be stopped."
-    enough = 10 * math.ceil(parts_needed(ENOUGH) / 10)
-    if count >= enough:
-        return said
-    return f"{said} {enough} photographs would allow 1 in {round(1 / ENOUGH)}."
+    asked = good_parts_recipe()["memory"]["stopped"]
+    return in_words(count, promised(count, asked), asked)
 
 
 def _say_name(title: str) -> None:
