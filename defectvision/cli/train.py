@@ -16,7 +16,7 @@ from rich.table import Table
 from defectvision.atomic import check_folder
 from defectvision.bundle.labels import is_good_label
 from defectvision.bundle.reader import load_bundle, read_line
-from defectvision.bundle.schema import LINE_FILE
+from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights
@@ -77,6 +77,11 @@ def train(
         chosen = load_recipe(file)
         name = bundle or chosen.architecture
         check_folder(folder / line / name)
+        if (folder / line / name / ABOUT_FILE).is_file():
+            print_note(
+                f"{folder / line / name}: holds a bundle, which what is learned now replaces. Name "
+                "another one with --bundle to keep it"
+            )
         if not chosen.memory and (warning := lacks_good(images.catalog)):
             print_note(warning)
         result = train_line(

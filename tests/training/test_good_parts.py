@@ -232,6 +232,14 @@ def test_a_line_of_other_classes_is_not_overwritten(good, tmp_path):
     result = train(good, tmp_path, line="casting")
     assert result.exit_code == 2
     assert "not a line from good parts. Choose" in " ".join(result.stderr.split())
+    assert "--bundle" not in result.stderr
+
+
+def test_who_names_a_bundle_that_is_there_is_told_that_it_is_replaced(good, tmp_path):
+    shutil.copytree(Path("weights/casting"), tmp_path / "weights" / "casting")
+    result = train(good, tmp_path, "--bundle", "resnet50", line="casting")
+    said = f"{tmp_path / 'weights' / 'casting' / 'resnet50'}: holds a bundle, which"
+    assert said in " ".join(result.stderr.split())
 
 
 def test_unsorted_images_are_good_only_where_good_parts_are_meant(good):

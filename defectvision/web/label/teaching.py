@@ -26,6 +26,7 @@ from defectvision.web.label.learned import learned
 from defectvision.web.links import LINES, NEW_LINE
 from defectvision.web.new_line.enough import LEAST_SHOWN, Known
 from defectvision.web.new_line.form import KEEP, KEEP_HELP, runs_folder
+from defectvision.web.new_line.naming import free_name
 from defectvision.web.new_line.runs import new_run
 from defectvision.web.new_line.training import (
     TrainingError,
@@ -119,8 +120,8 @@ def _form(store: Store, row: LabelledSetRow, held: int) -> None:
         recipe, key = _of_names(row, labelled)
     else:
         recipe, key = _of_classes(row, labelled)
-    taken = bundle_names(row.line) if (settings().weights / row.line).is_dir() else []
-    bundle = st.text_input("Name of the bundle", _free_name(taken), max_chars=60).strip()
+    free = free_name(f"{datetime.now():%Y-%m-%d}", settings().weights / row.line)
+    bundle = st.text_input("Name of the bundle", free, max_chars=60).strip()
     with st.expander("Recipe", icon=":material/tune:"):
         recipe = st.text_area(
             "Recipe as YAML",
@@ -292,10 +293,3 @@ def side_of(recipe: str) -> int:
 def _recipe(name: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text("utf-8"))
     return content
-
-
-def _free_name(taken: list[str]) -> str:
-    """The day, and a number where the day has one already."""
-    day = f"{datetime.now():%Y-%m-%d}"
-    names = (day, *(f"{day}-{number}" for number in range(2, 100)))
-    return next(name for name in names if name not in taken)

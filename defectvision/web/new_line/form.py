@@ -13,7 +13,13 @@ from defectvision.store.database import Store
 from defectvision.web.inspect.intake import FILE_TYPES
 from defectvision.web.links import FORM, NEW_LINE
 from defectvision.web.new_line.enough import LEAST_GOOD
-from defectvision.web.new_line.naming import LONGEST_TITLE, line_name, refusal, taught_before
+from defectvision.web.new_line.naming import (
+    LONGEST_TITLE,
+    free_name,
+    line_name,
+    refusal,
+    taught_before,
+)
 from defectvision.web.new_line.photographs import Intake, allowed_folder
 from defectvision.web.new_line.recipe import good_parts_recipe
 from defectvision.web.new_line.runs import Order, Run, new_run, running_in
@@ -61,10 +67,11 @@ def form(run: Run | None, store: Store, person: Person) -> None:
         )
         if title.strip():
             _say_name(title)
+        # Not by a default of the widget's own, which an order that is changed sets anew.
+        st.session_state.setdefault(KIND, UPLOADS)
         kind = st.segmented_control(
             "Photographs of good parts",
             [UPLOADS, FOLDER],
-            default=UPLOADS,
             required=True,
             key=KIND,
             persist_state="session",
@@ -106,16 +113,19 @@ def expectation(count: int) -> str:
 
 
 def _say_name(title: str) -> None:
-    if said := refusal(title, settings().weights):
+    weights, name = settings().weights, line_name(title)
+    if said := refusal(title, weights):
         st.error(plain(said), icon=":material/error:")
-    elif taught_before(title, settings().weights):
+    elif taught_before(title, weights):
+        bundle = free_name(good_parts_recipe()["architecture"], weights / name)
         st.info(
-            f"There is a line `{line_name(title)}` from good parts already. It will be learned "
-            "anew from these photographs alone, and judges by them then.",
+            f"There is a line `{name}` from good parts already, and it goes on as it is. What is "
+            f"learned from these photographs alone becomes its bundle `{bundle}`, which is in "
+            "force once somebody makes it the default.",
             icon=":material/model_training:",
         )
     else:
-        st.caption(f"Kept under the name `{line_name(title)}`")
+        st.caption(f"Kept under the name `{name}`")
 
 
 def _take_in(run: Run | None) -> Run | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.line import Line
+from defectvision.bundle.reader import BundleError, read_line
 from defectvision.data.roots import NotAllowedError, opened
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.images import decode_image
@@ -16,6 +17,7 @@ from defectvision.people import Action, Person
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.choices import loaded_bundle
+from defectvision.web.lines.default import make_default
 from defectvision.web.links import open_line
 from defectvision.web.new_line.form import say_refused
 from defectvision.web.new_line.learning import how_it_learned
@@ -36,10 +38,20 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
     made, order = look.outcome, look.order
     if made is None or order is None:
         return
+    beside = _beside(made) if order.labelled_set is None else None
     left, right = st.columns([7, 4], gap="large")
     with left:
-        ready = "The line is ready" if order.labelled_set is None else "The bundle is ready"
+        new_line = order.labelled_set is None and beside is None
+        ready = "The line is ready" if new_line else "The bundle is ready"
         st.success(plain(made.promise), title=ready, icon=":material/check_circle:")
+        if beside is not None:
+            st.info(
+                f"**{plain(beside.default_bundle)}** stays in force for {plain(beside.title)}, and "
+                f"this one, **{plain(made.bundle)}**, stands beside it until somebody makes it the "
+                "default, here or under **Lines**. The way back is kept.",
+                title="Not in force yet",
+                icon=":material/star:",
+            )
     with right, st.container(key="new-line-counts"), st.grid(2, gap="small", min_column_width=110):
         st.metric("Images", f"{made.images:,}", border=True)
         st.metric(
@@ -49,7 +61,8 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
             help="Photographs that are near-copies of one another count once.",
         )
     with st.container(horizontal=True):
-        _inspect(made)
+        if _inspect(made, "bundle" if beside else "line") and beside is not None:
+            make_default(beside, made.bundle, store, person)
         if person.may(Action.TEACH):
             if order.labelled_set is None:
                 change_button(run)
@@ -61,14 +74,27 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
     say_refused((*run.photographs().refused, *(_named(text, run) for text in made.left_out)))
 
 
-def _inspect(made: Outcome) -> None:
+def _beside(made: Outcome) -> Line | None:
+    """The line whose default is another bundle than the one that was made; None where it is that
+    one."""
+    try:
+        line = read_line(settings().weights / made.line)
+    except BundleError:  # which is said where the bundle is to be used
+        return None
+    return line if line.default_bundle != made.bundle else None
+
+
+def _inspect(made: Outcome, what: str) -> bool:
+    """The way to inspect with it; says whether it can be used, and why not."""
     try:
         loaded_bundle(made.line, made.bundle)
     except BundleError as error:
         st.error(plain(str(error)), title="It cannot be used yet", icon=":material/error:")
-        return
-    if st.button("Inspect with this line", type="primary", icon=":material/center_focus_strong:"):
+        return False
+    words = f"Inspect with this {what}"
+    if st.button(words, type="primary", icon=":material/center_focus_strong:"):
         open_line(made.line, made.bundle)
+    return True
 
 
 def _suspects(run: Run, made: Outcome, store: Store, person: Person) -> None:

@@ -14,7 +14,7 @@ from defectvision.web.new_line.outcome import outcome
 from defectvision.web.new_line.progress import ended_early, follow, heading
 from defectvision.web.new_line.runs import Look, Run, State, every_run, find_run
 from defectvision.web.new_line.training import look_at
-from defectvision.web.new_line.words import STATES
+from defectvision.web.new_line.words import said_of
 from defectvision.web.session.people import acting, lacking, who
 from defectvision.web.session.store import the_store
 from defectvision.words import plain
@@ -87,7 +87,7 @@ def new_line_notice() -> None:
     for run in every_run(runs_folder()):
         look = look_at(run)
         if look.order is not None and look.state in (State.RUNNING, State.CUT_OFF):
-            _way(run.id, f"{look.order.title} {STATES[look.state]}", ICONS[look.state])
+            _way(run.id, said_of(look), ICONS[look.state])
 
 
 def _earlier(store: Store, person: Person) -> None:
@@ -101,7 +101,7 @@ def _earlier(store: Store, person: Person) -> None:
         for run, look in shown:
             assert look.order is not None
             started = f"{look.order.started.astimezone():%Y-%m-%d %H:%M}"
-            words = f"{look.order.title} {STATES[look.state]} · {look.order.who}, {started}"
+            words = f"{said_of(look)} · {look.order.who}, {started}"
             _way(run.id, words, ICONS[look.state], "tertiary")
 
 

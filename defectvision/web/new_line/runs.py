@@ -49,7 +49,7 @@ class Photographs(Content):
 class Order(Content):
     """What was asked for. folder: on the server; None for what was uploaded. keep_pictures: whether
     the bundle carries small pictures of the good parts. labelled_set: its number, where one is
-    learned from; bundle: what is made of it then."""
+    learned from; bundle: what is made; empty in an order that was kept before it was told."""
 
     title: str
     line: str

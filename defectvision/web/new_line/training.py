@@ -19,16 +19,22 @@ import yaml
 
 from defectvision import atomic
 from defectvision.batch import keeper
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.reader import BundleError, read_line
 from defectvision.bundle.writer import retitle
 from defectvision.people import Action, Person, needs
 from defectvision.report.taught_set import Labelled, write_folder
-from defectvision.settings import ROOT
 from defectvision.store.database import Store
 from defectvision.store.tables import AuditRow
 from defectvision.web.new_line.enough import LEAST_GOOD, Known, memory_in, too_few
-from defectvision.web.new_line.naming import bundle_refusal, line_name, refusal
+from defectvision.web.new_line.naming import (
+    bundle_refusal,
+    free_name,
+    is_finished,
+    line_name,
+    refusal,
+)
 from defectvision.web.new_line.photographs import allowed_folder
+from defectvision.web.new_line.recipe import RECIPE, good_parts_recipe
 from defectvision.web.new_line.runs import (
     LOCK,
     End,
@@ -43,7 +49,6 @@ from defectvision.web.new_line.runs import (
 from defectvision.words import as_text, counted, why_ended
 
 log = logging.getLogger(__name__)
-RECIPE = "good_parts"
 ENDING_SECONDS = 5.0
 LAST_LINES = 4  # of the log, where the program broke down
 LOG = "The log of the run says more"
@@ -97,8 +102,9 @@ def start_training(
     keep_pictures: bool = False,
 ) -> None:
     """Learn a line from the run's photographs, or from those of a `folder` below one of `roots`,
-    small pictures of which the bundle carries if `keep_pictures`; told in the audit trail. Raises
-    TrainingError, data.roots.NotAllowedError and OSError."""
+    small pictures of which the bundle carries if `keep_pictures`; told in the audit trail. Of a
+    line that is there, it becomes another bundle beside those that it has, in force for nobody.
+    Raises TrainingError, data.roots.NotAllowedError and OSError."""
     title = " ".join(title.split())
     photographs = len(run.photographs().names)
     if folder is not None:
@@ -110,21 +116,22 @@ def start_training(
             f"{counted(photographs, 'photograph is', 'photographs are')} too few: at least "
             f"{LEAST_GOOD} of different good parts are needed. Add some"
         )
+    line, recipe = line_name(title), good_parts_recipe()
     order = Order(
         title=title,
-        line=line_name(title),
+        line=line,
         folder=folder,
         photographs=photographs,
         who=who.kept_as,
         started=datetime.now(UTC),
         keep_pictures=keep_pictures,
+        bundle=free_name(recipe["architecture"], weights / line),
     )
     if keep_pictures:
-        content = yaml.safe_load((ROOT / "recipes" / f"{RECIPE}.yaml").read_text(encoding="utf-8"))
-        content["memory"]["keep_pictures"] = True
-        atomic.write_text(run.recipe, yaml.safe_dump(content, sort_keys=False))
+        recipe["memory"]["keep_pictures"] = True
+        atomic.write_text(run.recipe, yaml.safe_dump(recipe, sort_keys=False))
     details = {"title": title, "photographs": photographs, "recipe": RECIPE}
-    details |= {"keep_pictures": keep_pictures}
+    details |= {"bundle": order.bundle, "keep_pictures": keep_pictures}
     told = AuditRow(who=order.who, what="training started", line=order.line, details=details)
     _begin(store, run, order, weights, told)
 
@@ -170,14 +177,18 @@ def start_teaching(
 
 @needs(Action.TEACH)
 def go_on(store: Store, run: Run, weights: Path, who: Person) -> None:
-    """Go on with a run that was cut off, cancelled or failed. Raises TrainingError and OSError."""
+    """Go on with a run that was cut off, cancelled or failed, under another bundle's name where its
+    own was taken meanwhile. Raises TrainingError and OSError."""
     order = run.order()
     if order is None:
         raise TrainingError("This run was removed. Start another one")
-    order = order.model_copy(update={"who": who.kept_as, "started": datetime.now(UTC)})
-    told = AuditRow(
-        who=order.who, what="training went on", line=order.line, details={"title": order.title}
-    )
+    bundle, folder = order.bundle or good_parts_recipe()["architecture"], weights / order.line
+    if is_finished(folder / bundle):
+        bundle = free_name(bundle, folder)
+    changed = {"who": who.kept_as, "started": datetime.now(UTC), "bundle": bundle}
+    order = order.model_copy(update=changed)
+    details = {"title": order.title, "bundle": bundle}
+    told = AuditRow(who=order.who, what="training went on", line=order.line, details=details)
     _begin(store, run, order, weights, told)
 
 
@@ -244,8 +255,7 @@ def _started(run: Run, order: Order, weights: Path, lock: int) -> subprocess.Pop
     own = order.labelled_set is not None or order.keep_pictures
     recipe = run.recipe.absolute() if own else RECIPE
     words = ["train", "--data", run.data.absolute(), "--line", order.line, "--recipe", recipe]
-    if order.bundle:
-        words += ["--bundle", order.bundle]
+    words += ["--bundle", order.bundle]
     words += ["--weights", weights.absolute(), "--run", run.work.absolute(), "--json"]
     with run.log.open("ab") as told:
         return keeper.start(list(map(str, words)), lock, told)
@@ -258,8 +268,9 @@ def _follow(run: Run, order: Order, weights: Path, ours: _Process, begun: int) -
     ours.kill()  # what it may have left running
     try:
         if run.result() is not None and order.labelled_set is None:
-            with suppress(BundleError, OSError):  # the program made a title of the name
-                retitle(weights / order.line, order.title)
+            with suppress(BundleError, OSError):  # the program made a new line's title of its name
+                if read_line(weights / order.line).default_bundle == order.bundle:
+                    retitle(weights / order.line, order.title)
         with suppress(FileNotFoundError):  # removed meanwhile
             run.keep(_ended(run, status, ours.cancelled.is_set(), begun))
     except OSError:

@@ -45,14 +45,15 @@ def _learn(words: list[str]) -> None:
             told.write(f"{files[done]}\n")
         done += 1
     _tell(run, "writing the bundle", 0, 0, None)
-    _write(Path(asked["--weights"]), asked["--line"])
+    bundle = asked.get("--bundle", BUNDLE)
+    _write(Path(asked["--weights"]), asked["--line"], bundle)
     words = "three times as far as the others. Is it good?"
     suspects = [{"path": str(file), "words": words} for file in files[: how.get("suspects", 1)]]
     (run / "result.json").write_text(
         json.dumps(
             {
                 "line": asked["--line"],
-                "bundle": BUNDLE,
+                "bundle": bundle,
                 "images": len(files),
                 "parts": len(files) - 1,
                 "promise": f"From {len(files) - 1} good parts, something can be promised.",
@@ -70,23 +71,26 @@ def _tell(run: Path, step: str, done: int, total: int, left: float | None) -> No
     fresh.replace(run / "progress.json")
 
 
-def _write(weights: Path, name: str) -> None:
-    """The bundle of castings as a line that knows good and deviation."""
+def _write(weights: Path, name: str, bundle_name: str) -> None:
+    """The bundle of castings as a line that knows good and deviation; the line stays that is
+    there."""
     from tests.stand_ins.bundles import write_bundle
 
     with TemporaryDirectory() as place:
-        folder = write_bundle(Path(place), "casting", BUNDLE)
+        folder = write_bundle(Path(place), "casting", bundle_name)
         line = folder.parent / "line.json"
         about = json.loads(line.read_text())
         about["classes"][1] |= {"name": "deviation", "title": "Deviation"}
-        about |= {"name": name, "title": name, "default_bundle": BUNDLE}
+        about |= {"name": name, "title": name, "default_bundle": bundle_name}
         line.write_text(json.dumps(about))
         bundle = folder / "bundle.json"
         content = json.loads(bundle.read_text())
-        content |= {"line": name, "classes": ["ok", "deviation"], "metrics": []}
+        content |= {"line": name, "classes": ["ok", "deviation"]}
         bundle.write_text(json.dumps(content))
-        shutil.rmtree(weights / name, ignore_errors=True)
-        shutil.copytree(folder.parent, weights / name)
+        if (weights / name / line.name).is_file():
+            line.unlink()
+        shutil.rmtree(weights / name / bundle_name, ignore_errors=True)
+        shutil.copytree(folder.parent, weights / name, dirs_exist_ok=True)
 
 
 def _end(status: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from defectvision.bundle.reader import list_bundles, read_line
 from defectvision.limits import PIXELS
 from defectvision.people import Role, in_role
 from defectvision.settings import ROOT, settings
+from defectvision.store.bundles import switches
 from defectvision.store.database import open_store
 from defectvision.web.links import NEW_LINE
 from defectvision.web.new_line import training
@@ -22,7 +25,8 @@ from tests.stand_ins.good_parts import in_the_way
 
 pytestmark = pytest.mark.slow
 
-TITLE, PARTS = "Pump housings, left", 22
+TITLE, NAME, PARTS = "Pump housings, left", "pump-housings-left", 22
+BUNDLE = "memory_efficientnet_lite0"
 Started = Callable[..., Run]
 
 
@@ -109,13 +113,43 @@ def test_a_suspect_is_shown_and_left_out(started: Started) -> None:
     end(run)
     shown(app)
     assert f"{PARTS - 1} photographs of good parts" in says(app)
-    assert "The line is ready" in says(app)
+    assert "The bundle is ready" in says(app)
 
 
-def test_a_run_that_the_end_of_the_server_cut_off_goes_on(started: Started) -> None:
+def test_what_is_learned_anew_stands_beside_what_is_in_force_until_somebody_switches(
+    started: Started, tmp_path: Path
+) -> None:
+    run = started()
+    line = tmp_path / "weights" / NAME
+    files = sorted(line.rglob("*"))
+    before = {file: file.read_bytes() for file in files if file.is_file()}
+    app = click(page(run), "Change and start again")
+    assert f"becomes its bundle `{BUNDLE}-2`" in "".join(one.value for one in app.info)
+    click(app, "Start learning")
+    end(run)
+    shown(app)
+    assert {file: file.read_bytes() for file in before} == before
+    assert list_bundles(line) == [BUNDLE, f"{BUNDLE}-2"]
+    assert "The bundle is ready" in says(app) and "The line is ready" not in says(app)
+    (told,) = (one.value.replace("\\", "") for one in app.info)
+    assert f"**{BUNDLE}** stays in force" in told and f"**{BUNDLE}-2**" in told
+    (reason,) = (one for one in app.text_input if one.label == "Reason")
+    reason.input("without the dusty ones")
+    next(one for one in app.text_input if one.label == "Your name").input("Ada")
+    click(shown(app), "Switch")
+    assert read_line(line).default_bundle == f"{BUNDLE}-2"
+    assert "The line is ready" in says(app) and not app.info
+    with open_store(tmp_path / "store").reading() as session:
+        (switch,) = switches(session, NAME)
+    assert (switch.before, switch.after) == (BUNDLE, f"{BUNDLE}-2")
+    assert (switch.who, switch.why) == ("Ada", "without the dusty ones")
+
+
+def test_a_run_that_the_end_of_the_server_cut_off_goes_on(started: Started, tmp_path: Path) -> None:
     run = started()
     (run.folder / "end.json").unlink()  # which nobody has written then
-    app = click(page(), f"{TITLE} was cut off")
+    shutil.rmtree(tmp_path / "weights" / NAME)
+    app = click(page(), f"{TITLE}, bundle {BUNDLE} was cut off")
     assert "The server ended while this line was learned" in says(app)
     click(app, "Go on")
     end(run)

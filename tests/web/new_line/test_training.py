@@ -251,7 +251,28 @@ def test_suspects_can_be_left_out_and_the_line_learned_again(
     again = ended(run).outcome
     assert again is not None and again.images == PARTS - 1
     assert Path(again.suspects[0].path).name != suspect
-    assert read_line(weights / NAME).title == TITLE
+    assert again.bundle == f"{outcome.bundle}-2"
+    line = read_line(weights / NAME)
+    assert (line.title, line.default_bundle) == (TITLE, outcome.bundle)
+
+
+def test_a_run_that_goes_on_writes_over_no_bundle_that_was_finished_meanwhile(
+    store: Store, run: Run, weights: Path, taken: Path, how: How
+) -> None:
+    how(break_at=9)
+    start(store, run, weights)
+    assert ended(run).state is State.FAILED
+    second = new_run(run.folder.parent)
+    shutil.copytree(taken, second.folder, dirs_exist_ok=True)
+    how()
+    start(store, second, weights, title=TITLE.upper())
+    first = ended(second).outcome
+    assert first is not None
+    go_on(store, run, weights, ANNA)
+    later = ended(run).outcome
+    assert later is not None and later.bundle == f"{first.bundle}-2"
+    line = read_line(weights / NAME)
+    assert (line.title, line.default_bundle) == (TITLE.upper(), first.bundle)
 
 
 def test_a_folder_of_the_server_is_learned_from_where_it_lies(
