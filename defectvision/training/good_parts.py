@@ -182,9 +182,10 @@ def remember(task: TrainingTask, tell: Tell) -> Remembered:
 
 
 def learn_good_parts(
-    task: TrainingTask, weights: Path, name: str, tell: Tell
+    task: TrainingTask, weights: Path, name: str, tell: Tell, known: Mapping[str, str]
 ) -> tuple[Inspector, list[Answers], Learned]:
-    """Put the bundle of what the images of `task` show at `weights/<line>/<name>`.
+    """Put the bundle of what the images of `task` show at `weights/<line>/<name>`. known: the names
+    of images that people know by others than their files', by those.
 
     Returns what serves it, the answers to every image by a memory that does not hold its part, and
     what the limit promises.
@@ -212,12 +213,13 @@ def learn_good_parts(
                 scores = both.whole.scores(scores, made.aside.shown)
     suspects = tuple(images.images.catalog.table["path"][made.strange])
     learned, policy = _promise(scores, parts, how.stopped, suspects, in_both_words(told))
+    named = tuple(known.get(Path(path).name, path) for path in suspects)
     if suspects:
         log.warning(
             "%s among the good ones lie far from the rest and were not learned from: %s. Are they "
             "good?",
             counted(len(suspects), "picture"),
-            ", ".join(suspects[:5]),
+            ", ".join(named[:5]),
         )
 
     with tell.step("writing the bundle", 0):
@@ -225,8 +227,9 @@ def learn_good_parts(
         first = made.folds == 0
         statistics, limit = export.fit_foreign(looked.embeddings[~first], looked.embeddings[first])
         foreign = statistics, FOREIGN * limit
-        pictures = _pictures(images, made, how.keep_pictures)
-        said = {"good_parts": asdict(learned)} | ({"names": told} if told else {})
+        pictures = _pictures(images, made, how.keep_pictures, known)
+        said = {"good_parts": asdict(replace(learned, suspects=named))}
+        said |= {"names": told} if told else {}
         graph = export.renumbered(made.graph, served[1])
         inspector = _written(served, graph, weights, name, policy, said, foreign, pictures)
     measured = task.images.catalog.table["split"] == "test"
@@ -359,17 +362,19 @@ def _remembering(
     return sized, served
 
 
-def _pictures(images: PlacedImages, made: Remembered, carried: bool) -> GoodPictures:
+def _pictures(
+    images: PlacedImages, made: Remembered, carried: bool, known: Mapping[str, str]
+) -> GoodPictures:
     """Of the remembered places: the pictures themselves, and their names, only where `carried`."""
     row = np.flatnonzero(made.good)  # of each good picture by its number
     picture = np.searchsorted(row, made.places.image[made.whole]).astype(np.int32)
     some = sorted(set(picture.tolist())) if carried else []
-    paths = images.images.catalog.table["path"]
+    files = [Path(path).name for path in images.images.catalog.table["path"]]
     return GoodPictures(
         picture,
         made.places.at[made.whole],
         len(row),
-        {number: Path(paths.iloc[row[number]]).name for number in some},
+        {number: Path(known.get(files[row[number]], files[row[number]])).name for number in some},
         {number: carried_picture(images.marked(row[number]).placed.pixels) for number in some},
     )
 

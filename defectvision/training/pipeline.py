@@ -43,7 +43,13 @@ from defectvision.training.frozen import HeadTraining
 from defectvision.training.good_parts import caution, learn_good_parts
 from defectvision.training.loop import processes, train
 from defectvision.training.new_line import good_parts_line_for, line_for, named_parts_line_for
-from defectvision.training.progress import PROGRESS_FILE, RESULT_FILE, Tell, write_progress
+from defectvision.training.progress import (
+    PROGRESS_FILE,
+    RESULT_FILE,
+    Tell,
+    known_names,
+    write_progress,
+)
 from defectvision.training.recipe import Recipe, RecipeError, load_recipe
 from defectvision.training.task import TrainingTask
 from defectvision.words import counted
@@ -152,7 +158,9 @@ def _remember_line(
         task = TrainingTask.of(fitted(recipe, images), line, images)
         task.images.catalog.write_index(run / "index.csv")
         with _making(weights, line, bundle_name) as made:
-            inspector, answers, learned = learn_good_parts(task, made, bundle_name, tell)
+            inspector, answers, learned = learn_good_parts(
+                task, made, bundle_name, tell, known_names(run)
+            )
             with tell.step("measuring the gate", 0):
                 _finished(inspector, task)
             evaluation = measured(answers, split=NAMED_FOLDS if names else GOOD_FOLDS)

@@ -1,4 +1,5 @@
-"""How far a training is, for whoever started it: bars in a terminal, a file for another process."""
+"""What a training and whoever started it tell one another by files in the run's folder, and how far
+it is, in a terminal's bars too."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from rich.progress import Progress
 
 from defectvision import atomic
 
-PROGRESS_FILE, RESULT_FILE = "progress.json", "result.json"  # in the run's folder
+PROGRESS_FILE, RESULT_FILE = "progress.json", "result.json"
+NAMES_FILE = "names.json"  # what people know images by whose files are named otherwise
 WRITE_SECONDS = 0.5
 
 
@@ -20,6 +22,15 @@ def write_progress(file: Path, words: str, done: int, total: int, left: float | 
     """Write how far a step is, see `Tell`."""
     said = {"step": words, "done": done, "total": total, "left_s": left and round(left, 1)}
     atomic.write_text(file, json.dumps(said))
+
+
+def known_names(run: Path) -> dict[str, str]:
+    """What people know images by, by the name of each one's file; none where nobody told."""
+    file = run / NAMES_FILE
+    if not file.is_file():
+        return {}
+    names: dict[str, str] = json.loads(file.read_bytes())
+    return names
 
 
 class Tell:

@@ -48,6 +48,8 @@ def inspector(trained) -> Inspector:
 
 pytestmark = pytest.mark.slow
 
+NAME = "memory_efficientnet_lite0"
+
 
 def seen(inspector: Inspector, **how):
     data = cv2.imencode(".png", plate(**how))[1].tobytes()
@@ -126,6 +128,9 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     text = (ROOT / "recipes" / "good_parts.yaml").read_text()
     recipe.write_text(text.replace("stopped: 0.05", "stopped: 0.05, keep_pictures: true"))
+    (tmp_path / "run").mkdir()
+    told = {"part 0.png": "lot.zip/IMG 17.jpg"}  # as whoever starts it knows the file
+    (tmp_path / "run" / "names.json").write_text(json.dumps(told))
     result = train(root, tmp_path, "--recipe", str(recipe))
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout.splitlines()[-1])
@@ -145,6 +150,7 @@ def test_defects_at_hand_measure_and_are_not_learned_from(good, tmp_path):
         ],
     )
     assert again.exit_code == 0, again.output
+    assert "IMG 17.jpg" in GoodPictures.of(loaded.folder).names.values()
     check_nearest(loaded, root / "train" / "good", files)
 
 
@@ -162,7 +168,8 @@ def check_nearest(loaded: LoadedBundle, learned: Path, scratched: list[Path]) ->
         assert np.hypot(x - at[0], y - at[1]).min() < 16
     for vector in (0, 20, 40):
         number = int(pictures.picture[vector])
-        file = learned / pictures.names[number]
+        name = pictures.names[number]
+        file = learned / ("part 0.png" if name == "IMG 17.jpg" else name)
         looked = memory.look(file.read_bytes(), file.name, PIXELS)
         _, which = memory.nearest(looked.places[0])
         column, row = (pictures.at[vector] * which.shape[::-1]).astype(int)
@@ -175,11 +182,15 @@ def check_nearest(loaded: LoadedBundle, learned: Path, scratched: list[Path]) ->
 def test_a_defect_among_the_good_ones_is_named_and_not_learned_from(good, tmp_path):
     shutil.copytree(good, tmp_path / "parts")
     write(tmp_path / "parts", 2, first=950, kind="other")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "names.json").write_text(json.dumps({"part 950.png": "left/a.jpg"}))
     result = train(tmp_path / "parts", tmp_path)
     assert result.exit_code == 0, result.output
     said = json.loads((tmp_path / "run" / "result.json").read_text())
     assert {one["path"] for one in said["suspects"]} == {"part 950.png", "part 951.png"}
     assert "lie far from the rest" in result.stderr
+    card = (tmp_path / "weights" / "plates" / NAME / "README.md").read_text()
+    assert "left/a.jpg, part 951.png" in card and "left/a.jpg" in result.stderr
     line = Inspector(load_bundle(tmp_path / "weights", "plates"), PIXELS)
     assert seen(line, seed=970, kind="other").verdict(line.policy) != "accept"
 
@@ -253,7 +264,7 @@ def test_good_parts_that_were_stopped_join_by_a_version_beside(trained, tmp_path
     while scratched ones do not. With one that is scratched joining, the like of it is warned of."""
     weights = tmp_path / "weights"
     shutil.copytree(trained / "weights", weights)
-    lot, name = tmp_path / "lot", "memory_efficientnet_lite0"
+    lot, name = tmp_path / "lot", NAME
     for i, kind in enumerate(["stamped"] * 4 + ["plate"] * 2):
         write(lot, 1, first=600 + i, kind=kind)
     write(lot, 3, first=700, scratched=True)

@@ -21,7 +21,7 @@ from defectvision.web.lines.default import make_default
 from defectvision.web.links import open_line
 from defectvision.web.new_line.form import say_refused
 from defectvision.web.new_line.learning import how_it_learned
-from defectvision.web.new_line.photographs import leave_out
+from defectvision.web.new_line.photographs import by_names, leave_out
 from defectvision.web.new_line.progress import asked, change_button, log_button, remove_button
 from defectvision.web.new_line.runs import Look, Outcome, Run, Suspect
 from defectvision.web.new_line.training import change, start_training
@@ -71,7 +71,7 @@ def outcome(run: Run, look: Look, store: Store, person: Person) -> None:
     how_it_learned(run)
     if made.suspects:
         _suspects(run, made, store, person)
-    say_refused((*run.photographs().refused, *(_named(text, run) for text in made.left_out)))
+    say_refused((*run.photographs().refused, *(by_names(run, text) for text in made.left_out)))
 
 
 def _beside(made: Outcome) -> Line | None:
@@ -165,11 +165,3 @@ def _picture(run: Run, file: Path, name: str) -> None:
 def _small(file: Path, folder: Path, limit_pixels: int) -> bytes:
     with opened(file, folder.resolve()) as data:
         return small_jpeg(decode_image(data.read(), file.name, limit_pixels), SIDE)
-
-
-def _named(text: str, run: Run) -> str:
-    """A message on a file by the name that the file came with, without the folder on the way."""
-    text = text.replace(f"{run.data}/", "")
-    for file, name in run.photographs().names.items():
-        text = text.replace(file, name)
-    return text

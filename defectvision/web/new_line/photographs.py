@@ -94,6 +94,14 @@ def allowed_folder(given: Path, roots: Iterable[Path]) -> tuple[Path, int]:
     return found, len(images_below(found, root=root_of(found, roots, given)))
 
 
+def by_names(run: Run, text: str) -> str:
+    """What the program says of files, by the names that they came with and without the folder."""
+    text = text.replace(f"{run.data}/", "")
+    for file, name in run.photographs().names.items():
+        text = text.replace(file, name)
+    return text
+
+
 def leave_out(run: Run, files: Iterable[str]) -> None:
     """Take these files from the photographs of a run. Raises OSError."""
     kept = run.photographs()

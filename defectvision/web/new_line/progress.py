@@ -12,6 +12,7 @@ from defectvision.store.database import Store
 from defectvision.web.links import FORM, NEW_LINE
 from defectvision.web.new_line.form import empty_form, fill_form
 from defectvision.web.new_line.learning import how_it_learned, learning
+from defectvision.web.new_line.photographs import by_names
 from defectvision.web.new_line.runs import Look, Run, State
 from defectvision.web.new_line.training import (
     TrainingError,
@@ -94,10 +95,11 @@ def ended_early(run: Run, look: Look, store: Store, person: Person) -> None:
         st.info("What was done by then is kept.", title="Cancelled", icon=":material/cancel:")
     elif look.state is State.REFUSED:
         again = ""
-        st.error(plain(look.words), title="No line was made", icon=":material/error:")
+        words = by_names(run, look.words)
+        st.error(plain(words), title="No line was made", icon=":material/error:")
     else:
         again = "Try again"
-        words = look.words or "What the program found cannot be read. Try again."
+        words = by_names(run, look.words) or "What the program found cannot be read. Try again."
         st.error(plain(words), title="No line was made", icon=":material/error:")
     with st.container(horizontal=True):
         if not person.may(Action.TEACH):
@@ -160,7 +162,7 @@ def log_button(run: Run) -> None:
     if run.log.is_file() and run.log.stat().st_size:
         st.download_button(
             "Log",
-            run.log.read_bytes,
+            lambda: by_names(run, run.log.read_text(encoding="utf-8", errors="replace")),
             f"{run.id}.log.txt",
             "text/plain",
             icon=":material/description:",

@@ -3,12 +3,14 @@
 Below the folder of all runs: `<run>/images/` (uploaded photographs, under names made from their
 content), `photographs.json` (their own names), `set/` and `held/` (a labelled set as it was then:
 what is learned from, and what was held back), `recipe.yaml` (for it), `order.json` (what was asked
-for), `work/` (of the program: what it keeps to go on, progress and result), `log.txt`, `end.json`.
+for), `work/` (of the program: the photographs' own names, what it keeps to go on, progress and
+result), `log.txt`, `end.json`.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 import shutil
 import time
@@ -207,6 +209,12 @@ class Run:
         """Write a file of the run; raises OSError."""
         name = {Order: "order", Photographs: "photographs", End: "end"}[type(content)]
         atomic.write_text(self.folder / f"{name}.json", content.model_dump_json(indent=1))
+
+    def tell_names(self) -> None:
+        """Let the program know the names that the uploaded photographs came with; raises
+        OSError."""
+        names = json.dumps(dict(self.photographs().names), ensure_ascii=False)
+        atomic.write_text(self.work / "names.json", names)
 
     def look(self) -> Look:
         order = self.order()

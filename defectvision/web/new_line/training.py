@@ -245,6 +245,7 @@ def _begin(store: Store, run: Run, order: Order, weights: Path, told: AuditRow) 
         run.keep(order)
         run.forget_end()
         run.work.mkdir(exist_ok=True)
+        run.tell_names()
         begun = run.log.stat().st_size if run.log.is_file() else 0
         ours = _ours[run.folder] = _Process(_started(run, order, weights, lock.fileno()))
     follow = (run, order, weights, ours, begun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,9 +90,9 @@ def click(app: AppTest, label: str) -> AppTest:
 
 def test_a_refusal_is_said_and_its_photographs_are_kept_for_another_try(started: Started) -> None:
     words = "only 12 different parts. Add photographs of other parts"
-    run = started(refuse=words)
+    run = started(refuse=f"{hashlib.sha256(casting('ok', 7)).hexdigest()[:20]}.png: {words}")
     app = page(run)
-    assert "No line was made" in says(app) and words in says(app)
+    assert "No line was made" in says(app) and f"IMG_7.png: {words}" in says(app)
     assert "Try again" not in {one.label for one in app.button}
     click(app, "Change and start again")
     assert look_at(run).state is State.DRAFT
@@ -105,6 +106,7 @@ def test_a_suspect_is_shown_and_left_out(started: Started) -> None:
     for words in ("The line is ready", "1 photograph lies far from the rest",
                   "Three times as far as the others", "IMG_"):  # fmt: skip
         assert words in says(app)
+    assert not any(file in says(app) for file in run.photographs().names)
     again = "Learn again without the marked ones"
     assert next(one for one in app.button if one.label == again).disabled
     (mark,) = app.checkbox
@@ -117,7 +119,7 @@ def test_a_suspect_is_shown_and_left_out(started: Started) -> None:
 
 
 def test_what_is_learned_anew_stands_beside_what_is_in_force_until_somebody_switches(
-    started: Started, tmp_path: Path
+    started: Started, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = started()
     line = tmp_path / "weights" / NAME
@@ -125,6 +127,7 @@ def test_what_is_learned_anew_stands_beside_what_is_in_force_until_somebody_swit
     before = {file: file.read_bytes() for file in files if file.is_file()}
     app = click(page(run), "Change and start again")
     assert f"becomes its bundle `{BUNDLE}-2`" in "".join(one.value for one in app.info)
+    assert "Session State API" not in caplog.text  # two sources of one widget's value
     click(app, "Start learning")
     end(run)
     shown(app)

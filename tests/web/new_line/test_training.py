@@ -123,6 +123,8 @@ def test_it_tells_how_far_it_is_and_ends_with_a_line_to_inspect_with(
     assert (look.told.step, look.told.total) == ("remembering good parts", PARTS)
     assert 0 < look.told.share < 1 and look.left is not None and 0 < look.left < PARTS * 0.05
     assert (look.order.who, look.order.photographs) == ("anna", PARTS)
+    names = json.loads((run.work / "names.json").read_text())
+    assert names == run.photographs().names and "IMG_3.png" in names.values()
     (keeper, *_) = programs()
     assert os.getsid(keeper) != os.getsid(0)
     assert os.getpriority(os.PRIO_PROCESS, programs()[-1]) >= 10
