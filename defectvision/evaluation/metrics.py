@@ -17,6 +17,8 @@ from defectvision.data.resampling import clopper_pearson, drawn_weights, interva
 from defectvision.evaluation.calibration import calibration_gap
 
 RESAMPLES = 1000
+# What calling every part good would bring to perfection where no part is defective.
+OF_BOTH_KINDS = ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
 
 Metric = Callable[[NDArray[np.float64]], float]
 
@@ -70,11 +72,16 @@ def measure(
     one, and on a multilabel line the mean over the classes;
     escapes: share of defective parts that were accepted; overkills: share of good parts that
     were rejected; reviews: share of all parts sent to review. Escapes and overkills are None
-    where the line has no good class. A metric that the images cannot give is None. One that is
+    where the line has no good class. A metric that the images cannot give is None, as those
+    OF_BOTH_KINDS are where none of them is defective. One that is
     the same for every draw has the exact interval of a share of the photo groups that it rests on:
     of the class that has the fewest, where it is a mean over classes.
     """
-    found = resample(_metrics(judged, probabilities, line), judged["group"].tolist(), seed)
+    metrics = _metrics(judged, probabilities, line)
+    if _good(judged, line).all():
+        empty = [name for name in metrics if name.partition("/")[0] in OF_BOTH_KINDS]
+        metrics |= dict.fromkeys(empty, lambda weights: np.nan)
+    found = resample(metrics, judged["group"].tolist(), seed)
     resting = _resting(judged, line)
     return {name: exact_if_alike(one, resting.get(name, 0)) for name, one in found.items()}
 
@@ -88,11 +95,16 @@ def exact_if_alike(share: Measure | None, parts: int) -> Measure | None:
     return Measure(value=share.value, low=_short(low), high=_short(high))
 
 
+def _good(judged: pd.DataFrame, line: Line) -> pd.Series:
+    """Which images show no defect."""
+    return judged["truth"].isin(line.good_names) | (judged["truth"] == "")
+
+
 def _resting(judged: pd.DataFrame, line: Line) -> dict[str, int]:
     """On how many photo groups each metric rests that is a share, or a mean of shares."""
     shown = judged["truth"].map(label_names)
     of_class = {name: shown.map(lambda names, one=name: one in names) for name in line.class_names}
-    good = judged["truth"].isin(line.good_names) | (shown.map(len) == 0)
+    good = _good(judged, line)
 
     def parts(of: pd.Series) -> int:
         return int(judged["group"][of].nunique())

@@ -88,7 +88,8 @@ def measure_masks(
     mean_dice_empty    what an answer without any mask would get there.
     pixel_accuracy     share of pixels whose set of classes is answered exactly.
 
-    A figure that the images cannot give (a class that none of them shows) is None. One that
+    A figure that the images cannot give (a class that none of them shows; the last three where none
+    shows any, as finding nothing would be perfect then) is None. One that
     is the same for every draw has the exact interval of a share of the photo groups that it rests
     on; `mean_iou`, of the class that has the fewest.
     """
@@ -133,7 +134,7 @@ def _ratios(
     answered = tp + fp > 0
     # Without a true and a predicted pixel there is no ratio; the competition sets it to 1.
     dice = np.where(shows | answered, 2 * tp / np.maximum(2 * tp + fp + fn, 1), 1.0)
-    every, right = np.ones(len(counts)), counts.right
+    every, right = np.full(len(counts), float(shows.any())), counts.right
     found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for k, name in enumerate(classes):
         union = (tp + fp + fn)[:, k] * shows[:, k]
@@ -144,7 +145,7 @@ def _ratios(
         found[f"detection/{name}"] = (tp[:, k] > 0) & shows[:, k], shows[:, k]
     for k, name in enumerate(classes):
         found[f"false_alarm/{name}"] = answered[:, k] & ~shows[:, k], ~shows[:, k]
-    found["mean_dice"] = dice.mean(1), every
-    found["mean_dice_empty"] = (~shows).mean(1), every
-    found["pixel_accuracy"] = np.nan_to_num(right), ~np.isnan(right)
+    found["mean_dice"] = dice.mean(1) * every, every
+    found["mean_dice_empty"] = (~shows).mean(1) * every, every
+    found["pixel_accuracy"] = np.nan_to_num(right) * every, ~np.isnan(right) * every
     return found

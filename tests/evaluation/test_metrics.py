@@ -89,6 +89,18 @@ def test_what_is_always_right_is_no_more_certain_than_its_parts_are_many():
     assert found["auc/z"] is None
 
 
+@pytest.mark.parametrize("line", [CASTING, STRIP], ids=["one label", "several"])
+def test_good_parts_alone_bear_no_figure_that_calling_all_good_would_make_perfect(line):
+    probabilities = _binary([0.1, 0.2, 0.45, 0.9])
+    if line is STRIP:
+        probabilities = np.stack([probabilities[:, 1]] * len(line.class_names), axis=1)
+    good = line.good_names[0] if line.good_names else ""
+    judged = judge(probabilities, np.ones(4, bool), [good] * 4, list("abcd"), line, POLICY)
+    found = measure(judged, probabilities, line)
+    known = {name: one.value for name, one in found.items() if one is not None}
+    assert known == {"reviews": 0.25, "overkills": 0.25}
+
+
 def test_foreign_parts_are_never_accepted():
     probabilities = _binary([0.01, 0.01])
     judged = judge(probabilities, np.array([True, False]), ["def"] * 2, ["a", "b"], CASTING, POLICY)
