@@ -22,6 +22,7 @@ from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import labelled, measured
+from defectvision.evaluation.promise import ESCAPES_UNKNOWN
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector, inspector_of
@@ -229,8 +230,11 @@ def _tell(folder: Path, found: Remembered, figures: Metrics | None) -> None:
     about = found.bundle.bundle
     grown = about.provenance[GROWN]
     parts = sum(len(version["parts"]) for version in grown)
+    trained = grown[0]["caution"]
+    if found.defective:  # some are at hand by now, and what becomes of them is said below
+        trained = trained.replace(f" {ESCAPES_UNKNOWN}", "")
     said = [
-        grown[0]["caution"],
+        trained,
         f"**Since then {counted(parts, 'good part')} joined from review.** The limit is as it was:"
         " no more good parts are stopped than was promised, and more defective ones may pass.",
         found.words,

@@ -16,6 +16,9 @@ from scipy.special import betaincinv
 from defectvision.words import counted
 
 SURE = 0.95
+ESCAPES_UNKNOWN = (
+    "How many defective parts it lets through is not known: no picture of one was at hand."
+)
 
 
 def most_stopped(parts: int, above: int = 0) -> float:

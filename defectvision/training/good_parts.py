@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
-from defectvision.bundle.schema import PLACES_FILE, Metrics
+from defectvision.bundle.schema import PLACES_FILE
 from defectvision.bundle.writer import publish
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.evaluate import ask
@@ -71,8 +71,6 @@ FINE_PLACES = (0.9, 0.99)  # shares of good places; the latter is where a fine o
 SURELY = 0.99  # from this score on a part is rejected: one good picture in ten thousand
 FOREIGN = 3.0  # times as far as else may a picture be: what is unlike good parts, deviates
 STRANGE = 0.05  # pictures like it that one would expect among so many good ones
-TRUSTED = 0.02  # share of defective pictures accepted, up to which it may accept by itself
-MUCH_SHRUNK = 2.0  # times; what is a few px wide is then lost
 LIMITING = 10  # good parts set aside for the limit, from which on they alone set it
 
 
@@ -247,32 +245,6 @@ def learn_good_parts(
         if measured.any():
             answers.append(ask(inspector, task.images.subset("test"), advance=advance))
     return inspector, answers, learned
-
-
-def caution(learned: Learned, metrics: Metrics, shrunk: float) -> str:
-    """What a user of such a line must know first, in Markdown. shrunk: px of the pictures per px of
-    the input."""
-    escapes = metrics.values.get("escapes")
-    if escapes is None or escapes.value is None:
-        through = (
-            "How many defective parts it lets through is not known: no picture of one was at hand."
-        )
-    else:
-        interval = ""
-        if escapes.low is not None and escapes.high is not None:
-            interval = f" (95 % interval {escapes.low:.0%} to {escapes.high:.0%})"
-        through = f"Of the defective pictures at hand it accepted {escapes.value:.0%}{interval}."
-        if escapes.value > TRUSTED:
-            through += " **Let a person look at what it accepts.**"
-    small = ""
-    if shrunk > MUCH_SHRUNK:
-        small = (
-            f" The pictures are shrunk {shrunk:.1f} times, so small defects may go unseen; the "
-            "recipe `good_parts_fine` shrinks them less."
-        )
-    alone = "and defects by name" if learned.names else "alone"
-    names = f" {learned.names}" if learned.names else ""
-    return f"**Learned from good parts {alone}.** {learned.words} {through}{names}{small}"
 
 
 def _limiting(task: TrainingTask) -> PlacedImages | None:

@@ -37,10 +37,11 @@ from defectvision.evaluation.seen import make_fingerprints
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import readable
 from defectvision.training.calibration import make_bundle
+from defectvision.training.caution import caution
 from defectvision.training.checkpoint import fold_folder
 from defectvision.training.fitting import fitted, shrunk
 from defectvision.training.frozen import HeadTraining
-from defectvision.training.good_parts import caution, learn_good_parts
+from defectvision.training.good_parts import learn_good_parts
 from defectvision.training.loop import processes, train
 from defectvision.training.new_line import good_parts_line_for, line_for, named_parts_line_for
 from defectvision.training.progress import (

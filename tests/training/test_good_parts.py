@@ -296,6 +296,8 @@ def test_good_parts_that_were_stopped_join_by_a_version_beside(trained, tmp_path
     figures = made.bundle.metrics[0]
     assert (figures.images, figures.values["escapes"].value) == (8, 0)
     assert "2 good parts joined from review" in made.bundle.caution
+    assert "no picture of one" in base.bundle.caution
+    assert "no picture of one" not in made.bundle.caution
     seen = (made.folder / "trained_on.txt").read_text().split()
     assert len(seen) == PARTS + 2
     assert GoodPictures.of(made.folder).number == PARTS + 2
