@@ -11,6 +11,7 @@ from defectvision.settings import ROOT
 
 PAGES = ROOT / "pages"
 LINES = PAGES / "lines.py"
+ALL = "all-of-page"  # key of the button from one thing to all of its page; keys.js presses it
 NEW_LINE, FORM = "new", "line"  # of the address of the Lines page: its form, else a run's name
 
 

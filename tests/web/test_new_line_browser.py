@@ -129,6 +129,7 @@ def test_from_nothing_to_a_line_that_inspects(opened: Opened, tmp_path: Path) ->
     page.get_by_text("Nearest good part").click()
     expect(page.get_by_role("img", name="This part")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile(r"Good part \d+ of"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Good part \d+ of \d+, IMG_\d+\.png"))).to_be_visible()
     assert (tmp_path / "weights" / NAME / "line.json").is_file()
     assert board.complaints == []
     name_defects(board)
@@ -324,5 +325,12 @@ class TestWithTheStandIn:
         title.press("Enter")
         expect(page.get_by_text(f"becomes its bundle {BUNDLE}-2")).to_be_visible()
         assert len(list((tmp_path / "source").iterdir())) == PARTS
-        page.get_by_role("button", name="All lines").click()
-        expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
+        menu = page.get_by_test_id("stTopNavLink").filter(has_text="Lines")
+        for way in (page.get_by_role("button", name="All lines"), menu):
+            way.click()
+            expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
+            expect(page).to_have_url(re.compile("/lines$"))
+            board.settle()
+            page.get_by_role("button", name="New line from good parts").click()
+            expect(page.get_by_text("At least 20 are needed")).to_be_visible()
+            board.settle()

@@ -20,6 +20,7 @@ from defectvision.store.evaluations import delete_evaluation
 from defectvision.store.tables import EvaluationRow
 from defectvision.web.evaluate.costs import costs_of_session
 from defectvision.web.evaluate.opening import Opened, go_to
+from defectvision.web.links import ALL
 from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, plain
 
@@ -50,7 +51,8 @@ def title(row: EvaluationRow) -> DeltaGenerator:
             width="stretch",
         )
         more = st.container(horizontal=True, width="content", key="evaluation-more")
-        st.button("All evaluations", icon=":material/arrow_back:", on_click=go_to, args=(None,))
+        icon = ":material/arrow_back:"
+        st.button("All evaluations", key=ALL, icon=icon, on_click=go_to, args=(None,))
     return more
 
 

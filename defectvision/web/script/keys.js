@@ -1,4 +1,4 @@
-// The keys of all pages. A field keeps the focus after a choice, and Streamlit ignores shortcuts in
+// The keys of all pages, and the menu's entry of the open one. A field keeps the focus after a choice, and Streamlit ignores shortcuts in
 // fields: so a field is left once its entry is made, and with Escape. The place from which the Tab
 // key goes on stays where it was.
 
@@ -36,6 +36,17 @@
   document.body.addEventListener("click", (event) => {
     if (origin(event).closest?.("[role=option]")) leaveSoon();
   });
+
+  // Streamlit keeps the address where the menu's entry of the open page is chosen: the way from one
+  // thing to all of them is the page's own button then.
+  addEventListener("click", (event) => {
+    const entry = origin(event).closest?.("a[aria-current=page]");
+    const back = document.querySelector(".st-key-all-of-page button");
+    if (!entry || !back || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    back.click();
+  }, { capture: true });
 
   // The browser finds what is on the page; the table would search its own page alone.
   addEventListener("keydown", (event) => {
