@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from itertools import count
@@ -11,7 +10,7 @@ from pathlib import Path
 from defectvision.atomic import check_folder
 from defectvision.bundle.line import NAME, Line
 from defectvision.bundle.reader import BundleError, read_line
-from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE
+from defectvision.bundle.schema import LINE_FILE
 
 LONGEST_TITLE = 80  # characters
 LONGEST = 64  # characters, of NAME
@@ -90,18 +89,6 @@ def free_name(first: str, line_folder: Path) -> str:
     """`first`, or where the line has it already with the lowest free number behind it."""
     names = (first if number == 1 else f"{first}-{number}" for number in count(1))
     return next(name for name in names if not (line_folder / name).exists())
-
-
-def is_finished(bundle_folder: Path) -> bool:
-    """Whether a bundle is there that nothing may write over; a training that was cut off may leave
-    one without figures, which its next try replaces."""
-    try:
-        about = json.loads((bundle_folder / ABOUT_FILE).read_bytes())
-        return bool(about["metrics"])
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
 
 
 def taught_before(title: str, weights: Path) -> bool:

@@ -29,7 +29,6 @@ from defectvision.web.new_line.enough import LEAST_GOOD, Known, memory_in, too_f
 from defectvision.web.new_line.naming import (
     bundle_refusal,
     free_name,
-    is_finished,
     line_name,
     refusal,
 )
@@ -182,9 +181,7 @@ def go_on(store: Store, run: Run, weights: Path, who: Person) -> None:
     order = run.order()
     if order is None:
         raise TrainingError("This run was removed. Start another one")
-    bundle, folder = order.bundle or good_parts_recipe()["architecture"], weights / order.line
-    if is_finished(folder / bundle):
-        bundle = free_name(bundle, folder)
+    bundle = free_name(order.bundle or good_parts_recipe()["architecture"], weights / order.line)
     changed = {"who": who.kept_as, "started": datetime.now(UTC), "bundle": bundle}
     order = order.model_copy(update=changed)
     details = {"title": order.title, "bundle": bundle}

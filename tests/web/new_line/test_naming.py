@@ -13,7 +13,6 @@ from defectvision.evaluation.promise import in_words, limit_of
 from defectvision.web.new_line.form import expectation
 from defectvision.web.new_line.naming import (
     free_name,
-    is_finished,
     line_name,
     refusal,
     taught_before,
@@ -80,17 +79,6 @@ def test_a_bundle_is_named_beside_those_that_are_there(tmp_path: Path) -> None:
     for taken, free in (("memory", "memory-2"), ("memory-2", "memory-3")):
         (tmp_path / taken).mkdir()
         assert free_name("memory", tmp_path) == free
-
-
-def test_a_bundle_without_figures_was_cut_off_and_may_be_written_anew(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path, "casting", "resnet50")
-    assert is_finished(folder) and not is_finished(tmp_path / "none")
-    file = folder / "bundle.json"
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps(content | {"metrics": []}))
-    assert not is_finished(folder)
-    file.write_text("{")
-    assert is_finished(folder)
 
 
 @pytest.mark.parametrize("count", [0, 19])
