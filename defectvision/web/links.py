@@ -13,6 +13,18 @@ PAGES = ROOT / "pages"
 LINES = PAGES / "lines.py"
 ALL = "all-of-page"  # key of the button from one thing to all of its page; keys.js presses it
 NEW_LINE, FORM = "new", "line"  # of the address of the Lines page: its form, else a run's name
+LINE, BUNDLE = "line", "bundle"  # of the address of pages with a choice of line
+
+
+def bundle_key(line: str) -> str:
+    """In the session's state: the bundle that is chosen for a line."""
+    return f"bundle-{line}"
+
+
+def line_address(line: str, bundle: str = "") -> dict[str, str]:
+    """What the address of a page with a choice of line says of it; bundle: empty for the default
+    one."""
+    return {LINE: line, BUNDLE: bundle} if bundle else {LINE: line}
 
 
 def batches_link() -> None:
@@ -32,18 +44,15 @@ def new_line_way(who: Person, place: str) -> None:
 
 def open_line(line: str, bundle: str) -> NoReturn:
     """Go to the Inspect page with this line and bundle chosen on it."""
-    st.session_state["line"] = line
-    st.session_state[f"bundle-{line}"] = bundle
-    st.switch_page(PAGES / "inspect.py")
+    st.switch_page(PAGES / "inspect.py", query_params=line_address(line, bundle))
 
 
 def evaluate_way(line: str, bundle: str) -> None:
     """To the form that evaluates this bundle."""
     key = f"evaluate-{line}-{bundle}"
     if st.button("Evaluate", key=key, icon=":material/fact_check:"):
-        st.session_state["line"] = line
         st.session_state[f"evaluate-bundles-{line}"] = [bundle]
-        st.switch_page(PAGES / "evaluate.py")
+        st.switch_page(PAGES / "evaluate.py", query_params=line_address(line, bundle))
 
 
 def review_link(batch: int, image: int) -> None:

@@ -21,7 +21,7 @@ def current_key(name: str) -> str:
     return f"{name}-{st.session_state.setdefault(f'{name}-count', 0)}"
 
 
-def key_showing(name: str, value: float | tuple[float, float] | None) -> str:
+def key_showing(name: str, value: float | tuple[float, float] | str | None) -> str:
     """The key under which the widget `name` shows `value`.
 
     A widget that shows something else is replaced, not set: until the page hears of a new value it

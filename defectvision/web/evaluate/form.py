@@ -16,9 +16,10 @@ from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.evaluations import LabelledSet, Reviewed, Source
-from defectvision.web.choices import bundle_names, choose_line, loaded_bundle
+from defectvision.web.choices import bundle_names, bundle_words, choose_line, loaded_bundle
 from defectvision.web.dataset.opening import choose_set, path_of
 from defectvision.web.evaluate.opening import go_to
+from defectvision.web.links import bundle_key
 from defectvision.web.session.people import acting, ready
 from defectvision.words import plain
 
@@ -35,12 +36,13 @@ def new_evaluation(store: Store, person: Person) -> None:
         return
     names = bundle_names(line.name)
     key = f"evaluate-bundles-{line.name}"
-    st.session_state.setdefault(key, names[:1])
+    inspects = st.session_state.get(bundle_key(line.name))
+    st.session_state.setdefault(key, [inspects] if inspects in names else names[:1])
     chosen = st.multiselect(
         "Bundles",
         names,
         key=key,
-        format_func=lambda name: f"{name} (default)" if name == line.default_bundle else name,
+        format_func=lambda name: bundle_words(name, line),
         help="Each is evaluated by itself; open one of them to compare it with another.",
     )
     kind = st.segmented_control(

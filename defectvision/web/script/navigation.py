@@ -12,7 +12,8 @@ from pathlib import Path
 
 # A file: a Material icon here would be fetched from the internet.
 ICON = Path(__file__).with_name("icon.svg")
-STYLE, KEYS = Path(__file__).with_name("page.css"), Path(__file__).with_name("keys.js")
+STYLE = Path(__file__).with_name("page.css")
+SCRIPTS = [Path(__file__).with_name(name) for name in ("keys.js", "name.js")]
 
 
 def run() -> None:
@@ -31,7 +32,8 @@ def run() -> None:
         initial_sidebar_state=256,
     )
     with st.container(key="keys"):
-        style, script = STYLE.read_text(encoding="utf-8"), KEYS.read_text(encoding="utf-8")
+        style = STYLE.read_text(encoding="utf-8")
+        script = "".join(file.read_text(encoding="utf-8") for file in SCRIPTS)
         # Not st.html, which a slow machine draws seconds after the page.
         st.markdown(f"<style>{style}</style>", unsafe_allow_html=True)
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import streamlit as st
 
 from defectvision.people import Action, NotAllowedError, Person, unproven
 from defectvision.settings import settings, the_store
 from defectvision.store.accounts import known_as, sign_out
 from defectvision.web.door.door import COOKIE, person_of, vouched_for
-from defectvision.words import plain
+from defectvision.words import plain, writable
 
+NAME_COOKIE, MOST_NAME = "defectvision-name", 80  # characters
 GONE = "nobody is signed in here any more. Reload the page to sign in again"
 
 
@@ -24,7 +27,7 @@ def acting() -> Person:
         with the_store().reading() as session:
             person = known_as(session, name) if name else None
     else:
-        return unproven(st.session_state.get("who") or "")
+        return unproven(_typed_name())
     if person is None:
         raise NotAllowedError(GONE)
     return person
@@ -80,15 +83,26 @@ def who() -> Person:
         person = acting()
         st.caption(f"Signed in as **{plain(person.name)}**, {person.title}")
         return person
+    st.session_state.setdefault("who", _typed_name())
     name = st.text_input(
         "Your name",
         key="who",
         persist_state="session",
-        max_chars=80,
+        max_chars=MOST_NAME,
         placeholder="for the record",
-        help="Kept with what you decide: reviews, saved policies, started batches.",
+        help="Kept with what you decide: reviews, saved policies, started batches. This browser "
+        "knows it until it is closed.",
     )
     return unproven(name)
+
+
+def _typed_name() -> str:
+    """The name that was typed in this session, else the one that the browser keeps, see
+    script/name.js."""
+    if "who" in st.session_state:
+        return st.session_state["who"] or ""
+    kept = unquote(st.context.cookies.get(NAME_COOKIE, ""))
+    return writable(" ".join(kept.split()))[:MOST_NAME]
 
 
 def lacking(person: Person, action: Action, named: bool = True) -> str:

@@ -56,11 +56,14 @@ def _choice() -> None:
 
 
 def test_who_chooses_a_bundle_is_told_what_to_know_first():
-    """The few-shot line warns, on the pages that inspect; the casting bundle has no caution."""
+    """The few-shot line warns, on the pages that inspect, in one line that opens to the rest; the
+    casting bundle has no caution."""
     drawn = AppTest.from_function(_choice, default_timeout=60).run()
     assert not drawn.exception
-    (warning,) = drawn.warning
-    assert "learned from 46 strips" in warning.value
+    (caution,) = drawn.expander
+    assert "learned from 46 strips" in caution.label and "not fit" not in caution.label
+    (rest,) = caution.markdown
+    assert "it is not fit to inspect with" in rest.value and "46 strips" not in rest.value
 
 
 def test_every_count_of_a_confusion_is_read_in_both_themes():
