@@ -45,7 +45,7 @@ which = in_force.words + ("" if followed else ", changed and not saved")
 leaving = Leaving(results, view.selection, which, loaded, settings().limits.pixels, followed)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.subheader(plain(results.batch.title), icon=":material/table_view:")
-    changes_link(results.batch.source.again_of, results.batch.id)
+    changes_link(results.store, results.batch)
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
     release_panel(work, results, loaded, lot, policy, person)

@@ -1,4 +1,4 @@
-"""Inspect the images of a batch anew, with another bundle, as a batch of its own."""
+"""Inspect the images of a batch anew, with another bundle or line, as a batch of its own."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def start_batch_again(
     title: str = "",
     engine: Engine = Engine.LOCAL,
 ) -> BatchRow:
-    """A new batch of the images of batch `number`, which stays as it is, for the bundle `loaded`.
-    Raises SourceError and StoreError.
+    """A new batch of the images of batch `number`, which stays as it is, for the bundle `loaded`,
+    of its line or of another one. Raises SourceError and StoreError.
 
     roots: folders that may be read from; None for whoever may read what the system lets them.
     """
@@ -86,18 +86,14 @@ def start_batch_again(
         had = to_be_had(session, number)
     if old.state not in ENDED:
         raise StoreError(f"batch {number} is {old.state}: wait until it has ended, or cancel it")
-    if old.line != loaded.line.name:
-        raise StoreError(
-            f"batch {number} is of line '{old.line}', and bundle '{loaded.bundle.name}' of line "
-            f"'{loaded.line.name}'. Choose a bundle of '{old.line}'"
-        )
     if old.bundle_version in (loaded.version, loaded.earlier_version):
         raise StoreError(
             f"batch {number} was inspected with this very version of bundle "
             f"'{loaded.bundle.name}', so nothing would change. Choose another bundle"
         )
     source = _source(old, had, roots)
-    title = title.strip() or f"{old.title}, again with {loaded.bundle.name}"
+    of_line = "" if old.line == loaded.line.name else f"as {loaded.line.title} "
+    title = title.strip() or f"{old.title}, again {of_line}with {loaded.bundle.name}"
     with store.session() as session:
         return add_batch(session, loaded, source, title, who, old.keep, engine)
 

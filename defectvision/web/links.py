@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import streamlit as st
 
 from defectvision.people import Action, Person
 from defectvision.settings import ROOT
+
+if TYPE_CHECKING:
+    from defectvision.store.database import Store
+    from defectvision.store.tables import BatchRow
 
 PAGES = ROOT / "pages"
 LINES = PAGES / "lines.py"
@@ -85,13 +89,19 @@ def results_link(batch: int) -> None:
     )
 
 
-def changes_link(before: int | None, after: int) -> None:
-    """To what changed since the batch whose images `after` inspected again, if it did."""
-    if before is None:
+def changes_link(store: Store, batch: BatchRow) -> None:
+    """To what changed since the batch whose images this one inspected again; nothing where it is
+    gone, or was of another line, whose verdicts are about something else."""
+    from defectvision.store.tables import BatchRow  # the first page does without a database
+
+    before = batch.source.again_of
+    with store.reading() as session:
+        origin = None if before is None else session.get(BatchRow, before)
+    if origin is None or origin.line != batch.line:
         return
     st.page_link(
         PAGES / "changes.py",
         label=f"Changes since batch {before}",
         icon=":material/compare_arrows:",
-        query_params={"batch": str(after), "before": str(before)},
+        query_params={"batch": str(batch.id), "before": str(before)},
     )

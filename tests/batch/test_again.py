@@ -122,16 +122,27 @@ def test_it_is_refused_where_nothing_could_come_of_it(store, weights, tmp_path) 
     number = inspected(store, weights, folder_source(folder, None), "none")
     with pytest.raises(SourceError, match="not below"):  # who asks may not read there
         again(store, weights, number, [tmp_path / "elsewhere"])
-    for line, bundle, words in (
-        ("casting", "resnet50", "this very version"),
-        ("neu-surface", "resnet50", "of line 'neu-surface'"),
-    ):
-        with pytest.raises(StoreError, match=words):
-            start_batch_again(store, load_bundle(weights, line, bundle), number, None, ADA)
+    with pytest.raises(StoreError, match="this very version"):
+        start_batch_again(store, load_bundle(weights, "casting", "resnet50"), number, None, ADA)
     with store.session() as session:
         batches.get_batch(session, number).state = State.RUNNING
     with pytest.raises(StoreError, match="wait until it has ended"):
         again(store, weights, number, None)
+
+
+def test_a_batch_of_the_wrong_line_is_inspected_as_another_one(store, weights) -> None:
+    files = [(f"{name}.png", casting(name, 105)) for name in ("ok", "def")]
+    first = inspected(store, weights, upload_source(files, store.files), "all")
+    before = rows_of(store, first)
+    steel = load_bundle(weights, "neu-surface", "resnet50")
+    made = start_batch_again(store, steel, first, [], ADA)
+    work_on(store, weights, Limits(), made.id, Event())
+    assert (made.line, made.source.again_of) == ("neu-surface", first)
+    assert made.title.endswith("again as Hot-rolled steel surface with resnet50")
+    after = rows_of(store, made.id)
+    assert rows_of(store, first) == before and after.keys() == before.keys()
+    for name, row in after.items():
+        assert row["state"] == ImageState.DONE and row["digest"] == before[name]["digest"]
 
 
 def test_the_command_line_says_what_changed(weights, tmp_path, monkeypatch) -> None:

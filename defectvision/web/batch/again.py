@@ -1,4 +1,4 @@
-"""The button that inspects a batch's images again, with another bundle."""
+"""The button that inspects a batch's images again, with another bundle or as another line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 from defectvision.batch.again import start_batch_again, to_be_had
 from defectvision.batch.sources import SourceError
-from defectvision.bundle.reader import BundleError
+from defectvision.bundle.reader import BundleError, find_lines
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.settings import settings
 from defectvision.store.database import Store
@@ -18,7 +18,7 @@ from defectvision.words import plain
 
 
 def inspect_again(store: Store, batch: BatchRow, who: Person) -> None:
-    """Which bundle, what of the batch can be had again, and the start."""
+    """Which line and bundle, what of the batch can be had again, and the start."""
     key = f"again-open-{batch.id}"
     opened = st.popover("Inspect again", icon=":material/replay:", key=key, on_change="rerun")
     with opened:
@@ -28,18 +28,23 @@ def inspect_again(store: Store, batch: BatchRow, who: Person) -> None:
             st.info(said, icon=":material/badge:")
             return
         st.markdown(
-            "The same images with another bundle, as a batch of its own. This one stays as it is; "
-            "then the verdicts of both are compared."
+            "The same images with another bundle, or as another line where this one was wrong, as "
+            "a batch of its own. This one stays as it is; of one line, the verdicts of both are "
+            "compared then."
         )
-        names = _bundles(batch)
+        line = _line(batch)
+        names = _bundles(batch, line) if line else {}
         if not names:
             st.info(
-                plain(f"Line {batch.line} has no other bundle than the one it was inspected with."),
+                plain(
+                    f"Line {line or batch.line} has no other bundle than the one it was inspected "
+                    "with."
+                ),
                 icon=":material/info:",
             )
             return
         bundle = st.selectbox(
-            "Model", list(names), format_func=names.__getitem__, key=f"again-{batch.id}"
+            "Model", list(names), format_func=names.__getitem__, key=f"again-{batch.id}-{line}"
         )
         with store.reading() as session:
             st.caption(to_be_had(session, batch.id).words.capitalize() + ".")
@@ -48,32 +53,51 @@ def inspect_again(store: Store, batch: BatchRow, who: Person) -> None:
             type="primary",
             key=f"again-start-{batch.id}",
             on_click=_start,
-            args=(store, batch, bundle),
+            args=(store, batch, line, bundle),
         )
 
 
-def _bundles(batch: BatchRow) -> dict[str, str]:
-    """The bundles of the batch's line that are other ones than it was inspected with, the default
-    one first, in words."""
+def _line(batch: BatchRow) -> str:
+    """The line that the images are of, first the one they were inspected as; empty where there is
+    none."""
+    titles = {line.name: line.title for line in find_lines(settings().weights).readable}
+    if not titles:
+        return ""
+    names = list(titles)
+    chosen: str = st.selectbox(
+        "Line",
+        names,
+        index=names.index(batch.line) if batch.line in titles else 0,
+        format_func=titles.__getitem__,
+        key=f"again-line-{batch.id}",
+        filter_mode=None,
+    )
+    return chosen
+
+
+def _bundles(batch: BatchRow, line: str) -> dict[str, str]:
+    """The bundles of a line that are other ones than the batch was inspected with, the default one
+    first, in words."""
     try:
-        names = bundle_names(batch.line)
+        names = bundle_names(line)
     except BundleError:  # the line is gone
         return {}
     found = {}
     for place, name in enumerate(names):
         try:
-            loaded = loaded_bundle(batch.line, name)
+            loaded = loaded_bundle(line, name)
         except BundleError:
             continue
         if batch.bundle_version not in (loaded.version, loaded.earlier_version):
-            new = ", a newer version" if name == batch.bundle else ""
+            newer = line == batch.line and name == batch.bundle
+            new = ", a newer version" if newer else ""
             found[name] = f"{name}{new}{' (default)' if place == 0 else ''}"
     return found
 
 
-def _start(store: Store, batch: BatchRow, bundle: str) -> None:
+def _start(store: Store, batch: BatchRow, line: str, bundle: str) -> None:
     try:
-        loaded = loaded_bundle(batch.line, bundle)
+        loaded = loaded_bundle(line, bundle)
         roots = settings().source_roots
         made = start_batch_again(store, loaded, batch.id, roots, acting())
     except (BundleError, SourceError, StoreError, NotAllowedError) as error:

@@ -66,7 +66,7 @@ def progress(store: Store, batch: BatchRow, counts: Counts, who: Person) -> None
                     )
             if counts.done:
                 results_link(number)
-                changes_link(batch.source.again_of, number)
+                changes_link(store, batch)
             if state in ENDED:
                 inspect_again(store, batch, who)
                 with st.popover("Delete", icon=":material/delete:"):
