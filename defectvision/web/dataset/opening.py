@@ -11,10 +11,13 @@ import streamlit as st
 from defectvision.audit.background import Opening, open_in_background
 from defectvision.data.roots import NotAllowedError, below_a_root, refuse_leading_out
 from defectvision.settings import settings
+from defectvision.store.errors import StoreError
+from defectvision.web.dataset.labelled import folder_of, labelled_sets
 from defectvision.web.dataset.picked import forget
 from defectvision.words import plain
 
 DRAWN, OWN = "Drawn samples", "Another folder or file"
+LABELLED = "labelled: "  # before the number of a set of the Label page, among the choices
 PER_CLASS = 12  # drawn samples
 OPENED = "dataset"  # session key: the set that is open, or being opened
 ADDRESS = "dataset-address"  # session key: the part of the page's address that names it
@@ -24,11 +27,13 @@ LABELS_SECONDS = 2.0  # for which the page waits, so that most sets show their l
 def open_controls() -> Opening | None:
     """The widgets that open a set; the set that is open in this session, or being opened. The
     page's address names it, so that a page that is loaded again shows it again."""
-    asked = {name: st.query_params[name] for name in ("set", "folder") if name in st.query_params}
+    names = ("set", "labelled", "folder")
+    asked = {name: st.query_params[name] for name in names if name in st.query_params}
     if asked and asked != st.session_state.get(ADDRESS):
         st.session_state[ADDRESS] = asked
         if _open(asked):
-            st.session_state["set"] = asked.get("set", OWN)
+            labelled = asked.get("labelled")
+            st.session_state["set"] = asked.get("set", f"{LABELLED}{labelled}" if labelled else OWN)
             st.session_state["set-path"] = asked.get("folder", "")
     asked = choose_set()
     pressed = st.button("Open", type="primary", icon=":material/folder_open:", disabled=not asked)
@@ -44,10 +49,22 @@ def open_controls() -> Opening | None:
 
 def choose_set() -> dict[str, str]:
     """The widgets that choose a set; how an address names it, empty while none is chosen."""
-    sets = settings().data_sets
+    titles = {name: name for name in settings().data_sets}
+    for number, title in labelled_sets().items():
+        titles[f"{LABELLED}{number}"] = f"{title} (set {number} of Label)"
+    titles |= {DRAWN: DRAWN, OWN: OWN}
+    if st.session_state.get("set") not in titles:  # it was taken out of use
+        st.session_state.pop("set", None)
     chosen = st.selectbox(
-        "Labelled set", [*sets, DRAWN, OWN], key="set", persist_state="session", filter_mode=None
+        "Labelled set",
+        list(titles),
+        format_func=titles.__getitem__,
+        key="set",
+        persist_state="session",
+        filter_mode=None,
     )
+    if chosen.startswith(LABELLED):
+        return {"labelled": chosen.removeprefix(LABELLED)}
     if chosen != OWN:
         return {"set": chosen}
     text = _own_path()
@@ -98,7 +115,7 @@ def _open(asked: Mapping[str, str]) -> bool:
     """Open the set that an address names; False, with the reason, where it may not be."""
     try:
         path = path_of(asked)
-    except NotAllowedError as error:
+    except (NotAllowedError, StoreError, OSError) as error:
         st.error(plain(str(error)), title="The set was not opened", icon=":material/folder_off:")
         return False
     forget()
@@ -107,12 +124,15 @@ def _open(asked: Mapping[str, str]) -> bool:
 
 
 def path_of(asked: Mapping[str, str]) -> Path:
-    """Where the set lies that an address names; raises NotAllowedError where it may not be read."""
+    """Where the set lies that an address names; raises NotAllowedError where it may not be read,
+    StoreError and OSError."""
     if "folder" in asked:
         roots = settings().source_roots
         found = below_a_root(Path(asked["folder"]), roots)
         refuse_leading_out(found, roots)
         return found
+    if "labelled" in asked:
+        return folder_of(asked["labelled"])
     name = asked["set"]
     if name == DRAWN:
         return _drawn_samples()

@@ -17,6 +17,7 @@ from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.evaluations import LabelledSet, Reviewed, Source
 from defectvision.web.choices import bundle_names, bundle_words, choose_line, loaded_bundle
+from defectvision.web.dataset.labelled import title_of
 from defectvision.web.dataset.opening import choose_set, path_of
 from defectvision.web.evaluate.opening import go_to
 from defectvision.web.links import bundle_key
@@ -95,7 +96,13 @@ def _set() -> Callable[[], Source] | None:
         help="Of sets that name splits. Images that the bundle learned from are recognised, and "
         "left out of the figures, whatever they are called.",
     )
-    return lambda: LabelledSet(path=str(path_of(asked)), split="" if split == WHOLE else split)
+    split = "" if split == WHOLE else split
+
+    def source() -> Source:
+        title = title_of(asked["labelled"]) if "labelled" in asked else ""
+        return LabelledSet(path=str(path_of(asked)), split=split, title=title)
+
+    return source
 
 
 def _reviewed() -> Callable[[], Source] | None:

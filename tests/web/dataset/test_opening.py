@@ -9,7 +9,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from defectvision.data.synthetic.samples import write_samples
+from defectvision.limits import PIXELS
+from defectvision.people import unproven
+from defectvision.store import labelling
+from defectvision.store.database import Store, open_store
 from defectvision.web.dataset.opening import DRAWN, OPENED, OWN
+from tests.stand_ins.bundles import LINES
+from tests.stand_ins.castings import casting
+
+ADA = unproven("ada")
 
 
 def _page() -> None:
@@ -21,6 +29,7 @@ def _page() -> None:
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("DEFECTVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DEFECTVISION_STORE", str(tmp_path / "store"))
     return AppTest.from_function(_page, default_timeout=120)
 
 
@@ -123,3 +132,58 @@ def test_an_address_opens_no_more_than_the_page_would(
     assert _opened(page) is None
     page.run()  # said once: the page is not kept from another set
     assert not page.error
+
+
+def _labelled(tmp_path: Path) -> Store:
+    """A store with a set of two labelled images and one that nobody labelled, and an empty set."""
+    store = open_store(tmp_path / "store")
+    classes = LINES["casting"].classes
+    with store.session() as session:
+        labelling.new_set(session, "Pump *caps*", "caps", classes, "multiclass", ADA)
+        labelling.new_set(session, "Nothing yet", "nothing", classes, "multiclass", ADA)
+    for number, name in enumerate(("ok", "def", "ok"), 1):
+        given = labelling.Given(f"{number}.png", casting(name, 100 + number))
+        labelling.add_images(store, 1, [given], PIXELS, ADA)
+        if number < 3:
+            labelling.say(store, number, [name], {}, ADA)
+    return store
+
+
+CAPS = "Pump *caps* (set 1 of Label)"
+
+
+def test_a_set_of_the_label_page_is_opened_by_its_name(page: AppTest, tmp_path: Path) -> None:
+    store = _labelled(tmp_path)
+    page.run()
+    assert page.selectbox[0].options[:2] == ["Nothing yet (set 2 of Label)", CAPS]
+    page.selectbox[0].set_value("labelled: 1").run()
+    page.button[0].click().run()
+    assert not page.exception and not page.error
+    assert _opened(page) == "Pump_caps"
+    study = page.session_state[OPENED].now.study
+    assert sorted(study.catalog.table["label"]) == ["def", "ok"]
+    again = AppTest.from_function(_page, default_timeout=120)  # loaded again, by its address
+    again.query_params["labelled"] = "1"
+    assert _opened(again.run()) == "Pump_caps" and again.selectbox[0].value == "labelled: 1"
+    labelling.say(store, 3, ["ok"], {}, ADA)
+    again.button[0].click().run()
+    assert _opened(again) == "Pump_caps"
+    assert len(again.session_state[OPENED].now.study.catalog.table) == 3  # what is said now
+    with store.session() as session:
+        labelling.end_set(session, 1, ADA, "done")
+    assert CAPS not in again.run().selectbox[0].options and not again.exception
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [("2", "nothing of it is labelled yet"), ("9", "no labelled set of this number")]
+    + [(text, "no labelled set of this number") for text in ("-1", "../x", "1" * 40, "²", "")],
+)
+def test_a_set_that_cannot_be_opened_is_said_so(
+    page: AppTest, tmp_path: Path, number: str, words: str
+) -> None:
+    _labelled(tmp_path)
+    page.query_params["labelled"] = number
+    page.run()
+    assert not page.exception and words in page.error[0].value
+    assert _opened(page) is None

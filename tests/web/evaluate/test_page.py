@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from defectvision.batch import evaluation_start
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
+from defectvision.data.image_set import open_set
 from defectvision.evaluation.charts import verdict_table
+from defectvision.limits import PIXELS
 from defectvision.people import unproven
 from defectvision.settings import ROOT, settings
-from defectvision.store import evaluations
+from defectvision.store import evaluations, labelling
 from defectvision.store.database import open_store
 from defectvision.web.evaluate.views import (
     ESCAPES,
@@ -234,3 +237,33 @@ def test_a_moved_threshold_answers_at_once_on_many_images(plant: Path) -> None:
         took.append(time.process_time() - begun)
     assert f"{LARGE:,} images of" in said(app)
     assert min(took) < 0.5, took
+
+
+def test_a_set_of_the_label_page_is_evaluated_by_its_name(
+    plant: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFECTVISION_CACHE", str(plant / "cache"))
+    monkeypatch.setattr(evaluation_start, "_run", lambda *_: None)  # no process works on it
+    settings.cache_clear()
+    write_bundle(plant / "weights", "casting", "resnet50")
+    store, ada = open_store(plant / "store"), unproven("ada")
+    with store.session() as session:
+        classes = LINES["casting"].classes
+        labelling.new_set(session, "Pump caps", "casting", classes, "multiclass", ada)
+    for number, name in enumerate(("ok", "def"), 1):
+        given = labelling.Given(f"{name}.png", casting(name, 101))
+        labelling.add_images(store, 1, [given], PIXELS, ada)
+        labelling.say(store, number, [name], {}, ada)
+    app = AppTest.from_file(str(ROOT / "pages" / "evaluate.py"), default_timeout=60)
+    app.session_state["who"] = "ada"
+    app.run()
+    box = next(box for box in app.selectbox if box.label == "Labelled set")
+    box.set_value("labelled: 1").run()
+    next(button for button in app.button if button.label == "Evaluate").click().run()
+    assert not app.exception and not app.error
+    with store.reading() as session:
+        (row,) = evaluations.list_evaluations(session)
+        source = evaluations.source_of(row)
+    assert row.data == "Pump caps"
+    catalog = open_set(Path(source.path), PIXELS).catalog
+    assert sorted(catalog.table["label"]) == ["def", "ok"]

@@ -1,0 +1,75 @@
+"""The sets of the Label page as folders, for what opens folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from defectvision.data.roots import NotAllowedError
+from defectvision.report.taught_set import Labelled, write_folder
+from defectvision.settings import settings, the_store
+from defectvision.store.errors import StoreError
+from defectvision.store.labelling import every_set, get_set
+from defectvision.web.export_menu import file_stem
+
+FOLDER = "labelled sets"  # of the cache
+LONGEST = 18  # digits of a set's number
+
+
+def labelled_sets() -> dict[str, str]:
+    """Titles of the sets in use by their numbers, the newest first; none where the store cannot be
+    read, which keeps nobody from opening a folder."""
+    try:
+        with the_store().reading() as session:
+            return {str(row.id): row.title for row in every_set(session)}
+    except (StoreError, SQLAlchemyError):
+        return {}
+
+
+def title_of(number: str) -> str:
+    """Raises NotAllowedError where there is no set of that number."""
+    try:
+        with the_store().reading() as session:
+            return get_set(session, _whole(number)).title
+    except StoreError as error:
+        raise _no_such(number) from error
+
+
+def folder_of(number: str) -> Path:
+    """A folder with what is labelled of a set now, as a bundle is trained from: written once for
+    all who open it. Raises NotAllowedError where there is nothing to open, and OSError."""
+    try:
+        labelled = Labelled.of(the_store(), _whole(number))
+    except StoreError as error:
+        raise _no_such(number) from error
+    title = title_of(number)
+    if not labelled.rows:
+        raise NotAllowedError(title, "nothing of it is labelled yet", "Label its images first.")
+    said = [[row.name, row.digest, row.label, row.masks, row.part] for row in labelled.rows]
+    content = json.dumps([labelled.line.model_dump(mode="json"), said]).encode()
+    place = settings().cache / FOLDER / f"{number}-{hashlib.sha256(content).hexdigest()[:16]}"
+    found = place / file_stem(title)
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=place.parent) as beside:
+            write_folder(labelled, Path(beside) / "made" / found.name)
+            try:
+                (Path(beside) / "made").rename(place)
+            except OSError:  # another session was faster
+                if not place.is_dir():
+                    raise
+    return found
+
+
+def _whole(number: str) -> int:
+    if not number.isdecimal() or len(number) > LONGEST:
+        raise _no_such(number[:LONGEST])
+    return int(number)
+
+
+def _no_such(number: str) -> NotAllowedError:
+    return NotAllowedError(number, "there is no labelled set of this number", "Choose one below.")
