@@ -8,6 +8,7 @@ from defectvision.web.batch.opening import measured, open_batch
 from defectvision.web.batch.stored_image import stored_image
 from defectvision.web.cards import heading
 from defectvision.web.export_menu import export_menu
+from defectvision.web.links import results_link
 from defectvision.web.open_image import Places, main_heatmap, show_picture
 from defectvision.web.policy.what_if import what_if
 from defectvision.web.review import panel as review_panel
@@ -47,7 +48,9 @@ if found is None:
         f"{review_panel.DONE[part]} {review_panel.progress_words(results, policy)}.",
         icon=":material/task_alt:",
     )
-    review_panel.undo_button(results, person)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        review_panel.undo_button(results, person)
+        results_link(results.batch.id, "On to Results, to release the lot")
     remember_stopped(results, loaded, person)
     review_panel.agreement_table(results, policy)
     st.stop()

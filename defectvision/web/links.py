@@ -79,11 +79,11 @@ def floor_link(batch: int, image: int) -> None:
     )
 
 
-def results_link(batch: int) -> None:
+def results_link(batch: int, label: str = "Results") -> None:
     """To what was found in a batch."""
     st.page_link(
         PAGES / "results.py",
-        label="Results",
+        label=label,
         icon=":material/table_view:",
         query_params={"batch": str(batch)},
     )

@@ -17,7 +17,7 @@ from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import ReviewRow
 from defectvision.web.export_menu import Group
 from defectvision.web.session.people import acting
-from defectvision.words import plain
+from defectvision.words import counted, plain
 
 ASKED_FOR = "asked-for"  # the image to decide on next, by its number
 PARTS: dict[reviews.Part, str] = {
@@ -131,10 +131,9 @@ def agreement_table(results: Results, policy: Policy) -> None:
         pairs = reviews.agreements(session, results.selection(policy))
     st.subheader("Agreement", icon=":material/handshake:")
     if not pairs:
-        st.caption(
-            "Once parts are decided on, this compares each reviewer with the model's verdict and "
-            "with the other reviewers."
-        )
+        with results.store.reading() as session:
+            decided = reviews.progress(session, results.selection(policy)).decided
+        st.caption(_nothing_compared(decided, results.line.can_accept))
         return
     rows = []
     for pair in pairs:
@@ -145,7 +144,7 @@ def agreement_table(results: Results, policy: Policy) -> None:
                 "Against": pair.second,
                 "Parts": pair.parts,
                 "Agree": None if pair.share is None else 100 * pair.share,
-                "Kappa": pair.kappa,
+                "Kappa": "–" if pair.kappa is None else f"{pair.kappa:.2f}",
                 "Both accept": counts.get((ACCEPT, ACCEPT), 0),
                 "Both reject": counts.get((REJECT, REJECT), 0),
                 "Only first rejects": counts.get((REJECT, ACCEPT), 0),
@@ -158,13 +157,27 @@ def agreement_table(results: Results, policy: Policy) -> None:
         alt="Agreement of reviewers and model",
         column_config={
             "Agree": st.column_config.NumberColumn(format="%.1f %%"),
-            "Kappa": st.column_config.NumberColumn(
-                format="%.2f",
-                help="Cohen's kappa: agreement beyond chance, 1 where both always agree.",
+            "Kappa": st.column_config.TextColumn(
+                help="Cohen's kappa: agreement beyond chance, 1 where both always agree; – where "
+                "both gave all parts the same verdict, so that it cannot be told from chance.",
             ),
         },
     )
     st.caption("Parts that the model leaves to review are not compared with it.")
+
+
+def _nothing_compared(decided: int, sure: bool) -> str:
+    """Why no reviewer can be compared with anybody, and what would let it be. sure: whether the
+    model is sure of some parts of the line."""
+    both = "this compares each reviewer with the model's verdict and with the other reviewers"
+    if not decided:
+        return f"Once parts are decided on, {both}."
+    rest = "Decide on some that the model is sure of, under *The rest*, or let" if sure else "Let"
+    return (
+        f"{counted(decided, 'part is', 'parts are')} decided on, and none has two verdicts to "
+        "compare: the model has none of its own on what it leaves to review, and no second person "
+        f"has decided on them. {rest} somebody else decide on the same ones; then {both}."
+    )
 
 
 def labelled_set(results: Results) -> Group:
