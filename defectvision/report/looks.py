@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +49,18 @@ LOOKS = {
 }
 NOT_INSPECTED = Look("Not inspected", ":material/broken_image:", "–", "gray", SOFT)
 IMAGES = Look("Images", ":material/image:", "", "gray", SOFT)
+
+
+def whole_numbers(most: float) -> dict[str, object]:
+    """Of an axis of counts up to `most`, as Plotly takes it: no ticks between whole numbers."""
+    return {"dtick": 1} if most < 6 else {}
+
+
+def log_counts(most: float) -> dict[str, object]:
+    """Of a logarithmic axis of counts up to `most`, as Plotly takes it: it begins below 1, so that
+    a single one is in sight."""
+    ends = [math.log10(0.7), math.log10(1.3 * max(1, most))]
+    return {"type": "log", "range": ends, "dtick": 1 if most >= 10 else "D2"}
 
 
 def verdicts_of(line: Line) -> tuple[Verdict, ...]:

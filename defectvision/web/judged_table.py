@@ -147,7 +147,7 @@ def _columns(policy: Policy) -> dict[str, Any]:
         "probability": number("Probability", format="%.3f"),
         "score": number("Defect score", format="%.3f"),
         "regions": number("Regions", format="%d"),
-        "largest": number(f"Largest, {unit}", format=digits),
+        "largest": number(f"Largest area, {unit}", format=digits),
         "reviews": text("Reviewed"),
         "note": text("Note"),
     }

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from defectvision.bundle.policy import Verdict
-from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, remarks, verdicts_of
+from defectvision.report.looks import (
+    IMAGES,
+    LOOKS,
+    NOT_INSPECTED,
+    log_counts,
+    remarks,
+    verdicts_of,
+    whole_numbers,
+)
 from tests.stand_ins.bundles import LINES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,3 +66,14 @@ def test_a_line_that_cannot_accept_shows_no_accept() -> None:
 )  # fmt: skip
 def test_what_must_be_known_stands_in_one_remark(known, expected) -> None:
     assert remarks(*known) == expected
+
+
+@pytest.mark.parametrize(("most", "step"), [(0, 1), (1, 1), (5, 1), (6, None), (9000, None)])
+def test_an_axis_of_few_counts_has_whole_numbers_alone(most: int, step: int | None) -> None:
+    assert whole_numbers(most).get("dtick") == step
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 9000])
+def test_a_logarithmic_axis_of_counts_begins_just_below_one(most: int) -> None:
+    low, high = log_counts(most)["range"]
+    assert 0.5 < 10**low < 1 <= max(most, 1) < 10**high

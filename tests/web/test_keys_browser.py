@@ -85,3 +85,21 @@ def test_a_page_of_a_table_offers_no_search_and_no_download_of_its_own(results: 
     results.open_row(1)
     results.page.keyboard.press("Control+f")
     expect(results.page.get_by_placeholder("Type to search")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_link_of_the_menu_shows_that_the_keyboard_is_on_it(
+    chromium, lot: Server, theme: str
+) -> None:
+    board = Dashboard(chromium, lot.url, theme)
+    board.visit("batches")
+    link = board.page.get_by_test_id("stTopNavLink").filter(has_text="Results")
+    outline = "link => getComputedStyle(link).outlineStyle"
+    assert link.evaluate(outline) == "none"
+    board.page.keyboard.press("Tab")
+    for _ in range(30):
+        if link.evaluate("link => link === document.activeElement"):
+            break
+        board.page.keyboard.press("Tab")
+    assert link.evaluate(outline) == "solid"
+    board.close()

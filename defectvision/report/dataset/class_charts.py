@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from defectvision.report.dataset.selection import token
 from defectvision.report.dataset.style import ACCENT, COLOURS, GOOD_COLOUR, SCALE, finished
+from defectvision.report.looks import whole_numbers
 
 
 def class_balance_chart(balance: pd.DataFrame, hue: Mapping[str, str]) -> go.Figure:
@@ -35,7 +36,8 @@ def class_balance_chart(balance: pd.DataFrame, hue: Mapping[str, str]) -> go.Fig
         )
     )
     finished(figure, "Images per class", "images", "", 110 + 34 * len(rows))
-    figure.update_xaxes(range=[0, float(rows["images"].max()) * 1.45])
+    most = float(rows["images"].max()) * 1.45
+    figure.update_xaxes(range=[0, most], **whole_numbers(most))
     figure.update_yaxes(type="category", showgrid=False)
     return figure
 
@@ -60,7 +62,8 @@ def regions_chart(balance: pd.DataFrame, hue: Mapping[str, str]) -> go.Figure:
         )
     )
     finished(figure, "Defect regions per class", "regions", "", 110 + 34 * max(1, len(rows)))
-    figure.update_xaxes(range=[0, float(rows["regions"].max() if len(rows) else 1) * 1.6])
+    most = float(rows["regions"].max() if len(rows) else 1) * 1.6
+    figure.update_xaxes(range=[0, most], **whole_numbers(most))
     figure.update_yaxes(type="category", showgrid=False)
     return figure
 
@@ -102,7 +105,8 @@ def defects_per_image_chart(counts: pd.DataFrame) -> go.Figure:
     )
     finished(figure, "Defect classes in one image", "different defect classes", "images")
     figure.update_xaxes(type="category")
-    figure.update_yaxes(range=[0, float(counts["images"].max()) * 1.15])
+    most = float(counts["images"].max()) * 1.15
+    figure.update_yaxes(range=[0, most], **whole_numbers(most))
     return figure
 
 

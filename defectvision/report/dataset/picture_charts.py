@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from defectvision.report.dataset.selection import token
 from defectvision.report.dataset.style import ACCENT, COLOURS, GOOD_COLOUR, WARNING, finished
+from defectvision.report.looks import whole_numbers
 
 
 def picture_box_chart(
@@ -82,7 +83,11 @@ def groups_chart(sizes: pd.Series) -> go.Figure:
             hovertemplate="%{y} groups of %{x} images<extra></extra>",
         )
     )
-    return finished(figure, "Sizes of the near-copy groups", "images in the group", "groups", 280)
+    finished(figure, "Sizes of the near-copy groups", "images in the group", "groups", 280)
+    if len(counts):
+        figure.update_xaxes(whole_numbers(float(counts.index.max() - counts.index.min())))
+        figure.update_yaxes(whole_numbers(float(counts.max())))
+    return figure
 
 
 def map_chart(table: pd.DataFrame, by: str, hue: Mapping[str, str]) -> go.Figure:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from defectvision.report.dataset.selection import token
 from defectvision.report.dataset.style import SCALE, finished
+from defectvision.report.looks import whole_numbers
 
 # column: (title, axis with unit, logarithmic)
 REGION_MEASURES = {
@@ -47,10 +48,11 @@ def histogram_chart(
     edges = np.geomspace(low, high, bins + 1) if log else np.linspace(low, high, bins + 1)
     edges[0], edges[-1] = low, high
     centres = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
-    figure = go.Figure()
+    figure, stacked = go.Figure(), np.zeros(bins)
     for label in sorted(table["label"].unique()):
         counts, _ = np.histogram(values[(table["label"] == label).to_numpy()], edges)
         some = counts > 0
+        stacked += counts
         figure.add_bar(
             x=centres[some],
             y=counts[some],
@@ -68,6 +70,7 @@ def histogram_chart(
     count = "regions" if column in REGION_MEASURES else "images"
     finished(figure, title, unit, count)
     figure.update_layout(bargap=0.02)
+    figure.update_yaxes(whole_numbers(stacked.max(initial=0)))
     if log:
         figure.update_xaxes(type="log", dtick=1)
     return figure

@@ -18,7 +18,7 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.evaluation.charts import Confusion, Curve, Reliability
 from defectvision.evaluation.defect_sizes import Detection
 from defectvision.report.dataset.style import ACCENT, COLOURS, SCALE, finished
-from defectvision.report.looks import AXIS, LOOKS
+from defectvision.report.looks import AXIS, LOOKS, log_counts
 
 BAND = "rgba(59,143,196,0.2)"
 GOOD, DEFECTIVE = COLOURS[0], COLOURS[1]  # apart for colour-blind eyes, unlike the verdicts
@@ -120,7 +120,7 @@ def histogram_figure(table: pd.DataFrame, policy: Policy) -> go.Figure:
     finished(figure, "Defect scores, and the policy's zones", "defect score", "images", 320)
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_xaxes(range=[0, 1])
-    figure.update_yaxes(type="log", rangemode="tozero", dtick=1)
+    figure.update_yaxes(log_counts(table[["good", "defective"]].to_numpy().max(initial=0)))
     return figure
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_in
 from defectvision.report.lot_words import plain_markdown, without_verdict
@@ -21,25 +21,42 @@ from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
 from defectvision.web.widgets import part_of_more
-from defectvision.words import plain
+from defectvision.words import counted, plain
 
 ROWS = 25  # of a page of the table
+CALLED_UNUSABLE = "No part, or a bad picture, as a person said: neither good nor bad."
+FAILED = "Files that could not be read or inspected: on the Batches page, each with its reason."
 
 
 def tiles(results: Results, lot: Summary, failed: int) -> None:
     """Counts of the whole lot, whatever the filter leaves of it."""
-    shown = [(IMAGES.word, f"{lot.images:,}")]
+    shown = [(IMAGES.word, f"{lot.images:,}", "")]
     for verdict in verdicts_in(results.line, lot.verdicts):
-        shown.append((LOOKS[verdict].markdown, f"{lot.verdicts[verdict]:,}"))
+        help = CALLED_UNUSABLE if verdict == Verdict.UNUSABLE else ""
+        shown.append((LOOKS[verdict].markdown, f"{lot.verdicts[verdict]:,}", help))
     if results.line.can_accept:
         share = lot.yield_share
-        shown.append(("Yield", "–" if share is None else f"{share:.1%}"))
-    shown.append((NOT_INSPECTED.word, f"{failed:,}"))
+        shown.append(
+            ("Yield", "–" if share is None else f"{share:.1%}", yield_words(lot).capitalize())
+        )
+    shown.append((NOT_INSPECTED.word, f"{failed:,}", FAILED))
     if lot.decided:
-        shown.append(("Decided by people", f"{lot.decided:,}"))
+        shown.append(("Decided by people", f"{lot.decided:,}", ""))
     with st.container(key="batch-tiles"), st.grid(len(shown), gap="small", min_column_width=110):
-        for label, value in shown:
-            st.metric(label, value, border=True)
+        for label, value, help in shown:
+            st.metric(label, value, border=True, help=help or None)
+    if results.line.can_accept and lot.verdicts[Verdict.REVIEW]:
+        st.caption(f"Yield: {yield_words(lot)}")
+
+
+def yield_words(lot: Summary) -> str:
+    """Of which parts the yield is the share that is accepted, in a sentence."""
+    judged = lot.verdicts[Verdict.ACCEPT] + lot.verdicts[Verdict.REJECT]
+    waiting = lot.verdicts[Verdict.REVIEW]
+    left = f"; {waiting:,} {'waits' if waiting == 1 else 'wait'} for a person" if waiting else ""
+    if not judged:
+        return f"no part is accepted or rejected yet{left}."
+    return f"accepted, of {counted(judged, 'part')} accepted or rejected{left}."
 
 
 def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:

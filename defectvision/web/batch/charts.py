@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from html import escape
@@ -13,7 +12,7 @@ import streamlit as st
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy
-from defectvision.report.looks import AXIS, BARS, LOOKS
+from defectvision.report.looks import AXIS, BARS, LOOKS, log_counts, whole_numbers
 from defectvision.store.inspections import Summary
 from defectvision.store.tables import BINS
 from defectvision.web.batch.filters import show_class, show_scores
@@ -91,7 +90,12 @@ def pareto_chart(summary: Summary, line: Line) -> go.Figure:
         height=230,
         margin=MARGIN,
         showlegend=False,
-        yaxis={"title": "images", "fixedrange": True, "rangemode": "tozero"},
+        yaxis={
+            "title": "images",
+            "fixedrange": True,
+            "rangemode": "tozero",
+            **whole_numbers(counts.max(initial=0)),
+        },
         yaxis2={
             "overlaying": "y",
             "side": "right",
@@ -144,6 +148,5 @@ def score_histogram(summary: Summary, policy: Policy) -> go.Figure:
         hovermode="x",
     )
     most = summary.scores.max(initial=0)
-    if most >= MANY:
-        figure.update_yaxes(type="log", range=[math.log10(0.7), math.log10(1.3 * most)], dtick=1)
+    figure.update_yaxes(log_counts(most) if most >= MANY else whole_numbers(most))
     return figure

@@ -79,6 +79,8 @@ def filters(results: Results, policy: Policy) -> View:
         format_func=lambda v: LOOKS[v].word,
         key=key("filter-verdict"),
         persist_state="session",
+        help="Unusable is what a person called no part or a bad picture. Files that were not "
+        "inspected have no verdict: they are on the Batches page, each with its reason.",
     )
     classes = st.multiselect(
         "Label",

@@ -64,8 +64,16 @@ def new_batch() -> Form | None:
         icon=":material/play_arrow:",
         width="stretch",
         disabled=not (files or path),
+        help=None if files or path else _nothing_given(kind),
     )
     return Form(title, files, path, kind == WATCH, KEEP[keep]) if sent else None
+
+
+def _nothing_given(kind: str) -> str:
+    """What the button waits for."""
+    if kind == UPLOADS:
+        return "Give images first: drop files or a zip file above."
+    return "No folder of this server may be read: upload the images instead."
 
 
 def follow(number: int) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from defectvision.bundle.reader import find_lines
 from defectvision.people import Action, NotAllowedError, Person
 from defectvision.report.looks import NOT_INSPECTED
+from defectvision.settings import settings
 from defectvision.store import batches
 from defectvision.store.age import about
 from defectvision.store.batches import Counts, images_in
@@ -19,7 +21,7 @@ from defectvision.store.releases import newest_versions
 from defectvision.store.tables import BatchRow, ImageState
 from defectvision.web.batch.condition import say_condition
 from defectvision.web.batch.progress import progress
-from defectvision.web.session.people import acting, ready
+from defectvision.web.session.people import acting, lacking_reason, ready
 from defectvision.web.widgets import part_of_more
 from defectvision.words import counted, plain
 
@@ -67,7 +69,7 @@ def _all_batches(store: Store) -> None:
         st.caption(f"The newest {len(rows):,} of {counted(every, 'batch', 'batches')}.")
         st.button("Show older ones", icon=":material/expand_more:", on_click=_show_older)
     failed_files(store, batch.id, counts[batch.id].failed)
-    store_size(store, who)
+    store_size(store, rows, who)
 
 
 def _show_older() -> None:
@@ -81,11 +83,12 @@ def _table(
     import pandas as pd
 
     numbers = [row.id for row in rows]
+    titles = {line.name: line.title for line in find_lines(settings().weights).readable}
     table = pd.DataFrame(
         {
             "lot": row.id,
             "title": row.title,
-            "line": row.line,
+            "line": titles.get(row.line, row.line),
             "state": row.state.capitalize(),
             "images": counts[row.id].total,
             "done": counts[row.id].done,
@@ -125,15 +128,17 @@ def _table(
     )
 
 
-@st.cache_data(ttl=60, show_spinner=False)
-def _usage(url: str) -> tuple[int, int]:
+@st.cache_data(ttl=60, max_entries=4, show_spinner=False)
+def _usage(url: str, states: tuple[tuple[int, str], ...]) -> tuple[int, int]:
+    """Files and bytes. states: of all batches; when one of them changes, it is counted anew."""
     return Files(url).usage()
 
 
-def store_size(store: Store, who: Person) -> None:
+def store_size(store: Store, rows: Sequence[BatchRow], who: Person) -> None:
     """What the pictures and maps of all batches take, and why none is removed where that is so."""
-    files, size = _usage(store.files.url)
-    st.caption(f"The store holds {counted(files, 'file')}, {size / 1e9:.2f} GB.")
+    states = tuple((row.id, row.state) for row in rows)
+    files, size = _usage(store.files.url, states)
+    st.caption(f"The store holds {counted(files, 'file')}, {size_words(size)}.")
     with store.reading() as session:
         reason = about(session).standstill
     if reason:
@@ -144,6 +149,13 @@ def store_size(store: Store, who: Person) -> None:
             _confirm_form(store, who)
 
 
+def size_words(size: int) -> str:
+    """Bytes as a person reads them: "1.26 GB", "3.4 MB"."""
+    if size >= 1e9:
+        return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
 def _confirm_form(store: Store, who: Person) -> None:
     """Asks for the word of a person, with a name and a reason."""
     st.markdown(
@@ -151,11 +163,13 @@ def _confirm_form(store: Store, who: Person) -> None:
         "batch needs any more may be removed. It is kept in the audit trail."
     )
     why = st.text_input("Reason", key="confirm-removal-reason", max_chars=500)
-    able = ready(who, Action.DELETE)
+    ready(who, Action.DELETE)
+    said = lacking_reason(who, Action.DELETE, why)
     st.button(
         "Confirm",
         type="primary",
-        disabled=not (able and why.strip()),
+        disabled=bool(said),
+        help=said or None,
         on_click=_confirm,
         args=(store, why),
     )

@@ -17,7 +17,7 @@ from defectvision.store.sources import WatchedFolder
 from defectvision.store.tables import BatchRow
 from defectvision.web.batch.again import inspect_again
 from defectvision.web.links import changes_link, results_link
-from defectvision.web.session.people import acting, ready
+from defectvision.web.session.people import acting, lacking_reason, ready
 from defectvision.words import counted, duration, plain
 
 STATES = {
@@ -125,11 +125,15 @@ def _delete_form(store: Store, number: int, who: Person) -> None:
         st.warning(f"The lot was released by {plain(versions[0].who)}.")
         released_too = st.checkbox("Delete its releases and their reports as well")
     why = st.text_input("Reason", key=f"delete-reason-{number}", max_chars=500)
-    able = ready(who, Action.DELETE)
+    ready(who, Action.DELETE)
+    said = lacking_reason(who, Action.DELETE, why)
+    if versions and not released_too:
+        said = said or "Say above that its releases and reports go, too."
     st.button(
         "Delete the batch",
         type="primary",
-        disabled=not (able and why.strip()) or (bool(versions) and not released_too),
+        disabled=bool(said),
+        help=said or None,
         on_click=_delete,
         args=(store, number, why, released_too),
     )

@@ -17,7 +17,7 @@ from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
 from defectvision.store.selection import EVERYTHING
 from defectvision.web.export_menu import Group
-from defectvision.web.session.people import ready
+from defectvision.web.session.people import lacking_reason, ready
 from defectvision.web.session.work import Work
 from defectvision.words import counted, plain
 
@@ -100,8 +100,9 @@ def _form(
 def _send(results: Results, loaded: LoadedBundle, who: Person, label: str, title: str) -> None:
     """The reason, and the button that releases under the policy in force today."""
     why = st.text_input("Reason", key="release-reason", max_chars=500)
-    able = ready(who, Action.RELEASE)
-    if st.button(label, type="primary", disabled=not (able and why.strip())):
+    ready(who, Action.RELEASE)
+    said = lacking_reason(who, Action.RELEASE, why)
+    if st.button(label, type="primary", disabled=bool(said), help=said or None):
         try:
             with st.spinner("Making the report and the tables"):
                 release_lot(

@@ -56,12 +56,15 @@ def new_evaluation(store: Store, person: Person) -> None:
     )
     source = _set() if kind == SET else _reviewed()
     able = ready(person, Action.TEACH)
+    said = "" if chosen else "Choose a bundle first."
+    said = said or ("" if source else "Say first which images: see above.")
     pressed = st.button(
         "Evaluate",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
-        disabled=not (able and chosen and source),
+        disabled=not able or bool(said),
+        help=said or None,
     )
     if not pressed or source is None:
         return

@@ -13,7 +13,7 @@ from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import LabelledSetRow
 from defectvision.web.export_menu import file_stem
-from defectvision.web.session.people import acting, lacking
+from defectvision.web.session.people import acting, lacking, lacking_reason
 from defectvision.words import counted, plain
 
 FORMATS = (
@@ -50,7 +50,8 @@ def hand_over(store: Store, row: LabelledSetRow, person: Person) -> None:
         return
     with st.expander("Take the set out of use", icon=":material/archive:"):
         why = st.text_input("Why", max_chars=200, help="Its images and labels are kept.")
-        if st.button("Take it out of use", disabled=not why.strip()):
+        said = lacking_reason(person, Action.TEACH, why)
+        if st.button("Take it out of use", disabled=bool(said), help=said or None):
             try:
                 with store.session() as session:
                     labelling.end_set(session, row.id, acting(), why)

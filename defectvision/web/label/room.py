@@ -95,8 +95,9 @@ def new_set(store: Store, person: Person) -> None:
         name = line_name(title)
         if name in lines:
             st.caption(f"There is a line `{name}`: choose its classes above, or give another name.")
+    said = "" if title.strip() and name else "Give it a name first, with letters or digits in it."
     if st.button(
-        "Make it", type="primary", icon=":material/add:", disabled=not title.strip() or not name
+        "Make it", type="primary", icon=":material/add:", disabled=bool(said), help=said or None
     ):
         try:
             with store.session() as session:

@@ -115,6 +115,12 @@ def lacking(person: Person, action: Action, named: bool = True) -> str:
     return ""
 
 
+def lacking_reason(person: Person, action: Action, why: str) -> str:
+    """As `lacking`, of what is done with a reason only; the help of a button that is off."""
+    said = lacking(person, action)
+    return said or ("" if why.strip() else "Give a reason first: it is kept with what you do.")
+
+
 def ready(person: Person, action: Action, named: bool = True) -> bool:
     """Whether they may do it here and now; says in its place what lacks."""
     said = lacking(person, action, named)

@@ -38,3 +38,11 @@ def test_a_single_image_stays_in_sight_beside_thousands(most: int) -> None:
         assert low < 0 < np.log10(most) < high
     zones = [(s.x0, s.x1) for s in figure.layout.shapes if s.type == "rect"]
     assert zones == [(0, 0.2), (0.2, 0.6), (0.6, 1)]
+
+
+@pytest.mark.parametrize(("most", "step"), [(3, 1), (30, None)])
+def test_counts_have_no_ticks_between_whole_numbers(most: int, step: int | None) -> None:
+    figure = score_histogram(summary(most), Policy(accept_below=0.2, reject_above=0.6))
+    assert figure.layout.yaxis.dtick == step
+    few = Summary(3, COUNTS, {}, {"crack": 2, "fray": 1}, 0, 0, np.zeros(BINS, np.int64))
+    assert pareto_chart(few, LINES["magnetic-tile"]).layout.yaxis.dtick == 1
