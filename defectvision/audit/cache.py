@@ -16,6 +16,7 @@ from pathlib import Path
 
 from defectvision import atomic
 from defectvision.data.image_set import ImageSet
+from defectvision.data.roots import opened
 
 # Raise it when a measure or a threshold changes: older studies are then made anew.
 VERSION = 3
@@ -101,7 +102,7 @@ def _digest(file: Path, known: Digest | None) -> Digest:
         status = file.stat()
         if known and known[:2] == [status.st_size, status.st_mtime_ns]:
             return known
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return [status.st_size, status.st_mtime_ns, digest]
     except OSError:

@@ -14,6 +14,7 @@ from defectvision.audit import regions
 from defectvision.audit.pictures import measure
 from defectvision.copies.alignment import agreement
 from defectvision.copies.keypoints import Features, as_grey, extract
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.masks import masks_of_image
 from defectvision.inference.images import ImageError, decode_image
@@ -64,7 +65,7 @@ def _unmeasured(task: Task, reason: str) -> str:
 def _read(task: Task) -> Reading:
     found = Reading(task.image)
     try:
-        data = (Path(task.root) / task.path).read_bytes()
+        data = roots.content(Path(task.root) / task.path)
         pixels = decode_image(data, task.path, task.limit_pixels, bits=task.bits)
     except ImageError as error:
         found.errors.append(str(error))

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from defectvision.data.roots import opened
+
 # The readers themselves, because Image.open has one limit for the whole process. WebP is left out:
 # its reader lays out the canvas as soon as it opens.
 READERS = (
@@ -23,14 +25,19 @@ ORIENTATION = 0x0112
 def image_size(file: Path | BinaryIO) -> tuple[int, int] | None:
     """Height and width in px as a JPEG, PNG, BMP or TIFF says, before EXIF turns it; None where
     no such head can be read."""
+    if isinstance(file, Path):
+        try:
+            with opened(file) as stream:
+                return image_size(stream)
+        except OSError:
+            return None
     for reader in READERS:
         try:
             with reader(file) as image:
                 return image.height, image.width
         # Readers meet hostile bytes with errors of every kind (struct, SyntaxError, ...).
         except Exception:
-            if not isinstance(file, Path):
-                file.seek(0)
+            file.seek(0)
     return None
 
 
@@ -38,7 +45,7 @@ def image_orientation(file: Path) -> int:
     """The EXIF orientation by which a JPEG, PNG, TIFF or WebP is turned when it is decoded; 1, as
     it is stored, where the file tells none or cannot be read."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             if stream.read(12)[8:] == b"WEBP":
                 return _of_webp(stream)
         for reader in READERS:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_head import READERS, image_size
 
@@ -61,7 +62,7 @@ def mask_pixels(file: Path, size: tuple[int, int], *, numbered: bool = False) ->
 
 
 def _opened(file: Path, size: tuple[int, int]) -> Image.Image:
-    data = file.read_bytes()
+    data = roots.content(file)
     stored = image_size(io.BytesIO(data))
     # A mask may lie on its side in the file, as its EXIF tells.
     if stored is not None and sorted(stored) != sorted(size):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # A pipe must not keep the reader waiting, before it is known to be one.
@@ -20,6 +21,15 @@ class NotAllowedError(ValueError):
     def __init__(self, path: object, reason: str, remedy: str):
         super().__init__(f"{path}: {reason}. {remedy}")
         self.reason, self.remedy = reason, remedy
+
+
+class NotOrdinaryError(NotAllowedError, OSError):
+    """A pipe, a device or a socket in place of a file. Who can go on without a file that cannot be
+    read goes on without this one too."""
+
+    def __init__(self, path: object):
+        super().__init__(path, "not an ordinary file", "Give a file in its place.")
+        self.strerror = self.reason
 
 
 def below_a_root(path: Path, roots: Iterable[Path]) -> Path:
@@ -52,7 +62,7 @@ def root_of(found: Path, roots: Iterable[Path], said: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
+def opened(path: Path, root: Path | None = None) -> Iterator[BufferedReader]:
     """The ordinary file `path`, opened for reading; raises NotAllowedError and OSError.
 
     root: a folder that no link leads out of, whenever it is made: what is opened is what was
@@ -60,8 +70,19 @@ def opened(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
     """
     with os.fdopen(_descriptor(path, _FILE, root), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise NotAllowedError(path, "not an ordinary file", "Give an image file.")
+            raise NotOrdinaryError(path)
         yield file
+
+
+def content(path: Path, limit: int | None = None) -> bytes:
+    """What the ordinary file `path` holds; raises OSError, also where that is more than `limit`
+    bytes."""
+    with opened(path) as file:
+        data = file.read() if limit is None else file.read(limit + 1)
+    if limit is not None and len(data) > limit:
+        most = f"{limit >> 10} kB" if limit <= 1 << 20 else f"{limit >> 20} MB"
+        raise OSError(errno.EFBIG, f"larger than {most}", str(path))
+    return data
 
 
 @contextmanager

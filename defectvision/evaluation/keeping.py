@@ -13,6 +13,7 @@ import pandas as pd
 
 from defectvision.bundle.policy import STRICTNESS
 from defectvision.bundle.schema import Metrics
+from defectvision.data.roots import opened
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.defect_sizes import mask_figures
 from defectvision.evaluation.kept import (
@@ -163,7 +164,7 @@ def failed(error: ImageError) -> Failed:
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file; empty where it cannot be read any more."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from defectvision.bundle.schema import FINGERPRINTS_FILE, SEEN_FILE
 from defectvision.copies.fingerprints import FingerprintError, Fingerprints
 from defectvision.copies.keypoints import Points, as_grey, detect
+from defectvision.data import roots
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.kept import UNSEEN, Seen
@@ -31,7 +32,7 @@ SAME_GROUP: Seen = "same photo group"
 
 def image_digest(path: Path) -> str:
     """The start of the SHA-256 of a file; raises OSError."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
+    return hashlib.sha256(roots.content(path)).hexdigest()[:DIGITS]
 
 
 def digests_of(folder: Path) -> frozenset[str]:

@@ -11,9 +11,11 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from defectvision.bundle.labels import is_good_label
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.inference.images import ImageError, decode_image
+from defectvision.inference.sources import unreadable
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,9 @@ CHECK_FILE = "Check the file and its permissions."
 def read_file(images: ImageSet, row: int) -> bytes:
     """The bytes of image number `row`; raises ImageError where it cannot be read."""
     try:
-        return images.catalog.image_path(row).read_bytes()
+        return roots.content(images.catalog.image_path(row))
     except OSError as error:
-        reason = f"cannot be read ({error.strerror or error})"
-        raise ImageError(image_name(images, row), reason, CHECK_FILE) from error
+        raise unreadable(image_name(images, row), error) from error
 
 
 def read_pixels(images: ImageSet, row: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
-from defectvision.data.roots import NotAllowedError, opened, opened_folder
+from defectvision.data.roots import NotAllowedError, NotOrdinaryError, opened, opened_folder
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
@@ -177,8 +177,9 @@ def images_below(
     """The image files of a folder and of all below, sorted, without hidden ones and what lies
     behind links to folders; `passed_over` counts the others. root: as in `read_paths`.
 
-    refuse: gets the error of each folder below that cannot be read, which is passed over without
-    it. Raises OSError and NotAllowedError where `folder` itself cannot be read.
+    refuse: gets the error of each folder below that cannot be read, and of each image that is no
+    ordinary file; both are passed over without it. Raises OSError and NotAllowedError where
+    `folder` itself cannot be read.
     """
     images = []
     with opened_folder(folder, root) as top:
@@ -190,21 +191,25 @@ def images_below(
                         error.filename = str(folder / here / name)
                         refuse(error)
             for name in filter(_is_shown, names):
-                if not _is_file(name, descriptor):
-                    continue
                 path = PurePosixPath(here, name)
-                if is_image_name(name):
+                if error := _no_file(name, descriptor):
+                    if refuse is not None and is_image_name(name):
+                        error.filename = str(folder / path)
+                        refuse(error)
+                elif is_image_name(name):
                     images.append(folder / path)
                 elif passed_over is not None:
                     passed_over.add(path)
     return sorted(images)
 
 
-def _is_file(name: str, folder: int) -> bool:
+def _no_file(name: str, folder: int) -> OSError | None:
+    """Why an entry of a folder is no ordinary file; None where it is one."""
     try:
-        return stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode)
-    except OSError:  # a link to nothing, or gone
-        return False
+        mode = os.stat(name, dir_fd=folder).st_mode
+    except OSError as error:  # a link to nothing, or gone
+        return error
+    return None if stat.S_ISREG(mode) else NotOrdinaryError(name)
 
 
 def _is_visible(path: PurePosixPath) -> bool:

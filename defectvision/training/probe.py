@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from defectvision import atomic
+from defectvision.data import roots
 from defectvision.data.catalog import Catalog
 from defectvision.inference.images import decode_image
 
@@ -75,7 +76,7 @@ def _spread(chosen: NDArray[np.bool_], groups: NDArray[np.str_]) -> NDArray[np.i
 
 
 def _shown(path: Path, size: int) -> NDArray[np.float16]:
-    pixels = decode_image(path.read_bytes(), path.name)
+    pixels = decode_image(roots.content(path), path.name)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     shrinks = min(pixels.shape) > size

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from defectvision import atomic
+from defectvision.data import roots
 from defectvision.inference.images import ImageError, decode_image
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ def open_pool(sources: Sequence[Path], folder: Path) -> Pool:
 
 def _decoded(path: Path) -> NDArray[np.uint8]:
     """(H, W, C) uint8, not larger than LONGEST_SIDE."""
-    pixels = decode_image(path.read_bytes(), path.name)
+    pixels = decode_image(roots.content(path), path.name)
     if min(pixels.shape[:2]) < SHORTEST_SIDE:
         raise ImageError(path.name, f"is smaller than {SHORTEST_SIDE} px", "Leave it out.")
     shrink = LONGEST_SIDE / max(pixels.shape[:2])

@@ -296,6 +296,19 @@ def test_read_paths_does_not_wait_for_a_pipe(folder):
     assert shown(read_paths([Path("pipe.png")])) == [("pipe.png", "not an ordinary file")]
 
 
+def test_what_is_called_like_an_image_and_is_no_file_is_named_in_its_folder(folder):
+    Path("odd").mkdir()
+    os.mkfifo("odd/pipe.png")
+    os.mkfifo("odd/pipe.log")
+    Path("odd/link.png").symlink_to("nowhere")
+    Path("odd/a.png").write_bytes(b"a")
+    assert dict(shown(read_paths([Path("odd")]))) == {
+        "odd/a.png": b"a",
+        "odd/link.png": "no such file or folder",
+        "odd/pipe.png": "not an ordinary file",
+    }
+
+
 def test_read_paths_names_an_unreadable_file(folder, monkeypatch):
     def refused(*_given, **_more):
         raise PermissionError(13, "Permission denied")

@@ -16,6 +16,7 @@ from defectvision.bundle.history import read_history
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import SEEN_FILE
 from defectvision.cli.main import app
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.synthetic.samples import write_samples
@@ -71,14 +72,14 @@ def damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     cut_off(good[0])
     good[1].write_bytes(b"no image at all")
     cv2.imwrite(str(bad[0]), np.zeros((400, 400), np.uint8))
-    real = Path.read_bytes
+    real = roots.content
 
-    def read_bytes(path: Path) -> bytes:
+    def content(path: Path) -> bytes:
         if path == bad[1]:
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(roots, "content", content)
     return {
         f"ok/{good[0].name}": "damaged or cut off",
         f"ok/{good[1].name}": "not an image",

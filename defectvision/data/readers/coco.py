@@ -13,10 +13,12 @@ from typing import Any
 import pandas as pd
 
 from defectvision.bundle.labels import SEPARATOR
+from defectvision.data import roots
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.readers.annotated import Marked, Marks
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
+from defectvision.data.roots import opened
 
 LARGEST_JSON = 512 * 1024 * 1024
 HEAD = 4096
@@ -83,7 +85,7 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         if file.stat().st_size > LARGEST_JSON:
             raise CatalogError(f"{file}: larger than {LARGEST_JSON >> 20} MB. Split it.")
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(roots.content(file).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, CatalogError):
             raise
@@ -228,7 +230,7 @@ def _looks_like_coco(file: Path) -> bool:
     try:
         if file.stat().st_size > LARGEST_JSON:
             return False
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             head = stream.read(HEAD)
             if LABELME.search(head) and b'"images"' not in head:
                 return False

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import PngImagePlugin
 
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import (
     AnnotatedSet,
@@ -26,6 +27,7 @@ from defectvision.data.readers.annotated import (
 from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
 from defectvision.data.readers.set_files import Pairing, SetFiles
 from defectvision.data.rle.severstal import encode_rle
+from defectvision.data.roots import opened
 from defectvision.limits import PIXELS
 
 LARGEST_JSON = 256 * 1024 * 1024  # the image is often inside
@@ -72,7 +74,7 @@ def has_shapes(file: Path) -> bool:
     """Whether a file has LabelMe's keys, without parsing it; of one that begins with an image, all
     is looked at."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             head = stream.read(HEAD)
             if not (SHAPES.search(head) and OTHERS.search(head)):
                 head += stream.read(LARGEST_JSON)
@@ -85,7 +87,7 @@ def _content(file: Path, name: str) -> dict[str, Any]:
     try:
         if file.stat().st_size > LARGEST_JSON:
             raise CatalogError(f"{name}: larger than {LARGEST_JSON >> 20} MB. Export it smaller.")
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(roots.content(file).decode("utf-8-sig"))
     except CatalogError:
         raise
     except (OSError, ValueError, RecursionError) as error:

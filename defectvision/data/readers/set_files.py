@@ -3,10 +3,12 @@ file belongs to which image."""
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError, LeftOut
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.readers.found_images import FoundImages, plain, relative_parts
@@ -165,14 +167,10 @@ def read_bytes(file: Path, limit: int, name: object) -> bytes:
     """The content of a file that is called `name` in messages. Raises CatalogError where it cannot
     be read or is larger than `limit` bytes."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(limit + 1)
+        return roots.content(file, limit)
     except OSError as error:
-        raise CatalogError(f"{name}: cannot be read ({error.strerror}). Check the file.") from error
-    if len(data) > limit:
-        most = f"{limit >> 10} kB" if limit <= 1 << 20 else f"{limit >> 20} MB"
-        raise CatalogError(f"{name}: larger than {most}. Split it.")
-    return data
+        remedy = "Split it." if error.errno == errno.EFBIG else "Check the file."
+        raise CatalogError(f"{name}: cannot be read ({error.strerror}). {remedy}") from error
 
 
 def read_text(file: Path, limit: int, name: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
+from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import Shape
@@ -118,8 +119,7 @@ def marked_in(file: Path, name: str, classes: MaskClasses) -> Marked:
 
 def _opened(file: Path, name: str) -> Image.Image:
     try:
-        with file.open("rb") as stream:
-            image = PngImagePlugin.PngImageFile(io.BytesIO(stream.read()))
+        image = PngImagePlugin.PngImageFile(io.BytesIO(roots.content(file)))
         if image.width * image.height > PIXELS:
             raise CatalogError(f"{name}: {image.width} x {image.height} px. Export it smaller.")
         if image.mode not in MODES:

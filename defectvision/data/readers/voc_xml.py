@@ -13,6 +13,7 @@ from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import LEAST_NUMBERS, NAN, Shape
 from defectvision.data.readers.set_files import read_bytes
+from defectvision.data.roots import opened
 
 LARGEST_XML = 16 * 1024 * 1024
 HEAD = 4096
@@ -26,7 +27,7 @@ CORNER = re.compile(r"([xy])([0-9]+)")
 def looks_like_voc(file: Path) -> bool:
     """Without parsing: whether an annotation begins in the first lines."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             head = stream.read(HEAD).replace(b"\0", b"")  # of UTF-16
             return bool(ROOT.search(head.decode("utf-8-sig", errors="replace")))
     except OSError:

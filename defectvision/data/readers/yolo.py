@@ -18,6 +18,7 @@ from defectvision.data.readers.listing import SPLIT_FOLDERS
 from defectvision.data.readers.set_files import Pairing, SetFiles, read_text
 from defectvision.data.readers.yolo_lines import looks_like_lines, read_lines
 from defectvision.data.readers.yolo_names import YoloNames, find_names, read_names
+from defectvision.data.roots import opened
 
 LARGEST_LABELS, LARGEST_LIST = 16 * 1024 * 1024, 64 * 1024 * 1024
 LOOKED_AT = 20  # label files, to tell what they are
@@ -113,7 +114,7 @@ def _any_lines(files: SetFiles, found: Iterable[PurePosixPath]) -> bool:
         if number == LOOKED_AT:
             break
         try:
-            with (files.root / file).open("rb") as stream:
+            with opened(files.root / file) as stream:
                 head = stream.read(1 << 16).decode("utf-8-sig", errors="replace")
         except OSError:
             continue

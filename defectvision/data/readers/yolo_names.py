@@ -12,6 +12,7 @@ import yaml
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import class_name
 from defectvision.data.readers.set_files import SetFiles, read_text
+from defectvision.data.roots import opened
 
 LARGEST = 1024 * 1024  # bytes; a thousand classes take 20 kB
 MOST_LOOKED_AT = 20
@@ -60,7 +61,7 @@ def read_names(root: Path, found: list[PurePosixPath]) -> YoloNames:
 def _names_classes(file: Path) -> bool:
     """Without parsing: whether a YAML file has the keys of a data.yaml at its top."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             keys = set(TOP_KEY.findall(stream.read(LARGEST).decode(errors="replace")))
     except OSError:
         return False
