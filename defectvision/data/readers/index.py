@@ -4,6 +4,7 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from defectvision.bundle.labels import SEPARATOR
@@ -14,54 +15,92 @@ from defectvision.data.catalog import (
     SPLITS,
     Catalog,
     CatalogError,
+    LeftOut,
     catalog_table,
 )
 from defectvision.data.readers.found_images import FoundImages
 
 
+class _RowError(ValueError):
+    """A row that cannot be used: the reason and the remedy."""
+
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(reason)
+        self.reason, self.remedy = reason, remedy
+
+
 def read_index(index: Path) -> Catalog:
     """Read an index beside its images: `path,label[,mask][,photo_group][,split]`, UTF-8.
 
-    Other columns are ignored. Raises CatalogError with the line number for missing columns,
-    paths that leave the folder or stand twice, and unknown splits; and for missing files.
+    Other columns are ignored. A row that cannot be used is left out and named by its line, and so
+    is every row of an image of which such a row, or one that differs, says something too. Raises
+    CatalogError for missing columns, for what is no CSV file, and where no row is left.
     """
-    root = index.parent
-    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    first_line: dict[str, int] = {}
-    missing: list[str] = []
-    there = _There(root)
-    for line, row in _index_rows(index):
-        where = f"{index}, line {line}"
-        row["path"] = there.find(row["path"], where, "path")
-        row["label"] = _checked_label(row["label"], where)
-        if row["mask"]:
-            row["mask"] = there.find(row["mask"], where, "mask")
-        if row["split"] not in ("", *SPLITS):
-            raise CatalogError(
-                f"{where}: unknown split {row['split']!r}. Use {', '.join(SPLITS)} or leave it "
-                "empty."
-            )
-        if row["path"] in first_line:
-            raise CatalogError(
-                f"{where}: {row['path']!r} stands already in line {first_line[row['path']]}. "
-                f"Keep one row; several labels are joined by '{SEPARATOR}'."
-            )
-        first_line[row["path"]] = line
-        missing += [
-            f"{row[name]} (line {line})"
-            for name in ("path", "mask")
-            if row[name] and not _is_file(root / row[name])
-        ]
-        for name in COLUMNS:
-            columns[name].append(row[name])
-    if missing:
+    there, left_out = _There(index.parent), []
+    sound: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    spoilt: dict[str, int] = {}  # images that a row names which cannot be used, by its line
+
+    def leave_out(line: int, reason: str, remedy: str) -> None:
+        left_out.append((line, LeftOut(f"{index.name}, line {line}", reason, remedy)))
+
+    for line, header, cells in _index_rows(index):
+        try:
+            row = _checked_row(header, cells, there)
+        except _RowError as error:
+            leave_out(line, error.reason, error.remedy)
+            # A row of too many or too few cells may name its image in any of them.
+            named = cells if len(cells) != len(header) else [cells[header.index("path")]]
+            spoilt |= {image: line for cell in named if (image := there.meant(cell))}
+        else:
+            sound.setdefault(row["path"], []).append((line, row))
+    kept: list[dict[str, str]] = []
+    for path, rows in sound.items():
+        (first, row), *others = rows
+        if path in spoilt:
+            reason = f"{path!r} stands in line {spoilt[path]} too, which cannot be used"
+            for line, _ in rows:
+                leave_out(line, reason, "Correct that line, or take it out.")
+        elif any(other != row for _, other in others):
+            lines = " and ".join(str(line) for line, _ in rows)
+            reason = f"{path!r} stands in lines {lines}, which differ"
+            for line, _ in rows:
+                leave_out(line, reason, f"Keep one; several labels are joined by '{SEPARATOR}'.")
+        else:
+            kept.append(row)
+            for line, _ in others:
+                leave_out(line, f"{path!r} stands already in line {first}", "Take the row out.")
+    left_out.sort(key=lambda one: one[0])
+    if not kept:
+        if not left_out:
+            raise CatalogError(f"{index}: no rows. Name at least one image.")
         raise CatalogError(
-            f"{index}: {len(missing)} files are missing: {examples(missing)}. Paths are "
-            f"relative to {root}; put the files there or take the rows out."
+            f"{index}: none of its {len(left_out)} rows can be used. The first: {left_out[0][1]}"
         )
-    if not first_line:
-        raise CatalogError(f"{index}: no rows. Name at least one image.")
-    return checked_catalog(root, columns, index.name, ())
+    columns = {name: [row[name] for row in kept] for name in COLUMNS}
+    catalog = checked_catalog(index.parent, columns, index.name, ())
+    return replace(catalog, left_out=tuple(one for _, one in left_out))
+
+
+def _checked_row(header: list[str], cells: list[str], there: "_There") -> dict[str, str]:
+    """Every column of COLUMNS, '' where the file lacks it; raises _RowError."""
+    if not any(cells):
+        raise _RowError("an empty row", "Take it out.")
+    if len(cells) != len(header):
+        raise _RowError(
+            f"{len(cells)} values for {len(header)} columns",
+            "Give each column one; quote values that contain a comma.",
+        )
+    given = dict(zip(header, cells, strict=True))
+    row = {name: given.get(name, "") for name in COLUMNS}
+    row["path"] = there.find(row["path"], "path")
+    row["label"] = _checked_label(row["label"])
+    if row["mask"]:
+        row["mask"] = there.find(row["mask"], "mask")
+    if row["split"] not in ("", *SPLITS):
+        raise _RowError(
+            f"unknown split {row['split']!r}", f"Use {', '.join(SPLITS)} or leave it empty."
+        )
+    return row
 
 
 def find_index(folder: Path) -> Path | None:
@@ -83,14 +122,17 @@ class _There:
 
     def __init__(self, root: Path):
         self.root = root
-        self._listed: FoundImages | None = None
 
-    def find(self, name: str, where: str, column: str) -> str:
+    @cached_property
+    def _listed(self) -> FoundImages:
+        return FoundImages(self.root)
+
+    def find(self, name: str, column: str) -> str:
         """The path below the root of the file that `name` means: of another machine's absolute
-        path, the one that agrees with its last parts. `name` where there is none.
+        path, the one that agrees with its last parts.
 
-        Raises CatalogError, which begins with `where`, for a name that leads out of the folder and
-        for one that fits two files.
+        Raises _RowError for a name that leads out of the folder, for one that fits two files and
+        where there is none.
         """
         parts = PurePosixPath(name.replace("\\", "/")).parts  # indexes written on Windows
         foreign = PurePosixPath(*parts).is_absolute() or PureWindowsPath(name).drive
@@ -99,14 +141,29 @@ class _There:
             posix = str(PurePosixPath(*parts))
             if not foreign and _is_file(self.root / posix):
                 return posix
-            self._listed = self._listed or FoundImages(self.root)
-            found = self._listed.find(name) or (None if foreign else posix)
+            try:
+                found = self._listed.find(name) or (None if foreign else posix)
+            except CatalogError as error:
+                reason, _, remedy = str(error).removeprefix(f"{self.root}: ").partition(". ")
+                raise _RowError(f"{column} {reason}", remedy) from error
         if found is None:
-            raise CatalogError(
-                f"{where}: {column} {name!r} is not a file inside the folder. "
-                "Give paths relative to the index, without '..'."
+            raise _RowError(
+                f"{column} {name!r} is not a file inside the folder",
+                "Give paths relative to the index, without '..'.",
+            )
+        if not _is_file(self.root / found):
+            raise _RowError(
+                f"{column} {found!r} is missing, or no ordinary file",
+                f"Paths are relative to {self.root}; put the file there or take the row out.",
             )
         return found
+
+    def meant(self, name: str) -> str | None:
+        """The image that a row which cannot be used may be of."""
+        try:
+            return self._listed.find(name)
+        except CatalogError:
+            return None
 
 
 def _is_file(path: Path) -> bool:
@@ -116,8 +173,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) with every column of COLUMNS, '' where the file lacks it."""
+def _index_rows(index: Path) -> Iterator[tuple[int, list[str], list[str]]]:
+    """(line number, the names of the columns, the cells of the row)."""
     try:
         # utf-8-sig: spreadsheets write a byte order mark
         with index.open(encoding="utf-8-sig", newline="") as file:
@@ -137,13 +194,7 @@ def _index_rows(index: Path) -> Iterator[tuple[int, dict[str, str]]]:
             for cells in reader:
                 if not cells:
                     continue
-                if len(cells) != len(header):
-                    raise CatalogError(
-                        f"{index}, line {reader.line_num}: {len(cells)} values for "
-                        f"{len(header)} columns. Quote values that contain a comma."
-                    )
-                given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-                yield reader.line_num, {name: given.get(name, "") for name in COLUMNS}
+                yield reader.line_num, header, [cell.strip() for cell in cells]
     except UnicodeDecodeError as error:
         raise CatalogError(f"{index}: not UTF-8 ({error.reason}). Save it as UTF-8.") from error
     except csv.Error as error:
@@ -157,12 +208,12 @@ def _has_control(text: str) -> bool:
     return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
-def _checked_label(label: str, where: str) -> str:
+def _checked_label(label: str) -> str:
     names = [name.strip() for name in label.split(SEPARATOR)] if label else []
     if "" in names or len(set(names)) != len(names):
-        raise CatalogError(
-            f"{where}: label {label!r} has an empty or a repeated part. Join different labels by "
-            f"'{SEPARATOR}'; leave the cell empty for a good image."
+        raise _RowError(
+            f"label {label!r} has an empty or a repeated part",
+            f"Join different labels by '{SEPARATOR}'; leave the cell empty for a good image.",
         )
     return SEPARATOR.join(names)
 

@@ -214,7 +214,7 @@ def test_index_wins_over_class_folders(tmp_path):
         ("path,label,path\na.png,x,a.png\n", "line 1: column path stands twice"),
         ("path,label\n", "no rows"),
         ("path,label\na.png,x,y\n", "line 2: 3 values for 2 columns"),
-        ("path,label\na.png,x\n./a.png,y\n", "line 3: 'a.png' stands already in line 2"),
+        ("path,label\na.png,x\n./a.png,y\n", "'a.png' stands in lines 2 and 3, which differ"),
         ("path,label,split\na.png,x,dev\n", "line 2: unknown split 'dev'"),
         ("path,label\na.png,x||y\n", "line 2: label 'x||y' has an empty or a repeated part"),
         ("path,label\na.png,x|x\n", "repeated part"),
@@ -225,16 +225,17 @@ def test_index_wins_over_class_folders(tmp_path):
         ("path,label\nC:\\nowhere.png,x\n", "is not a file inside"),
         ("path,label\nC:\\..\\a.png,x\n", "is not a file inside"),
         ("path,label\n/lot/../a.png,x\n", "is not a file inside"),
-        ("path,label\n" + "n" * 300 + ".png,x\n", "1 files are missing"),
+        ("path,label\n" + "n" * 300 + ".png,x\n", "nn.png' is missing"),
         ("path,label\n,x\n", "is not a file inside"),
         ("path,label\n.,x\n", "is not a file inside"),
         ("path,label,mask\na.png,x,/n.png\n", "line 2: mask '/n.png' is not a file inside"),
-        ("path,label\n/lot/a.png,x\nD:\\a.png,y\n", "line 3: 'a.png' stands already in line 2"),
+        ("path,label\n/lot/a.png,x\nD:\\a.png,y\n", "'a.png' stands in lines 2 and 3"),
         (
-            "path,label\na.png,x\n" + "".join(f"n{i}.png,x\n" for i in range(5)),
-            "5 files are missing: n0.png (line 3), n1.png (line 4), n2.png (line 5), ...",
+            "path,label\n" + "".join(f"n{i}.png,x\n" for i in range(5)),
+            "none of its 5 rows can be used. The first: index.csv, line 2: path 'n0.png'",
         ),
-        ("path,label,mask\na.png,x,no.png\n", "1 files are missing: no.png (line 2)"),
+        ("path,label,mask\na.png,x,no.png\n", "line 2: mask 'no.png' is missing"),
+        ("path,label\n,\n   \n", "none of its 2 rows can be used. The first: index.csv, line 2"),
         ('path,label\n"a.png,x\n', "not a CSV file"),
         (b"path,label\n\xff\xfe.png,x\n", "not UTF-8"),
         (b"path,label\na\x00.png,x\n", "index.csv"),
@@ -244,6 +245,45 @@ def test_index_refused(tmp_path, text, message):
     with pytest.raises(CatalogError) as caught:
         open_catalog(index(tmp_path, text))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "remedy"),
+    [
+        ("no.png,x,,", "path 'no.png' is missing", "take the row out"),
+        ("c.png,x,no.png,", "mask 'no.png' is missing", "take the row out"),
+        ("../c.png,x,,", "path '../c.png' is not a file inside", "without '..'"),
+        ("c.png,x,../m.png,", "mask '../m.png' is not a file inside", "without '..'"),
+        (",,,", "an empty row", "Take it out"),
+        ("  ", "an empty row", "Take it out"),
+        ("c.png,x", "2 values for 4 columns", "Give each column one"),
+        ("c.png,x,,,,", "6 values for 4 columns", "quote values that contain a comma"),
+        ("c.png,good|good,,", "an empty or a repeated part", "Join different labels"),
+        ("c.png,x,,tset", "unknown split 'tset'", "Use train, val, test"),
+        ("a.png,dent,m.png,train", "'a.png' stands already in line 2", "Take the row out"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named_and_the_rest_is_read(tmp_path, row, reason, remedy):
+    put(tmp_path, "c.png")
+    text = f"path,label,mask,split\na.png,dent,m.png,train\n{row}\nsub dir/b.png,,,test\n"
+    catalog = open_catalog(index(tmp_path, text))
+    assert catalog.table["path"].tolist() == ["a.png", "sub dir/b.png"]
+    assert catalog.table["label"].tolist() == ["dent", ""]
+    (left_out,) = catalog.left_out
+    assert left_out.name == "index.csv, line 3"
+    assert reason in left_out.reason and remedy in left_out.remedy
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["a.png,dent,", "a.png,dent|dent,", "A.PNG,dent,no.png", "../lot/a.png,dent,", "dent,a.png",
+     "1,dent,a.png,,", "a.png,dent,m.png,x"],
+)  # fmt: skip
+def test_no_row_makes_an_image_good_that_another_calls_defective(tmp_path, other):
+    for rows in (f"a.png,,\n{other}\n", f"{other}\na.png,,\n"):
+        catalog = open_catalog(index(tmp_path, f"path,label,mask\n{rows}sub dir/b.png,,\n"))
+        assert catalog.table["path"].tolist() == ["sub dir/b.png"]
+        assert [one.name for one in catalog.left_out] == ["index.csv, line 2", "index.csv, line 3"]
 
 
 def test_contradicting_groups_are_a_warning(tmp_path):
