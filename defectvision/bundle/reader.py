@@ -72,16 +72,20 @@ def find_lines(weights: Path) -> Lines:
 
 def known_line(weights: Path, line: str) -> Line:
     """The line of that name; raises BundleError, which names those that there are."""
-    _check_name(line)
+    check_name(line)
     if not (weights / line / LINE_FILE).is_file():
         known = ", ".join(known.name for known in find_lines(weights).readable) or "none"
         raise NoSuchBundleError(f"unknown line '{line}'; known are: {known}")
     return read_line(weights / line)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises BundleError for what cannot be the name of a line or bundle."""
     if not NAME.fullmatch(name):
-        raise NoSuchBundleError(f"'{name}' cannot be the name of a line or bundle")
+        raise NoSuchBundleError(
+            f"'{name}' cannot be the name of a line or bundle. Give one of at most 64 small "
+            "letters (a to z), digits, '_', '.' and '-' that begins with a letter or digit"
+        )
 
 
 def list_bundles(line_folder: Path) -> list[str]:
@@ -99,7 +103,7 @@ def load_bundle(
     trusted: names and public keys of those of whom one must have signed it; nobody where empty.
     """
     if bundle:
-        _check_name(bundle)
+        check_name(bundle)
     folder, about = weights / line, known_line(weights, line)
     name = bundle or about.default_bundle
     if not (folder / name / ABOUT_FILE).is_file():

@@ -11,7 +11,7 @@ import typer
 from defectvision.bundle.policy import Policy, thresholds_in_words
 from defectvision.cli.inspect import open_inspector
 from defectvision.cli.kept import ask_now, from_store, labelled_source, number_of
-from defectvision.cli.options import BundleName, Good, Json, Weights
+from defectvision.cli.options import BundleName, Good, Json, Weights, finite
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, err, out
 from defectvision.people import unproven
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from defectvision.evaluation.consequences import Consequence, Costs
     from defectvision.evaluation.kept import Kept
 
-Cost = Annotated[float | None, typer.Option(min=0)]
+Cost = Annotated[float | None, typer.Option(min=0, callback=finite)]
 
 
 def operating_point(

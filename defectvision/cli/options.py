@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def finite(value: float | None) -> float | None:
+    """A number that can be reckoned with; raises BadParameter for an endless one."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to reckon with. Give one such as 0.5")
+    return value
+
 
 LineName = Annotated[str, typer.Option("--line", help="the line, for example casting")]
 BundleName = Annotated[

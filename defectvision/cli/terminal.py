@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -43,6 +44,8 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, ValidationError):
+            error = ValueError(_in_words(error))
         if not isinstance(error, ValueError | RuntimeError | OSError):
             from sqlalchemy.exc import SQLAlchemyError
 
@@ -54,6 +57,14 @@ def clear_errors() -> Iterator[None]:
         text = re.sub(r"[ \t]*\n\s*", " ", str(error))  # parsers say where in several lines
         err.say(f"error: {text}", style="red")
         raise typer.Exit(2) from error
+
+
+def _in_words(error: ValidationError) -> str:
+    """What is wrong with something given, without what is for programmers."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said[0].lower()}{said[1:]}" if place else said
 
 
 def print_failure(error: ImageError, as_json: bool = False) -> None:

@@ -15,11 +15,11 @@ from rich.table import Table
 
 from defectvision.atomic import check_folder
 from defectvision.bundle.labels import is_good_label
-from defectvision.bundle.reader import load_bundle, read_line
+from defectvision.bundle.reader import check_name, load_bundle, read_line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
-from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights
+from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights, finite
 from defectvision.cli.terminal import clear_errors, out, print_failure, print_note
 from defectvision.inference.images import ImageError
 from defectvision.settings import ROOT, settings
@@ -64,6 +64,9 @@ def train(
         from defectvision.data.statistics import lacks_good
         from defectvision.training.recipe import find_recipe, load_recipe
 
+        check_name(line)
+        if bundle is not None:
+            check_name(bundle)
         given = load_recipe(find_recipe(recipe, ROOT / "recipes")) if recipe else None
         folder = weights or settings().weights
         if bits is None and (folder / line / LINE_FILE).is_file():
@@ -108,7 +111,10 @@ def export(
     weights: Weights = None,
     good: Good = None,
     allowed: Annotated[
-        float, typer.Option(min=0, help="most that AUC, macro F1 or mean IoU may fall by")
+        float,
+        typer.Option(
+            min=0, callback=finite, help="most that AUC, macro F1 or mean IoU may fall by"
+        ),
     ] = 0.002,
     as_json: Json = False,
 ) -> None:

@@ -19,6 +19,7 @@ from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import ACCEPT, REJECT, REVIEW, measured, verdicts
 
 PARTS = 1000  # that costs are told of
+LARGEST = 1e12  # cost, so that none of them drowns the others in rounding
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,11 @@ class Costs:
     defect_rate: float
 
     def __post_init__(self) -> None:
-        if min(self.escape, self.overkill, self.review) < 0:
-            raise EvaluationError("a cost below 0: give what an escape, an overkill, a review cost")
+        if not all(0 <= cost <= LARGEST for cost in (self.escape, self.overkill, self.review)):
+            raise EvaluationError(
+                "a cost below 0 or above all measure: give what an escape, an overkill and a "
+                f"review cost, from 0 to {LARGEST:.0e}"
+            )
         if not 0 <= self.defect_rate <= 1:
             raise EvaluationError(
                 f"the expected defect rate is {self.defect_rate}: give a share from 0 to 1"

@@ -157,15 +157,24 @@ def test_the_choice_is_put_in_force_with_who_and_why(place: Path, store: Store) 
 
 
 def test_what_cannot_be_promised_or_answered_is_said(place: Path, store: Store) -> None:
+    costs = ("--cost-escape", 5, "--cost-overkill", 2, "--cost-review", 1, "--defect-rate", "3%")
     for arguments, said in (
         ((1, "--escapes", "0.01%"), "Not enough groups to promise this"),
         ((1, "--escapes", "many"), "'many': give a share"),
         ((1, "--cost-escape", 3), "costs need all four"),
+        ((1, *costs, "--cost-escape", "inf"), "inf is no number to reckon with"),
+        ((1, *costs, "--cost-review", "nan"), "greater than or equal to 0"),
+        ((1, *costs, "--cost-overkill", 1e300), "a cost below 0 or above all measure"),
+        ((1, *costs, "--cost-overkill", -1), "-1.0 is not in the range"),
+        ((1, *costs, "--defect-rate", "nan"), "'nan': a share lies between"),
+        ((1, "--accept-below", "nan"), "greater than or equal to 0"),
+        ((1, "--accept-below", 0.9, "--reject-above", 0.1), "(0.9) must not exceed reject_above"),
         ((), "either a kept evaluation"),
         (("x",), "'x' is no number"),
     ):
         done = run("operating-point", *arguments)
-        assert done.exit_code == 2 and said in " ".join(done.stderr.split())
+        shown = " ".join(done.stderr.replace("│", " ").split())
+        assert done.exit_code == 2 and said in shown and "pydantic" not in shown
     loaded = load_bundle(place / "weights", "casting")
     with store.session() as session:
         number = add_evaluation(session, loaded, LabelledSet(path="x"), unproven("Ada")).id
