@@ -20,7 +20,7 @@ from defectvision.bundle.schema import LoadedBundle, Metrics
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
-from defectvision.evaluation.evaluate import labelled, measured
+from defectvision.evaluation.evaluate import labelled, measured, taken_for_deviations
 from defectvision.evaluation.keeping import figures_of, keep_answers
 from defectvision.evaluation.kept import UNSEEN, EvaluationError, Kept, Seen
 from defectvision.evaluation.seen import how_seen, in_words
@@ -60,8 +60,9 @@ def evaluate_set(
 ) -> tuple[Kept, Metrics]:
     """Ask the bundle about a labelled set; returns the evaluation, whose figures are of the images
     that the bundle did not learn from where there are any, and the figures of all images. tell: how
-    far the look for near-copies is; note: how many images the bundle learned from; said: what the
-    images are, for the figures. Raises CatalogError, EvaluationError and OSError."""
+    far the look for near-copies is; note: how many images the bundle learned from, and which labels
+    its line does not know; said: what the images are, for the figures. Raises CatalogError,
+    EvaluationError and OSError."""
     limit, bits = inspector.limit_pixels, inspector.line.bits
     images = open_grouped(Path(source.path), cache, limit, tell, bits=bits, good=source.good)
     if source.split:
@@ -77,6 +78,8 @@ def evaluate_set(
                 "has not seen, or add --include-seen to measure its memory"
             )
         images, seen = images.take(rows), [UNSEEN] * len(rows)
+    if words := taken_for_deviations(images.catalog, inspector.line):
+        note(words)
     answers = Answers(
         labelled(images.catalog, inspector.line), inspector.line, inspector.loaded.bundle, policy
     )

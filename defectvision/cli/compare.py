@@ -12,7 +12,7 @@ from defectvision.cli.inspect import open_inspector
 from defectvision.cli.kept import ask_now, from_store, labelled_source, number_of
 from defectvision.cli.options import Good, Json, Weights
 from defectvision.cli.policy import choose_policy
-from defectvision.cli.terminal import clear_errors, out
+from defectvision.cli.terminal import clear_errors, end, out
 
 if TYPE_CHECKING:
     from defectvision.evaluation.comparison import Comparison
@@ -63,6 +63,8 @@ def compare(
         else:
             for result in results:
                 _print(result)
+        failures = [one for kept in found for one in kept.about.failures if data is not None]
+    end(failures)
 
 
 def _as_json(result: Comparison) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from defectvision.cli.terminal import clear_errors, out
+from defectvision.cli.terminal import clear_errors, end, out
 from defectvision.settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ def distil(
         import torch
 
         from defectvision.cli.labelled import open_grouped
+        from defectvision.inference.images import ImageError
+        from defectvision.inference.labelled_images import readable
         from defectvision.training.distillation import distil, fit_threads, load_distillation
         from defectvision.training.probe import read_probe_set
         from defectvision.training.recipe import find_recipe
@@ -48,10 +50,12 @@ def distil(
 
         chosen = load_distillation(find_recipe(recipe, ROOT / "recipes" / "distillation"))
         pool = open_pool(data or (), run / "pool")
-        probes = [
-            read_probe_set(open_grouped(folder, None).catalog, PROBE_SIZE, run / "probe")
-            for folder in labelled or ()
-        ]
+        probes = []
+        failures: list[ImageError] = []
+        for folder in labelled or ():
+            images, damaged = readable(open_grouped(folder, None), masks=False)
+            probes.append(read_probe_set(images.catalog, PROBE_SIZE, run / "probe"))
+            failures += damaged
         stopped: list[int] = []
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -67,6 +71,7 @@ def distil(
             return bool(stopped)
 
         out.print(distil(chosen, pool, run, probes, stopping))
+    end(failures)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 
 from defectvision.atomic import check_folder
 from defectvision.cli.options import BundleName, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.cli.terminal import clear_errors, end, err, out
 from defectvision.settings import settings
 
 
@@ -32,11 +32,12 @@ def fingerprints(
         from defectvision.bundle.writer import record_fingerprints
         from defectvision.cli.labelled import open_grouped
         from defectvision.evaluation.seen import digests_of, exactly_seen, make_fingerprints
+        from defectvision.inference.labelled_images import readable
 
         folder = weights or settings().weights
         loaded = load_bundle(folder, line, bundle, settings().limits.trusted)
         check_folder(loaded.folder)
-        images = open_grouped(data, loaded.line.bits)
+        images, damaged = readable(open_grouped(data, loaded.line.bits), masks=False)
         exact = exactly_seen(images.catalog, loaded.folder)
         if not exact.any():
             raise ValueError(
@@ -62,9 +63,10 @@ def fingerprints(
     }
     if as_json:
         print(json.dumps(found))
-        return
+        end(damaged)
     out.say(
         f"{line} / {loaded.bundle.name}: {len(made)} fingerprints of the {found['learned_from']} "
         f"images that it learned from, {len(content) / 1e6:.1f} MB in {FINGERPRINTS_FILE}. Its "
         f"version is {again.version} now; it was {loaded.version}"
     )
+    end(damaged)

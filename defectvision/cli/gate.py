@@ -12,8 +12,8 @@ from rich.table import Table
 
 from defectvision.atomic import check_folder
 from defectvision.cli.inspect import open_inspector
-from defectvision.cli.options import BundleName, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.cli.options import BundleName, Good, Json, LineName, Weights
+from defectvision.cli.terminal import clear_errors, end, err, out, print_note
 from defectvision.settings import settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def gate(
     ] = None,
     bundle: BundleName = None,
     weights: Weights = None,
+    good: Good = None,
     check: Annotated[
         bool, typer.Option("--check", help="try the gate that the bundle has, and write nothing")
     ] = False,
@@ -51,14 +52,16 @@ def gate(
         from defectvision.data.image_set import open_set
         from defectvision.evaluation import gate as gates
         from defectvision.evaluation import gate_trial as trial
+        from defectvision.evaluation.evaluate import taken_for_deviations
         from defectvision.evaluation.gate_images import sights
         from defectvision.evaluation.kept import UNSEEN
+        from defectvision.inference.labelled_images import left_out
 
         inspector = open_inspector(weights, line, bundle)
         limit, bits, folder = settings().limits.pixels, inspector.line.bits, inspector.loaded.folder
         if not check:
             check_folder(folder)
-        images = open_grouped(data, bits)
+        images = open_grouped(data, bits, good or ())
         seen = np.array(seen_with_progress(images, folder)) != UNSEEN
         known, labelled = (images.take(np.flatnonzero(rows)) for rows in (seen, ~seen))
         if not len(known.catalog):
@@ -68,16 +71,23 @@ def gate(
             )
         unseen = [part for part in (labelled, *map(_flat, more or ())) if len(part.catalog)]
         others = [open_set(path, limit) for path in foreign or ()]
+        failures = [error for part in (images, *others) for error in left_out(part)]
         if not check:
             gates.check_enough(inspector.line.name, sum(len(part.catalog) for part in unseen))
         with err.status("looking") as status:
             looking = sights(
-                inspector, known, unseen, others, lambda kind: status.update(err.render_str(kind))
+                inspector,
+                known,
+                unseen,
+                others,
+                lambda kind: status.update(err.render_str(kind)),
+                failures.append,
             )
             looked = list(looking)
         damaged: dict[str, Damage] = {}
         if check:
             rates = trial.try_gate(inspector, looked)
+            print_note(taken_for_deviations(labelled.catalog, inspector.line))
             damaged = trial.try_damage(inspector, labelled, inspector.policy)
         else:
             names = ", ".join(f"{len(part.catalog)} of {part.catalog.name}" for part in unseen)
@@ -86,7 +96,7 @@ def gate(
             rates = made.gate.rates
         missed = trial.misses(rates, damaged)
         _print(f"{line} / {inspector.loaded.bundle.name}", rates, damaged, missed, as_json)
-    raise typer.Exit(1 if missed else 0)
+    end(failures, missed=bool(missed))
 
 
 def _flat(folder: Path) -> ImageSet:

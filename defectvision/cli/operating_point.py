@@ -13,7 +13,7 @@ from defectvision.cli.inspect import open_inspector
 from defectvision.cli.kept import ask_now, from_store, labelled_source, number_of
 from defectvision.cli.options import BundleName, Good, Json, Weights, finite
 from defectvision.cli.policy import choose_policy
-from defectvision.cli.terminal import clear_errors, err, out
+from defectvision.cli.terminal import clear_errors, end, err, out
 from defectvision.people import unproven
 from defectvision.settings import settings, the_store
 
@@ -72,6 +72,7 @@ def operating_point(
 
         costs = _costs(cost_escape, cost_overkill, cost_review, defect_rate)
         kept, loaded, before = _asked(evaluation, data, line, bundle, weights, split, good or ())
+        failures = kept.about.failures if data is not None else ()
         kept = kept.take(kept.unseen) if kept.unseen.any() else kept
         words = ""
         given = {"accept_below": accept_below, "reject_above": reject_above}
@@ -98,6 +99,7 @@ def operating_point(
             print(json.dumps({**plain_values(found), "promise": words}))
         else:
             _print(kept, found, words)
+    end(failures)
 
 
 def share_of(text: str) -> float:

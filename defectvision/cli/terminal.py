@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from rich.text import Text
 from defectvision.words import visible
 
 if TYPE_CHECKING:
+    from defectvision.evaluation.kept import Failed
     from defectvision.inference.images import ImageError
 
 
@@ -73,6 +74,15 @@ def print_failure(error: ImageError, as_json: bool = False) -> None:
         print(json.dumps({"path": error.name, "error": f"{error.reason}. {error.remedy}"}))
     else:
         err.say(f"failed  {error}", style="red")
+
+
+def end(failures: Iterable[ImageError | Failed], missed: bool = False) -> NoReturn:
+    """Name the images that were left out once more, below all that was said since, each once; the
+    exit status is 1 where there are some, and where an aim is missed."""
+    lines = dict.fromkeys(f"failed  {one.name}: {one.reason}. {one.remedy}" for one in failures)
+    for line in lines:
+        err.say(line, style="red")
+    raise typer.Exit(1 if lines or missed else 0)
 
 
 def print_note(text: str) -> None:

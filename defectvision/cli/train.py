@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -20,8 +19,7 @@ from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
 from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights, finite
-from defectvision.cli.terminal import clear_errors, out, print_failure, print_note
-from defectvision.inference.images import ImageError
+from defectvision.cli.terminal import clear_errors, end, out, print_note
 from defectvision.settings import ROOT, settings
 from defectvision.words import counted
 
@@ -101,7 +99,7 @@ def train(
         print_metrics(line, name, result.metrics, as_json)
         if said := load_bundle(folder, line, name).bundle.caution:
             print_note(said.replace("**", ""))
-    _end(result.failures)
+    end(result.failures)
 
 
 def export(
@@ -134,7 +132,7 @@ def export(
         cost, damaged = quantize_bundle(folder, line, name, images, allowed)
     if as_json:
         print(json.dumps(asdict(cost) | {"kept": cost.kept}))
-        _end(damaged)
+        end(damaged)
     table = Table("figure", "before", "after", title=f"{line} / {name}, {cost.images}")
     for figure, value in cost.before.items():
         table.add_row(metric_words(figure).title, f"{value:.4f}", f"{cost.after[figure]:.4f}")
@@ -147,11 +145,4 @@ def export(
     out.print(
         "the bundle is in int8 now" if cost.kept else "more is lost than allowed: left as it was"
     )
-    _end(damaged)
-
-
-def _end(failures: Sequence[ImageError]) -> NoReturn:
-    """Name the images that were left out once more, below all that was logged since."""
-    for failure in failures:
-        print_failure(failure)
-    raise typer.Exit(1 if failures else 0)
+    end(damaged)

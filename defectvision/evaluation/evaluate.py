@@ -14,6 +14,7 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.schema import Measure, Metrics
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
+from defectvision.data.readers.index import examples
 from defectvision.evaluation.answers import Answers, inspected
 from defectvision.evaluation.kept import EvaluationError
 from defectvision.evaluation.metrics import confusion, measure
@@ -21,6 +22,8 @@ from defectvision.evaluation.segmentation import PixelCounts, measure_masks
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import left_out
+
+SHOWN = 8  # labels
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,7 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
     """
     good = next(iter(line.good_names), None)
     labels = catalog.table["label"]
-    if DEVIATION in line.defect_names:
-        known = labels.map(is_good_label) | labels.isin(line.class_names)
-        labels = labels.mask(~known, DEVIATION)
+    labels = labels.mask(_deviates(catalog, line), DEVIATION)
     if line.label_mode == "multilabel":
         labels = labels.mask(labels.map(is_good_name), "")
         unknown = set(replace(catalog, table=catalog.table.assign(label=labels)).classes)
@@ -67,6 +68,27 @@ def labelled(catalog: Catalog, line: Line) -> Catalog:
             f"({', '.join(line.class_names)})"
         )
     return replace(catalog, table=catalog.table.assign(label=labels))
+
+
+def _deviates(catalog: Catalog, line: Line) -> pd.Series[bool]:
+    """Which images a line from good parts takes for deviations since it does not know their
+    label."""
+    labels = catalog.table["label"]
+    known = labels.map(is_good_label) | labels.isin(line.class_names)
+    return ~known & (DEVIATION in line.defect_names)
+
+
+def taken_for_deviations(catalog: Catalog, line: Line) -> str:
+    """Which labels `labelled` takes for deviations since the line does not know them, and what to
+    do where one means a good part; empty where there are none."""
+    counts = catalog.table["label"][_deviates(catalog, line)].value_counts()
+    if counts.empty:
+        return ""
+    told = examples([f"{label!r} ({count})" for label, count in counts.items()], SHOWN)
+    return (
+        f"line '{line.name}' knows no label {told}: such images count as deviations. Name each "
+        "that means a good part with --good"
+    )
 
 
 def evaluate(

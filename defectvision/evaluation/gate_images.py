@@ -3,7 +3,7 @@ drawings, and the line's own so changed that nobody should judge them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -17,7 +17,7 @@ from defectvision.data.synthetic.foreign import CHANGED, DRAWN, structureless
 from defectvision.inference.gate import Seen
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspector import Inspector
-from defectvision.inference.labelled_images import read_file, read_pixels
+from defectvision.inference.labelled_images import image_name, read_file, read_pixels
 
 STRUCTURELESS = "frames without structure"
 MOST_KNOWN = 800  # of the images that were learned from
@@ -48,39 +48,48 @@ def sights(
     unseen: Sequence[ImageSet],
     foreign: Sequence[ImageSet] = (),
     advance: Advance = lambda kind: None,
+    refuse: Callable[[ImageError], None] = lambda error: None,
 ) -> Iterator[Sight]:
     """All that a gate is made from. known: images that the model learned from; unseen: images of
-    the line that it did not; foreign: images of anything else. Images that cannot be read are
-    left out."""
-    for kind, group, is_known, data in _files(known, unseen, foreign):
+    the line that it did not; foreign: images of anything else. refuse: gets what is wrong with
+    each image that cannot be read, which is left out."""
+    for kind, group, is_known, name, data in _files(known, unseen, foreign, refuse):
         advance(kind)
         try:
-            yield Sight(kind, group, is_known, inspector.look(data, kind))
-        except ImageError:
-            continue
+            yield Sight(kind, group, is_known, inspector.look(data, name))
+        except ImageError as error:
+            refuse(error)
 
 
 def _files(
-    known: ImageSet, unseen: Sequence[ImageSet], foreign: Sequence[ImageSet]
-) -> Iterator[tuple[str, str, bool, bytes]]:
+    known: ImageSet,
+    unseen: Sequence[ImageSet],
+    foreign: Sequence[ImageSet],
+    refuse: Callable[[ImageError], None],
+) -> Iterator[tuple[str, str, bool, str, bytes]]:
+    """Kind, group, whether it is known, name and content of each file."""
     few = len(known.catalog) < FEW_KNOWN
-    for row in _some(len(known.catalog), MOST_KNOWN):
-        data = _bytes(known, row)
-        yield OWN, "", True, data
-        for flip in FLIPS if few and data else ():
-            yield OWN, "", True, as_file(cv2.flip(read_pixels(known, row), flip))
+    for row, name, data in _read(known, _some(len(known.catalog), MOST_KNOWN), refuse):
+        yield OWN, "", True, name, data
+        for flip in FLIPS if few else ():
+            try:
+                pixels = read_pixels(known, row)
+            except ImageError:  # named where it is looked at
+                break
+            yield OWN, "", True, name, as_file(cv2.flip(pixels, flip))
     for images in unseen:
-        for row, group in enumerate(images.catalog.groups()):
-            yield OWN, f"{images.catalog.name}/{group}", False, _bytes(images, row)
+        groups = images.catalog.groups()
+        for row, name, data in _read(images, range(len(groups)), refuse):
+            yield OWN, f"{images.catalog.name}/{groups[row]}", False, name, data
     for images in foreign:
         groups = images.catalog.groups()
-        for row in _some(len(groups), MOST_FOREIGN):
+        for row, name, data in _read(images, _some(len(groups), MOST_FOREIGN), refuse):
             half = crc32(str(groups[row]).encode()) % 2 == 0
-            yield f"set {images.catalog.name}", str(groups[row]), half, _bytes(images, row)
+            yield f"set {images.catalog.name}", str(groups[row]), half, name, data
     rng = np.random.default_rng(0)
     for kind, draw in {STRUCTURELESS: structureless, **DRAWN}.items():
         for number in range(MOST_DRAWN):
-            yield kind, str(number), number % 2 == 0, as_file(draw(rng))
+            yield kind, str(number), number % 2 == 0, kind, as_file(draw(rng))
     for kind, change in CHANGED.items():
         for images, is_known in ((known, True), *((images, False) for images in unseen)):
             groups = images.catalog.groups()
@@ -89,7 +98,7 @@ def _files(
                     pixels = read_pixels(images, row)
                 except ImageError:
                     continue
-                yield kind, str(groups[row]), is_known, as_file(change(pixels, rng))
+                yield kind, str(groups[row]), is_known, kind, as_file(change(pixels, rng))
 
 
 def _some(count: int, most: int) -> list[int]:
@@ -98,11 +107,15 @@ def _some(count: int, most: int) -> list[int]:
     return sorted(rows.tolist())
 
 
-def _bytes(images: ImageSet, row: int) -> bytes:
-    try:
-        return read_file(images, row)
-    except ImageError:
-        return b""  # left out where it is looked at
+def _read(
+    images: ImageSet, rows: Iterable[int], refuse: Callable[[ImageError], None]
+) -> Iterator[tuple[int, str, bytes]]:
+    """Row number, name and content of each image whose file can be read."""
+    for row in rows:
+        try:
+            yield row, image_name(images, row), read_file(images, row)
+        except ImageError as error:
+            refuse(error)
 
 
 def as_file(pixels: NDArray[np.uint8]) -> bytes:

@@ -102,6 +102,21 @@ def test_the_same_twice_is_no_difference_and_a_better_one_is(place: Path) -> Non
     assert "Right label" in told and "They differ on" in told
 
 
+@pytest.mark.slow
+def test_images_that_cannot_be_read_are_named_wherever_a_set_is_asked_about(
+    place: Path, tmp_path: Path
+) -> None:
+    write_samples("casting", tmp_path / "parts", per_class=6, seed=3)
+    first = min((tmp_path / "parts/ok").iterdir())
+    first.write_bytes(b"no image")
+    common = ("--data", tmp_path / "parts", "--line", "casting", "--json")
+    for command in (("operating-point",), ("compare", "resnet50", "resnet50")):
+        done = run(*command, *common)
+        assert done.exit_code == 1, done.stderr
+        assert done.stderr.count(f"failed  ok/{first.name}: not an image") == 1
+        json.loads(done.stdout)
+
+
 def test_compare_says_what_it_needs(place: Path) -> None:
     for arguments, said in (
         ((1,), "name two at least"),
@@ -165,9 +180,9 @@ def test_what_cannot_be_promised_or_answered_is_said(place: Path, store: Store) 
         ((1, *costs, "--cost-escape", "inf"), "inf is no number to reckon with"),
         ((1, *costs, "--cost-review", "nan"), "greater than or equal to 0"),
         ((1, *costs, "--cost-overkill", 1e300), "a cost below 0 or above all measure"),
-        ((1, *costs, "--cost-overkill", -1), "-1.0 is not in the range"),
+        ((1, *costs, "--cost-overkill", -1), "greater than or equal to 0"),
         ((1, *costs, "--defect-rate", "nan"), "'nan': a share lies between"),
-        ((1, "--accept-below", "nan"), "greater than or equal to 0"),
+        ((1, "--accept-below", "nan"), "less than or equal to 1"),
         ((1, "--accept-below", 0.9, "--reject-above", 0.1), "(0.9) must not exceed reject_above"),
         ((), "either a kept evaluation"),
         (("x",), "'x' is no number"),

@@ -66,6 +66,15 @@ def test_copies_are_left_out_once_the_bundle_has_fingerprints(folders, tmp_path)
     assert run(*evaluate)["images"] == 1
 
 
+def test_images_that_cannot_be_read_are_named(folders) -> None:
+    weights, own = folders
+    (own / "ok/damaged.png").write_bytes(b"no image")
+    words = ["fingerprints", "--weights", weights, "--data", own, "--line", "casting", "--json"]
+    done = CliRunner().invoke(app, [*map(str, words), "--bundle", "old"])
+    assert done.exit_code == 1 and json.loads(done.stdout)["fingerprints"] == 4
+    assert "failed  ok/damaged.png: not an image" in done.stderr
+
+
 def test_another_set_is_refused(folders, tmp_path) -> None:
     weights, own = folders
     for file in own.glob("*/[02].png"):

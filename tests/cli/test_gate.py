@@ -14,6 +14,7 @@ from defectvision.bundle.reader import load_bundle
 from defectvision.cli.main import app
 from defectvision.data.synthetic.samples import draw
 from defectvision.evaluation import gate_images
+from defectvision.evaluation import gate_trial as trial
 from defectvision.evaluation.seen import image_digest
 from tests.stand_ins.bundles import LINES, write_bundle
 
@@ -63,3 +64,23 @@ def test_a_gate_is_measured_written_and_tried(folders) -> None:
     _, tried = run(*words, "--check")
     assert tried["rates"]["set others"]["review"] == said["rates"]["set others"]["review"]
     assert (weights / STEEL.name / "old" / "bundle.json").read_bytes() == before
+
+
+def test_images_that_cannot_be_read_are_named(folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, own, _ = folders
+    rows = []
+    for file in sorted(own.glob("*/*.png")):
+        rows.append(f"{file.relative_to(own)},{file.parent.name},{file.stem}")
+    label = STEEL.class_names[0]
+    # One beside an image that was learned from, of the same photo group, and one of no group.
+    for name, group in (("known", 1), ("new", "")):
+        (own / label / f"{name}.png").write_bytes(b"no image")
+        rows.append(f"{label}/{name}.png,{label},{group}")
+    (own / "index.csv").write_text("\n".join(["path,label,photo_group", *rows, "gone.png,x,"]))
+    monkeypatch.setattr(trial, "misses", lambda *_: [])
+    common = ("--line", STEEL.name, "--data", own, "--weights", weights, "--bundle", "old")
+    done = CliRunner().invoke(app, ["gate", *map(str, common), "--check", "--json"])
+    assert done.exit_code == 1, done.output
+    for name in (f"{label}/known.png", f"{label}/new.png"):
+        assert done.stderr.count(f"failed  {name}: not an image") == 1
+    assert "failed  index.csv, line" in done.stderr and "gone.png" in done.stderr

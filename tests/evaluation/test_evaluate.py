@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.reader import load_bundle
+from defectvision.data import roots
+from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import draw
-from defectvision.evaluation.evaluate import evaluate, labelled
+from defectvision.evaluation.evaluate import evaluate, labelled, taken_for_deviations
 from defectvision.evaluation.kept import UNSEEN, EvaluationError
 from defectvision.evaluation.seen import how_seen
 from defectvision.inference.inspector import Inspector
-from defectvision.training.new_line import line_for
+from defectvision.training.new_line import good_parts_line_for, line_for
 from defectvision.training.targets import targets_of
 from tests.stand_ins.bundles import write_bundle
 
@@ -39,6 +42,18 @@ def folder(tmp_path: Path) -> Path:
             image = draw("casting", label, np.random.default_rng(seed), 200)
             cv2.imwrite(str(tmp_path / name / f"{seed}.png"), image)
     return tmp_path
+
+
+def test_labels_that_a_line_from_good_parts_does_not_know_are_told(tmp_path, inspector) -> None:
+    table = catalog_table({"path": list("abcde"), "label": ["0", "0", "1", "good", ""]})
+    catalog = Catalog(tmp_path, table, "set")
+    line = good_parts_line_for(catalog, tmp_path / "line", "b")
+    assert labelled(catalog, line).table["label"].tolist() == [*[DEVIATION] * 3, "ok", "ok"]
+    told = taken_for_deviations(catalog, line)
+    assert "'0' (2), '1' (1)" in told and "--good" in told
+    assert "'1' (1)" in taken_for_deviations(catalog.with_good(["0"]), line)
+    assert taken_for_deviations(catalog.with_good(["0", "1"]), line) == ""
+    assert taken_for_deviations(catalog, inspector.line) == ""
 
 
 @pytest.mark.slow
@@ -64,14 +79,14 @@ def test_images_that_cannot_be_read_are_named_and_count_in_no_metric(
 ):
     (folder / "clean/0.png").write_bytes((folder / "clean/0.png").read_bytes()[:300])
     cv2.imwrite(str(folder / "def/1.png"), np.zeros((500, 500), np.uint8))
-    real = Path.read_bytes
+    real = roots.content
 
-    def read_bytes(path: Path) -> bytes:
+    def content(path: Path) -> bytes:
         if path == folder / "def/2.png":
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(roots, "content", content)
     advanced = []
     images = open_set(folder, LIMIT)
     assert set(how_seen(images, inspector.loaded.folder)) == {UNSEEN}
