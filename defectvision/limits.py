@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PIXELS = 64_000_000
 MODEL_BYTES = 1_000_000_000
+SMALL_FILE = 1 << 20  # bytes of a file that somebody names and that is text: a policy, a recipe
 DECODE_BYTES = 900_000_000  # for decoding, of all pictures that a process decodes at a time
 
 

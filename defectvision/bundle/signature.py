@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from defectvision import atomic
 from defectvision.bundle.line import Frozen
 from defectvision.bundle.schema import SIGNATURE_FILE
+from defectvision.data.roots import opened
 from defectvision.words import visible
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def read_key(file: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        with file.open("rb") as opened:
-            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+        with opened(file) as key_file:
+            if stat.S_IMODE(os.fstat(key_file.fileno()).st_mode) & 0o077:
                 raise SignatureError(
                     f"{file}: others can read or change this private key. Close it to them "
                     f"(chmod 600), or make a new one where they may have read it"
                 )
-            pem = opened.read(LONGEST_FILE + 1)
+            pem = key_file.read(LONGEST_FILE + 1)
     except OSError as error:
         raise SignatureError(f"{file}: cannot be read ({error.strerror}). Check it") from error
     reason = "is no private key in PEM"
@@ -132,8 +133,8 @@ def _look(folder: Path, covered: str, trusted: Mapping[str, str]) -> tuple[str, 
     sign = f"Have it signed: defectvision sign {folder} --key FILE"
     again = "Copy the whole bundle folder and its line.json again, or have it signed again"
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LONGEST_FILE + 1)
+        with opened(file) as signature_file:
+            content = signature_file.read(LONGEST_FILE + 1)
     except FileNotFoundError:  # as of most bundles: nothing that reads signatures is imported
         return NOT_SIGNED, "is missing", sign
     except OSError as error:

@@ -11,6 +11,7 @@ import typer
 from defectvision import atomic
 from defectvision.cli.options import BundleName, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, out, print_note
+from defectvision.data.roots import opened
 from defectvision.people import unproven
 from defectvision.settings import settings, the_store
 
@@ -53,10 +54,10 @@ def import_from(
         from defectvision.store.policies import in_force
 
         about = settings()
-        with file.open("rb") as opened:
+        with opened(file) as parcel:
             loaded = import_bundle(
                 the_store(),
-                opened,
+                parcel,
                 weights or about.weights,
                 unproven(COMMAND_LINE),
                 name,

@@ -10,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from defectvision.bundle.policy import Policy, check_fits
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.cli.terminal import err
+from defectvision.data import roots
+from defectvision.limits import SMALL_FILE
 from defectvision.settings import settings
 
 BUNDLE = "bundle"  # in place of a file: the bundle's own policy
@@ -40,7 +42,7 @@ def choose_policy(loaded: LoadedBundle, choice: str) -> Policy:
 def read_policy(file: Path) -> Policy:
     """The policy in a JSON file, as `inspect --json` gives it; raises ValueError."""
     try:
-        return Policy.model_validate_json(file.read_bytes())
+        return Policy.model_validate_json(roots.content(file, SMALL_FILE))
     except OSError as error:
         raise ValueError(
             f"{file}: cannot be read ({error.strerror}). Give a JSON file with a policy, or "

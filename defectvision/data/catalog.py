@@ -138,9 +138,11 @@ class Catalog:
             )
         rows = self.table["split"] == split
         if not rows.any():
+            there = [name for name in SPLITS if (self.table["split"] == name).any()]
+            remedy = f"Choose {' or '.join(there)}" if there else "Take all images"
             raise CatalogError(
-                f"catalog {self.name!r}: no image is in split {split!r}. "
-                "Fill the split column or call split_catalog() first."
+                f"{self.root}: no image is in split {split!r}. {remedy}, or name the split of each "
+                f"image in the column split of an {INDEX_NAME}."
             )
         return replace(self, table=self.table[rows])
 

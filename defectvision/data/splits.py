@@ -56,8 +56,8 @@ def assert_no_leak(catalog: Catalog) -> None:
     )
     raise CatalogError(
         f"catalog {catalog.name!r}: {len(leaking)} photo groups are in more than one split: "
-        f"{shown}{'; ...' if len(leaking) > 5 else ''}. A score would measure memory; split by "
-        "group with split_catalog()."
+        f"{shown}{'; ...' if len(leaking) > 5 else ''}. A score would measure memory. "
+        "Keep each group whole, as the index of `defectvision data report --index FILE` does."
     )
 
 

@@ -11,6 +11,7 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import FINGERPRINTS_FILE, SEEN_FILE
 from defectvision.copies.fingerprints import FingerprintError, Fingerprints
 from defectvision.copies.keypoints import Points, as_grey, detect
@@ -37,9 +38,15 @@ def image_digest(path: Path) -> str:
 
 def digests_of(folder: Path) -> frozenset[str]:
     """`image_digest` of each image that the bundle in `folder` was trained or tuned on; none where
-    it does not say."""
+    it does not say. Raises BundleError for a file that was damaged."""
     listed = folder / SEEN_FILE
-    return frozenset(listed.read_text(encoding="ascii").split() if listed.is_file() else ())
+    try:
+        return frozenset(listed.read_text(encoding="ascii").split() if listed.is_file() else ())
+    except UnicodeDecodeError as error:
+        raise BundleError(
+            f"{listed}: does not list digests of images, so it was damaged. Copy the whole bundle "
+            "folder again"
+        ) from error
 
 
 def exactly_seen(catalog: Catalog, folder: Path) -> NDArray[np.bool_]:
@@ -54,7 +61,8 @@ def how_seen(
     """How the bundle in `folder` knows each image.
 
     `advance` is called for each image. Copies are looked for among images of groups that are not
-    known otherwise; a bundle without fingerprints knows none. Raises OSError and FingerprintError.
+    known otherwise; a bundle without fingerprints knows none. Raises OSError, BundleError and
+    FingerprintError.
     """
     exact, groups = exactly_seen(images.catalog, folder), images.catalog.groups()
     grouped = np.isin(groups, np.unique(groups[exact]))

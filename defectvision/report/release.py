@@ -8,6 +8,7 @@ from pathlib import Path
 
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
+from defectvision.data import roots
 from defectvision.people import Action, Person, needs
 from defectvision.report.batch_export import Leaving
 from defectvision.report.export import Format
@@ -97,7 +98,7 @@ def check_file(store: Store, file: Path) -> Check:
     Raises StoreError where the file cannot be read.
     """
     try:
-        content = file.read_bytes()
+        content = roots.content(file)
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({error.strerror})") from error
     with store.reading() as session:

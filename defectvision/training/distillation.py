@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from defectvision import atomic
+from defectvision.data import roots
+from defectvision.limits import SMALL_FILE
 from defectvision.training.checkpoint import WEIGHTS
 from defectvision.training.precision import choose_precision
 from defectvision.training.pretrained import load_pretrained
@@ -109,8 +111,8 @@ class Distillation(BaseModel):
 def load_distillation(path: Path) -> Distillation:
     """Read a recipe; raises RecipeError that names the file and what is wrong."""
     try:
-        return Distillation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        return Distillation.model_validate(yaml.safe_load(roots.content(path, SMALL_FILE).decode()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise RecipeError(f"{path}: is no recipe of a distillation ({error})") from error
 
 

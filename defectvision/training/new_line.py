@@ -11,7 +11,9 @@ from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_go
 from defectvision.bundle.line import DEFECT_COLOURS, GOOD_COLOUR, DefectClass, Line
 from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import LINE_FILE
+from defectvision.data import roots
 from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.limits import SMALL_FILE
 
 
 def good_parts_line_for(
@@ -176,7 +178,7 @@ def _line_told(
     show."""
     file = catalog.root / LINE_FILE
     try:
-        told = Line.model_validate_json(file.read_bytes())
+        told = Line.model_validate_json(roots.content(file, SMALL_FILE))
     except (OSError, ValidationError) as error:
         raise CatalogError(
             f"{file}: tells no line that can be read ({error}). Correct it, or take it away"

@@ -20,7 +20,9 @@ from pydantic import (
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Preprocessing
+from defectvision.data import roots
 from defectvision.evaluation.operating_point import MaskAim
+from defectvision.limits import SMALL_FILE
 
 
 class RecipeError(ValueError):
@@ -254,9 +256,13 @@ class Recipe(_Part):
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; raises RecipeError that names the file and every field that is wrong."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(roots.content(path, SMALL_FILE).decode())
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+        raise RecipeError(
+            f"{path}: cannot be read ({error.strerror}). Give a YAML file with a recipe"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 ({error.reason}). Save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: is not YAML ({error})") from error
     if not isinstance(content, dict):

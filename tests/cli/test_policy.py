@@ -87,6 +87,7 @@ def test_thresholds_given_beside_move_the_policy_in_force(place: Path, weights: 
     [
         (None, "cannot be read"),
         ("no policy", "invalid json"),
+        ('{"accept_below": 0.1}' + " " * (1 << 20), "larger than 1024 kB"),
         ('{"accept_below": 2}', "accept_below"),
         ('{"accept_under": 0.1}', "accept_under"),
         ('{"accept_below": 0.9, "reject_above": 0.1}', "must not exceed"),
@@ -100,6 +101,11 @@ def test_a_file_that_holds_no_policy_is_refused_by_name(
     done = run("inspect", place / "part.png", "--line", "casting", "--policy", place / "odd.json")
     said = " ".join(done.stderr.split())
     assert done.exit_code == 2 and reason in said and "odd.json" in said.replace(" ", "")
+
+
+def test_a_policy_without_an_end_fills_no_memory(place: Path) -> None:
+    done = run("inspect", place / "part.png", "--line", "casting", "--policy", "/dev/zero")
+    assert done.exit_code == 2 and "/dev/zero: cannot be read (not an ordinary" in done.stderr
 
 
 def test_a_batch_s_file_follows_the_policy_saved_for_everyone(place: Path, weights: Path) -> None:

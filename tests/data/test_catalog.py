@@ -57,7 +57,8 @@ def test_subset_renumbers_rows_and_keeps_paths():
 
 
 @pytest.mark.parametrize(
-    ("split", "message"), [("valid", "no split is called"), ("val", "no image")]
+    ("split", "message"),
+    [("valid", "no split is called"), ("val", "no image .* Choose train or test, or name")],
 )
 def test_subset_refuses(split, message):
     with pytest.raises(CatalogError, match=message):

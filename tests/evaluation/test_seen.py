@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import FINGERPRINTS_FILE, SEEN_FILE
 from defectvision.copies.fingerprints import FingerprintError
 from defectvision.data.image_set import ImageSet, open_set
@@ -24,6 +25,12 @@ from defectvision.evaluation.seen import (
 )
 
 LIMIT = 10**6
+
+
+def test_a_damaged_list_of_what_was_learned_from_is_named(bundle: Path, tmp_path: Path) -> None:
+    (bundle / SEEN_FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BundleError, match=rf"{SEEN_FILE}: .* damaged. Copy the whole bundle"):
+        how_seen(open_set(tmp_path / "learned", LIMIT), bundle)
 
 
 def picture(seed: int) -> np.ndarray:
