@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,7 +71,7 @@ def gate(
             )
         unseen = [part for part in (labelled, *map(_flat, more or ())) if len(part.catalog)]
         others = [open_set(path, limit) for path in foreign or ()]
-        failures = [error for part in (images, *others) for error in left_out(part)]
+        failures = [error for part in (images, *unseen, *others) for error in left_out(part)]
         if not check:
             gates.check_enough(inspector.line.name, sum(len(part.catalog) for part in unseen))
         with err.status("looking") as status:
@@ -104,12 +104,15 @@ def _flat(folder: Path) -> ImageSet:
     from defectvision.data.catalog import Catalog, CatalogError, catalog_table
     from defectvision.data.image_names import is_image_name
     from defectvision.data.image_set import ImageSet
+    from defectvision.data.readers.listing import is_text, left_out_unnamed
 
-    names = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
+    found = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
+    names = [name for name in found if is_text(name)]
+    unnamed = left_out_unnamed(PurePosixPath(name) for name in found if not is_text(name))
     if not names:
         raise CatalogError(f"{folder}: no image in it. Give a folder that holds images.")
     table = catalog_table({"path": names, "label": [""] * len(names)})
-    return ImageSet(Catalog(folder, table, folder.name))
+    return ImageSet(Catalog(folder, table, folder.name, left_out=tuple(unnamed)))
 
 
 def _print(

@@ -24,6 +24,7 @@ from defectvision.data.readers.loco import is_loco, read_loco
 from defectvision.data.readers.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from defectvision.data.readers.set_files import SetFiles
 from defectvision.data.readers.severstal import find_severstal, read_severstal
+from defectvision.data.readers.visa import find_visa, read_visa
 from defectvision.data.readers.voc import is_voc, read_voc
 from defectvision.data.readers.yolo import is_yolo, read_yolo
 from defectvision.limits import PIXELS
@@ -167,8 +168,11 @@ def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
             raise CatalogError(said) from error
     if table := find_severstal(path):
         return ImageSet(*read_severstal(table))
+    if table := find_visa(path):
+        return ImageSet(*read_visa(table))
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
-        return ImageSet(*read_yolo(SetFiles(path.parent), PurePosixPath(path.name)))
+        files = SetFiles(path.parent)
+        return _with_unnamed(files, *read_yolo(files, PurePosixPath(path.name)))
     if path.is_dir() and find_index(path) is None:
         if file := find_coco(path):
             return ImageSet(*read_coco(file))
@@ -182,8 +186,15 @@ def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
                 "known. Move the others away."
             )
         for name in fitting:
-            return ImageSet(*ANNOTATED[name][1](files))
+            return _with_unnamed(files, *ANNOTATED[name][1](files))
     catalog = open_catalog(path, unsorted_good)
     if not len(catalog):
         raise CatalogError(f"{path}: no image in it. Give a folder that holds images.")
     return ImageSet(catalog)
+
+
+def _with_unnamed(
+    files: SetFiles, catalog: Catalog, annotations: pd.DataFrame, has_images: bool
+) -> ImageSet:
+    left_out = (*catalog.left_out, *files.left_out())
+    return ImageSet(replace(catalog, left_out=left_out), annotations, has_images)

@@ -12,7 +12,7 @@ from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.mask_files import mask_pixels
 from defectvision.data.readers.good_alone import check_good_alone, check_no_masks
 from defectvision.data.readers.index import checked_catalog, examples, find_index, read_index
-from defectvision.data.readers.listing import SPLIT_FOLDERS, scan
+from defectvision.data.readers.listing import SPLIT_FOLDERS, left_out_unnamed, scan
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
 from defectvision.words import counted
 
@@ -34,6 +34,8 @@ NEU_LABELS = {
 NOT_CLASSES = frozenset(
     {"train_images", "test_images", "ground_truth", "annotations", "masks", "images", "imgs"}
 )
+# Of MVTec AD 2, whose labels its makers keep.
+UNLABELLED_FOLDERS = frozenset({"test_private", "test_private_mixed"})
 CASTING_SPLIT_WARNING = (
     "the published casting train/test split separates images of the same photograph (700 of its "
     "715 test images show a photograph of its training split): a score on it measures memory. "
@@ -108,10 +110,12 @@ def _neu_code(name: str) -> str:
 
 
 def _neu_flat(names: list[str]) -> list[str]:
-    """Labels of flat NEU names such as `Cr_1.bmp`; empty where one name is none of them."""
+    """Labels of flat NEU names such as `Cr_1.bmp`; empty where one name is none of them, and
+    where all have one label."""
     matches = [re.fullmatch(r"(.+)_\d+", PurePosixPath(name).stem) for name in names]
     labels = [_neu_code(match[1]) if match else "" for match in matches]
-    return labels if all(labels) else []
+    # One code alone, such as IN_0001, may be any other maker's name.
+    return labels if all(labels) and len(set(labels)) > 1 else []
 
 
 @dataclass
@@ -140,14 +144,15 @@ class _Rows:
 
 
 def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
-    layout = split_masks(root, scan(root))
+    unnamed: list[PurePosixPath] = []
+    layout = split_masks(root, scan(root, unnamed=unnamed))
     tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
     rows = _Rows(masks=layout.masks)
     rows.left_out += [
         LeftOut(name, "a mask of no photograph that is there", "Put the photograph there.")
         for name in layout.strays
-    ]
+    ] + left_out_unnamed(unnamed)
     if not tree.has_images(top):
         raise CatalogError(
             f"{root}: no image in it (looked for {', '.join(sorted(IMAGE_SUFFIXES))}). "
@@ -183,6 +188,12 @@ def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
     nested = any(tree.has_images(deeper) for folder in splits for deeper in tree.children(folder))
     named = inner == splits and any(folder.name.lower() == "train" for folder in splits)
     if nested or named:
+        unlabelled = [folder for folder in inner if folder.name.lower() in UNLABELLED_FOLDERS]
+        for folder in unlabelled:
+            inner.remove(folder)
+            rows.left_out.append(
+                LeftOut(str(folder), "images that nobody has labelled", "Open it by itself.")
+            )
         if others := [str(folder) for folder in inner if folder not in splits]:
             raise CatalogError(
                 f"{root}: {examples(others)} beside the split folders "
@@ -276,7 +287,7 @@ def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: 
     rows.warnings += [
         f"class folder {str(folder)!r} holds no image and adds no class."
         for folder in folders
-        if folder not in filled
+        if folder not in filled and folder.name.lower() not in NOT_CLASSES
     ]
     if loose:
         rows.warnings.append(

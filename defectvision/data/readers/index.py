@@ -2,7 +2,7 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -29,21 +29,25 @@ class _RowError(ValueError):
         self.reason, self.remedy = reason, remedy
 
 
-def read_index(index: Path) -> Catalog:
-    """Read an index beside its images: `path,label[,mask][,photo_group][,split]`, UTF-8.
+def read_index(
+    index: Path, root: Path | None = None, renamed: Mapping[str, str] | None = None
+) -> Catalog:
+    """Read an index beside its images: `path,label[,mask][,photo_group][,split]`, UTF-8. root: the
+    folder of the images, where they are not beside it; renamed: columns that are called otherwise.
 
     Other columns are ignored. A row that cannot be used is left out and named by its line, and so
     is every row of an image of which such a row, or one that differs, says something too. Raises
     CatalogError for missing columns, for what is no CSV file, and where no row is left.
     """
-    there, left_out = _There(index.parent), []
+    root = root or index.parent
+    there, left_out = _There(root), []
     sound: dict[str, list[tuple[int, dict[str, str]]]] = {}
     spoilt: dict[str, int] = {}  # images that a row names which cannot be used, by its line
 
     def leave_out(line: int, reason: str, remedy: str) -> None:
         left_out.append((line, LeftOut(f"{index.name}, line {line}", reason, remedy)))
 
-    for line, header, cells in _index_rows(index):
+    for line, header, cells in _index_rows(index, renamed or {}):
         try:
             row = _checked_row(header, cells, there)
         except _RowError as error:
@@ -77,7 +81,7 @@ def read_index(index: Path) -> Catalog:
             f"{index}: none of its {len(left_out)} rows can be used. The first: {left_out[0][1]}"
         )
     columns = {name: [row[name] for row in kept] for name in COLUMNS}
-    catalog = checked_catalog(index.parent, columns, index.name, ())
+    catalog = checked_catalog(root, columns, index.name, ())
     return replace(catalog, left_out=tuple(one for _, one in left_out))
 
 
@@ -173,13 +177,16 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _index_rows(index: Path) -> Iterator[tuple[int, list[str], list[str]]]:
+def _index_rows(
+    index: Path, renamed: Mapping[str, str]
+) -> Iterator[tuple[int, list[str], list[str]]]:
     """(line number, the names of the columns, the cells of the row)."""
     try:
         # utf-8-sig: spreadsheets write a byte order mark
         with index.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip().lower() for name in next(reader, [])]
+            header = [renamed.get(name, name) for name in header]
             lacking = [name for name in REQUIRED_COLUMNS if name not in header]
             if lacking:
                 raise CatalogError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from defectvision.data.catalog import CatalogError
+from defectvision.data.catalog import CatalogError, LeftOut
 from defectvision.data.image_names import is_image_name
 from defectvision.data.readers.found_images import walk
+from defectvision.words import as_text
 
 Folders = dict[PurePosixPath, list[str]]  # file names by folder, relative to the opened one
 
@@ -17,26 +18,45 @@ SPLIT_FOLDERS = {
     "valid": "val",
     "validation": "val",
     "test": "test",
+    "test_public": "test",
 }
 YEAR = "0123456789"  # behind the split in COCO's folders, train2017 for example
 
 
-def scan(root: Path, wanted: Callable[[str], bool] = is_image_name) -> Folders:
+def scan(
+    root: Path,
+    wanted: Callable[[str], bool] = is_image_name,
+    unnamed: list[PurePosixPath] | None = None,
+) -> Folders:
     """The names of the wanted files of every folder, hidden ones and links upwards aside.
 
-    Raises CatalogError for a folder that cannot be read and a name that is no text.
+    unnamed: gets the wanted files whose names, or whose folders' names, are no text. Raises
+    CatalogError for them where it is None, and for a folder that cannot be read.
     """
 
     def refuse(error: OSError) -> None:
         raise CatalogError(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
     found: Folders = {}
-    for folder, folders, files in walk(root, refuse):
-        for name in (*folders, *files):
-            if not _is_text(name):
-                raise CatalogError(f"{root / folder}: the name {name!r} is not UTF-8. Rename it.")
-        found[folder] = sorted(name for name in files if wanted(name))
+    for folder, _, files in walk(root, refuse):
+        names = sorted(name for name in files if wanted(name))
+        if odd := [folder / name for name in names if not is_text(str(folder / name))]:
+            if unnamed is None:
+                raise unnamed_error(root, odd[0])
+            unnamed += odd
+        if is_text(str(folder)):
+            found[folder] = [name for name in names if is_text(name)]
     return found
+
+
+def unnamed_error(root: Path, file: PurePosixPath) -> CatalogError:
+    """What to say where a file without a name that is text must be known."""
+    return CatalogError(f"{root}: the name {str(file)!r} is not UTF-8. Rename it.")
+
+
+def left_out_unnamed(files: Iterable[PurePosixPath]) -> list[LeftOut]:
+    """Images that are left out for a name that is no text."""
+    return [LeftOut(as_text(str(f)), "its name is not UTF-8", "Rename it.") for f in files]
 
 
 def split_of(parts: Iterable[str]) -> str:
@@ -47,7 +67,8 @@ def split_of(parts: Iterable[str]) -> str:
     return ""
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name is text: what is no UTF-8 no table can hold."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,10 +1,12 @@
 """Reader of the magnetic-tile set as published: `MT_<Class>/Imgs/*.jpg` with a PNG mask each."""
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.image_names import is_image_name
 from defectvision.data.readers.index import checked_catalog
+from defectvision.data.readers.listing import is_text, left_out_unnamed
 
 MASK_SUFFIX = ".png"
 
@@ -18,10 +20,13 @@ def read_magnetic_tile(root: Path) -> Catalog:
     """One class per `MT_*` folder; a photograph without its PNG has no mask and is named."""
     columns: dict[str, list[str]] = {"path": [], "label": [], "mask": []}
     bare: list[str] = []
+    unnamed: list[PurePosixPath] = []
     warnings: list[str] = []
     for folder in sorted(root.glob("MT_*/Imgs")):
         label = folder.parent.name.removeprefix("MT_").lower()
         files = sorted(file for file in folder.iterdir() if is_image_name(file.name))
+        unnamed += [PurePosixPath(f.relative_to(root)) for f in files if not is_text(f.name)]
+        files = [file for file in files if is_text(file.name)]
         masks = {file.stem: file for file in files if file.suffix.lower() == MASK_SUFFIX}
         photographs = [file for file in files if file.suffix.lower() != MASK_SUFFIX]
         if not photographs:
@@ -41,4 +46,5 @@ def read_magnetic_tile(root: Path) -> Catalog:
         )
     if bare:
         warnings.append(f"{len(bare)} images have no mask beside them, {bare[0]} for example.")
-    return checked_catalog(root, columns, "magnetic tile", warnings)
+    catalog = checked_catalog(root, columns, "magnetic tile", warnings)
+    return replace(catalog, left_out=tuple(left_out_unnamed(unnamed)))

@@ -12,7 +12,13 @@ from defectvision.data import roots
 from defectvision.data.catalog import CatalogError, LeftOut
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.readers.found_images import FoundImages, plain, relative_parts
-from defectvision.data.readers.listing import Folders, scan, split_of
+from defectvision.data.readers.listing import (
+    Folders,
+    left_out_unnamed,
+    scan,
+    split_of,
+    unnamed_error,
+)
 from defectvision.data.readers.mask_layout import split_masks
 
 OTHER_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
@@ -31,7 +37,10 @@ class SetFiles:
     def __init__(self, root: Path):
         self.root = root
         suffixes = IMAGE_SUFFIXES | OTHER_SUFFIXES
-        self.folders = scan(root, lambda name: name[:1] != "." and _suffix(name) in suffixes)
+        self.unnamed: list[PurePosixPath] = []
+        self.folders = scan(
+            root, lambda name: name[:1] != "." and _suffix(name) in suffixes, self.unnamed
+        )
         self.images: Folders = {}
         self._others: dict[str, list[PurePosixPath]] = {}
         for folder, names in self.folders.items():
@@ -52,6 +61,16 @@ class SetFiles:
             stems = {name.rpartition(".")[0] for names in self.images.values() for name in names}
             found.sort(key=lambda file: file.stem not in stems)
         return found[:count]
+
+    def left_out(self) -> list[LeftOut]:
+        """Images whose names are no text. Raises CatalogError for an annotation or a mask called
+        so: without it its image would count as a good one."""
+        for file in self.unnamed:
+            beside = {part.casefold() for part in file.parts[:-1]}
+            apart = beside & ANNOTATION_FOLDERS or any(p.startswith(SEGMENTATIONS) for p in beside)
+            if apart or _suffix(file.name) not in IMAGE_SUFFIXES:
+                raise unnamed_error(self.root, file)
+        return left_out_unnamed(self.unnamed)
 
     def apart(self) -> tuple[list[PurePosixPath], dict[str, str], list[LeftOut]]:
         """The photographs, the masks of some of them, and masks of none."""

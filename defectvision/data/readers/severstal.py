@@ -2,7 +2,7 @@
 
 import csv
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from defectvision.data.catalog import Catalog, CatalogError, LeftOut, catalog_ta
 from defectvision.data.image_head import image_size
 from defectvision.data.image_names import is_image_name
 from defectvision.data.readers.found_images import FoundImages
+from defectvision.data.readers.listing import is_text, left_out_unnamed
 from defectvision.data.rle.severstal import read_runs, runs_within
 
 TRAIN_TABLE, TRAIN_IMAGES = "train.csv", "train_images"
@@ -29,7 +30,7 @@ def find_severstal(path: Path) -> Path | None:
         path = path / TRAIN_TABLE
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
-    columns = set(_header(path))
+    columns = set(header(path))
     known = (TRAIN_COLUMNS, JOINED_COLUMNS, LABEL_COLUMNS)
     return path if any(columns >= names for names in known) else None
 
@@ -44,7 +45,7 @@ def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     and row, for run lengths that cannot be read or do not fit their image.
     """
     try:
-        if set(_header(table)) >= LABEL_COLUMNS:
+        if set(header(table)) >= LABEL_COLUMNS:
             return _labels_alone(table)
         return _train(table)
     except (
@@ -56,7 +57,8 @@ def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         raise CatalogError(f"{table}: not a table ({error}).") from error
 
 
-def _header(path: Path) -> list[str]:
+def header(path: Path) -> list[str]:
+    """The names of the columns of a table; none where it cannot be read."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file), [])
@@ -116,6 +118,8 @@ def _train(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     left_out: list[LeftOut] = []
     if has_images:
         images = sorted(file.name for file in folder.iterdir() if is_image_name(file.name))
+        left_out += left_out_unnamed(PurePosixPath(x) for x in images if not is_text(x))
+        images = [name for name in images if is_text(name)]
         prefix = f"{TRAIN_IMAGES}/"
         there = FoundImages(folder, files=images)
         names = {name: there.find(name) or name for name in rows["ImageId"].unique()}

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from defectvision.data.catalog import CatalogError
+from defectvision.data.image_set import open_set
 from defectvision.data.readers.folders import IMAGE_SUFFIXES, open_catalog
 from defectvision.inference import sources
 
@@ -77,6 +78,15 @@ def below(prefix: str, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str
             },
             "neu",
         ),
+        (
+            {
+                "can/train/good/a.png": ("good", "train"),
+                "can/validation/good/a.png": ("good", "val"),
+                "can/test_public/good/a.png": ("good", "test"),
+                "can/test_public/bad/b.png": ("bad", "test"),
+            },
+            "split folders",
+        ),
         # not a whole NEU set: the folders' own names stay
         ({"Patches/a.bmp": ("Patches", ""), "Dirt/a.bmp": ("Dirt", "")}, "class folders"),
         (
@@ -101,6 +111,53 @@ def test_layouts(tmp_path, files, layout):
     put(tmp_path, *files, "notes.txt")
     assert read(tmp_path) == files
     assert open_catalog(tmp_path).layout == layout
+
+
+@pytest.mark.parametrize("code", ["PS", "IN", "CR"])
+def test_one_code_of_neu_alone_is_any_flat_folder(tmp_path, code):
+    put(tmp_path, *(f"{code}_{i:04d}.png" for i in range(3)))
+    assert open_catalog(tmp_path, unsorted_good=True).table["label"].tolist() == [""] * 3
+    with pytest.raises(CatalogError, match="no class folders"):
+        open_catalog(tmp_path)
+
+
+def test_images_that_mvtec_ad_2_labels_for_nobody_are_left_out_and_named(tmp_path):
+    put(tmp_path, "train/good/a.png", "test_public/good/a.png", "test_public/bad/b.png",
+        "test_public/ground_truth/bad/b_mask.png", "test_private/a.png",
+        "test_private_mixed/a.png")  # fmt: skip
+    catalog = open_catalog(tmp_path)
+    assert len(catalog) == 3 and (catalog.table["mask"] != "").sum() == 1
+    assert [one.name for one in catalog.left_out] == ["test_private", "test_private_mixed"]
+    assert not catalog.warnings
+
+
+def odd(root: Path, name: str) -> None:
+    """A file whose name is no UTF-8: Python keeps such a byte as half a letter."""
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).touch()
+
+
+def test_an_image_whose_name_is_no_text_is_left_out_and_named(tmp_path):
+    put(tmp_path, "ok/a.png", "bad/b.png")
+    for name in ("ok/\udcfc.png", "\udcfc/c.png", "ok/\udcfc.txt", "\udcfc.log"):
+        odd(tmp_path, name)
+    catalog = open_set(tmp_path, 10**6).catalog
+    assert catalog.table["path"].tolist() == ["bad/b.png", "ok/a.png"]
+    assert sorted(map(str, catalog.left_out)) == [
+        "ok/\ufffd.png: its name is not UTF-8. Rename it.",
+        "\ufffd/c.png: its name is not UTF-8. Rename it.",
+    ]
+
+
+def test_an_annotation_whose_name_is_no_text_is_not_taken_for_none(tmp_path):
+    put(tmp_path, "a.png", "b.png")
+    xml = "<annotation><object><name>x</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>9</xmax>"
+    (tmp_path / "a.xml").write_text(xml + "<ymax>9</ymax></bndbox></object></annotation>")
+    odd(tmp_path, "\udcfc.png")
+    assert len(open_set(tmp_path, 10**6).catalog.left_out) == 1
+    odd(tmp_path, "b\udcfc.xml")
+    with pytest.raises(CatalogError, match="is not UTF-8"):
+        open_set(tmp_path, 10**6)
 
 
 def test_split_of_a_part_of_the_casting_layout_is_not_guessed(tmp_path):
