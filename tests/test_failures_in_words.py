@@ -23,10 +23,10 @@ from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError, load_bundle
 from defectvision.bundle.schema import ABOUT_FILE, MODEL_FILE
 from defectvision.cli.main import app
-from defectvision.data.roots import NotAllowedError, below_a_root
 from defectvision.inference.inspector import load_inspector
 from defectvision.limits import Limits
 from defectvision.people import unproven
+from defectvision.roots import NotAllowedError, below_a_root
 from defectvision.settings import settings
 from defectvision.store import audit, batches, database, reviews
 from defectvision.store.database import Store, open_store

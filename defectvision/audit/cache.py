@@ -16,7 +16,7 @@ from pathlib import Path
 
 from defectvision import atomic
 from defectvision.data.image_set import ImageSet
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 # Raise it when a measure or a threshold changes: older studies are then made anew.
 VERSION = 3

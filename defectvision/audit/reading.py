@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from defectvision import roots
 from defectvision.audit import regions
 from defectvision.audit.pictures import measure
 from defectvision.copies.alignment import agreement
 from defectvision.copies.keypoints import Features, as_grey, extract
-from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.masks import masks_of_image
 from defectvision.inference.images import ImageError, decode_image

@@ -10,8 +10,8 @@ from threading import Thread
 
 from defectvision.batch import keeper
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.data.roots import below_a_root, refuse_leading_out
 from defectvision.people import Action, Person, needs
+from defectvision.roots import below_a_root, refuse_leading_out
 from defectvision.store import evaluations
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError

@@ -20,7 +20,6 @@ from defectvision.batch.remote import (
     urls_below,
 )
 from defectvision.batch.watch import AwayError, stamp_of
-from defectvision.data.roots import NotAllowedError, root_of
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import (
@@ -34,6 +33,7 @@ from defectvision.inference.sources import (
     unreadable,
     unzipped,
 )
+from defectvision.roots import NotAllowedError, root_of
 from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import Files
 from defectvision.store.sources import (

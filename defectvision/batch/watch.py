@@ -17,9 +17,9 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from defectvision.data.roots import NotAllowedError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.inference.sources import clean_name, images_below, own_name
+from defectvision.roots import NotAllowedError
 from defectvision.store.rows import Columns
 from defectvision.store.tables import InspectionRow
 from defectvision.words import duration

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from defectvision import atomic
 from defectvision.bundle.line import Frozen
 from defectvision.bundle.schema import SIGNATURE_FILE
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 from defectvision.words import visible
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 from defectvision import atomic
 from defectvision.cli.options import BundleName, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, out, print_note
-from defectvision.data.roots import opened
 from defectvision.people import unproven
+from defectvision.roots import opened
 from defectvision.settings import settings, the_store
 
 app = typer.Typer(

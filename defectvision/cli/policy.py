@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from defectvision import roots
 from defectvision.bundle.policy import Policy, check_fits
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.cli.terminal import err
-from defectvision.data import roots
 from defectvision.limits import SMALL_FILE
 from defectvision.settings import settings
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 # The readers themselves, because Image.open has one limit for the whole process. WebP is left out:
 # its reader lays out the canvas as soon as it opens.

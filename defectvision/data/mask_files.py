@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from defectvision.data import roots
+from defectvision import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_head import READERS, image_size
 

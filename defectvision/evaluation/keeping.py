@@ -13,7 +13,6 @@ import pandas as pd
 
 from defectvision.bundle.policy import STRICTNESS
 from defectvision.bundle.schema import Metrics
-from defectvision.data.roots import opened
 from defectvision.evaluation.answers import Answers
 from defectvision.evaluation.defect_sizes import mask_figures
 from defectvision.evaluation.kept import (
@@ -33,6 +32,7 @@ from defectvision.evaluation.metrics import confusion, measure
 from defectvision.evaluation.outcomes import named, verdicts
 from defectvision.inference.images import ImageError
 from defectvision.inference.regions import Region
+from defectvision.roots import opened
 
 
 def keep_answers(

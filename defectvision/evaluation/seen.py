@@ -11,11 +11,11 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from defectvision import roots
 from defectvision.bundle.reader import BundleError
 from defectvision.bundle.schema import FINGERPRINTS_FILE, SEEN_FILE
 from defectvision.copies.fingerprints import FingerprintError, Fingerprints
 from defectvision.copies.keypoints import Points, as_grey, detect
-from defectvision.data import roots
 from defectvision.data.catalog import Catalog
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.kept import UNSEEN, Seen

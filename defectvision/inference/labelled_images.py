@@ -10,8 +10,8 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
+from defectvision import roots
 from defectvision.bundle.labels import is_good_label
-from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.inference.images import ImageError, decode_image

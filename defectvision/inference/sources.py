@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name
-from defectvision.data.roots import NotAllowedError, NotOrdinaryError, opened, opened_folder
 from defectvision.inference.archive_names import entry_name
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
+from defectvision.roots import NotAllowedError, NotOrdinaryError, opened, opened_folder
 from defectvision.words import as_text
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from defectvision import roots
 from defectvision.bundle.policy import Policy, PolicyInForce
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.data import roots
 from defectvision.people import Action, Person, needs
 from defectvision.report.batch_export import Leaving
 from defectvision.report.export import Format

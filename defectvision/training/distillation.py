@@ -25,8 +25,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from defectvision import atomic
-from defectvision.data import roots
+from defectvision import atomic, roots
 from defectvision.limits import SMALL_FILE
 from defectvision.training.checkpoint import WEIGHTS
 from defectvision.training.precision import choose_precision

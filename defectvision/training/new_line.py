@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from defectvision import roots
 from defectvision.bundle.labels import DEVIATION, SEPARATOR, UNNAMED_GOOD, is_good_name
 from defectvision.bundle.line import DEFECT_COLOURS, GOOD_COLOUR, DefectClass, Line
 from defectvision.bundle.reader import read_line
 from defectvision.bundle.schema import LINE_FILE
-from defectvision.data import roots
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.limits import SMALL_FILE
 

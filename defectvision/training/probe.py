@@ -22,8 +22,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from defectvision import atomic
-from defectvision.data import roots
+from defectvision import atomic, roots
 from defectvision.data.catalog import Catalog
 from defectvision.inference.images import decode_image
 

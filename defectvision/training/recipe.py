@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from defectvision import roots
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Preprocessing
-from defectvision.data import roots
 from defectvision.evaluation.operating_point import MaskAim
 from defectvision.limits import SMALL_FILE
 

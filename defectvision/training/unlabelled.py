@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from defectvision import atomic
-from defectvision.data import roots
+from defectvision import atomic, roots
 from defectvision.inference.images import ImageError, decode_image
 
 log = logging.getLogger(__name__)

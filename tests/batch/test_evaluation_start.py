@@ -14,9 +14,9 @@ import pytest
 from defectvision.batch import evaluation_start
 from defectvision.batch.evaluation_start import start_again, start_evaluation
 from defectvision.bundle.reader import load_bundle
-from defectvision.data.roots import NotAllowedError
 from defectvision.data.synthetic.samples import draw
 from defectvision.people import unproven
+from defectvision.roots import NotAllowedError
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.evaluations import (

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from defectvision.batch.runner import work_on
 from defectvision.batch.sources import SourceError, folder_source, list_images, read_image
 from defectvision.bundle.reader import load_bundle
-from defectvision.data.roots import NotAllowedError, opened, opened_folder
 from defectvision.inference.images import ImageError
 from defectvision.inference.passed_over import PassedOver
 from defectvision.limits import Limits
 from defectvision.people import unproven
+from defectvision.roots import NotAllowedError, opened, opened_folder
 from defectvision.store import batches
 from defectvision.store.sources import Source
 from defectvision.store.tables import ImageState, InspectionRow

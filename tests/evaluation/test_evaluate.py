@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from defectvision import roots
 from defectvision.bundle.labels import DEVIATION
 from defectvision.bundle.reader import load_bundle
-from defectvision.data import roots
 from defectvision.data.catalog import Catalog, catalog_table
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import draw

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from defectvision import roots
 from defectvision.bundle.history import read_history
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import SEEN_FILE
 from defectvision.cli.main import app
-from defectvision.data import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import ImageSet, open_set
 from defectvision.data.synthetic.samples import write_samples

@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from defectvision import roots
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.data import roots
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.readers.annotated import Marked, Marks
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 LARGEST_JSON = 512 * 1024 * 1024
 HEAD = 4096

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import PngImagePlugin
 
-from defectvision.data import roots
+from defectvision import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import (
     AnnotatedSet,
@@ -27,8 +27,8 @@ from defectvision.data.readers.annotated import (
 from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
 from defectvision.data.readers.set_files import Pairing, SetFiles
 from defectvision.data.rle.severstal import encode_rle
-from defectvision.data.roots import opened
 from defectvision.limits import PIXELS
+from defectvision.roots import opened
 
 LARGEST_JSON = 256 * 1024 * 1024  # the image is often inside
 LOOKED_AT, HEAD = 5, 1 << 16

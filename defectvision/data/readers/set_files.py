@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from defectvision.data import roots
+from defectvision import roots
 from defectvision.data.catalog import CatalogError, LeftOut
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.readers.found_images import FoundImages, plain, relative_parts

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
-from defectvision.data import roots
+from defectvision import roots
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import Shape

@@ -13,7 +13,7 @@ from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import LEAST_NUMBERS, NAN, Shape
 from defectvision.data.readers.set_files import read_bytes
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 LARGEST_XML = 16 * 1024 * 1024
 HEAD = 4096

@@ -18,7 +18,7 @@ from defectvision.data.readers.listing import SPLIT_FOLDERS
 from defectvision.data.readers.set_files import Pairing, SetFiles, read_text
 from defectvision.data.readers.yolo_lines import looks_like_lines, read_lines
 from defectvision.data.readers.yolo_names import YoloNames, find_names, read_names
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 LARGEST_LABELS, LARGEST_LIST = 16 * 1024 * 1024, 64 * 1024 * 1024
 LOOKED_AT = 20  # label files, to tell what they are

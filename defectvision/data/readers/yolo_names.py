@@ -12,7 +12,7 @@ import yaml
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import class_name
 from defectvision.data.readers.set_files import SetFiles, read_text
-from defectvision.data.roots import opened
+from defectvision.roots import opened
 
 LARGEST = 1024 * 1024  # bytes; a thousand classes take 20 kB
 MOST_LOOKED_AT = 20

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from defectvision.data.roots import NotAllowedError
 from defectvision.report.taught_set import Labelled, write_folder
+from defectvision.roots import NotAllowedError
 from defectvision.settings import settings, the_store
 from defectvision.store.errors import StoreError
 from defectvision.store.labelling import every_set, get_set

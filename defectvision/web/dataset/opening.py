@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from defectvision.audit.background import Opening, open_in_background
-from defectvision.data.roots import NotAllowedError, below_a_root, refuse_leading_out
+from defectvision.roots import NotAllowedError, below_a_root, refuse_leading_out
 from defectvision.settings import settings
 from defectvision.store.errors import StoreError
 from defectvision.web.dataset.labelled import folder_of, labelled_sets

@@ -13,10 +13,10 @@ from defectvision.audit.study import Study
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.image_set import ImageSet
 from defectvision.data.masks import Masks
-from defectvision.data.roots import NotAllowedError, opened
 from defectvision.inference.images import ImageError, decode_image
 from defectvision.inference.thumbnail import fit
 from defectvision.report.dataset.style import ACCENT, class_colours
+from defectvision.roots import NotAllowedError, opened
 from defectvision.settings import settings
 
 SMALL, WHOLE = 260, 1600  # px

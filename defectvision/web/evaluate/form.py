@@ -10,8 +10,8 @@ import streamlit as st
 
 from defectvision.batch.evaluation_start import start_evaluation
 from defectvision.bundle.reader import BundleError
-from defectvision.data.roots import NotAllowedError
 from defectvision.people import Action, Person
+from defectvision.roots import NotAllowedError
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from defectvision.bundle.policy import STRICTNESS, Policy
 from defectvision.bundle.schema import LoadedBundle
-from defectvision.data.roots import NotAllowedError, below_a_root, root_of
 from defectvision.evaluation.charts import class_title
 from defectvision.evaluation.kept import EvaluationError, Kept, joined
 from defectvision.evaluation.outcomes import named, verdicts
@@ -20,6 +19,7 @@ from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import inspector_of
 from defectvision.inference.sources import read_file
 from defectvision.report.looks import LOOKS
+from defectvision.roots import NotAllowedError, below_a_root, root_of
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError

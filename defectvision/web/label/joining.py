@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defectvision.bundle.labels import DEVIATION, is_good_label, label_names
-from defectvision.data.roots import NotAllowedError, opened
 from defectvision.inference.image_error import ImageError
 from defectvision.people import Person
 from defectvision.report.labelled_set import reviewed_images
+from defectvision.roots import NotAllowedError, opened
 from defectvision.store import labelling
 from defectvision.store.database import Store
 from defectvision.store.files import digest_of

@@ -7,8 +7,8 @@ import streamlit as st
 from defectvision.batch.evaluation_start import start_evaluation
 from defectvision.bundle.reader import BundleError, read_line
 from defectvision.bundle.schema import LINE_FILE
-from defectvision.data.roots import NotAllowedError
 from defectvision.people import Action, Person
+from defectvision.roots import NotAllowedError
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from defectvision.data.roots import NotAllowedError
 from defectvision.people import Action, Person
+from defectvision.roots import NotAllowedError
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.inspect.intake import FILE_TYPES

@@ -9,11 +9,11 @@ import streamlit as st
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.reader import BundleError, read_line
-from defectvision.data.roots import NotAllowedError, opened
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.images import decode_image
 from defectvision.inference.thumbnail import small_jpeg
 from defectvision.people import Action, Person
+from defectvision.roots import NotAllowedError, opened
 from defectvision.settings import settings
 from defectvision.store.database import Store
 from defectvision.web.choices import loaded_bundle

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from defectvision import atomic
 from defectvision.data.image_names import IMAGE_SUFFIXES
-from defectvision.data.roots import below_a_root, refuse_leading_out, root_of
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.images import decode_image
 from defectvision.inference.sources import Limits, Upload, clean_name, expand_uploads, images_below
+from defectvision.roots import below_a_root, refuse_leading_out, root_of
 from defectvision.web.new_line.runs import Photographs, Run
 
 MOST = 5000  # of one run

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from defectvision.data.roots import NotAllowedError
 from defectvision.limits import PIXELS
+from defectvision.roots import NotAllowedError
 from defectvision.web.new_line.photographs import Intake, allowed_folder, leave_out
 from defectvision.web.new_line.runs import Run, find_run, new_run
 from tests.stand_ins.castings import casting
