@@ -49,7 +49,6 @@ with st.container(horizontal=True, vertical_alignment="center"):
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
     release_panel(work, results, loaded, lot, policy, person)
-st.caption(plain(f"{results.line.title}, with the model {results.batch.bundle}"))
 browser.cautions(results, lot, loaded)
 browser.tiles(results, lot, counts.failed)
 

@@ -60,7 +60,9 @@ def yield_words(lot: Summary) -> str:
 
 
 def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:
-    """What must be known of the lot and of its bundle before anything else."""
+    """What must be known of the lot before anything else: its line and bundle, and what is amiss
+    with either."""
+    st.caption(plain(f"{results.line.title}, with the model {results.batch.bundle}"))
     if words := without_verdict(lot, results.line):
         st.error(plain(words), icon=":material/report:")
     if caution := loaded.bundle.caution:
