@@ -191,9 +191,7 @@ def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
         unlabelled = [folder for folder in inner if folder.name.lower() in UNLABELLED_FOLDERS]
         for folder in unlabelled:
             inner.remove(folder)
-            rows.left_out.append(
-                LeftOut(str(folder), "images that nobody has labelled", "Open it by itself.")
-            )
+            rows.warnings.append(f"{folder} holds images that nobody has labelled: left out.")
         if others := [str(folder) for folder in inner if folder not in splits]:
             raise CatalogError(
                 f"{root}: {examples(others)} beside the split folders "

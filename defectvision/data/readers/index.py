@@ -48,6 +48,8 @@ def read_index(
         left_out.append((line, LeftOut(f"{index.name}, line {line}", reason, remedy)))
 
     for line, header, cells in _index_rows(index, renamed or {}):
+        if not any(cells):
+            continue  # as spreadsheets leave them
         try:
             row = _checked_row(header, cells, there)
         except _RowError as error:
@@ -87,8 +89,6 @@ def read_index(
 
 def _checked_row(header: list[str], cells: list[str], there: "_There") -> dict[str, str]:
     """Every column of COLUMNS, '' where the file lacks it; raises _RowError."""
-    if not any(cells):
-        raise _RowError("an empty row", "Take it out.")
     if len(cells) != len(header):
         raise _RowError(
             f"{len(cells)} values for {len(header)} columns",

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, join_labels
-from defectvision.data.catalog import INDEX_NAME
 from defectvision.data.readers.annotated import Marked, Marks, Read
 from defectvision.data.readers.coco_shapes import NAN, Shape
-from defectvision.data.readers.index import read_index
+from defectvision.data.readers.index import find_index, read_index
 from defectvision.data.readers.severstal import header
 
 SPLITS_FOLDER, ONE_CLASS = "split_csv", "1cls.csv"
@@ -19,7 +18,7 @@ COLUMNS = {"image", "label", "mask"}
 def find_visa(path: Path) -> Path | None:
     """The table that `path` is, or by which the folder `path` is divided; None: neither."""
     if path.is_dir():
-        if (path / INDEX_NAME).is_file():
+        if find_index(path):
             return None
         path = path / SPLITS_FOLDER / ONE_CLASS
     if path.suffix.lower() != ".csv" or not path.is_file():
