@@ -73,8 +73,6 @@ with places.side:
     if found.images:
         browser.table(work, results, view, found.images)
     elif counts.done:
-        st.info(
-            "No image of this batch passes the filter on the left.", icon=":material/filter_alt:"
-        )
+        st.info("No image passes the filter on the left.", icon=":material/filter_alt:")
     else:
         st.info("Nothing of this batch is inspected yet.", icon=":material/hourglass:")
