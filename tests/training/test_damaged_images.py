@@ -74,10 +74,10 @@ def damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     cv2.imwrite(str(bad[0]), np.zeros((400, 400), np.uint8))
     real = roots.content
 
-    def content(path: Path) -> bytes:
+    def content(path: Path, limit: int | None = None) -> bytes:
         if path == bad[1]:
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, limit)
 
     monkeypatch.setattr(roots, "content", content)
     return {
