@@ -17,7 +17,7 @@ from defectvision.web.links import BUNDLE, LINE, bundle_key, line_address
 from defectvision.web.widgets import current_key, key_showing
 from defectvision.words import plain
 
-FITS = 22  # characters of a bundle's name, beside "(default)" in the side bar
+FITS = 16  # characters of a bundle's name, beside "(default)" in the side bar
 MOST_SAID = 80  # characters of an address that names nothing here
 
 

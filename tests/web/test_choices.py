@@ -147,7 +147,7 @@ def test_an_address_with_a_bundle_that_is_not_there_says_so(two_lines: Path, bun
     [
         ("resnet50", "resnet50", "resnet50 (default)"),
         ("resnet50", "other", "resnet50"),
-        (LONG, LONG, "joint_effi…ntnet_lite0 (default)"),
+        (LONG, LONG, "joint_e…et_lite0 (default)"),
         (LONG, "other", LONG),
     ],
 )

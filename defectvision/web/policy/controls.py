@@ -16,7 +16,7 @@ from defectvision.web.open_image import OpenImage
 from defectvision.web.policy.changes import change, refused
 from defectvision.web.policy.classes import mask_controls
 from defectvision.web.policy.rules import rule_controls
-from defectvision.web.session.people import acting, ready
+from defectvision.web.session.people import acting, lacking_reason, ready
 from defectvision.web.session.work import Work
 from defectvision.web.viewer.component import Marking
 from defectvision.web.widgets import current_key, key_showing, policy_number
@@ -107,6 +107,7 @@ def save_policy(
             "Save as the policy in force",
             type="primary",
             disabled=not (able and why),
+            help=lacking_reason(who, Action.POLICY, why) or None,
             on_click=_put_in_force,
             args=(work, store, loaded, policy, today.policy),
         )
