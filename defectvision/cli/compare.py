@@ -63,8 +63,7 @@ def compare(
         else:
             for result in results:
                 _print(result)
-        failures = [one for kept in found for one in kept.about.failures if data is not None]
-    end(failures)
+    end([one for kept in found for one in kept.about.failures] if data is not None else [])
 
 
 def _as_json(result: Comparison) -> dict[str, object]:

@@ -18,7 +18,6 @@ from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.readers.annotated import Marked, Marks
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
-from defectvision.roots import opened
 
 LARGEST_JSON = 512 * 1024 * 1024
 HEAD = 4096
@@ -230,7 +229,7 @@ def _looks_like_coco(file: Path) -> bool:
     try:
         if file.stat().st_size > LARGEST_JSON:
             return False
-        with opened(file) as stream:
+        with roots.opened(file) as stream:
             head = stream.read(HEAD)
             if LABELME.search(head) and b'"images"' not in head:
                 return False

@@ -46,7 +46,7 @@ def check_good_alone(root: Path, folder: PurePosixPath, names: Sequence[str]) ->
         )
     named = [name for name in names if says_defective(PurePosixPath(name).stem)]
     if says_defective((root / folder).name):
-        named = [f"the folder's own name, {(root / folder).name!r},", *named][:1]
+        named = [f"the folder's own name, {(root / folder).name!r},"]
     if named:
         raise CatalogError(
             f"{root}: {examples(named)} says that a part is not good, and without classes every "

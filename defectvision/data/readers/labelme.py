@@ -28,7 +28,6 @@ from defectvision.data.readers.coco_shapes import NAN, Shape, is_number
 from defectvision.data.readers.set_files import Pairing, SetFiles
 from defectvision.data.rle.severstal import encode_rle
 from defectvision.limits import PIXELS
-from defectvision.roots import opened
 
 LARGEST_JSON = 256 * 1024 * 1024  # the image is often inside
 LOOKED_AT, HEAD = 5, 1 << 16
@@ -74,7 +73,7 @@ def has_shapes(file: Path) -> bool:
     """Whether a file has LabelMe's keys, without parsing it; of one that begins with an image, all
     is looked at."""
     try:
-        with opened(file) as stream:
+        with roots.opened(file) as stream:
             head = stream.read(HEAD)
             if not (SHAPES.search(head) and OTHERS.search(head)):
                 head += stream.read(LARGEST_JSON)

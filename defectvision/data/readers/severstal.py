@@ -11,6 +11,7 @@ from defectvision.data.catalog import Catalog, CatalogError, LeftOut, catalog_ta
 from defectvision.data.image_head import image_size
 from defectvision.data.image_names import is_image_name
 from defectvision.data.readers.found_images import FoundImages
+from defectvision.data.readers.index import find_index
 from defectvision.data.readers.listing import is_text, left_out_unnamed
 from defectvision.data.rle.severstal import read_runs, runs_within
 
@@ -24,15 +25,11 @@ AREA_PREFIX = "area_class_"
 
 def find_severstal(path: Path) -> Path | None:
     """The Severstal table that `path` is, or that stands in the folder `path`; None: neither."""
-    if path.is_dir():
-        if (path / "index.csv").is_file():
-            return None
-        path = path / TRAIN_TABLE
-    if path.suffix.lower() != ".csv" or not path.is_file():
+    if (table := own_table(path, TRAIN_TABLE)) is None:
         return None
-    columns = set(header(path))
+    columns = set(header(table))
     known = (TRAIN_COLUMNS, JOINED_COLUMNS, LABEL_COLUMNS)
-    return path if any(columns >= names for names in known) else None
+    return table if any(columns >= names for names in known) else None
 
 
 def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
@@ -55,6 +52,15 @@ def read_severstal(table: Path) -> tuple[Catalog, pd.DataFrame, bool]:
         UnicodeDecodeError,
     ) as error:
         raise CatalogError(f"{table}: not a table ({error}).") from error
+
+
+def own_table(path: Path, inside: str) -> Path | None:
+    """The table that `path` is, or that stands at `inside` in the folder `path`, unless that has an
+    index, which wins over all else; None where there is none."""
+    table = path / inside if path.is_dir() else path
+    if table.suffix.lower() != ".csv" or not table.is_file():
+        return None
+    return None if path.is_dir() and find_index(path) else table
 
 
 def header(path: Path) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, join_labels
 from defectvision.data.readers.annotated import Marked, Marks, Read
 from defectvision.data.readers.coco_shapes import NAN, Shape
-from defectvision.data.readers.index import find_index, read_index
-from defectvision.data.readers.severstal import header
+from defectvision.data.readers.index import read_index
+from defectvision.data.readers.severstal import header, own_table
 
 SPLITS_FOLDER, ONE_CLASS = "split_csv", "1cls.csv"
 COLUMNS = {"image", "label", "mask"}
@@ -17,14 +17,10 @@ COLUMNS = {"image", "label", "mask"}
 
 def find_visa(path: Path) -> Path | None:
     """The table that `path` is, or by which the folder `path` is divided; None: neither."""
-    if path.is_dir():
-        if find_index(path):
-            return None
-        path = path / SPLITS_FOLDER / ONE_CLASS
-    if path.suffix.lower() != ".csv" or not path.is_file():
+    if (table := own_table(path, f"{SPLITS_FOLDER}/{ONE_CLASS}")) is None:
         return None
-    columns = {name.strip().lower() for name in header(path)}
-    return path if columns >= COLUMNS and "path" not in columns else None
+    columns = {name.strip().lower() for name in header(table)}
+    return table if columns >= COLUMNS and "path" not in columns else None
 
 
 def read_visa(table: Path) -> Read:

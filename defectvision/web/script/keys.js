@@ -1,6 +1,6 @@
-// The keys of all pages, and the menu's entry of the open one. A field keeps the focus after a choice, and Streamlit ignores shortcuts in
-// fields: so a field is left once its entry is made, and with Escape. The place from which the Tab
-// key goes on stays where it was.
+// The keys of all pages, and the menu's entry of the open one. A field keeps the focus after a
+// choice, and Streamlit ignores shortcuts in fields: so a field is left once its entry is made, and
+// with Escape. The place from which the Tab key goes on stays where it was.
 
 (() => {
   if (globalThis.defectvisionKeys) return;

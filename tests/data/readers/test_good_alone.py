@@ -170,3 +170,12 @@ def test_one_missing_mask_leaves_one_photograph_out(tmp_path, layout):
     assert [one.name for one in catalog.left_out] == [layout.format(n=2, end=".png")]
     assert "no mask beside it" in catalog.left_out[0].reason
     assert catalog.table["label"].tolist().count("defect") == 2
+
+
+@pytest.mark.parametrize("table", ["train.csv", "split_csv/1cls.csv"])
+def test_an_index_in_any_case_wins_over_a_published_table(folder, table):
+    (folder / "INDEX.csv").write_text("path,label\np0.png,good\np1.png,scratch")
+    (folder / table).parent.mkdir(exist_ok=True)
+    header = "ImageId,ClassId,EncodedPixels" if table == "train.csv" else "image,label,mask"
+    (folder / table).write_text(f"{header}\np2.png,1,1 2\n")
+    assert opened(folder).catalog.table["path"].tolist() == ["p0.png", "p1.png"]
