@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import Subset
 
+from defectvision.training.allocation import keep_freed_memory
 from defectvision.training.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
@@ -129,6 +130,8 @@ def _begin(task: TrainingTask, run: Path) -> _State:
         project_dir=run,
     )
     _check_shared(recipe, accelerator)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     set_seed(recipe.seed)
     run.mkdir(parents=True, exist_ok=True)
     if recipe.tracking != "none":
@@ -235,7 +238,8 @@ def _close_epoch(task: TrainingTask, state: _State, losses: list[float]) -> dict
     are the ones to keep so far. Returns the figures."""
     recipe, position, accelerator = task.recipe, state.position, state.accelerator
     model = state.answering
-    scores = predict(model, task.validation, recipe.batch_size, task.objective)
+    with accelerator.autocast():
+        scores = predict(model, task.validation, recipe.batch_size, task.objective)
     row = _row(state, scores, losses)
     if state.plateau is not None:
         state.plateau.step(scores.loss)

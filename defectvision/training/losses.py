@@ -52,10 +52,8 @@ def focal(masks: Tensor, targets: Tensor, weight: Tensor, class_weights: Tensor)
 def lovasz_hinge(masks: Tensor, targets: Tensor, weight: Tensor, class_weights: Tensor) -> Tensor:
     """The convex surrogate of 1 - IoU on margins (Berman et al. 2018,
     https://arxiv.org/abs/1705.08790), for classes that may overlap; per class over the batch."""
-    counted = _counted(weight)
     losses = []
-    for scores, truth in _by_class(masks, targets):
-        scores, truth = scores[counted], truth[counted]
+    for scores, truth in _by_class(masks, targets, weight):
         margins = 1 - scores * (2 * truth - 1)
         losses.append(_lovasz(functional.relu(margins), truth))
     return _weighted_mean(losses, class_weights, masks)
@@ -64,11 +62,9 @@ def lovasz_hinge(masks: Tensor, targets: Tensor, weight: Tensor, class_weights: 
 def lovasz_softmax(masks: Tensor, targets: Tensor, weight: Tensor, class_weights: Tensor) -> Tensor:
     """The convex surrogate of 1 - IoU on probabilities (Berman et al. 2018), averaged over the
     classes that the batch shows."""
-    counted = _counted(weight)
     losses, shown = [], []
-    for scores, truth in _by_class(masks, targets):
-        truth = truth[counted]
-        errors = (truth - scores[counted].sigmoid()).abs()
+    for scores, truth in _by_class(masks, targets, weight):
+        errors = (truth - scores.sigmoid()).abs()
         losses.append(_lovasz(errors, truth))
         shown.append(truth.any())
     present = torch.stack(shown).to(class_weights)
@@ -134,7 +130,7 @@ def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     without an error would come last and add nothing, so they are not sorted.
     """
     total = truth.sum()
-    wrong = errors.detach() > 0
+    wrong = errors.detach().nonzero()[:, 0]
     errors, truth = errors[wrong], truth[wrong]
     if not len(errors):
         return errors.sum()
@@ -147,12 +143,16 @@ def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     return (errors[ranks] * steps).sum()
 
 
-def _by_class(masks: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(masks.transpose(0, 1).flatten(1), targets.transpose(0, 1).flatten(1), strict=True)
-
-
-def _counted(weight: Tensor) -> Tensor:
-    return weight.flatten() > 0
+def _by_class(masks: Tensor, targets: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each class the log-odds and the truth (P,) of the pixels that count."""
+    each = zip(masks.transpose(0, 1).flatten(1), targets.transpose(0, 1).flatten(1), strict=True)
+    counted = weight.flatten() > 0
+    if counted.all():
+        yield from each
+        return
+    rows = counted.nonzero()[:, 0]
+    for scores, truth in each:
+        yield scores[rows], truth[rows]
 
 
 def _weighted_mean(losses: list[Tensor], weights: Tensor, masks: Tensor) -> Tensor:
