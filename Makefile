@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Arguments passed on: make run ARGS="--port 8600"; make test ARGS="-k policy"
 ARGS ?=
+# Test processes: browser tests wait a third of their time, so one more than two cores keeps them busy
+WORKERS ?= 3
 # How long make fuzz looks for an input that breaks something
 FUZZ_MINUTES ?= 10
 
@@ -28,10 +30,10 @@ check: lint  ## check the code and run the quick tests, in about a minute
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(ARGS)
 
 test: lint  ## check the code and run all tests but those of make soak
-	$(BIN)/python -m pytest -n 2 --durations=10 -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m "not soak" $(ARGS)
 
 soak: $(STAMP)  ## run the tests that count faults at length, and repeat others' proof in a browser
-	$(BIN)/python -m pytest -n 2 --durations=10 -m soak $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m soak $(ARGS)
 
 fuzz: $(STAMP)  ## run the property tests for FUZZ_MINUTES, with other examples each time
 	end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \
@@ -77,9 +79,10 @@ $(BIN)/python $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "$(PYTHON) cannot create environments (no venv and ensurepip). Debian, Ubuntu: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 
+# Modules are compiled when they are first imported: most of 24,000 never are.
 $(STAMP): $(BIN)/python $(BIN)/pip
 	@rm -f .venv/.installed-*
 	@echo "Installing the pinned requirements into .venv: torch and its GPU libraries are several GB, the first time takes some minutes."
-	$(PIP) install -r requirements.txt
+	$(PIP) install --no-compile -r requirements.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -16,6 +16,7 @@ from tests.stand_ins.ray_lots import DONE, IMAGES, count_written, lot, start, to
 
 
 @pytest.mark.slow
+@pytest.mark.soak  # test_workers_of_machines.py loses a machine without Ray
 def test_each_image_is_inspected_once_though_a_machine_is_lost(
     weights, tmp_path, monkeypatch, caplog
 ) -> None:

@@ -19,7 +19,7 @@ from defectvision.limits import PIXELS
 from defectvision.training.pipeline import train_line
 from defectvision.training.recipe import load_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]  # test_pipeline.py kills a single process
 # Images as they are: each process varies its own by chance.
 RECIPE = """
 architecture: multilabel_cnn
