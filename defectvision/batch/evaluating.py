@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +21,12 @@ from defectvision.bundle.schema import LoadedBundle, Metrics
 from defectvision.data.catalog import Catalog, CatalogError, catalog_table
 from defectvision.data.image_set import ImageSet
 from defectvision.evaluation.answers import Answers, inspected
-from defectvision.evaluation.evaluate import labelled, measured, taken_for_deviations
+from defectvision.evaluation.evaluate import (
+    NAME_GOOD,
+    labelled,
+    measured,
+    taken_for_deviations,
+)
 from defectvision.evaluation.keeping import figures_of, keep_answers
 from defectvision.evaluation.kept import UNSEEN, EvaluationError, Kept, Seen
 from defectvision.evaluation.seen import how_seen, in_words
@@ -78,8 +84,8 @@ def evaluate_set(
                 "has not seen, or add --include-seen to measure its memory"
             )
         images, seen = images.take(rows), [UNSEEN] * len(rows)
-    if words := taken_for_deviations(images.catalog, inspector.line):
-        note(words)
+    if unknown := taken_for_deviations(images.catalog, inspector.line):
+        note(f"{unknown}. {NAME_GOOD}")
     answers = Answers(
         labelled(images.catalog, inspector.line), inspector.line, inspector.loaded.bundle, policy
     )
@@ -91,7 +97,9 @@ def evaluate_set(
     answers.failures[:0] = left_out(images)
     _check_some(answers, source.path)
     said = said or (f"{source.split} split" if source.split else "given images")
-    return _kept(answers, inspector.loaded.version, source.words, said, seen)
+    kept, metrics = _kept(answers, inspector.loaded.version, source.words, said, seen)
+    about = kept.about.model_copy(update={"unknown": unknown})
+    return replace(kept, about=about), metrics
 
 
 def _how_seen(images: ImageSet, folder: Path, tell: Callable[[Progress], None]) -> list[Seen]:
@@ -162,7 +170,7 @@ def evaluate_reviewed(
         inspection=[row.id for row in rows],
         decided_by=[row.decided_by for row in rows],
     )
-    return Kept(about, images_of, kept.defects, kept.regions, kept.pixels)
+    return replace(kept, about=about, images=images_of)
 
 
 def anew(
@@ -217,7 +225,7 @@ def _kept(
         return kept, metrics
     figures = figures_of(kept.take(kept.unseen), f"{said}, those that it has not seen")
     about = kept.about.model_copy(update={"metrics": figures})
-    return Kept(about, kept.images, kept.defects, kept.regions, kept.pixels), metrics
+    return replace(kept, about=about), metrics
 
 
 def policy_of(store: Store, loaded: LoadedBundle) -> Policy:

@@ -13,7 +13,7 @@ from defectvision.atomic import check_folder
 from defectvision.bundle.words import calibration_rows
 from defectvision.cli.inspect import open_inspector
 from defectvision.cli.options import BundleName, Good, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, end, err, out, print_note
+from defectvision.cli.terminal import clear_errors, end, err, out
 from defectvision.words import counted
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def calibrate(
         import numpy as np
 
         from defectvision.bundle.writer import record_calibration
-        from defectvision.cli.labelled import open_grouped, seen_with_progress
-        from defectvision.evaluation.evaluate import measured, taken_for_deviations
+        from defectvision.cli.labelled import open_grouped, print_unknown, seen_with_progress
+        from defectvision.evaluation.evaluate import measured
         from defectvision.evaluation.kept import UNSEEN
         from defectvision.evaluation.recalibration import (
             cross_fitted,
@@ -64,7 +64,7 @@ def calibrate(
                 f"{data}: the bundle learned from all of these images, so they cannot tell how "
                 "sure it may be. Give images that it has not seen"
             )
-        print_note(taken_for_deviations(unseen.catalog, inspector.line))
+        print_unknown(unseen, inspector.line)
         answers = _asked(inspector, plain, unseen)
         told = f"{counted(len(answers.rows), 'image')} of {images.catalog.name} it has not seen"
         made = recalibrated(plain, [answers], told)

@@ -13,7 +13,7 @@ from rich.table import Table
 from defectvision.atomic import check_folder
 from defectvision.cli.inspect import open_inspector
 from defectvision.cli.options import BundleName, Good, Json, LineName, Weights
-from defectvision.cli.terminal import clear_errors, end, err, out, print_note
+from defectvision.cli.terminal import clear_errors, end, err, out
 from defectvision.settings import settings
 
 if TYPE_CHECKING:
@@ -48,11 +48,10 @@ def gate(
         import numpy as np
 
         from defectvision.bundle.writer import record_gate
-        from defectvision.cli.labelled import open_grouped, seen_with_progress
+        from defectvision.cli.labelled import open_grouped, print_unknown, seen_with_progress
         from defectvision.data.image_set import open_set
         from defectvision.evaluation import gate as gates
         from defectvision.evaluation import gate_trial as trial
-        from defectvision.evaluation.evaluate import taken_for_deviations
         from defectvision.evaluation.gate_images import sights
         from defectvision.evaluation.kept import UNSEEN
         from defectvision.inference.labelled_images import left_out
@@ -87,7 +86,7 @@ def gate(
         damaged: dict[str, Damage] = {}
         if check:
             rates = trial.try_gate(inspector, looked)
-            print_note(taken_for_deviations(labelled.catalog, inspector.line))
+            print_unknown(labelled, inspector.line)
             damaged = trial.try_damage(inspector, labelled, inspector.policy)
         else:
             names = ", ".join(f"{len(part.catalog)} of {part.catalog.name}" for part in unseen)

@@ -11,8 +11,10 @@ from rich.progress import TaskID
 
 from defectvision.audit import study
 from defectvision.audit.forecast import Progress, Step
-from defectvision.cli.terminal import err
+from defectvision.bundle.line import Line
+from defectvision.cli.terminal import err, print_note
 from defectvision.data.image_set import ImageSet
+from defectvision.evaluation.evaluate import NAME_GOOD, taken_for_deviations
 from defectvision.evaluation.kept import Seen
 from defectvision.evaluation.seen import how_seen
 from defectvision.settings import settings
@@ -34,6 +36,12 @@ def seen_with_progress(images: ImageSet, folder: Path) -> list[Seen]:
     with Bars(console=err, transient=True) as bars:
         task = bars.add_task(Step.KNOWN, total=len(images.catalog))
         return how_seen(images, folder, lambda: bars.advance(task))
+
+
+def print_unknown(images: ImageSet, line: Line) -> None:
+    """Which labels count as deviations since the line does not know them, and what to do."""
+    if told := taken_for_deviations(images.catalog, line):
+        print_note(f"{told}. {NAME_GOOD}")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from defectvision.inference.inspector import Inspector
 from defectvision.inference.labelled_images import left_out
 
 SHOWN = 8  # labels
+NAME_GOOD = "Name each that means a good part with --good"  # of labels that a line does not know
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,13 @@ def _deviates(catalog: Catalog, line: Line) -> pd.Series[bool]:
 
 
 def taken_for_deviations(catalog: Catalog, line: Line) -> str:
-    """Which labels `labelled` takes for deviations since the line does not know them, and what to
-    do where one means a good part; empty where there are none."""
+    """Which labels `labelled` takes for deviations since the line does not know them; empty where
+    there are none."""
     counts = catalog.table["label"][_deviates(catalog, line)].value_counts()
     if counts.empty:
         return ""
     told = examples([f"{label!r} ({count})" for label, count in counts.items()], SHOWN)
-    return (
-        f"line '{line.name}' knows no label {told}: such images count as deviations. Name each "
-        "that means a good part with --good"
-    )
+    return f"line '{line.name}' knows no label {told}: such images count as deviations"
 
 
 def evaluate(

@@ -70,7 +70,8 @@ class About(BaseModel):
 
     line: as it was then; version: of the bundle; mask_classes: that it outlines; policy: by which
     regions were cut and masks were drawn. data: the images in words; root: the folder that the
-    images' paths are below, empty where they are inspections of the store. metrics: the figures of
+    images' paths are below, empty where they are inspections of the store. unknown: which labels
+    count as deviations since the line does not know them, in words. metrics: the figures of
     `evaluate` under `policy`; failures: images that could not be used.
     """
 
@@ -83,6 +84,7 @@ class About(BaseModel):
     policy: Policy
     data: str
     root: str = ""
+    unknown: str = ""
     metrics: Metrics
     failures: tuple[Failed, ...] = ()
 

@@ -13,6 +13,7 @@ import torch
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from defectvision.batch.evaluating import evaluate_set
 from defectvision.batch.remembering import REMEMBERED, remember_parts
 from defectvision.bundle.reader import BundleError, load_bundle, read_line
 from defectvision.bundle.schema import LoadedBundle
@@ -29,10 +30,12 @@ from defectvision.inference.preprocessing import prepare
 from defectvision.inference.runtime import OnnxRuntime, OpenVinoRuntime
 from defectvision.limits import PIXELS, Limits
 from defectvision.models.trained import load_network
+from defectvision.report.evaluation.content import content_of
 from defectvision.settings import ROOT
 from defectvision.store import reviews
 from defectvision.store.batches import images_in
 from defectvision.store.errors import StoreError
+from defectvision.store.evaluations import LabelledSet
 from defectvision.store.results import Results
 from defectvision.store.tables import AuditRow, ImageState
 from defectvision.training.quantize import quantize_bundle
@@ -74,6 +77,23 @@ def test_a_folder_of_good_parts_alone_becomes_a_line(trained, inspector, good):
         quantize_bundle(
             trained / "weights", "plates", bundle.name, open_set(good, PIXELS, unsorted_good=True)
         )
+
+
+def test_an_evaluation_keeps_which_labels_it_took_for_deviations(inspector, tmp_path):
+    for name, scratched in (("ok", False), ("7", True)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for seed in range(2):
+            picture = plate(600 + seed, scratched=scratched)
+            cv2.imwrite(str(tmp_path / "set" / name / f"{seed}.png"), picture)
+    notes: list[str] = []
+    asked = LabelledSet(path=str(tmp_path / "set"))
+    kept, _ = evaluate_set(inspector, asked, inspector.policy, tmp_path, note=notes.append)
+    assert kept.about.unknown.endswith("knows no label '7' (2): such images count as deviations")
+    assert [note for note in notes if "--good" in note and kept.about.unknown in note]
+    assert kept.defective.sum() == 2
+    assert any(
+        kept.about.unknown[1:] in w for w in content_of(kept, inspector.policy, None).warnings
+    )
 
 
 def test_a_scratch_that_nobody_has_seen_is_stopped_and_outlined(inspector):

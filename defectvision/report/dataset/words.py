@@ -45,9 +45,13 @@ def of_regions(regions: pd.DataFrame) -> str:
         return "No masks and no boxes: sizes and places of the defects are unknown."
     per_image = regions.groupby(["label", "image"]).size()
     most = per_image.groupby("label").mean().sort_values()
+    said = (
+        f"{_first(class_in_words(most.index[-1]))} comes in {most.iloc[-1]:.1f} regions per image"
+    )
+    if len(most) == 1:
+        return f"{said}."
     return (
-        f"{_first(class_in_words(most.index[-1]))} comes in {most.iloc[-1]:.1f} regions per image, "
-        f"{class_in_words(most.index[0])} in {most.iloc[0]:.1f}: a rule on the number of "
+        f"{said}, {class_in_words(most.index[0])} in {most.iloc[0]:.1f}: a rule on the number of "
         "regions must be set for each class."
     )
 

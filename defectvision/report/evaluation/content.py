@@ -103,6 +103,8 @@ def _warnings(whole: Kept, kept: Kept) -> list[str]:
             f"{counted(seen, 'image')} of {len(whole):,} left out: the bundle learned from them, "
             "or from near-copies of them."
         )
+    if unknown := whole.about.unknown:
+        said.append(f"{unknown[0].upper()}{unknown[1:]}.")
     if failures := len(whole.about.failures):
         said.append(f"{counted(failures, 'image')} could not be used and count in no figure.")
     groups = int(kept.groups.max(initial=-1)) + 1

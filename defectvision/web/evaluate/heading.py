@@ -116,6 +116,14 @@ def about(opened: Opened) -> None:
         )
     )
     _seen(opened)
+    if unknown := opened.every.about.unknown:
+        st.warning(
+            plain(
+                f"{unknown[0].upper()}{unknown[1:]}. Where one means a good part, call it good "
+                "in the set, and evaluate again."
+            ),
+            icon=":material/label_off:",
+        )
     if _groups(kept) < FEW:
         groups = counted(_groups(kept), "photo group")
         st.info(

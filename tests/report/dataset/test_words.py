@@ -56,6 +56,12 @@ def test_leaks(splits: tuple[str, ...], groups: tuple[tuple[int, ...], ...], sai
     assert said in words.of_leaks(study(("a",) * len(splits), splits, groups))
 
 
+def test_regions_are_compared_where_there_are_classes_to_compare() -> None:
+    regions = pd.DataFrame({"label": ["a", "a", "b"], "image": [0, 0, 1]})
+    assert "a comes in 2.0 regions per image, b in 1.0: a rule" in words.of_regions(regions)
+    assert words.of_regions(regions[:2]) == "a comes in 2.0 regions per image."
+
+
 def test_near_copies_count_scenes() -> None:
     assert "2 of 6 images are in 1 group" in words.of_groups(study())
     assert "5 independent scenes" in words.of_groups(study())

@@ -68,10 +68,12 @@ def keep(
     times: int = 1,
     root: Path | None = None,
     inspection: int = -1,
+    about: dict[str, object] | None = None,
     **how: object,
 ) -> int:
     """An evaluation of made-up images that is done, `seen` of which the bundle learned from, each
-    of them there `times`. root: where their files lie; inspection: the number of all."""
+    of them there `times`. root: where their files lie; inspection: the number of all; about: what
+    else is known of it."""
     if not (plant / "weights" / line).is_dir():
         write_bundle(plant / "weights", line, BUNDLES[line])
     loaded = load_bundle(plant / "weights", line)
@@ -91,6 +93,7 @@ def keep(
         kept.images["path"], kept.images["digest"] = "a.png", castings(root)
         kept = replace(kept, about=kept.about.model_copy(update={"root": str(root)}))
     kept.images["inspection"] = inspection
+    kept = replace(kept, about=kept.about.model_copy(update=about or {}))
     kept = kept.take(np.tile(np.arange(images), times)) if times > 1 else kept
     store = open_store(plant / "store")
     source = evaluations.LabelledSet(path="/plant/castings")
@@ -144,6 +147,14 @@ def test_what_the_bundle_learned_from_is_left_out_and_said(plant: Path) -> None:
     assert "better than the bundle is" in said(app)
     words = said(page(keep(plant, "casting", 40, seen=40)))
     assert "measure its memory, not its skill" in words
+
+
+def test_labels_that_count_as_deviations_are_named(plant: Path) -> None:
+    about = {"unknown": "line 'casting' knows no label '0' (3): such images count as deviations"}
+    words = said(page(keep(plant, "casting", 40, about=about))).replace("\\", "")
+    assert "Line 'casting' knows no label '0' (3)" in words
+    assert "such images count as deviations. Where one means a good part" in words
+    assert "count as deviations" not in said(page(keep(plant, "casting", 40)))
 
 
 def test_too_few_groups_promise_nothing(plant: Path) -> None:
