@@ -4,8 +4,6 @@
 PYTHON ?= python3
 # Arguments passed on: make run ARGS="--port 8600"; make test ARGS="-k policy"
 ARGS ?=
-# Test processes: browser tests wait a third of their time, so one more than two cores keeps them busy
-WORKERS ?= 3
 # How long make fuzz looks for an input that breaks something
 FUZZ_MINUTES ?= 10
 
@@ -29,11 +27,13 @@ run: $(STAMP)  ## start the dashboard on http://127.0.0.1:8501
 check: lint  ## check the code and run the quick tests, in about a minute
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(ARGS)
 
+# Compiled once: where PYTHONDONTWRITEBYTECODE is set, each of some hundred processes would do it.
 test: lint  ## check the code and run all tests but those of make soak
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m "not soak" $(ARGS)
+	$(BIN)/python -m compileall -q defectvision pages
+	$(BIN)/python -m pytest -n 2 --durations=10 -m "not soak" $(ARGS)
 
 soak: $(STAMP)  ## run the tests that count faults at length, and repeat others' proof in a browser
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m soak $(ARGS)
+	$(BIN)/python -m pytest -n 2 --durations=10 -m soak $(ARGS)
 
 fuzz: $(STAMP)  ## run the property tests for FUZZ_MINUTES, with other examples each time
 	end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \
@@ -79,10 +79,9 @@ $(BIN)/python $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "$(PYTHON) cannot create environments (no venv and ensurepip). Debian, Ubuntu: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 
-# Modules are compiled when they are first imported: most of 24,000 never are.
 $(STAMP): $(BIN)/python $(BIN)/pip
 	@rm -f .venv/.installed-*
 	@echo "Installing the pinned requirements into .venv: torch and its GPU libraries are several GB, the first time takes some minutes."
-	$(PIP) install --no-compile -r requirements.txt
+	$(PIP) install -r requirements.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
