@@ -25,6 +25,11 @@ def counted(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
+def capital(text: str) -> str:
+    """`text` as a sentence begins, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def duration(seconds: float) -> str:
     """A time to wait: in s below 90 s, in min below 90 min, else in h."""
     if seconds < 90:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from defectvision.words import counted, duration, plain, why_ended
+from defectvision.words import capital, counted, duration, plain, why_ended
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,11 @@ from defectvision.words import counted, duration, plain, why_ended
 )
 def test_one_is_said_apart_from_several(count, words, expected) -> None:
     assert counted(count, *words) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("no X here", "No X here"), ("", "")])
+def test_a_sentence_begins_with_a_capital(text, expected) -> None:
+    assert capital(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from defectvision.bundle.words import (
     calibration_words,
     metric_words,
 )
-from defectvision.words import counted
+from defectvision.words import capital, counted
 
 COPIES = ", and `fingerprints.npz` by what a copy of one is known again (docs/near-copies.md)"
 INT8 = " What that costs stands below. `model.safetensors` holds the weights before, as fp16."
@@ -84,8 +84,8 @@ def _masks(bundle: Bundle) -> str:
 
 
 def _precision(bundle: Bundle) -> str:
-    words = PRECISIONS[bundle.precision]
-    return f"{words[0].upper()}{words[1:]}.{INT8 if bundle.precision == 'int8' else ''}"
+    words = capital(PRECISIONS[bundle.precision])
+    return f"{words}.{INT8 if bundle.precision == 'int8' else ''}"
 
 
 def _sources(sources: list[dict[str, Any]]) -> str:

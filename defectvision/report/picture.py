@@ -26,7 +26,7 @@ from defectvision.inference.inspection import Inspection
 from defectvision.inference.masks import mask_of
 from defectvision.inference.regions import Cut, Region
 from defectvision.report.looks import INK, LOOKS, SOFT, SYNTHETIC, is_a_guess
-from defectvision.words import counted
+from defectvision.words import capital, counted
 
 LONGEST, SHORTEST = 3000, 720  # px of the picture's longer side
 PAPER = "#ffffff"
@@ -179,7 +179,7 @@ def _colour(inspection: Inspection, class_name: str) -> tuple[int, int, int]:
 def _named(inspection: Inspection, policy: Policy) -> str:
     """Why there can be no verdict, else the labels and their probabilities."""
     if inspection.objections:
-        return _plain(f"{inspection.objection[0].upper()}{inspection.objection[1:]}")
+        return _plain(capital(inspection.objection))
     labels, title_of = inspection.labels(policy), inspection.line.title_of
     named = [f"{_plain(title_of(n))}  {inspection.probabilities[n]:.3f}" for n in labels]
     said = ", ".join(named) or NO_DEFECT

@@ -130,7 +130,7 @@ def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     without an error would come last and add nothing, so they are not sorted.
     """
     total = truth.sum()
-    wrong = errors.detach().nonzero()[:, 0]
+    wrong = (errors.detach() > 0).nonzero()[:, 0]
     errors, truth = errors[wrong], truth[wrong]
     if not len(errors):
         return errors.sum()

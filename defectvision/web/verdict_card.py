@@ -14,7 +14,7 @@ from defectvision.inference.regions import Region
 from defectvision.report.looks import LOOKS, is_a_guess
 from defectvision.web.cards import probability_bars
 from defectvision.web.open_image import OpenImage
-from defectvision.words import counted, plain
+from defectvision.words import capital, counted, plain
 
 NO_VERDICT = {
     "unlike": "It is not what the model has learned to judge, so it goes to review whatever its "
@@ -77,7 +77,7 @@ def headline(judged: Judged, policy: Policy) -> str:
     if not judged.objections:
         word = LOOKS[judged.verdict(policy)].word
         return word if judged.decision is None else f"The model: {word}"
-    return plain(f"{judged.objection[0].upper()}{judged.objection[1:]}")
+    return plain(capital(judged.objection))
 
 
 def labels_in_words(judged: Judged, policy: Policy) -> str:

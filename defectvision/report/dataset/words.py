@@ -16,7 +16,7 @@ from defectvision.data.statistics import (
     imbalance_ratio,
     majority_accuracy,
 )
-from defectvision.words import counted
+from defectvision.words import capital, counted
 
 
 def of_balance(study: Study) -> str:
@@ -263,7 +263,7 @@ def of_map() -> str:
 
 def _first(words: str) -> str:
     """At the beginning of a sentence; a class keeps the letters of its name."""
-    return words[0].upper() + words[1:] if words.startswith("class ") or words == "good" else words
+    return capital(words) if words.startswith("class ") or words == "good" else words
 
 
 def class_in_words(label: str) -> str:

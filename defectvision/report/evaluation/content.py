@@ -19,7 +19,7 @@ from defectvision.evaluation.defect_sizes import Detection, detection, mask_figu
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import verdicts
 from defectvision.evaluation.promises import Promise, conformal_band, most_escapes
-from defectvision.words import counted
+from defectvision.words import capital, counted
 
 ASKED = (0.01, 0.02, 0.05)  # shares of escapes that promises are told for
 WORST, GROUPS = 50, 30  # rows of the tables
@@ -104,7 +104,7 @@ def _warnings(whole: Kept, kept: Kept) -> list[str]:
             "or from near-copies of them."
         )
     if unknown := whole.about.unknown:
-        said.append(f"{unknown[0].upper()}{unknown[1:]}.")
+        said.append(f"{capital(unknown)}.")
     if failures := len(whole.about.failures):
         said.append(f"{counted(failures, 'image')} could not be used and count in no figure.")
     groups = int(kept.groups.max(initial=-1)) + 1

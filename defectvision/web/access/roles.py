@@ -5,12 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from defectvision.people import Action, Role
+from defectvision.words import capital
 
 
 def roles_table() -> None:
     st.dataframe(
         [
-            {"May": action.words[0].upper() + action.words[1:]}
+            {"May": capital(action.words)}
             | {role.value.capitalize(): "yes" if action in role.may else "" for role in Role}
             for action in Action
         ],

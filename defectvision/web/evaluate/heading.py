@@ -22,7 +22,7 @@ from defectvision.web.evaluate.costs import costs_of_session
 from defectvision.web.evaluate.opening import Opened, go_to
 from defectvision.web.links import ALL
 from defectvision.web.session.people import acting, ready
-from defectvision.words import counted, plain
+from defectvision.words import capital, counted, plain
 
 SEEN_KINDS = {
     "same image": "known by their content",
@@ -119,8 +119,8 @@ def about(opened: Opened) -> None:
     if unknown := opened.every.about.unknown:
         st.warning(
             plain(
-                f"{unknown[0].upper()}{unknown[1:]}. Where one means a good part, call it good "
-                "in the set, and evaluate again."
+                f"{capital(unknown)}. Where one means a good part, call it good in the set, and "
+                "evaluate again."
             ),
             icon=":material/label_off:",
         )

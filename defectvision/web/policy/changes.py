@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.web.session.work import Work
-from defectvision.words import plain
+from defectvision.words import capital, plain
 
 REFUSED = "policy-refused"  # in the session's state: why the last change was not made
 
@@ -28,4 +28,4 @@ def change(work: Work, loaded: LoadedBundle, **changes: Any) -> None:
 def refused() -> None:
     """Why the last change was not made, once."""
     if reason := st.session_state.pop(REFUSED, ""):
-        st.error(plain(f"{reason[0].upper()}{reason[1:]}."), icon=":material/block:")
+        st.error(plain(f"{capital(reason)}."), icon=":material/block:")
