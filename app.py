@@ -9,6 +9,8 @@ from threading import Event, Thread
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
@@ -58,7 +60,12 @@ async def rest(scope: Scope, receive: Receive, send: Send) -> None:
     await api(scope, receive, send)
 
 
-routes: list[BaseRoute] = [Mount("/api", app=rest)]
+def to_inspect(request: Request) -> RedirectResponse:
+    """The first page has no name in its address; who enters one as for the others gets there."""
+    return RedirectResponse(f"./?{request.url.query}")
+
+
+routes: list[BaseRoute] = [Mount("/api", app=rest), Route("/inspect", to_inspect)]
 middleware = [
     Middleware(
         Guard,

@@ -42,6 +42,10 @@ def test_the_line_outlives_a_reload_a_new_tab_the_menu_and_the_way_back(board: D
     other = board.context.new_page()
     other.goto(page.url)
     shows(other, STEEL)
+    other.goto(f"{board.url}/inspect?line=neu-surface")
+    shows(other, STEEL)
+    expect(other).to_have_url(f"{board.url}/?line=neu-surface")
+    expect(other.get_by_text("Page not found")).to_have_count(0)
 
 
 def test_a_name_outlives_a_reload_in_the_same_browser_and_stands_in_no_address(
