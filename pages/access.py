@@ -24,7 +24,7 @@ else:
     st.info(
         "Nobody signs in here: whoever reaches this address may do everything, under the name "
         "that they type. Before the dashboard is opened to a network, make an account for each "
-        "person and set `DEFECTVISION_SIGN_IN`; the server asks for it.",
+        "person and set `DEFECTVISION_SIGN_IN=accounts`; the server asks for it.",
         icon=":material/lock_open:",
     )
 if person.may(Action.ACCESS):
