@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from defectvision.bundle.policy import Policy, PolicyInForce, check_fits
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, Person, needs
+from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, PolicyRow
 
 
@@ -66,9 +67,16 @@ def save(
     """Put `policy` in force in place of `before`, with a line in the audit trail.
 
     own: the bundle's own policy, by which it is known for which model it is; None where nobody
-    knows it. Two who save at once: the second fails with IntegrityError rather than overrule
-    unseen.
+    knows it. Raises StoreError where another one than `before` is in force by now: it would be
+    overruled unseen, and the audit trail would not say so. Two who save at the same moment: the
+    second fails with IntegrityError.
     """
+    now = in_force(session, line, bundle, before if own is None else own)
+    if now.policy != before:
+        raise StoreError(
+            f"{now.words} is in force for {line}/{bundle} by now, another one than you have seen. "
+            "Look at it first, and save again"
+        )
     last = _newest(session, line, bundle)
     row = PolicyRow(
         line=line,
@@ -101,7 +109,8 @@ def restore(
     before: Policy,
 ) -> PolicyRow:
     """Put an earlier version in force again, as a new one; `number` None for the bundle's own.
-    Raises ValueError where there is none of that number, or it does not fit the bundle."""
+    Raises ValueError where there is none of that number, or it does not fit the bundle, and what
+    `save` raises."""
     line, bundle = loaded.line.name, loaded.bundle.name
     policy = loaded.bundle.policy
     if number is not None:

@@ -165,6 +165,29 @@ def test_asking_a_store_that_is_not_there_makes_none(kind, tmp_path, request) ->
         assert session.query(InspectionRow).count() == 3
 
 
+def test_nobody_overrules_a_policy_that_they_have_not_seen(tmp_path) -> None:
+    """Anna moves one threshold while Bo saves the other: by her policy, which has the old value of
+    it, his would be gone, and the audit trail would say that she changed hers alone."""
+    store, own = new_store(tmp_path), Policy(accept_below=0.2, reject_above=0.6)
+    bo, anna = Policy(accept_below=0.1, reject_above=0.6), Policy(accept_below=0.2)
+
+    def save(policy: Policy, who: str, before: Policy) -> None:
+        with store.session() as session:
+            why = "a complaint"
+            policies.save(session, "casting", "resnet50", policy, unproven(who), why, before, own)
+
+    save(bo, "bo", own)
+    with pytest.raises(StoreError, match="policy 1 of bo, saved for everyone is in force"):
+        save(anna, "anna", own)
+    with store.reading() as session:
+        assert policies.in_force(session, "casting", "resnet50", own).policy == bo
+        assert session.query(AuditRow).count() == 1
+    save(anna, "anna", bo)
+    with store.reading() as session:
+        last = session.query(AuditRow).order_by(AuditRow.id.desc()).first()
+    assert last.details["changed"] == {"accept_below": [0.1, 0.2], "reject_above": [0.6, 0.5]}
+
+
 def test_of_two_who_save_at_once_the_second_is_told(tmp_path) -> None:
     store = new_store(tmp_path)
     with store.session() as session:

@@ -29,8 +29,9 @@ def in_force(store: Store, own: Policy):
 
 
 def save(store: Store, policy: Policy, own: Policy | None) -> None:
+    before = in_force(store, own or FIRST).policy
     with store.session() as session:
-        policies.save(session, "casting", "resnet50", policy, ADA, "a trial", FIRST, own)
+        policies.save(session, "casting", "resnet50", policy, ADA, "a trial", before, own)
 
 
 def test_every_part_of_a_model_made_anew_goes_to_review(store) -> None:

@@ -144,8 +144,9 @@ def on_evaluation(what: Callable[..., Any], state: State = State.RUNNING) -> Act
 
 
 def restore(store: Store, weights: Path, who: Person) -> None:
+    loaded = load_bundle(weights, "casting")
     with store.session() as session:
-        policies.restore(session, load_bundle(weights, "casting"), None, who, "why", Policy())
+        policies.restore(session, loaded, None, who, "why", loaded.bundle.policy)
 
 
 def refused(what: Callable[[], Any]) -> None:

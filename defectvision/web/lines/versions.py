@@ -10,6 +10,7 @@ from defectvision.bundle.schema import LoadedBundle
 from defectvision.people import Action, Person
 from defectvision.store import policies
 from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
 from defectvision.store.tables import PolicyRow
 from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, plain
@@ -93,7 +94,7 @@ def _back(
                 policies.restore(session, loaded, number or None, acting(), why, today)
         except IntegrityError:
             st.error("Somebody else saved a policy at the same moment. Look at it first.")
-        except ValueError as error:
+        except (ValueError, StoreError) as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
             st.rerun()

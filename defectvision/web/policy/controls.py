@@ -20,7 +20,7 @@ from defectvision.web.session.people import acting, lacking_reason, ready
 from defectvision.web.session.work import Work
 from defectvision.web.viewer.component import Marking
 from defectvision.web.widgets import current_key, key_showing, policy_number
-from defectvision.words import counted, plain
+from defectvision.words import capital, counted, plain
 
 if TYPE_CHECKING:
     from defectvision.store.database import Store
@@ -142,15 +142,16 @@ def _put_in_force(
     from sqlalchemy.exc import IntegrityError
 
     from defectvision.store import policies
+    from defectvision.store.errors import StoreError
 
     line, bundle, own = loaded.line.name, loaded.bundle.name, loaded.bundle.policy
     why = st.session_state[REASON].strip()
     try:
         with store.session() as session:
             saved = policies.save(session, line, bundle, policy, acting(), why, today, own)
-    except (IntegrityError, NotAllowedError) as error:
+    except (IntegrityError, NotAllowedError, StoreError) as error:
         words = "Somebody else saved a policy at the same moment. Look at it first."
-        said = plain(str(error)) if isinstance(error, NotAllowedError) else words
+        said = words if isinstance(error, IntegrityError) else plain(capital(str(error)))
         st.toast(said, icon=":material/error:", duration="long")
         return
     work.policies.reset(loaded)
