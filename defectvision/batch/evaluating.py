@@ -13,7 +13,7 @@ import numpy as np
 
 from defectvision.audit.forecast import Progress, Step
 from defectvision.audit.study import open_grouped
-from defectvision.batch.sources import read_image
+from defectvision.batch.sources import read_again
 from defectvision.batch.watch import AwayError
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import BundleError
@@ -191,7 +191,7 @@ def anew(
                 failures.append(ImageError(row.name, "its picture was not kept", remedy))
                 continue
             try:
-                data = read_image(row, batch.source, store.files).data
+                data = read_again(row, batch.source, store.files)
             except ImageError as error:
                 failures.append(error)
                 continue

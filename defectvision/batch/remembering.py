@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from defectvision.batch.evaluating import anew
 from defectvision.batch.remembered import Part, Remembered
-from defectvision.batch.sources import read_image
+from defectvision.batch.sources import read_again
 from defectvision.bundle import writer
 from defectvision.bundle.card import write_card
 from defectvision.bundle.policy import Policy, Verdict
@@ -34,7 +34,6 @@ from defectvision.store.bundles import STAGED, clear_staged, unwritable
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.evaluations import Reviewed
-from defectvision.store.files import digest_of
 from defectvision.store.grown_bundle import GROWN, Photograph, next_name, write_grown
 from defectvision.store.policies import in_force
 from defectvision.store.reviewed import reviewed_images, truth_of
@@ -135,14 +134,9 @@ def _photograph(store: Store, row: InspectionRow, batch: BatchRow) -> Photograph
     if not row.path and not row.stored:
         raise StoreError(f"{row.name}: its picture was not kept, so it cannot be remembered")
     try:
-        data = read_image(row, batch.source, store.files).data
+        data = read_again(row, batch.source, store.files)
     except OSError as error:
         raise StoreError(f"{row.name}: cannot be read ({error.strerror or error})") from error
-    if row.digest and digest_of(data) != row.digest:
-        raise StoreError(
-            f"{row.name}: the file is another one than people decided on. Put that one back, or "
-            "inspect this one"
-        )
     said = {"name": row.name, "inspection": row.id, "decided_by": row.decided_by}
     return Photograph(row.name, data, said)
 

@@ -35,7 +35,7 @@ from defectvision.inference.sources import (
 )
 from defectvision.roots import NotAllowedError, root_of
 from defectvision.store.errors import LostFileError, StoreError
-from defectvision.store.files import Files
+from defectvision.store.files import Files, digest_of
 from defectvision.store.sources import (
     Folder,
     ListedImage,
@@ -167,6 +167,25 @@ def read_image(row: InspectionRow, source: Source, store: Files) -> Read:
         return Read(store.get(row.digest or ""))
     except LostFileError as error:
         raise _lost(row.name, error) from error
+
+
+def read_again(row: InspectionRow, source: Source, store: Files) -> bytes:
+    """The content of an image that was inspected: from the store where its picture was kept, else
+    from where it lay. Raises as `read_image`, and ImageError where another file lies there by
+    now: what was said of the first one does not hold for it."""
+    if row.stored and row.digest:
+        try:
+            return store.get(row.digest)
+        except LostFileError:
+            pass  # where it lay it may still be
+    data = read_image(row, source, store).data
+    if row.digest and digest_of(data) != row.digest:
+        raise ImageError(
+            row.name,
+            "its file is another one than the one that was inspected",
+            "Put that one back, or inspect this one.",
+        )
+    return data
 
 
 def wall_of(source: Source) -> Path | None:

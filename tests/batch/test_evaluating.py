@@ -157,6 +157,22 @@ def test_another_bundle_is_asked_anew_where_the_picture_is_kept(store, inspector
     assert failed.reason == "its picture was not kept"
 
 
+def test_a_file_that_was_overwritten_is_not_taken_for_the_part_that_was_decided_on(
+    store, inspector, folder
+) -> None:
+    """A camera that begins its names anew leaves another part under the name of the first."""
+    number = fill(store, LINES["casting"], 2)
+    with store.session() as session:
+        same, other = batches.images_in(session, number, "done")
+        same.bundle_version, same.digest = inspector.loaded.version, "a" * 64
+        other.path, other.digest = str(folder / "ok/0.png"), "b" * 64
+    decided(store, number, {0: ("accept", ""), 1: ("reject", "def")})
+    kept = evaluate_reviewed(store, inspector, Reviewed(), Policy())
+    assert kept.images["inspection"].tolist() == [same.id]
+    (failed,) = kept.about.failures
+    assert failed.reason == "its file is another one than the one that was inspected"
+
+
 def test_only_what_was_asked_for_is_reviewed(store, inspector) -> None:
     number = fill(store, LINES["casting"], 4)
     other = fill(store, LINES["magnetic-tile"], 4)
