@@ -29,7 +29,7 @@ from defectvision.evaluation.evaluate import (
 )
 from defectvision.evaluation.keeping import figures_of, keep_answers
 from defectvision.evaluation.kept import UNSEEN, EvaluationError, Kept, Seen
-from defectvision.evaluation.seen import how_seen, in_words
+from defectvision.evaluation.seen import DIGITS, SAME_IMAGE, digests_of, how_seen, in_words
 from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector, load_inspector
@@ -119,10 +119,12 @@ def evaluate_reviewed(
     policy: Policy,
     *,
     advance: Advance = _ignore,
+    note: Callable[[str], None] = _ignore,
 ) -> Kept:
     """What the bundle says of images that people decided on. Those that it inspected itself are
     not inspected again; the others are where their picture is still kept, and count as failures
-    where it is not. Each file is its own photo group. Raises EvaluationError and StoreError."""
+    where it is not. Each file is its own photo group, and one that the bundle learned from is known
+    by its content; note: how many. Raises EvaluationError and StoreError."""
     line, loaded = inspector.line, inspector.loaded
     with store.reading() as session:
         found = reviewed_images(session, line.name, source)
@@ -162,7 +164,13 @@ def evaluate_reviewed(
         advance(total - len(again) + done + 1, total)
     answers.failures += failures
     _check_some(answers, source.words)
-    kept, _ = _kept(answers, loaded.version, source.words, source.words, [UNSEEN] * total)
+    known = digests_of(loaded.folder)
+    seen: list[Seen] = [
+        SAME_IMAGE if (row.digest or "")[:DIGITS] in known else UNSEEN for row, _ in said
+    ]
+    if any(one != UNSEEN for one in seen):
+        note(f"{in_words(seen)}; not among the figures where others are there")
+    kept, _ = _kept(answers, loaded.version, source.words, source.words, seen)
     rows = [said[place][0] for place in answers.rows]
     about = kept.about.model_copy(update={"root": ""})
     images_of = kept.images.assign(

@@ -128,6 +128,7 @@ def _of_reviews(inspector: Inspector, source: Reviewed, policy: Policy) -> Kept:
             source,
             policy,
             advance=lambda done, total: progress.update(task, completed=done, total=total),
+            note=err.say,
         )
 
 

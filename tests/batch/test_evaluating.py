@@ -19,6 +19,7 @@ from defectvision.evaluation.outcomes import verdicts
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import PIXELS, Limits
 from defectvision.people import unproven
+from defectvision.report.evaluation.content import content_of
 from defectvision.store import batches, evaluations, policies, reviews
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
@@ -155,6 +156,27 @@ def test_another_bundle_is_asked_anew_where_the_picture_is_kept(store, inspector
     assert kept.images["score"].tolist() == [inspector.inspect(data, "x").defect_score]
     (failed,) = kept.about.failures
     assert failed.reason == "its picture was not kept"
+
+
+def test_reviewed_images_that_the_bundle_learned_from_are_no_test_of_it(store, tmp_path) -> None:
+    """Reviewed parts are what the next bundle is taught by."""
+    write_bundle(tmp_path, "casting", "taught")
+    loaded = load_bundle(tmp_path, "casting", "taught")
+    digests = ["a" * 64, "b" * 64, "c" * 64]
+    (loaded.folder / "trained_on.txt").write_text(f"{digests[0][:16]}\n{digests[2][:16]}")
+    number = fill(store, LINES["casting"], 3)
+    with store.session() as session:
+        for row, digest in zip(session.query(InspectionRow), digests, strict=True):
+            row.bundle_version, row.digest = loaded.version, digest
+    decided(store, number, dict.fromkeys(range(3), ("reject", "def")))
+    taught, notes = Inspector(loaded, PIXELS), list[str]()
+    kept = evaluate_reviewed(store, taught, Reviewed(), Policy(), note=notes.append)
+    assert len(notes) == 1 and notes[0].startswith("2 of 3 images are known")
+    assert kept.images["seen"].tolist() == ["same image", "no", "same image"]
+    assert kept.about.metrics.images == 1 and not kept.about.metrics.seen
+    said = " ".join(content_of(kept, Policy()).warnings)
+    assert "2 images of 3 left out" in said and "near-copies and other pictures" in said
+    assert "nobody looked at" in said
 
 
 def test_a_file_that_was_overwritten_is_not_taken_for_the_part_that_was_decided_on(

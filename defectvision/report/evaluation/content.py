@@ -19,6 +19,7 @@ from defectvision.evaluation.defect_sizes import Detection, detection, mask_figu
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import verdicts
 from defectvision.evaluation.promises import Promise, conformal_band, most_escapes
+from defectvision.report.evaluation.words import what_reviews_lack
 from defectvision.words import capital, counted
 
 ASKED = (0.01, 0.02, 0.05)  # shares of escapes that promises are told for
@@ -103,6 +104,7 @@ def _warnings(whole: Kept, kept: Kept) -> list[str]:
             f"{counted(seen, 'image')} of {len(whole):,} left out: the bundle learned from them, "
             "or from near-copies of them."
         )
+    said += what_reviews_lack(whole)
     if unknown := whole.about.unknown:
         said.append(f"{capital(unknown)}.")
     if failures := len(whole.about.failures):

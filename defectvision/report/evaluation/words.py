@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 from defectvision.evaluation.consequences import PARTS, Consequence, Expected, Share
+from defectvision.evaluation.kept import Kept
 from defectvision.evaluation.promises import percent
+
+REVIEWED = (
+    "Reviewed images: the bundle knows the very files that it learned from; near-copies and other "
+    "pictures of the same parts are not looked for, and each file counts as a part of its own."
+)
+MOSTLY_STOPPED = (
+    "People look at what the model stops. Parts that it accepted and nobody looked at are not "
+    "among these, so far more defective ones may escape than the figures say. Have some accepted "
+    "parts reviewed as well, chosen by chance."
+)
+
+
+def what_reviews_lack(kept: Kept) -> list[str]:
+    """What must be known of figures on images that people decided on; nothing of other ones."""
+    if not (kept.images["inspection"] >= 0).any():
+        return []
+    return [REVIEWED, *([MOSTLY_STOPPED] if kept.line.can_accept else [])]
 
 
 def consequence_rows(found: Consequence) -> list[tuple[str, str, str, str, str]]:

@@ -15,6 +15,7 @@ from defectvision.evaluation.kept import Kept
 from defectvision.evaluation.outcomes import named
 from defectvision.evaluation.promises import percent
 from defectvision.people import Action
+from defectvision.report.evaluation.words import what_reviews_lack
 from defectvision.store.database import Store
 from defectvision.store.evaluations import delete_evaluation
 from defectvision.store.tables import EvaluationRow
@@ -33,11 +34,6 @@ WITH_SEEN = "evaluate-with-seen"
 MEMORY = (
     "The bundle learned from all of these images, or from others of the same parts: the figures "
     "measure its memory, not its skill. Do not choose thresholds by them."
-)
-MOSTLY_STOPPED = (
-    "People look at what the model stops. Parts that it accepted and nobody looked at are not "
-    "among these, so far more defective ones may escape than the figures say. Have some accepted "
-    "parts reviewed as well, chosen by chance."
 )
 FEW = 30  # photo groups below which an interval is wide, and is said to be
 
@@ -142,14 +138,8 @@ def about(opened: Opened) -> None:
 
 def _seen(opened: Opened) -> None:
     every = opened.every
-    if (every.images["inspection"] >= 0).any():
-        st.info(
-            "Reviewed images: whether the bundle learned from them, or from others of the same "
-            "parts, is not looked up, and each file counts as a part of its own.",
-            icon=":material/info:",
-        )
-        if opened.kept.line.can_accept:
-            st.warning(MOSTLY_STOPPED, icon=":material/warning:")
+    for words in what_reviews_lack(every):
+        st.warning(words, icon=":material/warning:")
     seen = int((~every.unseen).sum())
     if not seen:
         return
