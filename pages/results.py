@@ -29,7 +29,7 @@ results, loaded = open_batch(work, "Results", ":material/table_view:")
 with st.sidebar:
     person = who()
     policy = policy_controls(work, loaded)
-    save_policy(work, results.store, loaded, policy, person)
+    save_policy(work, results.store, loaded, policy, person, results.batch.bundle_version)
     measured(results, policy)
     st.subheader("Filter")
     view = filters(results, policy)

@@ -86,7 +86,7 @@ def start_batch_again(
         had = to_be_had(session, number)
     if old.state not in ENDED:
         raise StoreError(f"batch {number} is {old.state}: wait until it has ended, or cancel it")
-    if old.bundle_version in (loaded.version, loaded.earlier_version):
+    if loaded.is_version(old.bundle_version):
         raise StoreError(
             f"batch {number} was inspected with this very version of bundle "
             f"'{loaded.bundle.name}', so nothing would change. Choose another bundle"

@@ -147,13 +147,11 @@ def evaluate_reviewed(
     catalog = Catalog(Path(), table, source.words)
     answers = Answers(labelled(catalog, line), line, loaded.bundle, policy)
     images, total = ImageSet(catalog), len(said)
-    versions = {loaded.version, loaded.earlier_version} - {""}
     again: list[int] = []
     advance(0, total)
     for place, (row, batch) in enumerate(said):
-        if row.bundle_version not in versions or set(row.probabilities or {}) != set(
-            line.class_names
-        ):
+        names_of = set(row.probabilities or {})
+        if not loaded.is_version(row.bundle_version) or names_of != set(line.class_names):
             again.append(place)
             continue
         stored = StoredInspection(row, line, batch, store.files)

@@ -161,11 +161,10 @@ def _compared(
     """What both versions say of each part, by its place; those whose picture is gone or damaged
     are left out."""
     loaded, failures = before.loaded, list[ImageError]()
-    versions = {loaded.version, loaded.earlier_version} - {""}
     known: dict[int, Judged] = {
         place: StoredInspection(row, loaded.line, batch, store.files)
         for place, (row, batch) in enumerate(asked)
-        if row.bundle_version in versions
+        if loaded.is_version(row.bundle_version)
     }
     again = [place for place in range(len(asked)) if place not in known]
     total, done, both = len(again) + len(asked), count(1), {}

@@ -248,6 +248,10 @@ class LoadedBundle:
     covered: str = ""
     signed: str = ""
 
+    def is_version(self, version: str) -> bool:
+        """Whether results of that version are this bundle's."""
+        return version in {self.version, self.earlier_version} - {""}
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -22,7 +22,14 @@ from defectvision.report import export
 from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.export import Format
 from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
-from defectvision.report.lot_words import measured_escapes, plain_markdown, without_verdict, zone_of
+from defectvision.report.lot_words import (
+    NOT_AT_HAND,
+    measured_escapes,
+    plain_markdown,
+    replaced_since,
+    without_verdict,
+    zone_of,
+)
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
 from defectvision.store.errors import StoreError
@@ -39,9 +46,9 @@ EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 class Leaving:
     """The inspections of one batch that are exported, with the policy that judges them.
 
-    policy_words: which policy it is; in_force: whether it is the one in force, or the frozen one
-    of a release; released: by whom, when and why, as text, of a released version; printed: the
-    moment of making, with its time zone.
+    policy_words: which policy it is; loaded: the bundle as it is now; in_force: whether the policy
+    is the one in force, or the frozen one of a release; released: by whom, when and why, as text,
+    of a released version; printed: the moment of making, with its time zone.
     """
 
     results: Results
@@ -61,6 +68,11 @@ class Leaving:
     @property
     def policy(self) -> Policy:
         return self.selection.policy
+
+    @property
+    def _replaced(self) -> str:
+        """See `replaced_since`."""
+        return replaced_since(self.results.batch.bundle_version, self.loaded)
 
     def rows(self) -> Iterator[StoredInspection]:
         return self.results.every(self.selection)
@@ -140,7 +152,7 @@ class Leaving:
         digest = digest_of_record(self.record())
         cautions = (
             without_verdict(lot, results.line),
-            plain_markdown(self.loaded.bundle.caution),
+            self._replaced or plain_markdown(self.loaded.bundle.caution),
         )
         subject = Subject(
             lot=f"{batch.title} (lot {batch.id})",
@@ -170,7 +182,10 @@ class Leaving:
             ("Released", self.released or "not released"),
             ("Policy", f"{self.policy_words}: {judged_by}"),
             ("Bundle", f"{origin.bundle}, version {origin.version}"),
-            ("Escapes, measured", measured_escapes(self.loaded.bundle)),
+            (
+                "Escapes, measured",
+                NOT_AT_HAND if self._replaced else measured_escapes(self.loaded.bundle),
+            ),
             ("Program", f"DefectVision {__version__}"),
             ("Printed", f"{self.printed:%Y-%m-%d %H:%M:%S} {zone_of(self.printed)}"),
             ("Record SHA-256", f"{digest}, made from {MADE_FROM}"),

@@ -6,11 +6,12 @@ import re
 from datetime import datetime
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.schema import Bundle
+from defectvision.bundle.schema import Bundle, LoadedBundle
 from defectvision.store.inspections import Summary
 
 MOST_WITHOUT = 0.2  # of a lot's images without a verdict of the model
 UNMEASURED = "not measured on images that the model has not seen"
+NOT_AT_HAND = "not at hand, as the bundle was replaced since"
 
 
 def measured_escapes(bundle: Bundle) -> str:
@@ -29,6 +30,17 @@ def measured_escapes(bundle: Bundle) -> str:
             "own policy"
         )
     return UNMEASURED
+
+
+def replaced_since(version: str, loaded: LoadedBundle) -> str:
+    """The word of warning where the bundle that inspected a lot, in `version`, is another one by
+    now; empty where it is the same."""
+    if loaded.is_version(version):
+        return ""
+    return (
+        f"Inspected with version {version} of the bundle {loaded.bundle.name}, which was replaced "
+        f"by version {loaded.version} since: what is known of that one says nothing of this lot."
+    )
 
 
 def without_verdict(lot: Summary, line: Line) -> str:

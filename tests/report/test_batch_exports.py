@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from threading import Event
@@ -22,6 +23,7 @@ from defectvision.batch.runner import work_on
 from defectvision.batch.sources import upload_source
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.schema import LoadedBundle, Measure, Metrics
 from defectvision.data.readers.folders import open_catalog
 from defectvision.limits import PIXELS, Limits
 from defectvision.people import unproven
@@ -165,6 +167,29 @@ def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> No
     rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     pictures = [o for page in document for o in page.get_objects() if o.type == 3]
     assert len(pictures) == rejected
+
+
+def test_nothing_is_said_of_a_lot_that_is_known_of_another_model(castings, tmp_path) -> None:
+    """The bundle was trained anew since: its escapes and its caution are of another model."""
+    escapes = {"escapes": Measure(value=0.013, low=0.0, high=0.02)}
+    figures = Metrics(
+        split="test", data="others", images=900, groups=900, policy=WIDE, values=escapes
+    )
+    known = {"metrics": (figures,), "provenance": {"recipe": {"caution": "Never seen a crack."}}}
+
+    def report(loaded: LoadedBundle) -> str:
+        about = loaded.bundle.model_copy(update=known)
+        out = replace(leaving(castings, WIDE), loaded=replace(loaded, bundle=about))
+        return " ".join(text_of(out.pdf()).split())
+
+    said = report(leaving(castings, WIDE).loaded)
+    assert "1.3% (0.0% to 2.0%)" in said and "Never seen a crack" in said
+    write_bundle(tmp_path, "casting", "resnet50", gain=0.3)
+    other = load_bundle(tmp_path, "casting")
+    said = report(other)
+    assert "1.3%" not in said and "Never seen a crack" not in said
+    assert "not at hand, as the bundle was replaced since" in said
+    assert f"which was replaced by version {other.version} since" in said
 
 
 def test_coco_loads_and_its_masks_are_the_stored_ones(strips, tmp_path) -> None:

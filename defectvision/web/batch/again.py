@@ -88,7 +88,7 @@ def _bundles(batch: BatchRow, line: str) -> dict[str, str]:
             loaded = loaded_bundle(line, name)
         except BundleError:
             continue
-        if batch.bundle_version not in (loaded.version, loaded.earlier_version):
+        if not loaded.is_version(batch.bundle_version):
             newer = line == batch.line and name == batch.bundle
             new = ", a newer version" if newer else ""
             found[name] = f"{name}{new}{' (default)' if place == 0 else ''}"

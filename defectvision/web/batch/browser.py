@@ -10,7 +10,7 @@ import streamlit as st
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.report.looks import IMAGES, LOOKS, NOT_INSPECTED, verdicts_in
-from defectvision.report.lot_words import plain_markdown, without_verdict
+from defectvision.report.lot_words import plain_markdown, replaced_since, without_verdict
 from defectvision.store import reviews
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
@@ -65,7 +65,8 @@ def cautions(results: Results, lot: Summary, loaded: LoadedBundle) -> None:
     st.caption(plain(f"{results.line.title}, with the model {results.batch.bundle}"))
     if words := without_verdict(lot, results.line):
         st.error(plain(words), icon=":material/report:")
-    if caution := loaded.bundle.caution:
+    caution = replaced_since(results.batch.bundle_version, loaded) or loaded.bundle.caution
+    if caution:
         st.warning(plain(plain_markdown(caution)), icon=":material/warning:")
 
 

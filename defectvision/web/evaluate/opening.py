@@ -40,9 +40,7 @@ class Opened:
     @property
     def same_bundle(self) -> bool:
         """Whether the bundle is still the one that was evaluated."""
-        now = self.loaded
-        version = self.row.bundle_version
-        return now is not None and version in (now.version, now.earlier_version)
+        return self.loaded is not None and self.loaded.is_version(self.row.bundle_version)
 
 
 def asked() -> int | None:

@@ -72,11 +72,20 @@ def marking_of(work: Work, loaded: LoadedBundle, image: OpenImage) -> Marking | 
 
 
 def save_policy(
-    work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: Person
+    work: Work, store: Store, loaded: LoadedBundle, policy: Policy, who: Person, tried: str = ""
 ) -> None:
-    """Put this session's policy in force for all, under a name and with a reason."""
+    """Put this session's policy in force for all, under a name and with a reason.
+
+    tried: the version of the bundle whose scores the page shows; a policy that was tried on those
+    of another model is for that one, and cannot be put in force."""
     from defectvision.store import policies
 
+    if tried and not loaded.is_version(tried):
+        st.caption(
+            "The bundle was replaced since. A policy is put in force on what the one that is there "
+            "said: inspect the batch again, or choose it on **Evaluate** or **Lines**."
+        )
+        return
     whose = loaded.line.name, loaded.bundle.name
     with store.reading() as session:
         # Not the one that the page follows: a released lot keeps its own.
