@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.rules import Rule, Zone
 
 HALF = 0.5
+MOST_DECIMALS = 16  # what a float tells apart
 ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
 NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a good class
 
@@ -119,9 +120,35 @@ class Policy(BaseModel):
         return tuple(band for band in bands if band[1] > band[0])
 
 
-def threshold_text(value: float) -> str:
+def threshold_text(value: float, digits: int = 4) -> str:
     """A threshold as it is written for people everywhere."""
-    return f"{value:.4g}"
+    return f"{value:.{digits}g}"
+
+
+def beside_thresholds(score: float, policy: Policy, decimals: int = 3) -> tuple[str, str, str]:
+    """A defect score and the two thresholds as people read them: with as many decimals, `decimals`
+    at least, as it takes to see on which side of each threshold the score lies. "0.500" beside an
+    "accept below 0.5" would contradict the verdict on 0.4996."""
+    texts = ("", "", "")
+    for digits in range(decimals, MOST_DECIMALS + 1):
+        low = threshold_text(policy.accept_below, digits + 1)
+        high = threshold_text(policy.reject_above, digits + 1)
+        texts = (f"{score:.{digits}f}", low, high)
+        if _sides(*map(float, texts)) == _sides(score, policy.accept_below, policy.reject_above):
+            break
+    return texts
+
+
+def decimals_beside(scores: Iterable[float | None], policy: Policy, decimals: int = 3) -> int:
+    """How many decimals a column of defect scores takes, see `beside_thresholds`."""
+    known = (score for score in scores if score is not None)
+    texts = (beside_thresholds(score, policy, decimals)[0] for score in known)
+    return max((len(text.partition(".")[2]) for text in texts), default=decimals)
+
+
+def _sides(score: float, *thresholds: float) -> list[int]:
+    """Whether the score is below (-1), at (0) or above (1) each threshold."""
+    return [(score > threshold) - (score < threshold) for threshold in thresholds]
 
 
 def thresholds_in_words(policy: Policy) -> str:

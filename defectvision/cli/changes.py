@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defectvision import atomic
+from defectvision.bundle.policy import Policy, beside_thresholds
 from defectvision.cli.options import Json
 from defectvision.cli.store import open_existing
 from defectvision.cli.terminal import clear_errors, out
@@ -56,7 +57,8 @@ def changes(
         print(json.dumps(about))
         return
     for row in rows:
-        out.say(f"{row['path']}: {_in_words(row['before'])} -> {_in_words(row['after'])}")
+        sides = zip((row["before"], row["after"]), found.policies, strict=True)
+        out.say(f"{row['path']}: {' -> '.join(_in_words(*side) for side in sides)}")
     out.say(in_words(counts))
 
 
@@ -96,7 +98,8 @@ def _side(found: StoredInspection, verdict: Verdict, labels: tuple[str, ...]) ->
     }
 
 
-def _in_words(side: dict[str, Any]) -> str:
-    score = "" if side["defect_score"] is None else f" {side['defect_score']:.3f}"
+def _in_words(side: dict[str, Any], policy: Policy) -> str:
+    score = side["defect_score"]
+    score = "" if score is None else f" {beside_thresholds(score, policy)[0]}"
     by = f", decided by {side['decided_by']}" if side["decided_by"] else ""
     return f"{side['verdict']}{score} ({', '.join(side['labels']) or 'no defect'}{by})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from defectvision.atomic import check_target
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, beside_thresholds
 from defectvision.cli.options import BundleName, Flips, Json, LineName, PolicyChoice, Weights
 from defectvision.cli.policy import choose_policy
 from defectvision.cli.terminal import clear_errors, print_failure, print_note
@@ -98,7 +98,8 @@ def open_inspector(
 
 
 def _in_a_line(inspection: Inspection, policy: Policy) -> str:
-    score = "" if inspection.defect_score is None else f"  score {inspection.defect_score:.3f}"
+    score = inspection.defect_score
+    scored = "" if score is None else f"  score {beside_thresholds(score, policy)[0]}"
     verdict = inspection.verdict(policy).value
     if inspection.objections:
         return visible(f"{verdict:<7} {inspection.objection}  {inspection.name}")
@@ -107,4 +108,4 @@ def _in_a_line(inspection: Inspection, policy: Policy) -> str:
     count = len(inspection.regions(policy))
     regions = "" if inspection.masks is None else f"  {counted(count, 'region')}"
     regions += "".join(f"  {words}" for words in inspection.broken_in_words(policy))
-    return visible(f"{verdict:<7} {labels:<22}{score}{regions}  {inspection.name}")
+    return visible(f"{verdict:<7} {labels:<22}{scored}{regions}  {inspection.name}")

@@ -18,7 +18,7 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict, beside_thresholds
 from defectvision.bundle.schema import Origin
 from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
@@ -74,6 +74,11 @@ def _label_or_reason(found: Judged, policy: Policy) -> str:
     return "; ".join(said)
 
 
+def _score(found: Judged, policy: Policy) -> str:
+    score = found.defect_score
+    return "" if score is None else beside_thresholds(score, policy, 4)[0]
+
+
 def listed(
     inspections: Sequence[Judged], policy: Policy, origin: Origin, synthetic: frozenset[str]
 ) -> Iterator[Flowable]:
@@ -109,7 +114,7 @@ def listed(
             Paragraph(by, CELL),
             found.verdict(policy).value,
             Paragraph(shown(_label_or_reason(found, policy)), CELL),
-            "" if found.defect_score is None else f"{found.defect_score:.4f}",
+            _score(found, policy),
         ]
         regions = found.known_regions(policy) if masks else ()
         count = "lost" if regions is None else str(len(regions))
@@ -171,7 +176,8 @@ def pictures(
     pair: list[list[Flowable]] = []
     for found in wanted[:MOST_PICTURES]:
         pixels = picture(found)
-        score = "" if found.defect_score is None else f", score {found.defect_score:.4f}"
+        score = _score(found, policy)
+        score = f", score {score}" if score else ""
         drawn = f", {SYNTHETIC}" if found.name in synthetic else ""
         verdict = LOOKS[found.final_verdict(policy)].word
         label = shown(_label_or_reason(found, policy))

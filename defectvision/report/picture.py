@@ -12,7 +12,13 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from defectvision.bundle.line import NO_DEFECT
-from defectvision.bundle.policy import NO_ACCEPTING, Policy, thresholds_in_words
+from defectvision.bundle.policy import (
+    ACCEPT_BELOW,
+    NO_ACCEPTING,
+    REJECT_FROM,
+    Policy,
+    beside_thresholds,
+)
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.heatmap import (
     Heatmap,
@@ -205,8 +211,9 @@ def _policy_line(inspection: Inspection, policy: Policy) -> str:
     broken = [_plain(words) for words in inspection.broken_in_words(policy)]
     if policy.rules and not policy.score_decides:
         return "; ".join(broken) or "No rule is broken, and the rules alone decide"
-    score = f"Defect score {inspection.defect_score:.3f}: {thresholds_in_words(policy)}"
-    return "; ".join([*broken, score])
+    score, low, high = beside_thresholds(inspection.defect_score, policy)
+    said = f"Defect score {score}: {ACCEPT_BELOW} {low}, {REJECT_FROM} {high}"
+    return "; ".join([*broken, said])
 
 
 def _legend(

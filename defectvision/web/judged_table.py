@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, decimals_beside
 from defectvision.inference.images import ImageError
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
@@ -132,11 +132,11 @@ def judged_table(
         selection_mode=[*modes, "single-column"] if sort else modes,
         alt="Inspected images with verdict, label and scores",
         placeholder="",
-        column_config={**_columns(policy), **dict.fromkeys(hidden)},
+        column_config={**_columns(rows, policy), **dict.fromkeys(hidden)},
     )
 
 
-def _columns(policy: Policy) -> dict[str, Any]:
+def _columns(rows: Sequence[Row], policy: Policy) -> dict[str, Any]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     unit, digits = ("px", "%d") if policy.mm_per_px is None else ("mm²", "%.2f")
     return {
@@ -145,12 +145,20 @@ def _columns(policy: Policy) -> dict[str, Any]:
         "verdict": verdict_column(),
         "label": text("Label"),
         "probability": number("Probability", format="%.3f"),
-        "score": number("Defect score", format="%.3f"),
+        "score": score_column((r.judged.defect_score for r in rows if r.judged), policy),
         "regions": number("Regions", format="%d"),
         "largest": number(f"Largest area, {unit}", format=digits),
         "reviews": text("Reviewed"),
         "note": text("Note"),
     }
+
+
+def score_column(
+    scores: Iterable[float | None], policy: Policy, title: str = "Defect score"
+) -> Any:
+    """The column that says defect scores, none as if it lay on the other side of a threshold."""
+    digits = decimals_beside(scores, policy)
+    return st.column_config.NumberColumn(title, format=f"%.{digits}f")
 
 
 def verdict_column(title: str = "Verdict") -> Any:

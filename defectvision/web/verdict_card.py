@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from defectvision.bundle.line import Line
-from defectvision.bundle.policy import NO_ACCEPTING, Policy, Verdict, threshold_text
+from defectvision.bundle.policy import NO_ACCEPTING, Policy, Verdict, beside_thresholds
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.judged import Judged
 from defectvision.inference.regions import Region
@@ -111,8 +111,8 @@ def reason(judged: Judged, policy: Policy) -> str:
 
 def _by_score(defect_score: float, policy: Policy) -> str:
     """What the score says, in a sentence."""
-    score = f"Defect score {defect_score:.3f}"
-    low, high = threshold_text(policy.accept_below), threshold_text(policy.reject_above)
+    shown, low, high = beside_thresholds(defect_score, policy)
+    score = f"Defect score {shown}"
     zone = policy.zone(defect_score)
     if zone == Verdict.ACCEPT:
         return f"{score}, accepted below {low}."

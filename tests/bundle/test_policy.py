@@ -5,6 +5,8 @@ from defectvision.bundle.line import DefectClass, Line
 from defectvision.bundle.policy import (
     Policy,
     Verdict,
+    beside_thresholds,
+    decimals_beside,
     defect_score,
     in_words,
     label,
@@ -151,6 +153,29 @@ def test_the_zones_hold_the_verdicts_that_scores_in_them_get(name) -> None:
         for score in (low, (low + high) / 2):
             assert verdict(score, policy, judged=True) == expected
     assert [z[0] for z in policy.bands[1:]] == [z[1] for z in policy.bands[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("score", "accept_below", "reject_above", "said"),
+    [
+        (0.4996, 0.5, 0.9, ("0.4996", "0.5", "0.9")),
+        (0.5, 0.5, 0.9, ("0.500", "0.5", "0.9")),
+        (0.89996, 0.5, 0.9, ("0.89996", "0.5", "0.9")),
+        (0.50002, 0.50004, 0.9, ("0.5000", "0.50004", "0.9")),
+        (0.12, 0.09739130897618668, 0.7204871218703187, ("0.120", "0.09739", "0.7205")),
+        (0.99999999, 0.5, 1.0, ("0.99999999", "0.5", "1")),
+        (0.3, 0.3, 0.3, ("0.300", "0.3", "0.3")),
+    ],
+)
+def test_a_score_is_never_said_as_if_it_lay_beyond_a_threshold(
+    score, accept_below, reject_above, said
+) -> None:
+    policy = Policy(accept_below=accept_below, reject_above=reject_above)
+    assert beside_thresholds(score, policy) == said
+    shown, low, high = map(float, said)
+    as_said = Policy(accept_below=low, reject_above=high)
+    assert as_said.zone(shown) == policy.zone(score)
+    assert decimals_beside([0.1, score, None], policy) == len(said[0]) - 2
 
 
 def test_equal_thresholds_leave_no_zone_of_review() -> None:

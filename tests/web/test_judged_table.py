@@ -12,7 +12,7 @@ from defectvision.inference.images import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.inference.regions import Region
-from defectvision.web.judged_table import Row, cells, hidden_columns, largest_area
+from defectvision.web.judged_table import Row, cells, hidden_columns, largest_area, score_column
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.castings import CLEAR_DEFECT, casting
 
@@ -39,6 +39,15 @@ def test_a_row_follows_the_policy(defect: Inspection, policy, verdict, label) ->
     assert row["probability"] == defect.probabilities[name]
     assert row["score"] == defect.defect_score
     assert row["picture"] is None and row["note"] == ""
+
+
+def test_the_column_of_scores_agrees_with_that_of_verdicts(defect: Inspection) -> None:
+    rows = [Row("a", replace(defect, defect_score=score)) for score in (0.1, 0.29996)]
+    scores = [row.judged.defect_score for row in rows if row.judged]
+    column = score_column(scores, Policy())
+    assert column["type_config"]["format"] == "%.3f"
+    column = score_column(scores, Policy(accept_below=0.3))
+    assert column["type_config"]["format"] == "%.5f"
 
 
 def test_a_file_that_was_not_inspected_says_why(defect: Inspection) -> None:

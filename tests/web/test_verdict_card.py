@@ -28,6 +28,7 @@ def defect(inspector: Inspector) -> Inspection:
         (Policy(accept_below=0.7, reject_above=0.9), {}, "score 0.600, accepted below 0.7."),
         (Policy(accept_below=0.1, reject_above=0.6), {}, "score 0.600, rejected from 0.6 on."),
         (Policy(accept_below=0.1234, reject_above=0.9), {}, "between 0.1234 and 0.9."),
+        (Policy(), {"defect_score": 0.4996}, "score 0.4996, accepted below 0.5."),
         (Policy(), {"defect_score": None}, "This line names defects and cannot accept a part."),
         (Policy(), {"objections": (UNLIKE, DARK)}, "is not what the model has learned to judge"),
         (Policy(), {"objections": (DARK,)}, "The picture is not good enough for a verdict"),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from defectvision.bundle.policy import STRICTNESS, Policy
+from defectvision.bundle.policy import STRICTNESS, Policy, beside_thresholds
 from defectvision.evaluation import charts
 from defectvision.evaluation.consequences import Consequence, Costs, consequence
 from defectvision.evaluation.defect_sizes import Detection, detection, mask_figures
@@ -126,7 +126,9 @@ def worst_rows(content: Content) -> list[tuple[str, ...]]:
             str(kept.images["path"].iloc[row]),
             charts.class_title(kept, str(kept.images["truth"].iloc[row])),
             STRICTNESS[said[row]].value,
-            "" if np.isnan(kept.scores[row]) else f"{kept.scores[row]:.3f}",
+            ""
+            if np.isnan(kept.scores[row])
+            else beside_thresholds(float(kept.scores[row]), content.policy)[0],
             str(kept.images["group"].iloc[row]),
         )
         for row in content.worst

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from defectvision.bundle.policy import Verdict
-from defectvision.report.changes import changes_csv, changes_of, in_words
+from defectvision.report.changes import SIDES, changes_csv, changes_of, in_words
 from defectvision.report.export import Format
 from defectvision.report.looks import LOOKS, verdicts_of
 from defectvision.store import batches
@@ -17,7 +17,13 @@ from defectvision.store.database import Store
 from defectvision.store.results import Results
 from defectvision.store.tables import BatchRow
 from defectvision.web.batch.browser import open_inspection
-from defectvision.web.judged_table import HEAD_HEIGHT, MOST_ROWS, ROW_HEIGHT, verdict_column
+from defectvision.web.judged_table import (
+    HEAD_HEIGHT,
+    MOST_ROWS,
+    ROW_HEIGHT,
+    score_column,
+    verdict_column,
+)
 from defectvision.web.links import PAGES
 from defectvision.web.matrix import button_matrix
 from defectvision.web.viewer.pictures import encoded_url
@@ -200,14 +206,18 @@ def _table(changes: Changes, pairs: list[Pair], key: str) -> int | None:
         row: dict[str, object] = {"name": pair[1].name}
         thumbnail = pair[1].thumbnail() or pair[0].thumbnail()
         row["picture"] = encoded_url(thumbnail, "jpeg") if thumbnail else None
-        for side, found, policy in zip(("before", "after"), pair, changes.policies, strict=True):
+        for side, found, policy in zip(SIDES, pair, changes.policies, strict=True):
             verdict, labels = changes.said(found, policy)
             row[f"verdict {side}"] = [LOOKS[verdict].signed]
             row[f"label {side}"] = "" if found.classless else found.line.titles(labels)
             row[f"score {side}"] = found.defect_score
             row[f"decided {side}"] = found.decision.who if found.decision else ""
         rows.append(row)
-    number = st.column_config.NumberColumn
+    scores = [[found.defect_score for found in side] for side in zip(*pairs, strict=True)]
+    score = {
+        f"score {side}": score_column(of_side, policy, f"Score {side}")
+        for side, of_side, policy in zip(SIDES, scores, changes.policies, strict=True)
+    }
     before, after = (f"batch {side.batch.id}" for side in (changes.before, changes.after))
     decided = {name: any(row[name] for row in rows) for name in ("decided before", "decided after")}
     event = st.dataframe(
@@ -229,8 +239,7 @@ def _table(changes: Changes, pairs: list[Pair], key: str) -> int | None:
             "name": st.column_config.TextColumn("Image", width="medium"),
             "verdict before": verdict_column(f"Verdict, {before}"),
             "verdict after": verdict_column(f"Verdict, {after}"),
-            "score before": number("Score before", format="%.3f"),
-            "score after": number("Score after", format="%.3f"),
+            **score,
             "label before": "Label before",
             "label after": "Label after",
             "decided before": "Decided before by",

@@ -29,7 +29,7 @@ from defectvision.web.cards import facts, inspection_facts
 from defectvision.web.evaluate.form import readable_folders
 from defectvision.web.evaluate.opening import Opened
 from defectvision.web.evaluate.views import PLACE, chosen, images_of, in_words
-from defectvision.web.judged_table import HEAD_HEIGHT, MOST_ROWS, verdict_column
+from defectvision.web.judged_table import HEAD_HEIGHT, MOST_ROWS, score_column, verdict_column
 from defectvision.web.open_image import OpenImage, Places, main_heatmap, show_picture
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
@@ -208,9 +208,7 @@ def _table(kept: Kept, policy: Policy, rows: NDArray[np.int64], place: int) -> N
                 "truth": "It is",
                 "verdict": verdict_column(),
                 "label": "Named",
-                "score": st.column_config.NumberColumn("Defect score", format="%.3f")
-                if kept.line.can_accept
-                else None,
+                "score": score_column(table["score"], policy) if kept.line.can_accept else None,
                 "note": "Why no verdict" if some["objection"].ne("").any() else None,
                 "group": "Photo group",
             },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from defectvision.bundle.policy import Policy, Verdict
+from defectvision.bundle.policy import Policy, Verdict, beside_thresholds
 from defectvision.report.looks import LOOKS
 
 SHAPES = {
@@ -31,8 +31,9 @@ def score_strip(
     for place, (score, verdict) in enumerate(scores):
         height = 12 + 76 * ((place * 0.618034) % 1)
         ring = "box-shadow:0 0 0 2px currentColor;z-index:1;" if place == opened else ""
+        said = beside_thresholds(score, policy)[0]
         shown.append(
-            f'<i title="defect score {score:.3f}" style="position:absolute;left:{score * 100:.2f}%;'
+            f'<i title="defect score {said}" style="position:absolute;left:{score * 100:.2f}%;'
             f"top:{height:.1f}%;width:9px;height:9px;margin:-5px;{SHAPES[verdict]}{ring}"
             f'background:{LOOKS[verdict].hex}"></i>'
         )
