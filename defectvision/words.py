@@ -16,6 +16,7 @@ _TURNED = re.compile(r"https?:(?=//)|www(?=\.)|[-.\w+](?=@)|(?<!\S)[-<>~=]{2,3}(
 _NO_TEXT = re.compile(
     "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\x00-\x08\x0e-\x1f\x7f-\x9f]"
 )
+MOST_DECIMALS = 16  # what a float tells apart
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -23,6 +24,16 @@ def counted(count: int, one: str, several: str = "") -> str:
     """`count` with its noun: "1 file", "2,412 files". several: the plural where it is not `one`
     with an s; both may go on, with a verb for example."""
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def percentage(share: float, decimals: int = 1) -> str:
+    """A share as people read it, "99.5%": with more decimals than asked for where it would else be
+    said to be none or all of them, and is not."""
+    for digits in range(decimals, MOST_DECIMALS):
+        text = f"{share:.{digits}%}"
+        if share in (0, 1) or 0 < float(text[:-1]) < 100:
+            return text
+    return f"{share:.{decimals}%}"
 
 
 def capital(text: str) -> str:

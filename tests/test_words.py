@@ -2,7 +2,7 @@
 
 import pytest
 
-from defectvision.words import capital, counted, duration, plain, why_ended
+from defectvision.words import capital, counted, duration, percentage, plain, why_ended
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,19 @@ def test_why_a_process_ended_is_told_with_what_to_do(status, expected) -> None:
 )
 def test_foreign_text_shows_as_it_is_where_markdown_is_read(text, expected) -> None:
     assert plain(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "expected"),
+    [
+        (0.9876, 1, "98.8%"),
+        (2999 / 3000, 1, "99.97%"),
+        (1 / 3000, 1, "0.03%"),
+        (1.0, 1, "100.0%"),
+        (0.0, 0, "0%"),
+        (0.996, 0, "99.6%"),
+        (99_999 / 100_000, 0, "99.999%"),
+    ],
+)
+def test_what_is_not_all_is_never_said_to_be_all(share, decimals, expected) -> None:
+    assert percentage(share, decimals) == expected

@@ -190,5 +190,7 @@ def _too_few_words(groups: int, missing: int, kind: str) -> str:
 
 
 def percent(share: float) -> str:
-    """ "0.25 %" """
-    return f"{100 * share:.3g} %"
+    """ "0.25 %"; never "100 %" of what is less than all."""
+    texts = [f"{100 * share:.{digits}g}" for digits in range(3, 17)]
+    said = next((text for text in texts if share < 1 and float(text) < 100), texts[0])
+    return f"{said} %"

@@ -8,6 +8,7 @@ from datetime import datetime
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Bundle, LoadedBundle
 from defectvision.store.inspections import Summary
+from defectvision.words import percentage
 
 MOST_WITHOUT = 0.2  # of a lot's images without a verdict of the model
 UNMEASURED = "not measured on images that the model has not seen"
@@ -23,9 +24,9 @@ def measured_escapes(bundle: Bundle) -> str:
             continue
         interval = ""
         if escapes.low is not None and escapes.high is not None:
-            interval = f" ({escapes.low:.1%} to {escapes.high:.1%})"
+            interval = f" ({percentage(escapes.low)} to {percentage(escapes.high)})"
         return (
-            f"{escapes.value:.1%}{interval} of the defective parts were accepted among "
+            f"{percentage(escapes.value)}{interval} of the defective parts were accepted among "
             f"{metrics.images:,} images not seen in training ({metrics.data}), under the bundle's "
             "own policy"
         )
@@ -47,7 +48,7 @@ def without_verdict(lot: Summary, line: Line) -> str:
     """The word of warning on a lot of which the model can judge too little; empty where it can."""
     if not lot.images or lot.unjudged <= MOST_WITHOUT * lot.images:
         return ""
-    share = f"{lot.unjudged / lot.images:.1%}"
+    share = percentage(lot.unjudged / lot.images)
     return (
         f"The model gives no verdict on {share} of the images: they are unlike those of the line "
         f"{line.title}, or too bad to be judged. Is it the wrong line?"

@@ -61,7 +61,7 @@ from defectvision.report.pdf_style import (
     shown,
 )
 from defectvision.store.inspections import Summary
-from defectvision.words import counted
+from defectvision.words import counted, percentage
 
 EXTRACT = "Extract: not a report of the whole lot under the policy in force"
 
@@ -213,7 +213,9 @@ def _cover(listed_parts: int, origin: Origin, subject: Subject) -> Iterator[Flow
     if counts.yield_share is not None and origin.line.can_accept:
         decided = counts.verdicts[Verdict.ACCEPT] + counts.verdicts[Verdict.REJECT]
         parts = counted(decided, "part")
-        facts.insert(0, ("Yield", f"{counts.yield_share:.1%} of {parts} accepted or rejected"))
+        facts.insert(
+            0, ("Yield", f"{percentage(counts.yield_share)} of {parts} accepted or rejected")
+        )
     rows = [[Paragraph(name, SMALL), Paragraph(shown(text), CELL)] for name, text in facts]
     table = Table(rows, colWidths=[32 * mm, INNER - 32 * mm])
     table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -242,7 +244,9 @@ def _pareto(summary: Summary, line: Line) -> Iterator[Flowable]:
                            fillColor=INK, textAnchor="end"))  # fmt: skip
         drawing.add(Rect(left, y + 0.8 * mm, bar * count / ranked[0][1], step - 1.8 * mm,
                          fillColor=HexColor(defects[name].colour), strokeColor=None))  # fmt: skip
-        words = f"{count}  {count / total:.0%}, together {running / total:.0%}"
+        words = (
+            f"{count}  {percentage(count / total, 0)}, together {percentage(running / total, 0)}"
+        )
         drawing.add(String(left + bar * count / ranked[0][1] + 2 * mm, y + 1.6 * mm, words,
                            fontName=FONT, fontSize=7.5, fillColor=SOFT))  # fmt: skip
     yield KeepTogether([Paragraph("Defects by class, rejected parts", HEAD), drawing])
@@ -262,4 +266,4 @@ def _signatures() -> Iterator[Flowable]:
 
 
 def _share(count: int, total: int) -> str:
-    return f", {count / total:.1%}" if total else ""
+    return f", {percentage(count / total)}" if total else ""

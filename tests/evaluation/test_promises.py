@@ -15,7 +15,7 @@ from defectvision.data.resampling import clopper_pearson
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.evaluation.outcomes import verdicts
 from defectvision.evaluation.promise import SURE, most_above, most_stopped, parts_needed
-from defectvision.evaluation.promises import conformal_band, groups_for, most_escapes
+from defectvision.evaluation.promises import conformal_band, groups_for, most_escapes, percent
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.evaluations import made_up
 
@@ -135,3 +135,11 @@ def test_questions_that_have_no_answer_are_refused() -> None:
     alone = Policy(rules=(Rule(then="reject"),), score_decides=False)
     with pytest.raises(EvaluationError, match="thresholds change nothing"):
         conformal_band(kept, alone, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0025, "0.25 %"), (0.99996, "99.996 %"), (1.0, "100 %"), (0.0, "0 %"), (1e-5, "0.001 %")],
+)
+def test_what_is_less_than_all_is_not_said_to_be_all(share, words) -> None:
+    assert percent(share) == words

@@ -21,7 +21,7 @@ from defectvision.web.judged_table import Row, hidden_columns, judged_table
 from defectvision.web.session.work import Work
 from defectvision.web.steps import step_control
 from defectvision.web.widgets import part_of_more
-from defectvision.words import counted, plain
+from defectvision.words import counted, percentage, plain
 
 ROWS = 25  # of a page of the table
 CALLED_UNUSABLE = "No part, or a bad picture, as a person said: neither good nor bad."
@@ -37,7 +37,7 @@ def tiles(results: Results, lot: Summary, failed: int) -> None:
     if results.line.can_accept:
         share = lot.yield_share
         shown.append(
-            ("Yield", "–" if share is None else f"{share:.1%}", yield_words(lot).capitalize())
+            ("Yield", "–" if share is None else percentage(share), yield_words(lot).capitalize())
         )
     shown.append((NOT_INSPECTED.word, f"{failed:,}", FAILED))
     if lot.decided:

@@ -19,7 +19,7 @@ from defectvision.web.evaluate.matrix import classes as confusion_table
 from defectvision.web.evaluate.opening import latest, once
 from defectvision.web.evaluate.views import View, look_at
 from defectvision.web.lines.card import class_rows
-from defectvision.words import plain
+from defectvision.words import percentage, plain
 
 MASK, VERDICT = "Outlined by a mask", "Part not accepted"
 
@@ -51,7 +51,8 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         value = row[name]
         if math.isnan(value):
             return "–"
-        return f"{value:.1%} ({row[f'{name}_low']:.1%} to {row[f'{name}_high']:.1%})"
+        low, high = percentage(row[f"{name}_low"]), percentage(row[f"{name}_high"])
+        return f"{percentage(value)} ({low} to {high})"
 
     return [
         {

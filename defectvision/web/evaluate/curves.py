@@ -14,7 +14,7 @@ from defectvision.report.evaluation.figures import (
 )
 from defectvision.web.evaluate.charts import with_thresholds
 from defectvision.web.evaluate.opening import once
-from defectvision.words import plain
+from defectvision.words import percentage, plain
 
 DEFECT_SCORE = "Defect score: good against defective"
 ONE_KIND = "A curve needs parts of both kinds, and these images show one alone."
@@ -45,7 +45,7 @@ def curves(kept: Kept, policy: Policy) -> None:
             )
             st.caption(
                 f"Average precision {_area(curve)}. It depends on how many parts are defective: "
-                f"here {kept.defective.mean():.1%}."
+                f"here {percentage(kept.defective.mean())}."
             )
     found = once(kept, "reliability", lambda: reliability(kept, of), of)
     if found.error is None:
