@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from defectvision.bundle.policy import Policy
-from defectvision.bundle.reader import BundleError
 from defectvision.evaluation.comparison import Comparison, Difference, compare
 from defectvision.evaluation.kept import EvaluationError, Kept
 from defectvision.store.database import Store
@@ -15,7 +14,6 @@ from defectvision.store.errors import StoreError
 from defectvision.store.evaluations import State, list_evaluations
 from defectvision.store.policies import in_force
 from defectvision.store.tables import EvaluationRow
-from defectvision.web.choices import loaded_bundle
 from defectvision.web.evaluate.charts import difference_figure
 from defectvision.web.evaluate.listing import titles_of
 from defectvision.web.evaluate.opening import Opened, latest, opened
@@ -67,14 +65,12 @@ def comparison(store: Store, first: Opened, policy: Policy) -> None:
 
 def _policy_of(store: Store, second: Opened) -> Policy:
     """The policy that is in force for the second bundle; that of its evaluation where it is
-    gone."""
-    row = second.row
-    try:
-        own = loaded_bundle(row.line, row.bundle).bundle.policy
-    except BundleError:
+    gone, or another one by now, as on the page of the second."""
+    row, loaded = second.row, second.loaded
+    if loaded is None or not second.same_bundle:
         return second.every.about.policy
     with store.reading() as session:
-        return in_force(session, row.line, row.bundle, own).policy
+        return in_force(session, row.line, row.bundle, loaded.bundle.policy).policy
 
 
 def _shown(found: Comparison, first: EvaluationRow, second: EvaluationRow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from defectvision.people import unproven
 from defectvision.settings import ROOT, settings
 from defectvision.store import evaluations, labelling
 from defectvision.store.database import open_store
+from defectvision.web.evaluate import opening
+from defectvision.web.evaluate.comparing import _policy_of
+from defectvision.web.evaluate.opening import Opened
 from defectvision.web.evaluate.views import (
     ESCAPES,
     MISTAKES,
@@ -171,6 +175,23 @@ def test_another_bundle_is_no_reason_to_move_a_policy(plant: Path) -> None:
     app = page(number)
     assert "was replaced since" in said(app)
     assert not [b for b in app.button if b.label == "Take these thresholds"]
+
+
+def test_the_scores_of_a_replaced_bundle_are_compared_under_their_own_policy(plant: Path) -> None:
+    """Under the policy of the model that is there now they would mean something else than on the
+    page of their evaluation."""
+    number = keep(plant, "casting", 80)
+    before = load_bundle(plant / "weights", "casting").bundle.policy
+    shutil.rmtree(plant / "weights" / "casting" / "resnet50")
+    other = Policy(accept_below=0.01, reject_above=0.99)
+    write_bundle(plant / "weights", "casting", "resnet50", policy=other)
+    store = open_store(plant / "store")
+    row, kept = opening.row_of(store, number), evaluations.open_evaluation(store, number)
+    assert row is not None
+    loaded = load_bundle(plant / "weights", "casting")
+    assert _policy_of(store, Opened(row, kept, kept, loaded)) == before != other
+    row.bundle_version = loaded.version
+    assert _policy_of(store, Opened(row, kept, kept, loaded)) == other
 
 
 def test_an_evaluation_that_is_gone_says_so(plant: Path) -> None:
