@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import streamlit as st
 
 from defectvision.bundle.policy import Policy, Verdict
@@ -94,21 +96,28 @@ def _form(
     if policy != work.policies.in_force(loaded).policy:
         st.info("The policy on this page is not in force: go back to it, or put it in force first.")
         return
-    _send(results, loaded, who, "Release the lot", "")
+    _send(results, loaded, lot, who, "Release the lot", "")
 
 
-def _send(results: Results, loaded: LoadedBundle, who: Person, label: str, title: str) -> None:
-    """The reason, and the button that releases under the policy in force today."""
+def _send(
+    results: Results, loaded: LoadedBundle, lot: Summary, who: Person, label: str, title: str
+) -> None:
+    """The reason, and the button that releases under the policy in force today. Where somebody put
+    another one in force, or decided on a part, since the page was drawn, it is another button: what
+    was clicked releases nothing that nobody has seen."""
+    today = results.policy_of_today()
+    seen = f"{today.policy.model_dump_json()}{lot.verdicts}{lot.classes}{lot.decided}"
+    key = f"release-{results.batch.id}-{crc32(seen.encode())}"
     why = st.text_input("Reason", key="release-reason", max_chars=500)
     ready(who, Action.RELEASE)
     said = lacking_reason(who, Action.RELEASE, why)
-    if st.button(label, type="primary", disabled=bool(said), help=said or None):
+    if st.button(label, key=key, type="primary", disabled=bool(said), help=said or None):
         try:
             with st.spinner("Making the report and the tables"):
                 release_lot(
                     results,
                     loaded,
-                    results.policy_of_today(),
+                    today,
                     settings().limits.pixels,
                     who,
                     why,
@@ -148,4 +157,4 @@ def _judge_anew(
             alt="Parts that today's policy judges otherwise",
         )
     title = st.text_input("Title of the version", key="release-title", max_chars=200)
-    _send(results, loaded, who, "Release as another version", title)
+    _send(results, loaded, lot, who, "Release as another version", title)

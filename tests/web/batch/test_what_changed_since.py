@@ -1,4 +1,4 @@
-"""The Results page of a batch whose bundle was replaced since."""
+"""The Results page of a batch of which something changed since: its bundle, or what it shows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from defectvision.bundle.policy import Policy
+from defectvision.people import unproven
 from defectvision.settings import ROOT, settings
+from defectvision.store import policies, reviews
 from defectvision.store.database import Store
+from defectvision.store.results import Results
 from tests.stand_ins.bundles import write_bundle
 
 
@@ -39,3 +42,23 @@ def test_a_policy_is_not_put_in_force_on_what_another_model_said(
     assert save not in [button.label for button in app.button]
     assert "The bundle was replaced since. A policy is put in force" in said(app)
     assert "was replaced by version" in said(app)
+
+
+@pytest.mark.parametrize("meanwhile", ["a policy", "a decision", "nothing"])
+def test_a_lot_is_released_as_it_was_seen_or_not_at_all(
+    worked: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    monkeypatch.setattr(st, "page_link", lambda *_, **__: None)
+    app = results_page()
+    app.text_input(key="who").set_value("cy").run()
+    app.text_input(key="release-reason").set_value("complete").run()
+    own = Results.open(worked, 1).policy_in_force().policy
+    with worked.session() as session:
+        ada, strict = unproven("ada"), Policy(accept_below=0.0, reject_above=0.0)
+        if meanwhile == "a policy":
+            policies.save(session, "casting", "resnet50", strict, ada, "why", own, own)
+        elif meanwhile == "a decision":
+            reviews.decide(session, 1, ada, "reject", own, "def")
+    next(button for button in app.button if button.label == "Release the lot").click().run()
+    assert not app.exception
+    assert len(Results.open(worked, 1).releases) == (meanwhile == "nothing")
