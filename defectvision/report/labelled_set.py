@@ -13,6 +13,7 @@ from defectvision.csv_file import csv_bytes
 from defectvision.inference.judged import Decision
 from defectvision.report.archive import add, own_path
 from defectvision.store import reviews
+from defectvision.store.decisions import last_words
 from defectvision.store.errors import StoreError
 from defectvision.store.results import Results
 from defectvision.store.tables import ReviewRow
@@ -56,8 +57,9 @@ def reviewed_images(results: Results) -> Iterator[tuple[str, bytes, str]]:
 def _defects(results: Results, decision: Decision, votes: Sequence[ReviewRow]) -> str | None:
     """The label of a rejected part; None where it is not certain, or was kept by an earlier version
     that let a part be rejected as a good one."""
-    settled = any(review.settles for review in votes)
-    agreed = len({(review.decision, review.label) for review in votes}) == 1
+    words = last_words(votes).values()
+    settled = any(review.settles for review in words)
+    agreed = len({(review.decision, review.label) for review in words}) == 1
     certain = decision.labels and set(decision.labels) <= set(results.line.defect_names)
     return join_labels(decision.labels) if certain and (settled or agreed) else None
 

@@ -256,7 +256,8 @@ MODEL = "model"
 
 def agreements(session: Session, selection: Selection) -> list[Agreement]:
     """Every reviewer against the model's verdict under the policy (parts it leaves to review do
-    not count), and every two reviewers against each other; the last standing decision of each."""
+    not count), and every two reviewers against each other; the last standing decision of each,
+    where it says what the part is worth."""
     verdict_of_model = verdict_of(selection.policy)
     rows = session.execute(
         select(ReviewRow.inspection_id, ReviewRow.who, ReviewRow.decision, verdict_of_model)
@@ -267,16 +268,15 @@ def agreements(session: Session, selection: Selection) -> list[Agreement]:
     parts: dict[int, dict[str, str]] = {}
     people: dict[str, None] = {}
     for inspection, who, decision, verdict in rows:
-        if decision not in APPRAISED:
-            continue
         votes = parts.setdefault(inspection, {})
         votes[who] = decision
         people.setdefault(who)
         if verdict in APPRAISED and selection.line.can_accept:
             votes[MODEL] = verdict
+    worth = [{name: v for name, v in votes.items() if v in APPRAISED} for votes in parts.values()]
     pairs = []
     for first, second in combinations([*people, MODEL], 2):
-        both = (v for v in parts.values() if first in v and second in v)
+        both = (votes for votes in worth if first in votes and second in votes)
         counts = Counter((votes[first], votes[second]) for votes in both)
         if counts:
             pairs.append(Agreement(first, second, dict(counts)))

@@ -137,6 +137,21 @@ def test_no_rejected_part_leaves_as_good(store, tmp_path, line: str) -> None:
     assert found == {"images/part_000002.png": defect, "images/part_000003.png": ""}
 
 
+def test_who_names_another_defect_is_learned_from_with_the_last_word(store, tmp_path) -> None:
+    """The page counts the part by the last word, and says that only what reviewers disagree about
+    is left out."""
+    batch = fill(store, LINES["severstal-strip"], 6)
+    kept_pictures(store, batch)
+    with store.session() as session:
+        said = ((1, "ada", "1"), (1, "ada", "3"), (2, "ada", "1"), (2, "bo", "3"))
+        for number, who, label in said:
+            reviews.decide(session, number, unproven(who), "reject", Policy(), label)
+        reviews.decide(session, 3, unproven("ada"), "accept", Policy())
+        reviews.decide(session, 3, unproven("ada"), "reject", Policy(), "4")
+    found = reviewed_set(store, batch, tmp_path / "set")
+    assert found == {"images/part_000000.png": "3", "images/part_000002.png": "4"}
+
+
 def test_a_line_of_which_every_class_is_good_says_why_nothing_can_be_rejected() -> None:
     line = Line(
         name="odd",

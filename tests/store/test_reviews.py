@@ -116,6 +116,9 @@ def test_people_are_compared_with_the_model_and_each_other(filled) -> None:
             reviews.decide(session, row.id, unproven("ada"), "reject", POLICY)
         reviews.decide(session, clear[0].id, unproven("bo"), "accept", POLICY)
         found = {(a.first, a.second): a for a in reviews.agreements(session, all_of(batch))}
+        reviews.decide(session, clear[0].id, unproven("bo"), "unusable", POLICY)
+        last = {(a.first, a.second): a for a in reviews.agreements(session, all_of(batch))}
+    assert set(last) == {("ada", "model")}, "bo has no word on the worth of a part any more"
     assert found["ada", "model"].counts == {("reject", "accept"): 1, ("reject", "reject"): 1}
     assert found["bo", "model"].counts == {("accept", "accept"): 1}
     assert found["ada", "bo"].counts == {("reject", "accept"): 1}
