@@ -9,6 +9,7 @@ import streamlit as st
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.inference.images import ImageError, decode_image
+from defectvision.inference.judged import Decision
 from defectvision.report.looks import LOOKS, NOT_INSPECTED, Look
 from defectvision.report.picture import overlaid
 from defectvision.settings import settings
@@ -43,10 +44,17 @@ def show_part(
 def why(part: StoredInspection, policy: Policy) -> str:
     """The part's classes, what speaks against a verdict, or the rule that it breaks."""
     if (decision := part.decision) is not None:
-        return ", ".join(filter(None, [part.line.titles(decision.labels), f"by {decision.who}"]))
+        said = part.line.titles(decision.labels) if _tells_classes(decision) else ""
+        said = "disputed" if decision.disputed else said
+        return ", ".join(filter(None, [said, f"by {decision.who}"]))
     if part.objections:
         return part.objection
     return "; ".join([part.line.titles(part.labels(policy)), *part.broken_in_words(policy)])
+
+
+def _tells_classes(decision: Decision) -> bool:
+    """Whether people said which defects the part has, or that it has none."""
+    return bool(decision.labels) or decision.verdict == Verdict.ACCEPT
 
 
 def _band(look: Look, words: str, name: str) -> None:
