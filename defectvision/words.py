@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import signal
 import unicodedata
+from datetime import UTC, datetime
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&^=\"'@/])")
 # What a reader of Markdown makes links or other signs of even where it is escaped: an address and
@@ -46,6 +47,12 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def in_utc(moment: datetime) -> str:
+    """A moment as it is written everywhere, "2026-11-27 23:10 UTC": who reads it need not know
+    where the server stands."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def why_ended(status: int, more: str) -> str:

@@ -1,8 +1,12 @@
 """Numbers and foreign text read as people write them."""
 
+import re
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
-from defectvision.words import capital, counted, duration, percentage, plain, why_ended
+from defectvision.settings import ROOT
+from defectvision.words import capital, counted, duration, in_utc, percentage, plain, why_ended
 
 
 @pytest.mark.parametrize(
@@ -74,3 +78,20 @@ def test_foreign_text_shows_as_it_is_where_markdown_is_read(text, expected) -> N
 )
 def test_what_is_not_all_is_never_said_to_be_all(share, decimals, expected) -> None:
     assert percentage(share, decimals) == expected
+
+
+def test_a_moment_says_its_time_zone() -> None:
+    at = datetime(2026, 11, 28, 0, 10, tzinfo=timezone(timedelta(hours=1)))
+    assert in_utc(at) == "2026-11-27 23:10 UTC"
+
+
+def test_no_moment_is_written_without_its_time_zone() -> None:
+    """On a page, in a report or in a message; a day alone is no moment."""
+    bare = re.compile(r"%H:%M(?!:%S\} UTC|:%S\} \{zone| %Z|\} UTC|:%S\")")
+    found = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in sorted((ROOT / "defectvision").rglob("*.py"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if bare.search(line)
+    ]
+    assert not found

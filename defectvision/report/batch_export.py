@@ -37,6 +37,7 @@ from defectvision.store.results import Results
 from defectvision.store.reviews import reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
+from defectvision.words import in_utc
 
 log = logging.getLogger(__name__)
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -177,7 +178,7 @@ class Leaving:
         facts = [
             ("Selection", self.selection.words),
             ("Line", f"{origin.line.title} ({origin.line.name})"),
-            ("Started", f"by {batch.who or 'unnamed'}, {batch.made:%Y-%m-%d %H:%M} UTC"),
+            ("Started", f"by {batch.who or 'unnamed'}, {in_utc(batch.made)}"),
             ("Decided", f"by {', '.join(reviewers)}" if reviewers else "by nobody"),
             ("Released", self.released or "not released"),
             ("Policy", f"{self.policy_words}: {judged_by}"),

@@ -37,6 +37,7 @@ from defectvision.report.pdf_style import (
     flowable,
     shown,
 )
+from defectvision.words import in_utc
 
 MOST_ROWS = 500
 MOST_PICTURES = 24
@@ -106,7 +107,7 @@ def listed(
             name += f' <font color="{looks.SOFT}">({SYNTHETIC})</font>'
         decision, by = found.decision, ""
         if decision is not None:
-            by = shown(f"{decision.who}, {decision.at:%Y-%m-%d %H:%M} UTC")
+            by = shown(f"{decision.who}, {in_utc(decision.at)}")
             by += f"<br/>{shown(decision.note)}" if decision.note else ""
         row: list[str | Flowable] = [
             Paragraph(name, CELL),

@@ -19,6 +19,7 @@ from defectvision.store.files import digest_of
 from defectvision.store.releases import MadeFile, begin, files_of, finish, release_of_file
 from defectvision.store.results import Results
 from defectvision.store.tables import ReleaseRow
+from defectvision.words import in_utc
 
 # What is made with the release; other formats can be made from it at any time.
 KEPT = ("PDF report", "CSV", "Excel", "JSON", "Record", "Regions as CSV")
@@ -68,7 +69,7 @@ def release_lot(
 def released_words(release: ReleaseRow) -> str:
     """By whom, when, why and as which version."""
     return (
-        f"by {release.who}, {release.at:%Y-%m-%d %H:%M} UTC, as version {release.number}, "
+        f"by {release.who}, {in_utc(release.at)}, as version {release.number}, "
         f"{release.title!r}: {release.why}"
     )
 

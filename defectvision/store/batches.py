@@ -26,7 +26,7 @@ from defectvision.store.tables import (
     LineRow,
     now,
 )
-from defectvision.words import as_text, writable
+from defectvision.words import as_text, in_utc, writable
 
 
 class State(StrEnum):
@@ -93,7 +93,7 @@ def add_batch(
     session.flush()
     batch = BatchRow(
         id=number,
-        title=as_text(title).strip()[:200] or f"Batch of {now():%Y-%m-%d %H:%M}",
+        title=as_text(title).strip()[:200] or f"Batch of {in_utc(now())}",
         line=line.name,
         line_content=line.model_dump(mode="json"),
         bundle=loaded.bundle.name,
@@ -153,7 +153,7 @@ def batch_titles(session: Session) -> dict[int, str]:
     rows = session.execute(
         select(BatchRow.id, BatchRow.title, BatchRow.made).order_by(BatchRow.id.desc())
     )
-    return {number: f"{title} · {made:%Y-%m-%d %H:%M}" for number, title, made in rows}
+    return {number: f"{title} · {in_utc(made)}" for number, title, made in rows}
 
 
 def count_batches(session: Session) -> int:

@@ -27,7 +27,7 @@ from defectvision.store.database import Store
 from defectvision.store.dropped import drop
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, EvaluationRow, now
-from defectvision.words import as_text, counted, writable
+from defectvision.words import as_text, counted, in_utc, writable
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
@@ -87,9 +87,9 @@ class Reviewed(_Kept):
             more = len(self.batches) - 8
             said += f" of batch {some}" + (f" and {counted(more, 'other')}" if more > 0 else "")
         if self.since:
-            said += f" from {self.since:%Y-%m-%d %H:%M}"
+            said += f" from {in_utc(self.since)}"
         if self.until:
-            said += f" until {self.until:%Y-%m-%d %H:%M}"
+            said += f" until {in_utc(self.until)}"
         return said
 
 

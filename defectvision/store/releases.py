@@ -14,6 +14,7 @@ from defectvision.people import Action, Person, needs
 from defectvision.store.batches import ENDED, State, count_images, get_batch
 from defectvision.store.errors import StoreError
 from defectvision.store.tables import AuditRow, BatchRow, ReleaseFileRow, ReleaseRow, now
+from defectvision.words import in_utc
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def refuse_released(session: Session, batch: int) -> None:
     if versions := releases_of(session, batch):
         first = versions[0]
         raise StoreError(
-            f"lot {batch} was released by {first.who} on {first.at:%Y-%m-%d %H:%M} UTC: its "
+            f"lot {batch} was released by {first.who} on {in_utc(first.at)}: its "
             "decisions stand. A later policy can judge it anew as another version"
         )
 

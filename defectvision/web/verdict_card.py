@@ -14,7 +14,7 @@ from defectvision.inference.regions import Region
 from defectvision.report.looks import LOOKS, is_a_guess
 from defectvision.web.cards import probability_bars
 from defectvision.web.open_image import OpenImage
-from defectvision.words import capital, counted, plain
+from defectvision.words import capital, counted, in_utc, plain
 
 NO_VERDICT = {
     "unlike": "It is not what the model has learned to judge, so it goes to review whatever its "
@@ -60,7 +60,7 @@ def decision_card(judged: Judged, line: Line) -> None:
     if decision is None:
         return
     look = LOOKS[decision.verdict]
-    words = [f"By {plain(decision.who)}, {decision.at:%Y-%m-%d %H:%M} UTC."]
+    words = [f"By {plain(decision.who)}, {in_utc(decision.at)}."]
     if decision.disputed:
         words.insert(0, "They disagree: the part waits for one of them, or for a third.")
     elif decision.labels:

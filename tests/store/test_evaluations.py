@@ -181,7 +181,7 @@ def test_its_file_is_kept_and_backed_up_while_it_is_named(store, weights, kept) 
         (Reviewed(batches=tuple(range(1, 11))),
          "reviewed images of batch 1, 2, 3, 4, 5, 6, 7, 8 and 2 others"),
         (Reviewed(since=now().replace(2026, 11, 5, 8, 0), batches=(3,)),
-         "reviewed images of batch 3 from 2026-11-05 08:00"),
+         "reviewed images of batch 3 from 2026-11-05 08:00 UTC"),
     ],
 )  # fmt: skip
 def test_sources_in_words(source, words) -> None:

@@ -122,7 +122,7 @@ def _table(
             "done": st.column_config.NumberColumn("Inspected", format="localized"),
             "failed": st.column_config.NumberColumn("Failed", format="localized"),
             "released": "Released",
-            "started": st.column_config.DatetimeColumn("Started", format="YYYY-MM-DD HH:mm"),
+            "started": st.column_config.DatetimeColumn("Started, UTC", format="YYYY-MM-DD HH:mm"),
             "by": "By",
         },
     )

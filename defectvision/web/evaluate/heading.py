@@ -23,7 +23,7 @@ from defectvision.web.evaluate.costs import costs_of_session
 from defectvision.web.evaluate.opening import Opened, go_to
 from defectvision.web.links import ALL
 from defectvision.web.session.people import acting, ready
-from defectvision.words import capital, counted, plain
+from defectvision.words import capital, counted, in_utc, plain
 
 SEEN_KINDS = {
     "same image": "known by their content",
@@ -104,7 +104,7 @@ def about(opened: Opened) -> None:
     row, kept = opened.row, opened.kept
     of = f"{counted(len(kept), 'image')} of {counted(_groups(kept), 'photo group')}"
     bad = int(kept.defective.sum())
-    made = f"{row.made.astimezone():%Y-%m-%d %H:%M}"
+    made = in_utc(row.made)
     st.caption(
         plain(
             f"Evaluation {row.id} on {row.data}: {of}, {len(kept) - bad:,} good and {bad:,} "

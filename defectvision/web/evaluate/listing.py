@@ -11,7 +11,7 @@ from defectvision.store.database import Store
 from defectvision.store.evaluations import State, list_evaluations, state_of
 from defectvision.store.tables import EvaluationRow
 from defectvision.web.evaluate.opening import asked, go_to
-from defectvision.words import counted
+from defectvision.words import counted, in_utc
 
 LOOK_SECONDS = 2.0
 FIGURES = {"accuracy": "Right label", "escapes": "Escapes", "overkills": "Overkill"}
@@ -92,7 +92,6 @@ def _cells(row: EvaluationRow, state: State) -> dict[str, Any]:
 def titles_of(rows: Sequence[EvaluationRow]) -> dict[int, str]:
     """What evaluations are called where one is chosen, by number."""
     return {
-        row.id: f"{row.id}: {row.bundle} {row.bundle_version[:6]}, {row.data}, "
-        f"{row.made.astimezone():%Y-%m-%d}"
+        row.id: f"{row.id}: {row.bundle} {row.bundle_version[:6]}, {row.data}, {in_utc(row.made)}"
         for row in rows
     }

@@ -26,7 +26,7 @@ from defectvision.web.label.suggestions import Suggestions, suggestions_for
 from defectvision.web.new_line.naming import line_name
 from defectvision.web.session.people import acting, lacking
 from defectvision.web.viewer.pictures import Pictures
-from defectvision.words import plain
+from defectvision.words import in_utc, plain
 
 OPEN, QUEUE, REFUSED, PICTURES = "label-open", "label-queue", "label-refused", "label-pictures"
 UNLABELLED, EVERY, DIFFER, DOUBTFUL = "Not labelled", "All", "People differ", "Most doubtful first"
@@ -252,5 +252,4 @@ def _history(store: Store, line: Line, row: LabelledImageRow) -> None:
             drawn = ", drawn" if one.masks else ""
             note = f" ({one.note})" if one.note else ""
             words = line.titles(label_names(one.label))
-            when = f"{one.at.astimezone():%Y-%m-%d %H:%M}"
-            st.caption(plain(f"{when} {one.who}: {words}{drawn}{note}"))
+            st.caption(plain(f"{in_utc(one.at)} {one.who}: {words}{drawn}{note}"))

@@ -30,7 +30,7 @@ from defectvision.web.new_line.runs import State as RunState
 from defectvision.web.new_line.training import look_at
 from defectvision.web.new_line.words import STATES
 from defectvision.web.session.people import acting, lacking
-from defectvision.words import counted, plain
+from defectvision.words import counted, in_utc, plain
 
 MOST_LISTED = 8
 LOOK_SECONDS = 2.0  # between two looks at what runs
@@ -53,7 +53,7 @@ def _one(store: Store, run: Run, look: Look, person: Person) -> None:
     if order is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        started = f"{order.started.astimezone():%Y-%m-%d %H:%M}"
+        started = in_utc(order.started)
         st.markdown(
             plain(f"{order.bundle} {STATES[look.state]} · {order.who}, {started}"), width="stretch"
         )

@@ -14,7 +14,7 @@ from defectvision.store.bundles import Switch, switch_default, switches, way_bac
 from defectvision.store.database import Store
 from defectvision.web.choices import loaded_bundle
 from defectvision.web.session.people import acting, ready
-from defectvision.words import counted, plain
+from defectvision.words import counted, in_utc, plain
 
 LONGEST_REASON = 500
 
@@ -34,7 +34,7 @@ def default_of(line: Line, names: list[str], store: Store, person: Person) -> No
             st.dataframe(
                 [
                     {
-                        "When": switch.at,
+                        "When, UTC": switch.at,
                         "By": switch.who,
                         "From": switch.before,
                         "To": switch.after,
@@ -52,7 +52,7 @@ def _words(line: Line, last: Switch | None) -> str:
     if last is None:
         return words
     return (
-        f"{words}, in place of {plain(last.before)} since {last.at.astimezone():%Y-%m-%d %H:%M}, "
+        f"{words}, in place of {plain(last.before)} since {in_utc(last.at)}, "
         f"by {plain(last.who)}: {plain(last.why)}"
     )
 

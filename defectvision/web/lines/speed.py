@@ -8,6 +8,7 @@ from defectvision.bundle.schema import MODEL_FILE, LoadedBundle
 from defectvision.inference.speed import Look, look_at_speed, measure_speed
 from defectvision.people import Action, Person
 from defectvision.settings import settings
+from defectvision.words import in_utc
 
 LOOK_SECONDS = 1.0
 MB = 1e6
@@ -56,5 +57,5 @@ def in_words(look: Look) -> str:
         f"{found.median_ms:.1f} ms an image (median of {found.runs}; 95 % within "
         f"{found.p95_ms:.1f} ms), of it the model {found.model_ms:.1f} ms; loaded in "
         f"{found.load_s:.1f} s. One image of {found.width} × {found.height} px at a time, "
-        f"{found.runtime} on {cores}, {found.at.astimezone():%Y-%m-%d %H:%M}"
+        f"{found.runtime} on {cores}, {in_utc(found.at)}"
     )

@@ -43,7 +43,7 @@ def _row(loaded: LoadedBundle, row: PolicyRow) -> dict[str, object]:
     policy = policies.policy_of(row)
     return {
         "No.": row.number,
-        "Saved": row.made,
+        "Saved, UTC": row.made,
         "By": row.who,
         "Reason": row.why,
         "What it says": in_words(policy, loaded.line, loaded.bundle.mask_classes),
@@ -54,7 +54,7 @@ def _own_row(loaded: LoadedBundle) -> dict[str, object]:
     words = in_words(loaded.bundle.policy, loaded.line, loaded.bundle.mask_classes)
     return {
         "No.": OWN,
-        "Saved": None,
+        "Saved, UTC": None,
         "By": "",
         "Reason": "the bundle's own",
         "What it says": words,

@@ -23,7 +23,7 @@ from defectvision.web.new_line.training import (
     remove,
 )
 from defectvision.web.session.people import acting
-from defectvision.words import counted, duration, plain
+from defectvision.words import counted, duration, in_utc, plain
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 5.0  # how long a click on Cancel waits until the work has ended
@@ -39,7 +39,7 @@ def heading(look: Look) -> None:
     said = f"{counted(order.photographs, 'photograph')} of good parts {source}"
     if order.labelled_set is not None:
         said = f"Bundle {order.bundle} from {counted(order.photographs, 'labelled image')}"
-    started = f"{order.started.astimezone():%Y-%m-%d %H:%M}"
+    started = in_utc(order.started)
     st.caption(plain(f"{said}; started by {order.who}, {started}"))
 
 

@@ -17,7 +17,7 @@ from defectvision.web.new_line.training import look_at
 from defectvision.web.new_line.words import said_of
 from defectvision.web.session.people import acting, lacking, who
 from defectvision.web.session.store import the_store
-from defectvision.words import plain
+from defectvision.words import in_utc, plain
 
 TITLE = "New line from good parts"
 MOST_LISTED = 8
@@ -100,7 +100,7 @@ def _earlier(store: Store, person: Person) -> None:
     with st.container(gap=None, key="new-line-earlier"):
         for run, look in shown:
             assert look.order is not None
-            started = f"{look.order.started.astimezone():%Y-%m-%d %H:%M}"
+            started = in_utc(look.order.started)
             words = f"{said_of(look)} · {look.order.who}, {started}"
             _way(run.id, words, ICONS[look.state], "tertiary")
 

@@ -130,7 +130,7 @@ def save_policy(
                 [
                     {
                         "No.": row.number,
-                        "Saved": row.made,
+                        "Saved, UTC": row.made,
                         "By": row.who,
                         ACCEPT_BELOW.capitalize(): row.content["accept_below"],
                         REJECT_FROM.capitalize(): row.content["reject_above"],
