@@ -16,6 +16,7 @@ from defectvision.bundle.rules import Rule, Zone
 HALF = 0.5
 MOST_DECIMALS = 16  # what a float tells apart
 ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
+RULES_ALONE = "the rules alone decide"
 NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a good class
 
 
@@ -171,16 +172,26 @@ def in_words(policy: Policy, line: Line, mask_classes: Sequence[str] = ()) -> st
         words.append(f"regions from {policy.smallest_region_px} px")
         scale = policy.mm_per_px
         words.append("no scale" if scale is None else f"{scale:.4g} mm per px")
-    if ignored := [zone.name for zone in policy.zones if zone.ignored]:
-        words.append(f"ignored: {', '.join(ignored)}")
-    words += [rule_in_words(rule, line) for rule in policy.rules]
-    return "; ".join(words)
+    return "; ".join([*words, *_rules_in_words(policy, line)])
+
+
+def regions_in_words(policy: Policy, line: Line) -> str:
+    """What decides besides the score, for a table that has columns for the thresholds: whether the
+    rules alone do, zones that are ignored, and the rules; empty where there is nothing."""
+    alone = [] if policy.score_decides else [RULES_ALONE]
+    return "; ".join([*alone, *_rules_in_words(policy, line)])
+
+
+def _rules_in_words(policy: Policy, line: Line) -> list[str]:
+    ignored = [zone.name for zone in policy.zones if zone.ignored]
+    left_out = [f"ignored: {', '.join(ignored)}"] if ignored else []
+    return [*left_out, *(rule_in_words(rule, line) for rule in policy.rules)]
 
 
 def _verdict_in_words(policy: Policy, line: Line) -> str:
     if not line.can_accept:
         return NO_ACCEPTING
-    return thresholds_in_words(policy) if policy.score_decides else "the rules alone decide"
+    return thresholds_in_words(policy) if policy.score_decides else RULES_ALONE
 
 
 def rule_in_words(rule: Rule, line: Line) -> str:

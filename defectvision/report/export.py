@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from defectvision.bundle.labels import join_labels
-from defectvision.bundle.policy import Policy, rule_in_words
+from defectvision.bundle.policy import Policy, regions_in_words
 from defectvision.bundle.schema import LoadedBundle, Origin
 from defectvision.bundle.words import calibration_words
 from defectvision.csv_file import csv_bytes
@@ -219,7 +219,7 @@ def _policy_columns(policy: Policy, origin: Origin) -> dict[str, Cell]:
         columns["mm_per_px"] = policy.mm_per_px
         for name in origin.mask_classes:
             columns[f"mask_threshold_{name}"] = policy.mask_threshold(name)
-        columns["rules"] = "; ".join(rule_in_words(rule, origin.line) for rule in policy.rules)
+        columns["rules"] = regions_in_words(policy, origin.line)
     return columns
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from defectvision.bundle.policy import Policy, Verdict, check_fits, in_words
+from defectvision.bundle.policy import Policy, Verdict, check_fits, in_words, regions_in_words
 from defectvision.bundle.rules import Rule, Zone
 from tests.stand_ins.bundles import LINES
 
@@ -73,6 +73,9 @@ def test_rules_and_ignored_zones_are_said_with_the_policy() -> None:
     )
     alone = policy.model_copy(update={"score_decides": False})
     assert in_words(alone, TILES, ["crack"]).startswith("the rules alone decide; ")
+    assert regions_in_words(alone, TILES).startswith("the rules alone decide; ignored: bore; rej")
+    assert regions_in_words(policy, TILES).startswith("ignored: bore; reject: Crack longer than")
+    assert regions_in_words(Policy(), TILES) == ""
 
 
 @pytest.mark.parametrize(

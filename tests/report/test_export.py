@@ -14,6 +14,7 @@ from PIL import Image, ImageColor
 
 from defectvision.bundle.policy import Policy
 from defectvision.bundle.reader import load_bundle
+from defectvision.bundle.rules import Rule, Zone
 from defectvision.bundle.schema import Origin
 from defectvision.data.synthetic.samples import draw
 from defectvision.inference.images import ImageError, decode_image
@@ -21,14 +22,18 @@ from defectvision.inference.inspection import Inspection
 from defectvision.inference.inspector import Inspector
 from defectvision.limits import PIXELS
 from defectvision.report.export import (
+    region_columns,
+    region_rows,
     regions_csv,
+    result_columns,
     result_json,
+    result_rows,
     results_csv,
     safe_cell,
 )
 from defectvision.report.looks import LOOKS
 from defectvision.report.picture import annotated_png
-from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.bundles import LINES, write_bundle
 from tests.stand_ins.strips import encoded, steel, strip_with
 
 STRICT, WIDE = Policy(accept_below=0.3, reject_above=0.7), Policy(accept_below=0, reject_above=1)
@@ -114,6 +119,25 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     ]  # fmt: skip
     assert (regions[0]["length_mm"], regions[0]["width_mm"]) == ("50", "20")
     assert all(r.items() >= cut.items() and r["source"] for r in regions)
+
+
+def test_a_table_says_where_its_thresholds_decide_nothing() -> None:
+    """Else a part with a score above "reject_above" would stand there as accepted."""
+    line = LINES["magnetic-tile"]
+    origin = Origin(line, "unet", "0" * 12, line.defect_names)
+    rules = (Rule(then="reject", class_name="crack", over=9),)
+    hole = Zone(name="hole", corners=((0, 0), (1, 0), (0, 1)), ignored=True)
+    policy = Policy(accept_below=0.2, reject_above=0.6, rules=rules, zones=(hole,))
+    policy = policy.model_copy(update={"score_decides": False})
+    failed = [ImageError("a.png", "damaged", "Copy it again.")]
+    for columns, rows in (
+        (result_columns(origin, policy), result_rows([], policy, origin, failed)),
+        (region_columns(origin, policy), region_rows([], policy, origin)),
+    ):
+        assert "rules" in columns
+        for row in rows:
+            said = dict(zip(columns, row, strict=True))["rules"]
+            assert str(said).startswith("the rules alone decide; ignored: hole; reject: Crack")
 
 
 @pytest.mark.slow

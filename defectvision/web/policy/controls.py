@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from defectvision.bundle.policy import ACCEPT_BELOW, REJECT_FROM, Policy, in_words
+from defectvision.bundle.policy import (
+    ACCEPT_BELOW,
+    REJECT_FROM,
+    Policy,
+    in_words,
+    regions_in_words,
+)
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.bundle.words import score_words
 from defectvision.inference.zones import shares_of_view
@@ -134,7 +140,7 @@ def save_policy(
                         "By": row.who,
                         ACCEPT_BELOW.capitalize(): row.content["accept_below"],
                         REJECT_FROM.capitalize(): row.content["reject_above"],
-                        "Rules": len(row.content.get("rules", ())),
+                        "Rules": regions_in_words(policies.policy_of(row), loaded.line),
                         "Reason": row.why,
                     }
                     for row in versions
