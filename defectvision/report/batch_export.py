@@ -24,6 +24,7 @@ from defectvision.report.export import Format
 from defectvision.report.lot_record import MADE_FROM, digest_of_record, record
 from defectvision.report.lot_words import (
     NOT_AT_HAND,
+    copied,
     measured_escapes,
     plain_markdown,
     replaced_since,
@@ -180,7 +181,7 @@ class Leaving:
             ("Line", f"{origin.line.title} ({origin.line.name})"),
             ("Started", f"by {batch.who or 'unnamed'}, {in_utc(batch.made)}"),
             ("Decided", f"by {', '.join(reviewers)}" if reviewers else "by nobody"),
-            ("Released", self.released or "not released"),
+            ("Released", self.released or copied(self.results.releases, self.in_force)),
             ("Policy", f"{self.policy_words}: {judged_by}"),
             ("Bundle", f"{origin.bundle}, version {origin.version}"),
             (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.schema import Bundle, LoadedBundle
 from defectvision.store.inspections import Summary
-from defectvision.words import percentage
+from defectvision.store.tables import ReleaseRow
+from defectvision.words import in_utc, percentage
 
 MOST_WITHOUT = 0.2  # of a lot's images without a verdict of the model
 UNMEASURED = "not measured on images that the model has not seen"
@@ -31,6 +33,25 @@ def measured_escapes(bundle: Bundle) -> str:
             "own policy"
         )
     return UNMEASURED
+
+
+def released_words(release: ReleaseRow) -> str:
+    """By whom, when, why and as which version."""
+    return (
+        f"by {release.who}, {in_utc(release.at)}, as version {release.number}, "
+        f"{release.title!r}: {release.why}"
+    )
+
+
+def copied(releases: Sequence[ReleaseRow], in_force: bool) -> str:
+    """What a report that is none of the kept ones says of a lot's releases. in_force: whether it
+    follows the policy of the newest."""
+    if not releases:
+        return "not released"
+    words = released_words(releases[-1])
+    if not in_force:
+        return f"not under this policy; under its own {words}"
+    return f"{words}. This is a copy: the report that was made then is kept"
 
 
 def replaced_since(version: str, loaded: LoadedBundle) -> str:

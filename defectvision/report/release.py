@@ -13,13 +13,13 @@ from defectvision.people import Action, Person, needs
 from defectvision.report.batch_export import Leaving
 from defectvision.report.export import Format
 from defectvision.report.lot_record import digest_of_record, record
+from defectvision.report.lot_words import released_words
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.releases import MadeFile, begin, files_of, finish, release_of_file
 from defectvision.store.results import Results
 from defectvision.store.tables import ReleaseRow
-from defectvision.words import in_utc
 
 # What is made with the release; other formats can be made from it at any time.
 KEPT = ("PDF report", "CSV", "Excel", "JSON", "Record", "Regions as CSV")
@@ -64,14 +64,6 @@ def release_lot(
             raise StoreError("somebody decided on a part meanwhile: look, and release again")
         finish(session, release, made.values())
     return release
-
-
-def released_words(release: ReleaseRow) -> str:
-    """By whom, when, why and as which version."""
-    return (
-        f"by {release.who}, {in_utc(release.at)}, as version {release.number}, "
-        f"{release.title!r}: {release.why}"
-    )
 
 
 def released_formats(store: Store, release: ReleaseRow) -> list[Format]:

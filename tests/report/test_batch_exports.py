@@ -33,6 +33,7 @@ from defectvision.store import batches
 from defectvision.store.database import open_store
 from defectvision.store.results import Results
 from defectvision.store.selection import EVERYTHING, Filter
+from defectvision.store.tables import ReleaseRow
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
 from tests.stand_ins.strips import encoded, steel, strip_with
@@ -167,6 +168,22 @@ def test_the_report_shows_the_rejected_and_what_it_was_made_from(castings) -> No
     rejected = castings.summary(castings.selection(STRICT)).verdicts[Verdict.REJECT]
     pictures = [o for page in document for o in page.get_objects() if o.type == 3]
     assert len(pictures) == rejected
+
+
+def test_a_copy_of_a_released_lot_says_who_released_it(castings) -> None:
+    """What a page exports of a released lot is none of the files that were made with the release,
+    and said that the lot is not released."""
+    about = {"title": "Version 1", "who": "cy", "why": "complete", "at": PRINTED}
+    released = replace(castings, releases=(ReleaseRow(number=1, **about),))
+
+    def said(of: Results, in_force: bool = True) -> str:
+        return " ".join(text_of(replace(leaving(of, WIDE), in_force=in_force).pdf()).split())
+
+    assert "not released" in said(castings)
+    words = "by cy, 2026-11-25 22:10 UTC, as version 1, 'Version 1': complete"
+    copy = said(released)
+    assert words in copy and "This is a copy" in copy and "not released" not in copy
+    assert f"not under this policy; under its own {words}" in said(released, in_force=False)
 
 
 def test_nothing_is_said_of_a_lot_that_is_known_of_another_model(castings, tmp_path) -> None:
