@@ -27,6 +27,7 @@ from defectvision.store.tables import BINS, ImageState, InspectionRow
 from defectvision.store.verdicts import (
     decided,
     defect_score,
+    final_label_of,
     final_of,
     is_final,
     label_of,
@@ -216,12 +217,11 @@ def changed(session: Session, batch: int, before: Policy, after: Policy) -> list
 
 
 def _keys(selection: Selection, sorting: Sorting) -> tuple[SQLColumnExpression[Any], ...]:
-    one_label = selection.line.label_mode == "multiclass"
     keys: dict[Order, SQLColumnExpression[Any]] = {
         "listed": InspectionRow.id,
         "name": InspectionRow.name,
         "verdict": final_of(selection.policy),
-        "label": label_of(selection.policy) if one_label else InspectionRow.top_defect,
+        "label": final_label_of(selection.policy, selection.line),
         "defect_score": defect_score,
         "foreign_score": InspectionRow.foreign_score,
     }

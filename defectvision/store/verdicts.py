@@ -97,6 +97,21 @@ def _rejected_as(policy: Policy) -> SQLColumnExpression[str | None]:
     return func.coalesce(func.nullif(label_by_rules(policy), ""), InspectionRow.top_defect)
 
 
+def final_label_of(policy: Policy, line: Line) -> ColumnElement[str]:
+    """What rows are sorted by where their labels are: those of people where they gave some, none
+    where something speaks against any verdict, else the model's, of a multilabel line its most
+    probable defect, where the part is not accepted."""
+    if line.label_mode == "multiclass":
+        by_model: SQLColumnExpression[str | None] = label_of(policy)
+    else:
+        by_model = case((accepted(policy), literal("")), else_=InspectionRow.top_defect)
+    return case(
+        (labelled, InspectionRow.decided_label),
+        (~InspectionRow.judged, literal("")),
+        else_=by_model,
+    )
+
+
 def is_final(name: str, policy: Policy, line: Line) -> ColumnElement[bool]:
     """Whether class `name` is one of a row's `Judged.final_labels`."""
     said = _among(name, InspectionRow.decided_label)

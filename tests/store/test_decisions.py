@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from defectvision.bundle.labels import join_labels
 from defectvision.bundle.policy import Policy, Verdict
 from defectvision.people import unproven
 from defectvision.store import reviews
 from defectvision.store.database import Store
 from defectvision.store.results import Results
-from defectvision.store.selection import Filter
+from defectvision.store.selection import Filter, Sorting
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
 
@@ -91,6 +92,19 @@ def test_two_who_disagree_leave_it_to_a_third(results) -> None:
     with results.store.session() as session:
         reviews.undo(session, settling, unproven("cy"))
     assert results.one(part).decision.disputed
+
+
+@pytest.mark.parametrize("line", ["casting", "magnetic-tile"])
+def test_a_table_by_label_stands_in_the_order_of_the_labels_that_it_shows(tmp_path, line) -> None:
+    store, names = new_store(tmp_path), LINES[line].defect_names
+    results = Results.open(store, fill(store, LINES[line], PARTS))
+    for part in range(1, PARTS // 2):
+        said = ("reject", names[-part % len(names)]) if part % 2 else ("accept", "")
+        decide(store, part, "ada", *said)
+    decide(store, PARTS, "ada", "unusable")
+    parts = results.page(results.selection(POLICY), Sorting("label"))
+    shown = [join_labels(part.final_labels(POLICY)) for part in parts]
+    assert shown == sorted(shown) and len(set(shown)) > 1
 
 
 def test_one_who_gives_way_ends_a_dispute(results) -> None:
