@@ -21,6 +21,7 @@ from defectvision.store.evaluations import delete_evaluation
 from defectvision.store.tables import EvaluationRow
 from defectvision.web.evaluate.costs import costs_of_session
 from defectvision.web.evaluate.opening import Opened, go_to
+from defectvision.web.evaluate.views import forget_rows
 from defectvision.web.links import ALL
 from defectvision.web.session.people import acting, ready
 from defectvision.words import capital, counted, in_utc, plain
@@ -158,7 +159,7 @@ def _seen(opened: Opened) -> None:
             ),
             icon=":material/visibility:",
         )
-        st.toggle("Count them, too", key=WITH_SEEN, persist_state="session")
+        st.toggle("Count them, too", key=WITH_SEEN, persist_state="session", on_change=forget_rows)
 
 
 def tiles(kept: Kept, policy: Policy, found: Consequence) -> None:

@@ -40,6 +40,12 @@ def look_at(view: View, number: int) -> None:
     st.session_state[PART] = MISTAKES
 
 
+def forget_rows() -> None:
+    """Where other images count from now on: rows by their numbers would be other images then."""
+    if st.session_state.get(VIEW, (None, WORST))[1].kind == "rows":
+        del st.session_state[VIEW]
+
+
 def chosen(number: int) -> View:
     """What is looked at of an evaluation: the worst mistakes at first."""
     of, view = st.session_state.get(VIEW, (None, WORST))

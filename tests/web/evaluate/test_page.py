@@ -153,6 +153,22 @@ def test_what_the_bundle_learned_from_is_left_out_and_said(plant: Path) -> None:
     assert "measure its memory, not its skill" in words
 
 
+def test_images_that_were_listed_are_no_others_where_more_of_them_count(plant: Path) -> None:
+    """Which two bundles differ on, or whose defect was missed, is listed by row."""
+    number = keep(plant, "casting", 120, seen=30)
+    app = AppTest.from_file(str(ROOT / "pages" / "evaluate.py"), default_timeout=60)
+    app.query_params["evaluation"] = str(number)
+    app.session_state[PART] = MISTAKES
+    listed = View("rows", rows=(0, 1), words="On which two differ")
+    app.session_state["evaluation-view"] = (number, listed)
+    app.run()
+    assert "On which two differ" in said(app)
+    assert app.dataframe[0].value["name"][0] == "000030.png", "that of row 0 without those seen"
+    app.toggle[0].set_value(True).run()
+    assert not app.exception
+    assert "On which two differ" not in said(app) and "Worst mistakes first" in said(app)
+
+
 def test_labels_that_count_as_deviations_are_named(plant: Path) -> None:
     about = {"unknown": "line 'casting' knows no label '0' (3): such images count as deviations"}
     words = said(page(keep(plant, "casting", 40, about=about))).replace("\\", "")
