@@ -51,6 +51,7 @@ def decide(
     if row is None or row.state != ImageState.DONE:
         raise StoreError(f"inspection {inspection} is not there to be decided on")
     refuse_released(session, row.batch_id)
+    _alone(session, row)
     line = line_of(get_batch(session, row.batch_id))
     label = label_to_keep(line, decision, label)
     verdict = session.scalar(select(verdict_of(policy)).where(InspectionRow.id == inspection))
@@ -76,6 +77,9 @@ def decide(
 def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow:
     """Take one's own decision back, by a row that says so; raises StoreError where it does not
     stand or is somebody else's."""
+    there = session.get(ReviewRow, review)
+    if there is not None:
+        _alone(session, session.get_one(InspectionRow, there.inspection_id))
     found = session.scalar(select(ReviewRow).where(ReviewRow.id == review, standing()))
     if found is None:
         raise StoreError(f"review {review} is not there or was undone already")
@@ -95,6 +99,12 @@ def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow
     session.flush()
     settle(session, found.inspection_id)
     return row
+
+
+def _alone(session: Session, row: InspectionRow) -> None:
+    """Let others who decide on the part at the same moment wait until this session ends: what the
+    reviews come to is made of all of them."""
+    session.refresh(row, with_for_update=True)
 
 
 def reviews_of(session: Session, inspections: Iterable[int]) -> dict[int, list[ReviewRow]]:

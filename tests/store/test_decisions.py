@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,17 @@ def test_a_picture_that_shows_no_part_is_neither_good_nor_bad(results) -> None:
     assert after.rejected["def"] == before.rejected["def"] - 1
     accepted, rejected = after.verdicts[Verdict.ACCEPT], after.verdicts[Verdict.REJECT]
     assert after.yield_share == accepted / (accepted + rejected)
+
+
+def test_two_who_disagree_at_the_same_moment_are_both_heard(results) -> None:
+    part, store = first_of(results, Verdict.ACCEPT), results.store
+    with ThreadPoolExecutor(1) as other:
+        with store.session() as session:
+            reviews.decide(session, part, unproven("ada"), "accept", POLICY)
+            waits = other.submit(decide, store, part, "bo", "reject", "def")
+            time.sleep(0.3)
+        waits.result()
+    assert results.one(part).decision.disputed
 
 
 def test_two_who_disagree_leave_it_to_a_third(results) -> None:
