@@ -17,8 +17,9 @@ from defectvision.report.lot_words import released_words
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
-from defectvision.store.releases import MadeFile, begin, files_of, finish, release_of_file
+from defectvision.store.releases import MadeFile, begin, files_of, finish, hold, release_of_file
 from defectvision.store.results import Results
+from defectvision.store.reviews import last_said
 from defectvision.store.tables import ReleaseRow
 
 # What is made with the release; other formats can be made from it at any time.
@@ -41,8 +42,9 @@ def release_lot(
     Raises StoreError where `releases.begin` does, and where a decision comes in meanwhile.
     """
     store, selection = results.store, results.selection(policy.policy)
+    number = results.batch.id
     with store.reading() as session:
-        release = begin(session, results.batch.id, who, why, title)
+        release, seen = begin(session, number, who, why, title), last_said(session, number)
     leaving = Leaving(
         results,
         selection,
@@ -58,9 +60,11 @@ def release_lot(
     release.policy_words = policy.words
     release.counts = {verdict.value: count for verdict, count in summary.verdicts.items()}
     release.digest = made["Record"].digest
+    # A large report takes a while, in which nobody is kept from writing.
+    same = digest_of_record(leaving.record()) == release.digest
     with store.session() as session:
-        # A large report takes a while, in which nobody is kept from writing.
-        if digest_of_record(leaving.record()) != release.digest:
+        hold(session, number)
+        if not same or last_said(session, number) != seen:
             raise StoreError("somebody decided on a part meanwhile: look, and release again")
         finish(session, release, made.values())
     return release

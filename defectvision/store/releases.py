@@ -111,8 +111,16 @@ def finish(session: Session, release: ReleaseRow, files: Collection[MadeFile]) -
     session.flush()
 
 
+def hold(session: Session, batch: int) -> None:
+    """Let nobody decide on a part of the lot, release it or delete it before this session ends;
+    whoever does so right now is waited for."""
+    session.get(BatchRow, batch, with_for_update=True)
+
+
 def refuse_released(session: Session, batch: int) -> None:
-    """Raises StoreError where decisions on parts of the lot are frozen."""
+    """Raises StoreError where decisions on parts of the lot are frozen; whoever releases it right
+    now is waited for, and nobody can before this session ends."""
+    session.get(BatchRow, batch, with_for_update={"read": True, "key_share": True})
     if versions := releases_of(session, batch):
         first = versions[0]
         raise StoreError(

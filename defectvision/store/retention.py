@@ -18,7 +18,7 @@ from defectvision.store.age import DAY, about
 from defectvision.store.batches import ACTIVE, State, get_batch
 from defectvision.store.dropped import drop, drop_of_inspections
 from defectvision.store.errors import StoreError
-from defectvision.store.releases import files_of, releases_of
+from defectvision.store.releases import files_of, hold, releases_of
 from defectvision.store.sources import Uploads
 from defectvision.store.tables import AuditRow, BatchRow, InspectionRow
 
@@ -65,6 +65,7 @@ def delete_batch(
     Raises StoreError without a name or a reason, while it is worked on, and for a released lot
     unless `released_too`.
     """
+    hold(session, number)
     batch = get_batch(session, number)
     if not who.name or not why.strip():
         raise StoreError("deleting a batch needs a name and a reason: say who deletes it, and why")

@@ -205,6 +205,16 @@ def last_of(session: Session, batch: int, who: str) -> ReviewRow | None:
     )
 
 
+def last_said(session: Session, batch: int) -> int:
+    """The number of the newest review of a batch, be it one that undoes another; 0 without any."""
+    newest = (
+        select(func.max(ReviewRow.id))
+        .join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id)
+        .where(InspectionRow.batch_id == batch)
+    )
+    return session.scalar(newest) or 0
+
+
 def decided_in(session: Session, batch: int) -> dict[int, list[ReviewRow]]:
     """Decisions that stand in a batch, by inspection as listed."""
     rows = session.scalars(

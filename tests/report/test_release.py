@@ -211,6 +211,27 @@ def test_a_decision_while_the_report_is_made_stops_the_release(lot, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("what", ["decided", "taken back"])
+def test_a_decision_at_the_last_moment_stops_the_release(lot, monkeypatch, what) -> None:
+    """After the last look at the record, and before the release is written."""
+    digest = releasing.digest_of_record
+
+    def looked(content: bytes) -> str:
+        with lot.store.session() as session:
+            if what == "decided":
+                reviews.decide(session, 100, unproven("ada"), "reject", Policy(), "def")
+            else:
+                reviews.undo(session, reviews.last_of(session, 1, "bo").id, unproven("bo"))
+        return digest(content)
+
+    monkeypatch.setattr(releasing, "digest_of_record", looked)
+    with pytest.raises(StoreError, match="somebody decided"):
+        release(lot)
+    with lot.store.reading() as session:
+        assert releases_of(session, 1) == []
+
+
+@pytest.mark.slow
 def test_a_released_lot_is_deleted_only_when_that_is_said_twice(lot) -> None:
     release(lot)
     with lot.store.session() as session:

@@ -15,6 +15,8 @@ from defectvision.bundle.policy import Policy, Verdict
 from defectvision.people import unproven
 from defectvision.store import reviews
 from defectvision.store.database import Store
+from defectvision.store.errors import StoreError
+from defectvision.store.releases import begin, finish, hold
 from defectvision.store.results import Results
 from defectvision.store.selection import Filter, Sorting
 from tests.stand_ins.bundles import LINES
@@ -82,6 +84,22 @@ def test_two_who_disagree_at_the_same_moment_are_both_heard(results) -> None:
             time.sleep(0.3)
         waits.result()
     assert results.one(part).decision.disputed
+
+
+def test_who_decides_while_the_lot_is_released_is_refused(results) -> None:
+    part, store, number = first_of(results, Verdict.ACCEPT), results.store, results.batch.id
+    with ThreadPoolExecutor(1) as other:
+        with store.session() as session:
+            hold(session, number)
+            waits = other.submit(decide, store, part, "bo", "reject", "def")
+            time.sleep(0.3)
+            release = begin(session, number, unproven("cy"), "complete", "")
+            release.policy, release.policy_words = POLICY.model_dump(mode="json"), "policy 3"
+            release.counts, release.digest = {}, "0" * 64
+            finish(session, release, [])
+        with pytest.raises(StoreError, match="released by cy"):
+            waits.result()
+    assert results.one(part).decision is None
 
 
 def test_two_who_disagree_leave_it_to_a_third(results) -> None:
