@@ -17,7 +17,7 @@ from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.inference.image_error import ImageError
 from defectvision.inference.inspection import Inspection
 from defectvision.report.archive import add, own_path
-from defectvision.report.export import FINAL_COLUMNS, final_columns, not_inspected
+from defectvision.report.export import FINAL_COLUMNS, as_csv, final_columns, not_inspected
 
 
 def coco_json(
@@ -70,7 +70,7 @@ def masks_zip(
     counts of each, and one of `errors`; as for `coco_json`."""
     out = io.BytesIO()
     numbers = {name: i for i, name in enumerate(origin.mask_classes, 1)}
-    index: list[tuple[str, ...]] = [("image", "label", "mask", *FINAL_COLUMNS, "verdict")]
+    index: list[tuple[str, ...]] = []
     taken: set[str] = set()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for found in inspections:
@@ -82,10 +82,11 @@ def masks_zip(
             judged = final_columns(found, policy)
             label, verdict = judged["final_label"], found.verdict(policy).value
             index.append((found.name, label, place, *judged.values(), verdict))
-        add(archive, "images.csv", csv_bytes(index))
+        columns = ("image", "label", "mask", *FINAL_COLUMNS, "verdict")
+        add(archive, "images.csv", as_csv(columns, index))
         names = [("number", "name"), *((str(i), name) for name, i in numbers.items())]
         add(archive, "classes.csv", csv_bytes(names))
         if failed := not_inspected(errors):
-            rows = [("image", "error"), *(tuple(one.values()) for one in failed)]
-            add(archive, "not_inspected.csv", csv_bytes(rows))
+            rows = [tuple(one.values()) for one in failed]
+            add(archive, "not_inspected.csv", as_csv(("image", "error"), rows))
     return out.getvalue()

@@ -27,6 +27,7 @@ from defectvision.data.coco_writer import CocoImage, coco_content
 from defectvision.data.pixel_outlines import pixel_outlines
 from defectvision.inference.image_error import ImageError
 from defectvision.report.archive import add, own_path
+from defectvision.report.export import as_csv
 from defectvision.store.database import Store
 from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.label_files import kept_masks
@@ -134,8 +135,8 @@ def yolo_zip(labelled: Labelled) -> bytes:
         about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
         add(archive, "data.yaml", yaml.safe_dump(about, sort_keys=False, allow_unicode=True))
         if lost:
-            rows = [("image", "error"), *((error.name, str(error)) for error in lost)]
-            add(archive, "left_out.csv", csv_bytes(rows))
+            rows = [(error.name, str(error)) for error in lost]
+            add(archive, "left_out.csv", as_csv(("image", "error"), rows))
     return out.getvalue()
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -16,15 +17,18 @@ from typer.testing import CliRunner
 
 from defectvision.batch.runner import work_on
 from defectvision.batch.sources import upload_source
-from defectvision.bundle.policy import Policy
+from defectvision.bundle.policy import Policy, Verdict
 from defectvision.bundle.reader import load_bundle
 from defectvision.bundle.schema import LoadedBundle
 from defectvision.cli.main import app
 from defectvision.csv_file import csv_bytes
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.readers.folders import open_catalog
+from defectvision.inference.image_error import ImageError
+from defectvision.inference.judged import Decision
 from defectvision.limits import PIXELS, Limits
 from defectvision.people import unproven
+from defectvision.report.annotations import masks_zip
 from defectvision.report.batch_export import Leaving
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
 from defectvision.store import batches, reviews
@@ -149,6 +153,21 @@ def test_a_csv_file_begins_with_a_byte_order_mark_and_keeps_its_names(
     text = content.decode("utf-8-sig")
     assert all(name in text for name in names)
     assert list(pd.read_csv(io.BytesIO(content)).columns) == first, "as machines read it"
+
+
+def test_what_people_wrote_beside_masks_is_no_formula(inspected) -> None:
+    policy, formula = Policy(smallest_region_px=20), '=HYPERLINK("http://example.org","look")'
+    at = datetime(2026, 11, 28, tzinfo=UTC)
+    said = Decision(Verdict.REJECT, ("3",), "@ada", at, formula)
+    parts = inspected.results.every(inspected.results.selection(policy))
+    found = [replace(part.inspection, decision=said, name="=a.png") for part in parts]
+    failed = [ImageError("+b.png", "=1+1", "Copy it again.")]
+    made = masks_zip(found, policy, inspected.results.origin, failed)
+    for name in ("images.csv", "not_inspected.csv"):
+        text = in_zip(made, name).decode("utf-8-sig")
+        _, *rows = csv.reader(io.StringIO(text, newline=""))
+        assert rows and not [cell for row in rows for cell in row if cell[:1] in set("=+-@")]
+    assert "'=HYPERLINK" in in_zip(made, "images.csv").decode("utf-8-sig")
 
 
 def test_the_sets_that_leave_are_read_again(inspected, tmp_path) -> None:
