@@ -7,6 +7,7 @@ import streamlit as st
 from defectvision.batch.evaluation_start import start_evaluation
 from defectvision.bundle.reader import BundleError, read_line
 from defectvision.bundle.schema import LINE_FILE
+from defectvision.evaluation.promises import percent
 from defectvision.people import Action, Person
 from defectvision.roots import NotAllowedError
 from defectvision.settings import settings
@@ -81,13 +82,15 @@ def _compare(store: Store, run: Run, line: str, bundle: str, person: Person) -> 
     both = [bundle, *([known.default_bundle] if known.default_bundle != bundle else [])]
     done = {name: _evaluation(store, run, line, name) for name in both}
     with st.container(horizontal=True, vertical_alignment="center"):
-        if all(one is None for one in done.values()):
+        if missing := [name for name, row in done.items() if row is None]:
             held = sum(1 for _ in (run.held / "images").rglob("*.*"))
-            words = f"Measure on {counted(held, 'held-back image')}"
+            what = "" if missing == both else f" {', '.join(missing)}"
+            words = plain(f"Measure{what} on {counted(held, 'held-back image')}")
             if not lacking(person, Action.TEACH) and st.button(
                 words, key=f"measure-{run.id}", icon=":material/fact_check:", type="primary"
             ):
-                _measure(store, run, line, both, f"{known.title}, images held back")
+                _measure(store, run, line, missing, f"{known.title}, images held back")
+        if missing == both:
             return
         for name, row in done.items():
             if row is not None:
@@ -123,7 +126,7 @@ def _words(store: Store, row: EvaluationRow) -> str:
         return str(state)
     values = row.summary.get("metrics", {}).get("values", {})
     told = [
-        f"{title} {100 * found['value']:.1f} %"
+        f"{title} {percent(found['value'])}"
         for key, title in (("escapes", "escapes"), ("overkills", "overkill"), ("reviews", "review"))
         if (found := values.get(key)) and found.get("value") is not None
     ]
@@ -131,10 +134,15 @@ def _words(store: Store, row: EvaluationRow) -> str:
 
 
 def _evaluation(store: Store, run: Run, line: str, bundle: str) -> EvaluationRow | None:
-    """The last one of that bundle on the run's images held back."""
+    """The last one of that bundle, as it is now, on the run's images held back."""
+    try:
+        loaded = loaded_bundle(line, bundle)
+    except BundleError:
+        return None
     with store.reading() as session:
         for row in list_evaluations(session, line, bundle):
-            if row.source.get("path") == str(run.held.resolve()):
+            held = row.source.get("path") == str(run.held.resolve())
+            if held and loaded.is_version(row.bundle_version):
                 return row
     return None
 
