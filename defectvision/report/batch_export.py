@@ -34,13 +34,15 @@ from defectvision.report.lot_words import (
 from defectvision.report.picture import overlaid
 from defectvision.report.submission import submission_file
 from defectvision.store.errors import StoreError
+from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
-from defectvision.store.reviews import reviewers_of
+from defectvision.store.reviews import last_said, reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 from defectvision.words import in_utc
 
 log = logging.getLogger(__name__)
+MOST_LOOKS = 5  # at a lot on whose parts people decide without a pause
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -150,8 +152,8 @@ class Leaving:
         from defectvision.report.pdf import Subject, report_pdf
 
         results, batch = self.results, self.results.batch
-        lot = results.summary(results.selection(self.policy))
-        digest = digest_of_record(self.record())
+        lot, rows = self._at_one_moment()
+        digest = digest_of_record(record(results, self.selection, rows))
         cautions = (
             without_verdict(lot, results.line),
             self._replaced or plain_markdown(self.loaded.bundle.caution),
@@ -167,8 +169,22 @@ class Leaving:
             printed=self.printed,
             digest=digest,
         )
-        rows = list(self.rows())
         return report_pdf(rows, self.policy, results.origin, subject, self._picture)
+
+    def _at_one_moment(self) -> tuple[Summary, list[StoredInspection]]:
+        """The lot's counts, and the rows that leave, with the same decisions: read again where
+        somebody decided on a part meanwhile, at most a few times."""
+        results = self.results
+        for _ in range(MOST_LOOKS):
+            seen = self._last_said()
+            lot, rows = results.summary(results.selection(self.policy)), list(self.rows())
+            if self._last_said() == seen:
+                break
+        return lot, rows
+
+    def _last_said(self) -> int:
+        with self.results.store.reading() as session:
+            return last_said(session, self.results.batch.id)
 
     def _facts(self, digest: str) -> list[tuple[str, str]]:
         """What must stand on the report beside the counts."""

@@ -29,10 +29,11 @@ from defectvision.limits import PIXELS, Limits
 from defectvision.people import unproven
 from defectvision.report.batch_export import Leaving
 from defectvision.report.pdf import EXTRACT
-from defectvision.store import batches
+from defectvision.store import batches, reviews
 from defectvision.store.database import open_store
+from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
-from defectvision.store.selection import EVERYTHING, Filter
+from defectvision.store.selection import EVERYTHING, Filter, Selection
 from defectvision.store.tables import ReleaseRow
 from tests.stand_ins.bundles import write_bundle
 from tests.stand_ins.castings import casting
@@ -184,6 +185,29 @@ def test_a_copy_of_a_released_lot_says_who_released_it(castings) -> None:
     copy = said(released)
     assert words in copy and "This is a copy" in copy and "not released" not in copy
     assert f"not under this policy; under its own {words}" in said(released, in_force=False)
+
+
+def test_a_report_shows_one_state_of_the_lot_whoever_decides_meanwhile(
+    castings, monkeypatch
+) -> None:
+    """Counts on the cover, rows of the table and the record's hash beside the lines to sign on."""
+    count, made = Results.summary, list[int]()
+
+    def decided_meanwhile(self: Results, selection: Selection) -> Summary:
+        found = count(self, selection)
+        if not made:
+            with castings.store.session() as session:
+                said = ("unusable", WIDE, "", "a hand")
+                made.append(reviews.decide(session, 1, unproven("eve"), *said).id)
+        return found
+
+    monkeypatch.setattr(Results, "summary", decided_meanwhile)
+    try:
+        words = " ".join(text_of(leaving(castings, WIDE).pdf()).split())
+        assert "Unusable, 11.1%" in words and "a hand" in words
+    finally:
+        with castings.store.session() as session:
+            reviews.undo(session, made[0], unproven("eve"))
 
 
 def test_nothing_is_said_of_a_lot_that_is_known_of_another_model(castings, tmp_path) -> None:
