@@ -2,7 +2,9 @@
 
 Tools write the names of their own machine: with folders in front, absolute, with backslashes,
 percent signs, in another case or another Unicode form. A name is matched with the files that are
-there by as many of its last parts as agree; no file outside the opened folder is ever named.
+there by as many of its last parts as agree, but for a file that lies elsewhere than in the folder
+it names, where that is there: `good/002.png` is missing, and `crack/002.png` is another part. No
+file outside the opened folder is ever named.
 """
 
 from __future__ import annotations
@@ -70,9 +72,11 @@ class FoundImages:
         self.files = list(files) if files is not None else listed_images(root)
         self._exact = set(self.files)
         self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        self._folders: set[str] = set()
         for file in self.files:
             parts = tuple(plain(part) for part in PurePosixPath(file).parts)
             self._by_name.setdefault(parts[-1], []).append((file, parts))
+            self._folders.update(parts[:-1])
 
     def find(self, name: str) -> str | None:
         """The path below `root` of the image that an export calls `name`, None where it is not
@@ -108,7 +112,8 @@ class FoundImages:
         return [file for file, _ in self._by_name.get(plain(name), [])]
 
     def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
-        """Files with the same last part, and how many of the last parts agree."""
+        """Files with the same last part, and how many of the last parts agree; without those that
+        do not lie in the first folder that differs, where a folder is called so."""
         wanted = tuple(plain(part) for part in parts)
         if not wanted:
             return []
@@ -116,7 +121,10 @@ class FoundImages:
         for file, there in self._by_name.get(wanted[-1], []):
             pairs = zip(reversed(there), reversed(wanted), strict=False)
             same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-            found.append((file, min(len(there), len(wanted)) if same is None else same))
+            same = min(len(there), len(wanted)) if same is None else same
+            named = wanted[-1 - same] if same < len(wanted) else ""
+            if named not in self._folders or named in there:
+                found.append((file, same))
         return found
 
 

@@ -100,6 +100,11 @@ def _checked_row(header: list[str], cells: list[str], there: "_There") -> dict[s
     row["label"] = _checked_label(row["label"])
     if row["mask"]:
         row["mask"] = there.find(row["mask"], "mask")
+        if row["mask"] == row["path"]:  # of the same name, in a folder that is not there
+            raise _RowError(
+                f"mask {given['mask']!r} is the image itself, or missing",
+                "Put the mask there, or leave the cell empty where nobody has drawn one.",
+            )
     if row["split"] not in ("", *SPLITS):
         raise _RowError(
             f"unknown split {row['split']!r}", f"Use {', '.join(SPLITS)} or leave it empty."

@@ -73,6 +73,49 @@ def test_the_folders_in_front_decide(tmp_path, called, file):
     assert FoundImages(put(tmp_path, "lot7/a/p1.png", "lot7/b/p1.png")).find(called) == file
 
 
+@pytest.mark.parametrize("front", ["", "/home/x/lot/", "C:\\lot\\"])
+def test_an_image_that_its_folder_lacks_is_no_image_of_another_folder(tmp_path, front):
+    put(tmp_path, "good/001.png", "good/003.png", "crack/001.png", "crack/002.png")
+    rows = "".join(
+        f"{front}{row}\n"
+        for row in ("good/001.png,", "good/002.png,", "crack/001.png,crack", "crack/003.png,crack")
+    )
+    (tmp_path / "index.csv").write_text(f"path,label\n{rows}")
+    catalog = open_set(tmp_path, PIXELS).catalog
+    assert dict(zip(catalog.table["path"], catalog.table["label"], strict=True)) == {
+        "good/001.png": "",
+        "crack/001.png": "crack",
+    }
+    assert [one.name for one in catalog.left_out] == ["index.csv, line 3", "index.csv, line 5"]
+
+
+def test_an_annotation_of_a_missing_image_is_of_no_image_of_another_folder(tmp_path):
+    put(tmp_path, "good/001.png", "crack/002.png")
+    content = {
+        "images": [{"id": 1, "file_name": "crack/001.png"}, {"id": 2, "file_name": "good/001.png"}],
+        "categories": [{"id": 1, "name": "crack"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [2, 2, 5, 5]}],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    table = open_set(tmp_path, PIXELS).catalog.table
+    assert dict(zip(table["path"], table["label"], strict=True)) == {
+        "crack/001.png": "crack",
+        "good/001.png": "",
+    }
+
+
+@pytest.mark.parametrize("masks", [[], ["masks/pit/001.png", "masks/crack/002.png"]])
+def test_a_missing_mask_is_no_other_picture_of_its_name(tmp_path, masks):
+    put(tmp_path, "crack/001.png", "pit/001.png", *masks)
+    (tmp_path / "index.csv").write_text(
+        "path,label,mask\ncrack/001.png,crack,masks/crack/001.png\npit/001.png,pit,\n"
+    )
+    catalog = open_set(tmp_path, PIXELS).catalog
+    assert catalog.table["path"].tolist() == ["pit/001.png"]
+    (left,) = catalog.left_out
+    assert left.name == "index.csv, line 2" and "mask" in left.reason and "missing" in left.reason
+
+
 @pytest.mark.parametrize("called", ["p1.png", "c/p1.png", "C:\\p1.png", "P1.PNG"])
 def test_what_fits_two_images_names_both(tmp_path, called):
     there = FoundImages(put(tmp_path, "a/p1.png", "b/p1.png"))
