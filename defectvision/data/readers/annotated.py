@@ -4,7 +4,7 @@ LabelMe, VOC)."""
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -107,7 +107,8 @@ class Marks:
 @dataclass
 class AnnotatedSet:
     """A set as its reader collects it. pairs: the image of each annotation file, None where it is
-    not there; photographs: all images of the set; splits: of images whose folders do not tell."""
+    not there; photographs: all images of the set; splits: of images whose folders do not tell;
+    classes: those that the set names, marked or not."""
 
     root: Path
     layout: str
@@ -117,14 +118,15 @@ class AnnotatedSet:
     splits: dict[str, str] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    classes: Collection[str] = ()
 
     def read(self, marked_by: Callable[[PurePosixPath], Marked]) -> Read:
         """The catalog, its annotations, and whether any image is there.
 
         marked_by: reads one annotation file; the image of one for which it raises CatalogError is
         left out and named. An image without annotations is good, but for one in a folder that is
-        called as a class. Raises CatalogError where two files are of one image, naming both, and
-        where no image is left.
+        called as a class, see `folder_labels`. Raises CatalogError where two files are of one
+        image, naming both, and where no image is left.
         """
         self._once()
         has_images = bool(self.photographs)
@@ -149,11 +151,9 @@ class AnnotatedSet:
         images = sorted({*self.photographs, *(annotated if not has_images else ())} - spoiled)
         bare = {image for image in images if image not in annotated}
         kept = self._labelled(images, bare, marks)
-        if has_images and (good := [str(i) for i in kept if (i in empty or i in bare)
-                                    and not kept[i]]):  # fmt: skip
-            self.warnings.append(
-                f"{len(good)} images without annotations count as good ({examples(good)})."
-            )
+        if has_images:
+            self.warnings += good_unmarked(i for i in kept if (i in empty or i in bare)
+                                           and not kept[i])  # fmt: skip
         if not has_images:
             self.warnings.append(
                 "none of the images is there: charts that need pixels are left out. Looked for "
@@ -171,6 +171,29 @@ class AnnotatedSet:
         catalog = checked_catalog(self.root, columns, self.layout, self.warnings)
         catalog = replace(catalog, left_out=tuple(self.left_out))
         return catalog, marks.table(kept), has_images
+
+    def _labelled(
+        self, images: list[PurePosixPath], bare: set[PurePosixPath], marks: Marks
+    ) -> dict[PurePosixPath, str]:
+        """The label of each image. One of the images `bare`, which have no annotation file, in a
+        folder that nobody annotated and that is called as nothing that is known, is left out."""
+        found = {image: marks.label(image) for image in images}
+        marked = {image: label for image, label in found.items() if label}
+        beside = {file.parent for file, image in self.pairs.items()
+                  if image is not None and image.parent == file.parent}  # fmt: skip
+        classes = {*self.classes, *marks.names()}
+        unmarked = found.keys() - marked
+        told = folder_labels(marked, unmarked, classes, unmarked - bare, beside)
+        for image, label in told.items():
+            if label is not None:
+                found[image] = label
+                continue
+            del found[image]
+            folder = image.parent.name
+            reason = f"nobody annotated it, and what its folder {folder!r} means is not known"
+            remedy = "Annotate it, or put it into a folder called good."
+            self.left_out.append(LeftOut(str(image), reason, remedy))
+        return found
 
     def split(self, told: dict[str, list[str]]) -> None:
         """Put the images of each split into it, those of several into the first."""
@@ -192,36 +215,49 @@ class AnnotatedSet:
                     "Keep one of them there."
                 )
 
-    def _labelled(
-        self, images: list[PurePosixPath], bare: set[PurePosixPath], marks: Marks
-    ) -> dict[PurePosixPath, str]:
-        """The label of each image. One of the images `bare`, which have no annotation file, is of
-        the class that its folder is called by, where folders are classes; in a folder that nobody
-        annotated and that is called as nothing that is known, it may show anything, and is left
-        out."""
-        names = {plain(name): name for name in marks.names()}
-        beside = {file.parent for file, image in self.pairs.items()
-                  if image is not None and image.parent == file.parent}  # fmt: skip
-        found = {image: marks.label(image) for image in images if image not in bare}
-        by_folder = any(
-            plain(image.parent.name) in map(plain, label_names(label))
-            for image, label in found.items()
-        )
-        for image in sorted(bare):
-            folder = image.parent.name
-            if plain(folder) in names:
-                found[image] = names[plain(folder)]
-            elif _says_nothing(image.parent) or image.parent in beside:
-                found[image] = ""
-            elif by_folder:
-                found[image] = class_name(unicodedata.normalize("NFC", folder), str(image.parent))
-            elif beside:
-                reason = f"nobody annotated it, and what its folder {folder!r} means is not known"
-                remedy = "Annotate it, or put it into a folder called good."
-                self.left_out.append(LeftOut(str(image), reason, remedy))
-            else:
-                found[image] = ""
-        return {image: found[image] for image in images if image in found}
+
+def folder_labels(
+    marked: Mapping[PurePosixPath, str],
+    unmarked: Iterable[PurePosixPath],
+    classes: Iterable[str],
+    empty: Collection[PurePosixPath] = (),
+    beside: Collection[PurePosixPath] = (),
+) -> dict[PurePosixPath, str | None]:
+    """The labels of the images `unmarked`, on which nothing is marked, '' for a good one; those of
+    `marked` images are given, and so is which unmarked ones have an annotation, an `empty` one.
+
+    An image in a folder that is called as a class is of that class: annotations are written for
+    images that nobody has looked at, too. Where the folders of marked images are called by their
+    labels, any folder of others names a class, but for those of good parts and of all images.
+    Where images lie `beside` their annotations, in these folders, one of a folder that nobody
+    annotated may show anything: None.
+    """
+    names = {plain(name): name for name in classes}
+    told = {image.parent for image, label in marked.items()
+            if plain(image.parent.name) in map(plain, label_names(label))}  # fmt: skip
+    otherwise = {image.parent for image in marked} - told
+    found: dict[PurePosixPath, str | None] = {}
+    for image in sorted(unmarked):
+        folder = image.parent
+        called = (names.get(plain(part), "") for part in reversed(folder.parts)
+                  if plain(part) in names or is_good_name(part))  # fmt: skip
+        if (label := next(called, None)) is not None:
+            found[image] = label
+        elif image in empty or _says_nothing(folder):
+            found[image] = ""
+        elif told and folder not in otherwise:
+            name = unicodedata.normalize("NFC", folder.name)
+            found[image] = class_name(name, str(folder))
+        else:
+            found[image] = None if beside and folder not in beside else ""
+    return found
+
+
+def good_unmarked(images: Iterable[PurePosixPath]) -> list[str]:
+    """What to say of images that count as good since nothing is marked on them, if of any."""
+    names = list(map(str, images))
+    said = f"{len(names)} images without annotations count as good ({examples(names)})."
+    return [said] if names else []
 
 
 def _says_nothing(folder: PurePosixPath) -> bool:

@@ -14,10 +14,11 @@ import pandas as pd
 
 from defectvision import roots
 from defectvision.bundle.labels import SEPARATOR
-from defectvision.data.catalog import Catalog, CatalogError, catalog_table
-from defectvision.data.readers.annotated import Marked, Marks
+from defectvision.data.catalog import Catalog, CatalogError
+from defectvision.data.readers.annotated import Marked, Marks, folder_labels, good_unmarked
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
+from defectvision.data.readers.index import checked_catalog
 
 LARGEST_JSON = 512 * 1024 * 1024
 HEAD = 4096
@@ -41,7 +42,8 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     """The catalog, its annotations, and whether any image is there.
 
     Segmentations are polygons or run lengths, compressed or not; an annotation with neither is
-    its box. An image without annotation is good. An annotation whose shape cannot be read stands
+    its box. An image without annotation is good, but for one in a folder that is called as a
+    class, see `folder_labels`. An annotation whose shape cannot be read stands
     in the table as UNREADABLE: its image shows the class, and has no mask. Raises CatalogError for
     a file that is not COCO, that points outside its folder, and for a name that fits two images.
     """
@@ -63,13 +65,14 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
             "none of the images is there: charts that need pixels are left out. Looked for "
             f"{missing[0]!r} in {root} and all folders below."
         )
-    catalog = Catalog(
-        root,
-        catalog_table({"path": paths, "label": [marks.label(key) for key in images]}),
-        root.resolve().name,
-        tuple(warnings),
-        "coco",
-    )
+    found = {PurePosixPath(path): marks.label(key) for key, path in zip(images, paths, strict=True)}
+    marked = {image: label for image, label in found.items() if label}
+    by_folder = folder_labels(marked, found.keys() - marked, names.values())
+    found |= {image: label or "" for image, label in by_folder.items()}
+    if len(missing) < len(images):
+        warnings += good_unmarked(image for image, label in found.items() if not label)
+    columns = {"path": paths, "label": list(found.values())}
+    catalog = checked_catalog(root, columns, "coco", warnings)
     return catalog, marks.table(images), len(missing) < len(images)
 
 

@@ -65,6 +65,7 @@ def read_yolo(files: SetFiles, yaml: PurePosixPath | None = None) -> Read:
         if image is not None or file.name.casefold() not in OTHER_TEXTS
     }
     made = AnnotatedSet(files.root, "yolo", pairs, photographs, masks, left_out=strays)
+    made.classes = known.names.values()
     made.photographs = _labelled(files, made)
     if photographs and not made.photographs:
         raise CatalogError(

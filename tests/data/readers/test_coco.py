@@ -150,3 +150,39 @@ def test_a_box_holds_exactly_its_mask():
     mask = np.zeros((9, 12), bool)
     mask[2:5, 7:12] = True
     assert bounding_box(mask) == [7, 2, 5, 3]
+
+
+def listed(folder, names, annotated, categories=("crack", "pit")):
+    """A set of images by `names`, of which those in `annotated` show a crack."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), np.zeros((20, 20), np.uint8))
+    content = {
+        "images": [{"id": number, "file_name": name} for number, name in enumerate(names)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(categories)],
+        "annotations": [
+            {"image_id": names.index(name), "category_id": 0, "bbox": [2, 2, 5, 5]}
+            for name in annotated
+        ],
+    }
+    (folder / "result.json").write_text(json.dumps(content))
+    return open_set(folder, PIXELS).catalog
+
+
+def test_an_image_of_a_class_folder_without_annotations_is_not_good(tmp_path):
+    names = ["crack/a.png", "crack/b.png", "good/a.png", "pit/lot7/a.png", "dent/a.png"]
+    catalog = listed(tmp_path, names, ["crack/a.png"])
+    assert catalog.table["label"].tolist() == ["crack", "crack", "", "pit", "dent"]
+    (warning,) = catalog.warnings
+    assert warning.startswith("1 images without annotations count as good (good/a.png)")
+
+
+def test_a_folder_that_holds_images_of_several_labels_is_no_class(tmp_path):
+    catalog = listed(tmp_path, ["lot7/a.png", "lot7/b.png", "crack/c.png"], ["lot7/a.png"])
+    assert catalog.table["label"].tolist() == ["crack", "", "crack"]
+    assert any("(lot7/b.png)" in warning for warning in catalog.warnings)
+
+
+def test_classes_that_differ_in_case_are_a_warning(tmp_path):
+    catalog = listed(tmp_path, ["Crack/a.png", "b.png"], ["b.png"], ("crack", "Crack"))
+    assert any("differ only in case" in warning for warning in catalog.warnings)

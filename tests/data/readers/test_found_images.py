@@ -134,7 +134,7 @@ def test_nothing_outside_the_folder_is_found(tmp_path):
 def test_where_images_are_missing_the_place_is_named(tmp_path):
     content = {"images": [{"id": 1, "file_name": "C:\\lot\\p1.png"}], "categories": []}
     (tmp_path / "x.json").write_text(json.dumps({**content, "annotations": []}))
-    (warning,) = open_set(tmp_path / "x.json", PIXELS).catalog.warnings
+    warning, *_ = open_set(tmp_path / "x.json", PIXELS).catalog.warnings
     assert "p1.png" in warning and str(tmp_path) in warning
 
 

@@ -265,6 +265,14 @@ def test_an_image_of_a_class_folder_without_labels_is_not_good(tmp_path):
     assert found.class_masks(1, SIZE, ["pit"]) is None
 
 
+def test_an_empty_label_file_in_a_class_folder_makes_no_good_part(tmp_path):
+    images = ["images/pit/a.png", "images/pit/b.png", "images/scratch/c.png", "images/good/d.png"]
+    texts = {"classes.txt": NAMES, "labels/pit/a.txt": BOX, "labels/pit/b.txt": "",
+             "labels/scratch/c.txt": "", "labels/good/d.txt": ""}  # fmt: skip
+    found = opened(write_texts(write(tmp_path, *images), texts))
+    assert labels(found) == dict(zip(images, ["pit", "pit", "scratch", ""], strict=True))
+
+
 @pytest.mark.parametrize(
     ("images", "texts", "both"),
     [
