@@ -174,17 +174,19 @@ def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
         files = SetFiles(path.parent)
         return _with_unnamed(files, *read_yolo(files, PurePosixPath(path.name)))
     if path.is_dir() and find_index(path) is None:
-        if file := find_coco(path):
-            return ImageSet(*read_coco(file))
-        if is_magnetic_tile(path):
+        coco = find_coco(path)
+        if coco is None and is_magnetic_tile(path):
             return ImageSet(read_magnetic_tile(path))
         files = SetFiles(path)
         fitting = [name for name, (is_such, _) in ANNOTATED.items() if is_such(files)]
-        if len(fitting) > 1:
+        if len(fitting) + (coco is not None) > 1:
+            by_path = f", or open {coco.name} by its path" if coco else ""
             raise CatalogError(
-                f"{path}: {' and '.join(fitting)} annotations, and which of them hold is not "
-                "known. Move the others away."
+                f"{path}: {' and '.join(['COCO', *fitting] if coco else fitting)} annotations, and "
+                f"which of them hold is not known. Move the others away{by_path}."
             )
+        if coco is not None:
+            return ImageSet(*read_coco(coco))
         for name in fitting:
             return _with_unnamed(files, *ANNOTATED[name][1](files))
     catalog = open_catalog(path, unsorted_good)

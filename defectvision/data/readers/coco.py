@@ -18,7 +18,7 @@ from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.readers.annotated import Marked, Marks, folder_labels, good_unmarked
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
-from defectvision.data.readers.index import checked_catalog
+from defectvision.data.readers.index import checked_catalog, examples
 
 LARGEST_JSON = 512 * 1024 * 1024
 HEAD = 4096
@@ -51,7 +51,8 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     images = _images(file, content["images"])
     names = _categories(file, content["categories"])
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    paths, missing = _paths(file, root, images)
+    there = FoundImages(root, file.parent)
+    paths, missing = _paths(file, there, images)
     marks = _annotations(file, content["annotations"], images, names)
     if twice := _first_repeat(paths):
         one, other = (image.name for image, path in zip(images.values(), paths, strict=True)
@@ -71,6 +72,11 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     found |= {image: label or "" for image, label in by_folder.items()}
     if len(missing) < len(images):
         warnings += good_unmarked(image for image, label in found.items() if not label)
+        if others := sorted(set(there.files) - set(paths)):
+            warnings.append(
+                f"{len(others)} images that {file.name} does not name ({examples(others)}) are "
+                "left out."
+            )
     columns = {"path": paths, "label": list(found.values())}
     catalog = checked_catalog(root, columns, "coco", warnings)
     return catalog, marks.table(images), len(missing) < len(images)
@@ -166,13 +172,14 @@ def _categories(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, str
     return names
 
 
-def _paths(file: Path, root: Path, images: dict[Hashable, _Image]) -> tuple[list[str], list[str]]:
-    """Where each image is below `root`, and the names of those that are not there."""
-    found = FoundImages(root, file.parent)
+def _paths(
+    file: Path, there: FoundImages, images: dict[Hashable, _Image]
+) -> tuple[list[str], list[str]]:
+    """Where each image is below the root, and the names of those that are not there."""
     paths, missing = [], []
     for image in images.values():
-        _check_inside(file, root, image.name)
-        path = found.find(image.name)
+        _check_inside(file, there.root, image.name)
+        path = there.find(image.name)
         if path is None:
             missing.append(image.name)
             path = str(PurePosixPath(*(p for p in relative_parts(image.name) if p != "..")))

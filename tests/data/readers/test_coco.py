@@ -186,3 +186,34 @@ def test_a_folder_that_holds_images_of_several_labels_is_no_class(tmp_path):
 def test_classes_that_differ_in_case_are_a_warning(tmp_path):
     catalog = listed(tmp_path, ["Crack/a.png", "b.png"], ["b.png"], ("crack", "Crack"))
     assert any("differ only in case" in warning for warning in catalog.warnings)
+
+
+def test_images_that_the_file_does_not_name_are_told(tmp_path):
+    for name in ("good/a.png", "good/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 20), np.uint8))
+    catalog = listed(tmp_path, ["crack/a.png"], ["crack/a.png"])
+    assert catalog.table["path"].tolist() == ["crack/a.png"]
+    assert any(
+        "2 images that result.json does not name (good/a.png, good/b.png)" in warning
+        for warning in catalog.warnings
+    )
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"images/b.json": '{"shapes": [], "imagePath": "b.png"}'},
+        {"labels/b.txt": "0 0.5 0.5 0.2 0.2\n", "classes.txt": "crack\n"},
+        {"Annotations/b.xml": "<annotation><filename>b.png</filename></annotation>"},
+    ],
+)
+def test_annotations_of_another_form_are_not_passed_over(tmp_path, others):
+    names = ["images/a.png", "images/b.png"]
+    listed(tmp_path, names, ["images/a.png"])
+    for name, text in others.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(CatalogError, match=r"COCO and .* open result\.json by its path"):
+        open_set(tmp_path, PIXELS)
+    assert open_set(tmp_path / "result.json", PIXELS).catalog.table["path"].tolist() == names
