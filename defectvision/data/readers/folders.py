@@ -10,10 +10,15 @@ from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError,
 from defectvision.data.image_head import image_size
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.mask_files import mask_pixels
-from defectvision.data.readers.good_alone import check_good_alone, check_no_masks
+from defectvision.data.readers.good_alone import (
+    check_good_alone,
+    check_no_mask_folders,
+    check_no_masks,
+)
 from defectvision.data.readers.index import checked_catalog, examples, find_index, read_index
 from defectvision.data.readers.listing import SPLIT_FOLDERS, left_out_unnamed, scan
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
+from defectvision.data.readers.set_files import IMAGE_FOLDERS
 from defectvision.words import counted
 
 CASTING_FOLDERS = {"def_front": "def", "ok_front": "ok"}
@@ -31,9 +36,9 @@ NEU_LABELS = {
     **{name: name for name in ("crazing", "inclusion", "patches", "pitted_surface", "scratches")},
 }
 # Folders that published sets keep beside or above their images; never a class.
-NOT_CLASSES = frozenset(
-    {"train_images", "test_images", "ground_truth", "annotations", "masks", "images", "imgs"}
-)
+NOT_CLASSES = IMAGE_FOLDERS | {
+    *("train_images", "test_images", "ground_truth", "annotations", "masks")
+}
 # Of MVTec AD 2, whose labels its makers keep.
 UNLABELLED_FOLDERS = frozenset({"test_private", "test_private_mixed"})
 CASTING_SPLIT_WARNING = (
@@ -273,6 +278,7 @@ def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: 
                 f"{root}: the class folder {str(folder)!r} has '{SEPARATOR}' in its name, "
                 "which separates labels. Rename it."
             )
+    check_no_mask_folders(root, {folder: tree.images[folder] for folder in filled})
     # Canonical names only for a whole NEU set: 'Patches' of another set stays what it is.
     neu = {_neu_code(folder.name) for folder in filled} == set(NEU_LABELS.values())
     for folder in filled:

@@ -7,7 +7,7 @@ the images' names, by masks. Where one of them is not understood, the folder is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import INDEX_NAME, CatalogError
@@ -15,6 +15,7 @@ from defectvision.data.image_head import image_size
 from defectvision.data.mask_files import mask_pixels
 from defectvision.data.readers.index import examples
 from defectvision.data.readers.listing import scan
+from defectvision.data.readers.mask_layout import photograph_stem
 
 LABEL_SUFFIXES = frozenset(
     {
@@ -28,6 +29,7 @@ DEFECTIVE = re.compile(
     r"ng|nok|nio|ko|bad|fail(ed|ure)?|reject(ed|s)?|scrap(ped)?|faulty?|"
     r"defect(s|ive)?|anomal(y|ies|ous)|abnormal|schlecht|ausschuss|defekt|mangelhaft"
 )
+LOOKED_AT = 3  # images of a folder, to tell that it holds masks
 NOT = frozenset({"no", "non", "not", "without", "free", "ohne", "kein", "keine"})
 REMEDY = (
     f"sort the images into a folder of good ones and one for each defect, or put an {INDEX_NAME} "
@@ -67,6 +69,43 @@ def check_no_masks(root: Path, folder: PurePosixPath, names: Sequence[str]) -> N
             f"so both would count as photographs. Call it {PurePosixPath(photograph).stem}_mask"
             f"{PurePosixPath(mask).suffix}, or move it away with its photograph."
         )
+
+
+def check_no_mask_folders(root: Path, folders: Mapping[PurePosixPath, Sequence[str]]) -> None:
+    """Raises CatalogError where one of some class folders, given with the names in it, holds masks
+    of images of the others, by the names and the pixels of a few: all of it would count as
+    photographs of a class."""
+    by_stem: dict[str, list[PurePosixPath]] = {}
+    for folder, names in folders.items():
+        for name in names:
+            by_stem.setdefault(PurePosixPath(name).stem.casefold(), []).append(folder / name)
+    for folder, names in folders.items():
+        tried = []
+        for mask in (folder / name for name in names):
+            same = by_stem.get(photograph_stem(mask)) or by_stem[mask.stem.casefold()]
+            if others := [image for image in same if image.parent != folder]:
+                tried.append((mask, others))
+            if len(tried) == LOOKED_AT:
+                break
+        shown = [_shown_by(root, mask, others) for mask, others in tried]
+        if shown and (photograph := shown[0]) and all(shown):
+            place = photograph.parent.parent / "masks" / photograph.parent.name
+            raise CatalogError(
+                f"{root / tried[0][0]}: looks like a mask of {photograph}, and its folder is not "
+                f"called as one of masks, so both would count as photographs. Call the folder "
+                f"{place}, or name the masks in the column mask of an {INDEX_NAME}."
+            )
+
+
+def _shown_by(
+    root: Path, mask: PurePosixPath, photographs: Sequence[PurePosixPath]
+) -> PurePosixPath | None:
+    """The one of some photographs that `mask`, where it is one, may be of."""
+    size = image_size(root / mask) or (0, 0)
+    if not _is_mask(root / mask, size):
+        return None
+    fits = (image for image in photographs if image_size(root / image) == size)
+    return next((image for image in fits if not _is_mask(root / image, size)), None)
 
 
 def _is_mask(file: Path, size: tuple[int, int]) -> bool:

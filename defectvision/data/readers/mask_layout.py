@@ -48,7 +48,7 @@ def split_masks(root: Path, images: Folders) -> MaskLayout:
                 photographs[folder].append(name)
     found = MaskLayout(photographs)
     for mask in named:
-        stem = _photograph_stem(mask)
+        stem = photograph_stem(mask)
         fits = [folder_name for folder_name in photographs[mask.parent]
                 if PurePosixPath(folder_name).stem.casefold() == stem]  # fmt: skip
         _join(root, found, mask, [mask.parent / name for name in fits])
@@ -73,7 +73,8 @@ def _mask_folder(folder: PurePosixPath) -> PurePosixPath | None:
     return next((f for f in above if f.name.casefold() in MASK_FOLDERS), None)
 
 
-def _photograph_stem(mask: PurePosixPath) -> str:
+def photograph_stem(mask: PurePosixPath) -> str:
+    """The name, without suffix and in small letters, of the photograph that a mask is called by."""
     match = MASK_STEM.fullmatch(mask.stem)
     return (match[1] if match else mask.stem).casefold()
 
@@ -86,7 +87,7 @@ def _fits(mask: PurePosixPath, by_stem: dict[str, list[PurePosixPath]]) -> list[
     classes = [part.casefold() for part in mask.parent.relative_to(top).parts]
     near = [
         photograph
-        for stem in dict.fromkeys((mask.stem.casefold(), _photograph_stem(mask)))
+        for stem in dict.fromkeys((mask.stem.casefold(), photograph_stem(mask)))
         for photograph in by_stem.get(stem, [])
         if top.parent in photograph.parents
     ]

@@ -97,6 +97,54 @@ def test_a_mask_under_another_name_is_no_photograph(folder, name):
         opened(folder)
 
 
+@pytest.mark.parametrize(
+    ("photographs", "masks"),
+    [("crack/{}.png", "crack_mask/{}.png"), ("crack/{}.jpg", "annotated/{}.png"),
+     ("train_img/{}.jpg", "train_lab/{}.png"), ("crack/{}.png", "labelled/{}_mask.png"),
+     ("train/crack/{}.png", "train/lab/{}.png")],
+)  # fmt: skip
+def test_a_folder_of_masks_under_another_name_is_no_class(tmp_path, photographs, masks):
+    for number in range(4):
+        photograph(tmp_path / photographs.format(number), number)
+        photograph(tmp_path / "good" / f"{number}.png", 10 + number)
+        mask(tmp_path / masks.format(number))
+    if photographs.startswith("train/"):
+        (tmp_path / "good").rename(tmp_path / "train" / "good")
+    with pytest.raises(CatalogError, match=r"0(_mask)?\.png: looks like a mask of .*/0\.(png|jpg)"):
+        opened(tmp_path)
+
+
+def test_a_folder_of_masks_is_read_where_the_message_says(tmp_path):
+    for number in range(4):
+        photograph(tmp_path / "crack" / f"{number}.png", number)
+        photograph(tmp_path / "good" / f"g{number}.png", 10 + number)
+        mask(tmp_path / "lab" / f"{number}.png")
+    with pytest.raises(CatalogError, match=r"Call the folder masks/crack,"):
+        opened(tmp_path)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "lab").rename(tmp_path / "masks" / "crack")
+    table = opened(tmp_path).catalog.table
+    assert table["label"].tolist() == ["crack"] * 4 + ["good"] * 4
+    assert table["mask"].tolist() == [f"masks/crack/{n}.png" for n in range(4)] + [""] * 4
+
+
+def test_dark_photographs_of_the_same_numbers_stay_photographs(tmp_path):
+    for number in range(4):
+        photograph(tmp_path / "crack" / f"{number}.png", number)
+        photograph(tmp_path / "good" / f"{number}.png", 10 + number)
+    mask(tmp_path / "good" / "1.png", marked=False)
+    assert len(opened(tmp_path).catalog) == 8
+
+
+@pytest.mark.parametrize("name", ["img", "image", "data", "JPEGImages", "Images"])
+def test_a_folder_of_all_images_is_no_class(tmp_path, name):
+    for number in range(3):
+        photograph(tmp_path / "train" / name / f"{number}.png", number)
+        mask(tmp_path / "train" / "label" / f"{number}.png")
+    with pytest.raises(CatalogError, match=f"{name}' is not the name of a class"):
+        opened(tmp_path)
+
+
 def test_a_mask_of_the_photographs_own_name_is_no_photograph(folder):
     mask(folder / "p3.bmp")
     with pytest.raises(CatalogError, match=r"p3\.bmp: looks like a mask of p3"):
