@@ -152,12 +152,12 @@ def open_set(
 
     Raises CatalogError, which says what is wrong and what to do.
     """
-    images = _open(Path(path).expanduser(), unsorted_good)
+    images = _open(Path(path).expanduser(), unsorted_good, limit_pixels)
     catalog = images.catalog.with_good(good) if good else images.catalog
     return replace(images, catalog=catalog, limit_pixels=limit_pixels, bits=bits)
 
 
-def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
+def _open(path: Path, unsorted_good: bool, limit_pixels: int) -> ImageSet:
     if path.is_file() and path.suffix.lower() == ".json":
         try:
             return ImageSet(*read_coco(path))
@@ -189,7 +189,7 @@ def _open(path: Path, unsorted_good: bool = False) -> ImageSet:
             return ImageSet(*read_coco(coco))
         for name in fitting:
             return _with_unnamed(files, *ANNOTATED[name][1](files))
-    catalog = open_catalog(path, unsorted_good)
+    catalog = open_catalog(path, unsorted_good, limit_pixels)
     if not len(catalog):
         raise CatalogError(f"{path}: no image in it. Give a folder that holds images.")
     return ImageSet(catalog)

@@ -61,6 +61,18 @@ def mask_pixels(file: Path, size: tuple[int, int], *, numbered: bool = False) ->
     return levels > 0 if numbered else _marked(levels, file.name)
 
 
+def own_size(file: Path, limit_pixels: int) -> tuple[int, int]:
+    """(height, width) px of a mask by itself, where no image has been decoded that it must fit.
+    Raises CatalogError where it has more than `limit_pixels` px."""
+    height, width = image_size(file) or (0, 0)
+    if height * width > limit_pixels:
+        raise CatalogError(
+            f"{file.name}: the mask is {width} x {height} px, more than "
+            f"{limit_pixels / 1e6:.1f} megapixels. Scale it and its image down."
+        )
+    return height, width
+
+
 def _opened(file: Path, size: tuple[int, int]) -> Image.Image:
     data = roots.content(file)
     stored = image_size(io.BytesIO(data))

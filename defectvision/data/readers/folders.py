@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError, LeftOut
-from defectvision.data.image_head import image_size
 from defectvision.data.image_names import IMAGE_SUFFIXES
-from defectvision.data.mask_files import mask_pixels
+from defectvision.data.mask_files import mask_pixels, own_size
 from defectvision.data.readers.good_alone import (
     check_good_alone,
     check_no_mask_folders,
@@ -19,6 +18,7 @@ from defectvision.data.readers.index import checked_catalog, examples, find_inde
 from defectvision.data.readers.listing import SPLIT_FOLDERS, left_out_unnamed, scan
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
 from defectvision.data.readers.set_files import IMAGE_FOLDERS
+from defectvision.limits import PIXELS
 from defectvision.words import counted
 
 CASTING_FOLDERS = {"def_front": "def", "ok_front": "ok"}
@@ -55,13 +55,14 @@ PART_FOLDER = re.compile(r"kos\d+", re.IGNORECASE)
 MARKED = "defect"
 
 
-def open_catalog(path: Path, unsorted_good: bool = False) -> Catalog:
+def open_catalog(path: Path, unsorted_good: bool = False, limit_pixels: int = PIXELS) -> Catalog:
     """Open a folder of labelled images in any known layout, or an index file itself.
 
     Known are `index.csv`, the published casting layout, NEU (flat names or class folders),
     `train/ val/ test/` of class folders, a folder of class folders and, where `unsorted_good`, a
-    folder of images of good parts. What is odd but usable
-    stands in `warnings`. Raises CatalogError, which says what is wrong and what to do.
+    folder of images of good parts. Masks that tell a label are decoded up to `limit_pixels` px.
+    What is odd but usable stands in `warnings`. Raises CatalogError, which says what is wrong and
+    what to do.
     """
     path = Path(path)
     if path.is_file():
@@ -74,7 +75,7 @@ def open_catalog(path: Path, unsorted_good: bool = False) -> Catalog:
         raise CatalogError(f"{path}: no such folder. Check the path.")
     if index := find_index(path):
         return read_index(index)
-    return _read_folders(path, unsorted_good)
+    return _read_folders(path, unsorted_good, limit_pixels)
 
 
 @dataclass
@@ -125,6 +126,7 @@ def _neu_flat(names: list[str]) -> list[str]:
 
 @dataclass
 class _Rows:
+    limit_pixels: int
     path: list[str] = field(default_factory=list)
     label: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
@@ -148,12 +150,12 @@ class _Rows:
         return replace(catalog, left_out=tuple(self.left_out))
 
 
-def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
+def _read_folders(root: Path, unsorted_good: bool, limit_pixels: int) -> Catalog:
     unnamed: list[PurePosixPath] = []
     layout = split_masks(root, scan(root, unnamed=unnamed))
     tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
-    rows = _Rows(masks=layout.masks)
+    rows = _Rows(limit_pixels, masks=layout.masks)
     rows.left_out += [
         LeftOut(name, "a mask of no photograph that is there", "Put the photograph there.")
         for name in layout.strays
@@ -179,7 +181,7 @@ def _read_folders(root: Path, unsorted_good: bool) -> Catalog:
     top = tree.unwrapped(top)
     if unsorted_good and set(filled) == {top} and not _neu_flat(filled[top]):
         names = filled[top]
-        check_good_alone(root, top, names)
+        check_good_alone(root, top, names, limit_pixels)
         rows.add(top, names, [""] * len(names), "")
         rows.warnings.append(
             f"{counted(len(names), 'image')} of {root} in no class folders: each is taken as one "
@@ -234,9 +236,8 @@ def _add_marked(root: Path, filled: dict[PurePosixPath, list[str]], rows: _Rows)
                 rows.left_out.append(LeftOut(str(folder / name), reason, "Put its mask there."))
                 continue
             mask = root / rows.masks[str(folder / name)]
-            size = image_size(mask)
             try:
-                marked = bool(mask_pixels(mask, size or (0, 0)).any())
+                marked = bool(mask_pixels(mask, own_size(mask, rows.limit_pixels)).any())
             except (CatalogError, OSError) as error:
                 reason = f"its mask tells not whether it is good ({error})"
                 rows.left_out.append(LeftOut(str(folder / name), reason, "Export the mask again."))
@@ -278,14 +279,15 @@ def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: 
                 f"{root}: the class folder {str(folder)!r} has '{SEPARATOR}' in its name, "
                 "which separates labels. Rename it."
             )
-    check_no_mask_folders(root, {folder: tree.images[folder] for folder in filled})
+    named = {folder: tree.images[folder] for folder in filled}
+    check_no_mask_folders(root, named, rows.limit_pixels)
     # Canonical names only for a whole NEU set: 'Patches' of another set stays what it is.
     neu = {_neu_code(folder.name) for folder in filled} == set(NEU_LABELS.values())
     for folder in filled:
         # macOS archives spell names decomposed; the label is one and the same
         label = unicodedata.normalize("NFC", folder.name.strip())
         names = tree.images[folder]
-        check_no_masks(root, folder, names)
+        check_no_masks(root, folder, names, rows.limit_pixels)
         rows.add(folder, names, [_neu_code(folder.name) if neu else label] * len(names), split)
     rows.neu |= neu
     rows.warnings += [

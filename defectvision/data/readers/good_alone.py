@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import INDEX_NAME, CatalogError
 from defectvision.data.image_head import image_size
-from defectvision.data.mask_files import mask_pixels
+from defectvision.data.mask_files import mask_pixels, own_size
 from defectvision.data.readers.index import examples
 from defectvision.data.readers.listing import scan
 from defectvision.data.readers.mask_layout import photograph_stem
@@ -37,7 +37,9 @@ REMEDY = (
 )
 
 
-def check_good_alone(root: Path, folder: PurePosixPath, names: Sequence[str]) -> None:
+def check_good_alone(
+    root: Path, folder: PurePosixPath, names: Sequence[str], limit_pixels: int
+) -> None:
     """Raises CatalogError where something in the folder `folder` of `root`, whose images are
     `names`, may say that some of them are not good."""
     if labels := _label_files(root):
@@ -54,15 +56,17 @@ def check_good_alone(root: Path, folder: PurePosixPath, names: Sequence[str]) ->
             f"{root}: {examples(named)} says that a part is not good, and without classes every "
             f"image would count as a good part. Rename it if it is one. Else {REMEDY}."
         )
-    check_no_masks(root, folder, names)
+    check_no_masks(root, folder, names, limit_pixels)
 
 
-def check_no_masks(root: Path, folder: PurePosixPath, names: Sequence[str]) -> None:
+def check_no_masks(
+    root: Path, folder: PurePosixPath, names: Sequence[str], limit_pixels: int
+) -> None:
     """Raises CatalogError where an image among `names` is the mask of another one, by its name and
-    its pixels: both would count as whatever the folder says."""
+    its pixels: both would count as whatever the folder says. A picture of more than `limit_pixels`
+    px is not decoded, as nobody reads it."""
     for mask, photograph in _related(names):
-        size = image_size(root / folder / photograph) or (0, 0)
-        if not _is_mask(root / folder / mask, size) or _is_mask(root / folder / photograph, size):
+        if not _shown_by(root, folder / mask, [folder / photograph], limit_pixels):
             continue
         raise CatalogError(
             f"{root / folder / mask}: looks like a mask of {photograph}, and is not named as one, "
@@ -71,10 +75,12 @@ def check_no_masks(root: Path, folder: PurePosixPath, names: Sequence[str]) -> N
         )
 
 
-def check_no_mask_folders(root: Path, folders: Mapping[PurePosixPath, Sequence[str]]) -> None:
+def check_no_mask_folders(
+    root: Path, folders: Mapping[PurePosixPath, Sequence[str]], limit_pixels: int
+) -> None:
     """Raises CatalogError where one of some class folders, given with the names in it, holds masks
     of images of the others, by the names and the pixels of a few: all of it would count as
-    photographs of a class."""
+    photographs of a class. limit_pixels: as in `check_no_masks`."""
     by_stem: dict[str, list[PurePosixPath]] = {}
     for folder, names in folders.items():
         for name in names:
@@ -87,7 +93,7 @@ def check_no_mask_folders(root: Path, folders: Mapping[PurePosixPath, Sequence[s
                 tried.append((mask, others))
             if len(tried) == LOOKED_AT:
                 break
-        shown = [_shown_by(root, mask, others) for mask, others in tried]
+        shown = [_shown_by(root, mask, others, limit_pixels) for mask, others in tried]
         if shown and (photograph := shown[0]) and all(shown):
             place = photograph.parent.parent / "masks" / photograph.parent.name
             raise CatalogError(
@@ -98,20 +104,20 @@ def check_no_mask_folders(root: Path, folders: Mapping[PurePosixPath, Sequence[s
 
 
 def _shown_by(
-    root: Path, mask: PurePosixPath, photographs: Sequence[PurePosixPath]
+    root: Path, mask: PurePosixPath, photographs: Sequence[PurePosixPath], limit_pixels: int
 ) -> PurePosixPath | None:
     """The one of some photographs that `mask`, where it is one, may be of."""
-    size = image_size(root / mask) or (0, 0)
-    if not _is_mask(root / mask, size):
+    size = sorted(image_size(root / mask) or ())  # one of the two may be turned by its EXIF
+    fits = [image for image in photographs if sorted(image_size(root / image) or ()) == size]
+    if not fits or not _is_mask(root / mask, limit_pixels):
         return None
-    fits = (image for image in photographs if image_size(root / image) == size)
-    return next((image for image in fits if not _is_mask(root / image, size)), None)
+    return next((image for image in fits if not _is_mask(root / image, limit_pixels)), None)
 
 
-def _is_mask(file: Path, size: tuple[int, int]) -> bool:
-    """Whether a picture is of this size and of black and white or numbers alone."""
+def _is_mask(file: Path, limit_pixels: int) -> bool:
+    """Whether a picture is of black and white or numbers alone."""
     try:
-        mask_pixels(file, size)
+        mask_pixels(file, own_size(file, limit_pixels))
     except (CatalogError, OSError):
         return False
     return True

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from PIL import BmpImagePlugin, PngImagePlugin
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
@@ -134,6 +135,32 @@ def test_dark_photographs_of_the_same_numbers_stay_photographs(tmp_path):
         photograph(tmp_path / "good" / f"{number}.png", 10 + number)
     mask(tmp_path / "good" / "1.png", marked=False)
     assert len(opened(tmp_path).catalog) == 8
+
+
+@pytest.mark.parametrize("other", ["crack/b_x.png", "lab/b.png", "crack/b.bmp"])
+def test_no_picture_above_the_limit_is_decoded_to_see_if_it_is_a_mask(tmp_path, other, monkeypatch):
+    photograph(tmp_path / "good" / "a.png")
+    for name in ("crack/b.png", other):
+        mask(tmp_path / name)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", forbidden)
+    monkeypatch.setattr(BmpImagePlugin.BmpImageFile, "load", forbidden)
+    assert len(open_set(tmp_path, 1000).catalog) == 3
+
+
+def test_a_mask_above_the_limit_leaves_its_photograph_out(tmp_path):
+    for number in range(2):
+        photograph(tmp_path / "kos01" / f"Part{number}.jpg", number)
+        mask(tmp_path / "kos01" / f"Part{number}_label.bmp")
+    big = np.zeros((SIZE[0] * 2, SIZE[1]), np.uint8)
+    cv2.imwrite(str(tmp_path / "kos01" / "Part1_label.bmp"), big)
+    catalog = open_set(tmp_path, SIZE[0] * SIZE[1]).catalog
+    assert catalog.table["path"].tolist() == ["kos01/Part0.jpg"]
+    (left,) = catalog.left_out
+    assert left.name == "kos01/Part1.jpg" and "the mask is 60 x 80 px, more than" in left.reason
+
+
+def forbidden(*args):
+    raise AssertionError("decoded")
 
 
 @pytest.mark.parametrize("name", ["img", "image", "data", "JPEGImages", "Images"])
