@@ -24,6 +24,7 @@ DARK, BRIGHT, NEARLY_WHITE = 31, 224, 247
 THIN = np.ones((5, 5), np.uint8)
 FEW = 8  # values; a picture of as few has not been compressed, and small areas mean something too
 LISTED = 6
+PIECE = 1 << 20  # values
 
 Values = NDArray[np.integer]
 
@@ -102,9 +103,12 @@ def _numbers(image: Image.Image) -> Values:
 
 def _present(values: Values) -> list[int]:
     """The values that occur, ascending."""
-    if values.dtype in (np.uint8, np.uint16):
-        return np.flatnonzero(np.bincount(values.ravel())).tolist()
-    return np.unique(values).tolist()
+    if values.dtype not in (np.uint8, np.uint16):
+        return np.unique(values).tolist()
+    found = np.zeros(1 << 8 * values.itemsize, bool)
+    for top in range(0, values.size, PIECE):  # counting takes 8 bytes a value
+        found |= np.bincount(values.reshape(-1)[top : top + PIECE], minlength=found.size) > 0
+    return np.flatnonzero(found).tolist()
 
 
 def _levels(image: Image.Image, name: str) -> Values:
@@ -120,17 +124,16 @@ def _levels(image: Image.Image, name: str) -> Values:
         return grey
     if image.mode == "F":
         raise CatalogError(f"{name}: a mask of floating values. Export it as 8-bit PNG.")
-    bands = np.asarray(image if image.mode == "LA" else image.convert("RGBA")).astype(np.int64)
+    bands = np.asarray(image if image.mode == "LA" else image.convert("RGBA"))
     return _with_alpha(bands[..., :-1], bands[..., -1], name)
 
 
 def _palette_levels(image: Image.Image, name: str) -> Values:
     """A palette by its colours, unless it gives two indices that occur the same colour."""
     numbers = _numbers(image)
-    bands = np.asarray(image.convert("RGBA")).astype(np.int64)
+    bands = np.asarray(image.convert("RGBA"))
     used = _present(numbers)
-    codes = bands @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
-    if len(np.unique(codes)) < len(used):
+    if len(np.unique(bands.view(np.uint32))) < len(used):
         return numbers
     return _with_alpha(bands[..., :3], bands[..., 3], name)
 
@@ -142,8 +145,8 @@ def _with_alpha(bands: Values, alpha: NDArray[np.integer], name: str) -> Values:
         return levels
     opaque = alpha > 127
     seen = np.where(opaque, levels, 0)
-    if seen.max() == 0 or len(np.unique(levels[opaque])) == 1:
-        return opaque * np.int64(255)  # drawn with one pen on nothing
+    if seen.max() == 0 or len(_present(levels[opaque])) == 1:
+        return opaque * np.uint8(255)  # drawn with one pen on nothing
     if ((seen > 0) & opaque).sum() not in (opaque.sum(), (levels > 0).sum()):
         raise CatalogError(
             f"{name}: the mask's colours and its transparency mark different places. Export it "
@@ -152,10 +155,19 @@ def _with_alpha(bands: Values, alpha: NDArray[np.integer], name: str) -> Values:
     return seen
 
 
+def colour_codes(bands: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(...) 0xRRGGBB of (..., 3) colours."""
+    codes = bands[..., 0].astype(np.uint32) << 8
+    codes |= bands[..., 1]
+    codes <<= 8
+    codes |= bands[..., 2]
+    return codes
+
+
 def _one_level(bands: Values, name: str) -> Values:
     if bands.shape[-1] == 1 or (bands == bands[..., :1]).all():
         return bands[..., 0]
-    codes = (bands[..., 0] << 16) | (bands[..., 1] << 8) | bands[..., 2]
+    codes = colour_codes(bands)
     colours = np.unique(codes)
     drawn = colours[colours > 0]
     if len(drawn) > 1:
@@ -165,7 +177,7 @@ def _one_level(bands: Values, name: str) -> Values:
             "defect is not known. Export one class a mask in black and white, or numbers that "
             "classes.csv names."
         )
-    return np.where(codes > 0, np.int64(255), np.int64(0))
+    return (codes > 0) * np.uint8(255)
 
 
 def _marked(values: Values, name: str) -> NDArray[np.bool_]:
@@ -175,7 +187,7 @@ def _marked(values: Values, name: str) -> NDArray[np.bool_]:
     if len(present) == 2 and present[0] == 0:
         return values > 0
     deepest = 65535 if present[-1] > 255 else 255
-    grey = (values.astype(np.int64) * 255 // deepest).clip(0, 255).astype(np.uint8)
+    grey = (values.clip(0, deepest).astype(np.uint32) * 255 // deepest).astype(np.uint8)
     if present[0] < 0 or not _is_smeared(grey):
         raise CatalogError(
             f"{name}: the mask holds the values {_listed(present)}, and what they mean "

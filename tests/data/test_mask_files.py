@@ -1,10 +1,13 @@
 """A mask is read as it was meant, or refused by name; none is empty for not being understood."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from defectvision.data.catalog import CatalogError
+from defectvision.data.mask_files import mask_pixels
 from defectvision.data.masks import masks_of_file
 
 SIZE = (24, 32)
@@ -121,3 +124,17 @@ def test_numbers_are_the_classes_that_are_named(tmp_path):
     found = dict(masks_of_file(saved(tmp_path, image, "png"), "pit", {1: "crack", 2: "pit"}, SIZE))
     assert (found["pit"] == MARKED).all()
     assert not found["crack"].any()
+
+
+@pytest.mark.parametrize(
+    "name", ["one bit", "0 and 255", "16 bits, 65535", "palette, red", "red on black",
+             "red on nothing"],
+)  # fmt: skip
+def test_a_mask_takes_little_more_memory_than_its_pixels(tmp_path, name):
+    image = READ[name][0].resize((1280, 960), Image.Resampling.NEAREST)
+    image.save(tmp_path / "m.png")
+    tracemalloc.start()
+    assert mask_pixels(tmp_path / "m.png", (960, 1280)).sum() == 1600 * MARKED.sum()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * image.width * image.height  # all cores read masks at a time

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from defectvision import roots
 from defectvision.data.catalog import CatalogError
+from defectvision.data.mask_files import colour_codes
 from defectvision.data.readers.annotated import Marked, class_name
 from defectvision.data.readers.coco_shapes import Shape
 from defectvision.data.readers.set_files import SetFiles, read_text
@@ -139,14 +140,12 @@ def _areas(
     if classes.numbers is not None:
         if image.mode not in ("P", "L"):
             raise CatalogError(f"{name}: no numbers of {classes.file}. Export it with a palette.")
-        codes = np.asarray(image).astype(np.int64)
+        codes = np.asarray(image)
         named, nobody = classes.numbers, {0, VOID}
     else:
-        bands = np.asarray(image.convert("RGB")).astype(np.int64)
-        codes = _code(bands)
-        named = {_code(np.array(colour)).item(): text for colour, text in
-                 (classes.colours or {}).items()}  # fmt: skip
-        nobody = {0, _code(np.array(VOID_COLOUR)).item()}
+        codes = colour_codes(np.asarray(image.convert("RGB")))
+        named = {_code(colour): text for colour, text in (classes.colours or {}).items()}
+        nobody = {0, _code(VOID_COLOUR)}
         if image.mode == "P":  # whatever colour the border has
             border = np.asarray(image) == VOID
             codes[border & ~np.isin(codes, list(named))] = 0
@@ -163,5 +162,5 @@ def _areas(
         yield label, np.isin(codes, mine)
 
 
-def _code(bands: NDArray[np.int64]) -> NDArray[np.int64]:
-    return bands @ np.array([1 << 16, 1 << 8, 1])
+def _code(colour: Colour) -> int:
+    return int.from_bytes(bytes(colour), "big")
