@@ -7,6 +7,8 @@ others beside the photograph with `_mask`, `_label`, `_GT` or `_seg` behind its 
 from __future__ import annotations
 
 import re
+from bisect import insort
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -30,9 +32,11 @@ class MaskLayout:
 
 
 def split_masks(root: Path, images: Folders) -> MaskLayout:
-    """Tell masks from photographs by their names and places alone. Raises CatalogError where two
-    masks fit one photograph or one mask several, naming both."""
+    """Tell masks from photographs by their names and places alone: an ending that half of its files
+    or more have beside a photograph of the name before it is one of masks. Raises CatalogError
+    where two masks fit one photograph or one mask several, naming both."""
     named: list[PurePosixPath] = []
+    alone: list[PurePosixPath] = []
     apart: list[PurePosixPath] = []
     photographs: Folders = {folder: [] for folder in images}
     for folder, names in images.items():
@@ -44,8 +48,16 @@ def split_masks(root: Path, images: Folders) -> MaskLayout:
                 apart.append(folder / name)
             elif match and match[1].casefold() in stems:
                 named.append(folder / name)
+            elif match:
+                alone.append(folder / name)
             else:
                 photographs[folder].append(name)
+    paired, unpaired = Counter(map(_ending, named)), Counter(map(_ending, alone))
+    for file in alone:
+        if paired[_ending(file)] >= unpaired[_ending(file)]:
+            named.append(file)
+        else:
+            insort(photographs[file.parent], file.name)
     found = MaskLayout(photographs)
     for mask in named:
         stem = photograph_stem(mask)
@@ -71,6 +83,12 @@ def _mask_folder(folder: PurePosixPath) -> PurePosixPath | None:
     """The folder of masks that `folder` is or lies in."""
     above = (folder, *folder.parents)
     return next((f for f in above if f.name.casefold() in MASK_FOLDERS), None)
+
+
+def _ending(mask: PurePosixPath) -> str:
+    """What stands behind the photograph's name."""
+    match = MASK_STEM.fullmatch(mask.stem)
+    return match[2].casefold() if match else ""
 
 
 def photograph_stem(mask: PurePosixPath) -> str:

@@ -86,6 +86,25 @@ def test_a_mask_without_its_photograph_is_named(tmp_path):
     assert "ground_truth/crack/7_mask.png" in str(left_out)
 
 
+@pytest.mark.parametrize("ending", ["_mask", "_GT", "_label"])
+def test_a_mask_beside_whose_photograph_is_gone_is_no_photograph(tmp_path, ending):
+    pairs = [name for n in "ab" for name in (f"pit/{n}.png", f"pit/{n}{ending}.png")]
+    put(tmp_path, *pairs, f"pit/gone{ending}.png", f"good/gone{ending.lower()}.png", "good/d.png")
+    catalog = open_set(tmp_path, PIXELS).catalog
+    assert catalog.table["path"].tolist() == ["good/d.png", "pit/a.png", "pit/b.png"]
+    assert sorted(one.name for one in catalog.left_out) == [
+        f"good/gone{ending.lower()}.png",
+        f"pit/gone{ending}.png",
+    ]
+
+
+def test_photographs_that_are_called_as_masks_stay_photographs(tmp_path):
+    names = [f"good/{n}_label.png" for n in "bcd"]
+    put(tmp_path, "good/a.png", "good/a_label.png", *names, "good/e.png", "pit/f.png")
+    paths = open_set(tmp_path, PIXELS).catalog.table["path"].tolist()
+    assert paths == ["good/a.png", *names, "good/e.png", "pit/f.png"]
+
+
 @pytest.mark.parametrize(
     ("files", "names"),
     [
