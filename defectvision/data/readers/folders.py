@@ -15,7 +15,12 @@ from defectvision.data.readers.good_alone import (
     check_no_masks,
 )
 from defectvision.data.readers.index import checked_catalog, examples, find_index, read_index
-from defectvision.data.readers.listing import SPLIT_FOLDERS, left_out_unnamed, scan
+from defectvision.data.readers.listing import (
+    SPLIT_FOLDERS,
+    left_out_unnamed,
+    left_out_unread,
+    scan,
+)
 from defectvision.data.readers.mask_layout import MaskLayout, split_masks
 from defectvision.data.readers.set_files import IMAGE_FOLDERS
 from defectvision.limits import PIXELS
@@ -152,14 +157,15 @@ class _Rows:
 
 def _read_folders(root: Path, unsorted_good: bool, limit_pixels: int) -> Catalog:
     unnamed: list[PurePosixPath] = []
-    layout = split_masks(root, scan(root, unnamed=unnamed))
+    unread: list[PurePosixPath] = []
+    layout = split_masks(root, scan(root, unnamed=unnamed, unread=unread))
     tree = _Tree(layout.photographs)
     top = PurePosixPath(".")
     rows = _Rows(limit_pixels, masks=layout.masks)
     rows.left_out += [
         LeftOut(name, "a mask of no photograph that is there", "Put the photograph there.")
         for name in layout.strays
-    ] + left_out_unnamed(unnamed)
+    ] + [*left_out_unnamed(unnamed), *left_out_unread(unread)]
     if not tree.has_images(top):
         raise CatalogError(
             f"{root}: no image in it (looked for {', '.join(sorted(IMAGE_SUFFIXES))}). "

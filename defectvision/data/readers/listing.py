@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from defectvision.data.catalog import CatalogError, LeftOut
-from defectvision.data.image_names import is_image_name
+from defectvision.data.image_names import IMAGE_SUFFIXES, is_image_name, unread_pictures
 from defectvision.data.readers.found_images import walk
 from defectvision.words import as_text
 
@@ -27,11 +27,13 @@ def scan(
     root: Path,
     wanted: Callable[[str], bool] = is_image_name,
     unnamed: list[PurePosixPath] | None = None,
+    unread: list[PurePosixPath] | None = None,
 ) -> Folders:
     """The names of the wanted files of every folder, hidden ones and links upwards aside.
 
-    unnamed: gets the wanted files whose names, or whose folders' names, are no text. Raises
-    CatalogError for them where it is None, and for a folder that cannot be read.
+    unnamed: gets the wanted files whose names, or whose folders' names, are no text; unread: gets
+    the pictures of kinds that are not read. Raises CatalogError for unnamed ones where that is
+    None, and for a folder that cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -44,6 +46,8 @@ def scan(
             if unnamed is None:
                 raise unnamed_error(root, odd[0])
             unnamed += odd
+        if unread is not None:
+            unread += [folder / name for name in unread_pictures(files)]
         if is_text(str(folder)):
             found[folder] = [name for name in names if is_text(name)]
     return found
@@ -57,6 +61,13 @@ def unnamed_error(root: Path, file: PurePosixPath) -> CatalogError:
 def left_out_unnamed(files: Iterable[PurePosixPath]) -> list[LeftOut]:
     """Images that are left out for a name that is no text."""
     return [LeftOut(as_text(str(f)), "its name is not UTF-8", "Rename it.") for f in files]
+
+
+def left_out_unread(files: Iterable[PurePosixPath]) -> list[LeftOut]:
+    """Pictures that are left out for their kind."""
+    reason = "a picture of a kind that is not read, or not under this name"
+    remedy = f"Save it as {', '.join(sorted(IMAGE_SUFFIXES))}."
+    return [LeftOut(as_text(str(f)), reason, remedy) for f in files]
 
 
 def split_of(parts: Iterable[str]) -> str:

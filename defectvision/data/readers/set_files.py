@@ -15,6 +15,7 @@ from defectvision.data.readers.found_images import FoundImages, plain, relative_
 from defectvision.data.readers.listing import (
     Folders,
     left_out_unnamed,
+    left_out_unread,
     scan,
     split_of,
     unnamed_error,
@@ -38,8 +39,12 @@ class SetFiles:
         self.root = root
         suffixes = IMAGE_SUFFIXES | OTHER_SUFFIXES
         self.unnamed: list[PurePosixPath] = []
+        self.unread: list[PurePosixPath] = []
         self.folders = scan(
-            root, lambda name: name[:1] != "." and _suffix(name) in suffixes, self.unnamed
+            root,
+            lambda name: name[:1] != "." and _suffix(name) in suffixes,
+            self.unnamed,
+            self.unread,
         )
         self.images: Folders = {}
         self._others: dict[str, list[PurePosixPath]] = {}
@@ -63,14 +68,15 @@ class SetFiles:
         return found[:count]
 
     def left_out(self) -> list[LeftOut]:
-        """Images whose names are no text. Raises CatalogError for an annotation or a mask called
-        so: without it its image would count as a good one."""
+        """Images whose names are no text, and pictures of kinds that are not read. Raises
+        CatalogError for an annotation or a mask whose name is no text: without it its image would
+        count as a good one."""
         for file in self.unnamed:
             beside = {part.casefold() for part in file.parts[:-1]}
             apart = beside & ANNOTATION_FOLDERS or any(p.startswith(SEGMENTATIONS) for p in beside)
             if apart or _suffix(file.name) not in IMAGE_SUFFIXES:
                 raise unnamed_error(self.root, file)
-        return left_out_unnamed(self.unnamed)
+        return [*left_out_unnamed(self.unnamed), *left_out_unread(self.unread)]
 
     def apart(self) -> tuple[list[PurePosixPath], dict[str, str], list[LeftOut]]:
         """The photographs, the masks of some of them, and masks of none."""

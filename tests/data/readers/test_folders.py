@@ -163,6 +163,19 @@ def test_an_annotation_whose_name_is_no_text_is_not_taken_for_none(tmp_path):
         open_set(tmp_path, 10**6)
 
 
+@pytest.mark.parametrize("extra", [[], ["crack/b.json"]])
+def test_a_picture_of_a_kind_that_is_not_read_is_left_out_and_named(tmp_path, extra):
+    files = ["crack/a.png", "good/c.png", "crack/a.dng", "crack/b.jfif", "good/D.HEIC"]
+    put(tmp_path, *files, *extra, "good/readme.pdf", "good/.e.gif", "film.mp4")
+    if extra:
+        (tmp_path / extra[0]).write_text('{"shapes": [], "imagePath": "b.jfif"}')
+        (tmp_path / "crack" / "a.json").write_text('{"shapes": [], "imagePath": "a.png"}')
+    catalog = open_set(tmp_path, 1000).catalog
+    assert catalog.table["path"].tolist() == ["crack/a.png", "good/c.png"]
+    named = {one.name for one in catalog.left_out if "kind that is not read" in one.reason}
+    assert named == {"crack/b.jfif", "good/D.HEIC"}
+
+
 def test_split_of_a_part_of_the_casting_layout_is_not_guessed(tmp_path):
     put(tmp_path, *CASTING)
     assert read(tmp_path / "train") == {
