@@ -44,7 +44,12 @@ def class_pixels(
             f"{file.name}: the mask holds {_listed(unknown)}, which classes.csv does not name. "
             "Name every number of the masks there; 0 is background."
         )
-    return {name: values == number for number, name in names.items() if number}
+    found: dict[str, NDArray[np.bool_]] = {}
+    for number, name in names.items():
+        if number:
+            mask = values == number
+            found[name] = found[name] | mask if name in found else mask
+    return found
 
 
 def mask_pixels(file: Path, size: tuple[int, int], *, numbered: bool = False) -> NDArray[np.bool_]:

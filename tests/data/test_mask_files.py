@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from defectvision.data.catalog import CatalogError
+from defectvision.data.class_names import read_class_numbers
 from defectvision.data.mask_files import mask_pixels
 from defectvision.data.masks import masks_of_file
 
@@ -124,6 +125,32 @@ def test_numbers_are_the_classes_that_are_named(tmp_path):
     found = dict(masks_of_file(saved(tmp_path, image, "png"), "pit", {1: "crack", 2: "pit"}, SIZE))
     assert (found["pit"] == MARKED).all()
     assert not found["crack"].any()
+
+
+def test_several_numbers_of_one_class_are_all_of_it(tmp_path):
+    file = saved(tmp_path, several(1, 2), "png")
+    ((name, mask),) = masks_of_file(file, "crack", {1: "crack", 2: "crack"}, SIZE)
+    assert name == "crack" and (mask == (np.array(several(1, 2)) > 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1,crack\n2,pit\n", {1: "crack", 2: "pit"}),
+        ("\ufeffnumber,name\n0,\n1, crack \n,\n1,crack\n", {0: "", 1: "crack"}),
+        ("1,crack\n1,pit\n", r"1 is called 'crack' and 'pit'"),
+        ("1,crack\n2,\n", r"2 is called ''"),
+        ("1,crack|pit\n", r"1 is called 'crack\|pit'"),
+        ("1;crack\n2;pit\n", r"Write a number, a comma and a name a line, in UTF-8"),
+    ],
+)
+def test_the_names_of_numbers_are_certain_or_refused(tmp_path, text, names):
+    (tmp_path / "classes.csv").write_text(text, encoding="utf-8")
+    if isinstance(names, dict):
+        assert read_class_numbers(tmp_path) == names
+        return
+    with pytest.raises(CatalogError, match=rf"classes\.csv: .*{names}"):
+        read_class_numbers(tmp_path)
 
 
 @pytest.mark.parametrize(
