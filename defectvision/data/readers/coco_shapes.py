@@ -27,8 +27,9 @@ class Shape:
 def read_shape(entry: dict[str, Any], size: tuple[int, int] | None, where: str) -> Shape:
     """The shape of an annotation of an image of `size` (height, width).
 
-    Polygons may come as lists of numbers, one list alone, or pairs; without any the box counts,
-    and without that only the class is known. Raises CatalogError, which begins with `where`.
+    Polygons may come as lists of numbers, one list alone, or pairs; without any the box counts, by
+    its attribute `rotation` in degrees, and without that only the class is known. Raises
+    CatalogError, which begins with `where`.
     """
     segmentation = entry.get("segmentation")
     area = entry.get("area")
@@ -41,7 +42,27 @@ def read_shape(entry: dict[str, Any], size: tuple[int, int] | None, where: str) 
         return Shape("polygon", _polygons(segmentation, where), area, size)
     if "bbox" not in entry and segmentation is None:
         return Shape("area", None, area, size)
-    return Shape("box", _box(entry.get("bbox"), where), area, size)
+    attributes = entry.get("attributes")
+    turn = attributes.get("rotation") if isinstance(attributes, dict) else None
+    box = _box(entry.get("bbox"), where)
+    return box_shape(box, turn if is_number(turn) else 0, area, size)
+
+
+def box_shape(
+    box: list[float], degrees: float, area_px: float, size: tuple[int, int] | None
+) -> Shape:
+    """A box [left, top, width, height] in px, turned clockwise about its centre: CVAT writes the
+    box as it was before, and the turn as an attribute of it."""
+    if not degrees % 360:
+        return Shape("box", box, area_px, size)
+    left, top, width, height = box
+    turn = math.radians(degrees)
+    corners = [(-width, -height), (width, -height), (width, height), (-width, height)]
+    outline = []
+    for across, down in corners:
+        outline.append(left + (width + across * math.cos(turn) - down * math.sin(turn)) / 2)
+        outline.append(top + (height + across * math.sin(turn) + down * math.cos(turn)) / 2)
+    return Shape("polygon", [outline], area_px, size)
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.readers.annotated import Marked, class_name
-from defectvision.data.readers.coco_shapes import LEAST_NUMBERS, NAN, Shape
+from defectvision.data.readers.coco_shapes import LEAST_NUMBERS, NAN, Shape, box_shape
 from defectvision.data.readers.set_files import read_bytes
 from defectvision.roots import opened
 
@@ -72,9 +72,10 @@ def image_name(root: ElementTree.Element) -> str:
 
 
 def marked_by(root: ElementTree.Element, name: str) -> Marked:
-    """What an annotation marks. A polygon counts before the box around it. Corners of a box that
-    are whole numbers are px counted from 1 and in it, as in the devkit; with decimals they are
-    places, as polygons have them.
+    """What an annotation marks. A polygon counts before the box around it, and a box is turned by
+    its attribute `rotation`, see `box_shape`. Corners of a box that are whole numbers are px
+    counted from 1 and in it, as in the devkit; with decimals they are places, as polygons have
+    them.
 
     Raises CatalogError, which begins with `name`, for an object without the name of a class.
     """
@@ -112,7 +113,9 @@ def _shape(entry: ElementTree.Element, size: tuple[int, int] | None, where: str)
         left, top = left - 1, top - 1
     if right <= left or bottom <= top:
         raise CatalogError(f"{where}: a box of no width or height. Draw it, or take it out.")
-    return Shape("box", [left, top, right - left, bottom - top], NAN, size)
+    turn = next((_number(one.findtext("value")) for one in entry.findall("attributes/attribute")
+                 if (one.findtext("name") or "").strip() == "rotation"), None)  # fmt: skip
+    return box_shape([left, top, right - left, bottom - top], turn or 0, NAN, size)
 
 
 def _polygon(polygon: ElementTree.Element, where: str) -> list[float]:

@@ -217,3 +217,26 @@ def test_annotations_of_another_form_are_not_passed_over(tmp_path, others):
     with pytest.raises(CatalogError, match=r"COCO and .* open result\.json by its path"):
         open_set(tmp_path, PIXELS)
     assert open_set(tmp_path / "result.json", PIXELS).catalog.table["path"].tolist() == names
+
+
+def turned(folder, degrees, **fields):
+    cv2.imwrite(str(folder / "a.png"), np.zeros((20, 40), np.uint8))
+    entry = {"image_id": 1, "category_id": 1, "bbox": [14, 8, 12, 4], "segmentation": [],
+             "attributes": {"occluded": False, "rotation": degrees}, **fields}  # fmt: skip
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [entry],
+               "categories": [{"id": 1, "name": "pit"}]}  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(content))
+    ((_, mask),) = open_set(folder, PIXELS).masks(0, (20, 40))
+    return mask
+
+
+def test_a_box_that_cvat_turned_is_drawn_turned(tmp_path):
+    upright, across = np.zeros((20, 40), bool), np.zeros((20, 40), bool)
+    across[8:12, 14:26] = upright[4:16, 18:22] = True
+    for degrees, expected in ((0.0, across), (90, upright), (180.0, across), ("x", across)):
+        assert (turned(tmp_path, degrees) == expected).all()
+    clockwise = turned(tmp_path, 45.0)
+    assert clockwise[13, 23] and clockwise[6, 16]
+    assert not clockwise[6, 23] and not clockwise[13, 16]
+    outline = [[14, 8, 26, 8, 26, 12, 14, 12]]
+    assert (turned(tmp_path, 90.0, segmentation=outline) == across).all()

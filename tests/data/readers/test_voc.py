@@ -102,6 +102,13 @@ def polygon(*numbers, start=1):
     )
 
 
+def rotation(value):
+    return (
+        "<attributes><attribute><name>occluded</name><value>1</value></attribute><attribute>"
+        f"<name>rotation</name><value>{value}</value></attribute></attributes>"
+    )
+
+
 SHAPES = {
     "whole numbers count from 1 and are in it": (box(9, 7, 16, 14), MASK),
     "the whole image": (box(1, 1, 40, 20), rectangle(0, 0, 20, 40)),
@@ -115,6 +122,10 @@ SHAPES = {
     "an empty polygon": ("<polygon/>" + BOX, MASK),
     "a polygon of many corners": (polygon(*(8, 6, 12, 6, 16, 6, 16, 10, 16, 14, 14, 14, 12, 14, 10,
                                             14, 8, 14, 8, 12, 8, 10)), MASK),
+    "turned by CVAT": (box("10.0", "6.0", "14.0", "14.0") + rotation("90.0"),
+                       rectangle(8, 8, 12, 16)),
+    "turned by nothing": (BOX + rotation("0.0"), MASK),
+    "an attribute that is no turn": (BOX + rotation("left"), MASK),
     "parts": (BOX + "<part><name>head</name>" + box(1, 1, 2, 2) + "</part>", MASK),
 }  # fmt: skip
 
