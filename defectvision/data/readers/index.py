@@ -95,6 +95,11 @@ def _checked_row(header: list[str], cells: list[str], there: "_There") -> dict[s
             "Give each column one; quote values that contain a comma.",
         )
     given = dict(zip(header, cells, strict=True))
+    if odd := [name for name in ("label", "photo_group") if _has_control(given.get(name, ""))]:
+        raise _RowError(
+            f"{odd[0]} {given[odd[0]][:40]!r} holds a line break or another control character",
+            "Close the quote that it begins with: the rows behind it are part of it.",
+        )
     row = {name: given.get(name, "") for name in COLUMNS}
     row["path"] = there.find(row["path"], "path")
     row["label"] = _checked_label(row["label"])
@@ -185,7 +190,8 @@ def _is_file(path: Path) -> bool:
 def _index_rows(
     index: Path, renamed: Mapping[str, str]
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """(line number, the names of the columns, the cells of the row)."""
+    """(line in which the row begins, the names of the columns, the cells of the row)."""
+    line = 0
     try:
         # utf-8-sig: spreadsheets write a byte order mark
         with index.open(encoding="utf-8-sig", newline="") as file:
@@ -203,14 +209,18 @@ def _index_rows(
                 raise CatalogError(
                     f"{index}, line 1: column {', '.join(sorted(twice))} stands twice. Keep one."
                 )
+            line = reader.line_num
             for cells in reader:
-                if not cells:
-                    continue
-                yield reader.line_num, header, [cell.strip() for cell in cells]
+                begun, line = line + 1, reader.line_num
+                if cells:
+                    yield begun, header, [cell.strip() for cell in cells]
     except UnicodeDecodeError as error:
         raise CatalogError(f"{index}: not UTF-8 ({error.reason}). Save it as UTF-8.") from error
     except csv.Error as error:
-        raise CatalogError(f"{index}: not a CSV file ({error}). Write it anew.") from error
+        raise CatalogError(
+            f"{index}, line {line + 1}: not a row of a CSV file ({error}). Close the quote that "
+            "begins there, or write a quote within a value twice."
+        ) from error
     except OSError as error:
         raise CatalogError(f"{index}: cannot be read ({error.strerror}).") from error
 

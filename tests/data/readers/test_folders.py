@@ -309,7 +309,8 @@ def test_index_wins_over_class_folders(tmp_path):
         ),
         ("path,label,mask\na.png,x,no.png\n", "line 2: mask 'no.png' is missing"),
         ("path,label\n,\n   \n", "no rows. Name at least one image"),
-        ('path,label\n"a.png,x\n', "not a CSV file"),
+        ('path,label\n"a.png,x\n', "line 2: not a row of a CSV file"),
+        ('path,label\na.png,x\na.png,"x" y\n', "line 3: not a row of a CSV file"),
         (b"path,label\n\xff\xfe.png,x\n", "not UTF-8"),
         (b"path,label\na\x00.png,x\n", "index.csv"),
     ],
@@ -324,6 +325,7 @@ def test_index_refused(tmp_path, text, message):
     ("row", "reason", "remedy"),
     [
         ("no.png,x,,", "path 'no.png' is missing", "take the row out"),
+        ('c.png,"x\nb.png,y,,\n",,', "label 'x\\nb.png,y,,' holds a line break", "Close the quote"),
         ("c.png,x,no.png,", "mask 'no.png' is missing", "take the row out"),
         ("../c.png,x,,", "path '../c.png' is not a file inside", "without '..'"),
         ("c.png,x,../m.png,", "mask '../m.png' is not a file inside", "without '..'"),
