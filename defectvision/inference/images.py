@@ -190,11 +190,11 @@ def _pixels(
     if isinstance(image, WebPImagePlugin.WebPImageFile):
         return _turned(webp_pixels(image, data, ended), _orientation(image, data))
     if is_wide_colour(image):
-        # Read before Pillow loads the pixels: it turns a TIFF upright and forgets the tag.
-        orientation = _orientation(image, data)
         pixels = narrow_colour(image, data, depth)
         _check_rows(image, data, pixels)
-        return _turned(pixels, orientation)
+        # OpenCV turns a TIFF upright whatever it is asked
+        tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+        return _turned(pixels, 1 if tiff else _orientation(image, data))
     image.load()
     if image.mode.startswith("I;16"):
         white_is_zero = isinstance(image, TiffImagePlugin.TiffImageFile) and (

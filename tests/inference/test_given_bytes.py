@@ -77,24 +77,26 @@ def test_a_file_that_shrinks_meanwhile_ends_nothing(picture, tmp_path: Path) -> 
     assert decode_image(data, str(file)).shape[:2] == GREY.shape
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+TURNS = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x[::-1].swapaxes(0, 1),
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: x[:, ::-1].swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
 @pytest.mark.parametrize("image", [GREY, RGB, GREY.astype(np.uint16) * 257], ids=["L", "RGB", "16"])
 def test_turned_tiffs_are_upright(image, compression, orientation) -> None:
-    turns = {
-        1: lambda x: x,
-        2: lambda x: x[:, ::-1],
-        3: lambda x: x[::-1, ::-1],
-        4: lambda x: x[::-1],
-        5: lambda x: x.swapaxes(0, 1),
-        6: lambda x: x[::-1].swapaxes(0, 1),
-        7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
-        8: lambda x: x[:, ::-1].swapaxes(0, 1),
-    }
     stored = Image.fromarray(np.ascontiguousarray(image))
     data = saved(stored, "TIFF", compression=compression, tiffinfo={274: orientation})
     expected = GREY if image.ndim == 2 else RGB
-    assert np.array_equal(decode_image(data, "part"), turns[orientation](expected))
+    assert np.array_equal(decode_image(data, "part"), TURNS[orientation](expected))
 
 
 def tiff(*pages: tuple[np.ndarray, dict[str, object]]) -> bytes:
@@ -103,6 +105,19 @@ def tiff(*pages: tuple[np.ndarray, dict[str, object]]) -> bytes:
         for image, options in pages:
             writer.write(image, metadata=None, **options)
     return file.getvalue()
+
+
+OPAQUE = np.full_like(GREY, 255)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "deflate"}])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_turned_tiffs_of_16_bit_colour_are_upright(orientation, options, alpha) -> None:
+    image = np.dstack([RGB, OPAQUE] if alpha else [RGB]).astype(np.uint16) * 257
+    options = {"photometric": "rgb", "extratags": [(274, "H", 1, orientation, True)], **options}
+    data = tiff((image, options | ({"extrasamples": ["unassalpha"]} if alpha else {})))
+    assert np.array_equal(decode_image(data, "part"), TURNS[orientation](RGB))
 
 
 SMALL = GREY[::2, ::2].copy()
