@@ -49,7 +49,10 @@ def narrow_grey(values: NDArray[np.uint16], white_is_zero: bool, depth: Depth) -
 
 def narrow_colour(image: ImageFile.ImageFile, data: bytes, depth: Depth) -> NDArray[np.uint8]:
     """An image of 16 bits a channel with colour or alpha, at 8 bits, (H, W) or (H, W, 3): Pillow
-    would take the upper half of each sample, whatever the camera's range."""
+    would take the upper half of each sample, whatever the camera's range.
+
+    Raises Refusal for colours that are multiplied by their alpha, which OpenCV leaves so.
+    """
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if values is None:
@@ -66,7 +69,14 @@ def narrow_colour(image: ImageFile.ImageFile, data: bytes, depth: Depth) -> NDAr
         low, high = int(values[:, :, 3].min()), int(values[:, :, 3].max())
         alpha = None if high >> bits else colour
         ends = _eight(np.array([low, high], np.uint16), alpha)
-        ignored = is_ignored((int(ends[0]), int(ends[1])))
+        kind = str(image.tile[0].args)
+        # RGBX: a fourth sample that is no alpha, near infrared for example
+        ignored = "RGBX" in kind or is_ignored((int(ends[0]), int(ends[1])))
+        if "RGBa" in kind and not ignored:
+            raise Refusal(
+                "colour of 16 bits a channel that is multiplied by its alpha",
+                "Export it without transparency.",
+            )
     grey = image.mode in ("L", "LA")
     height, width = values.shape[:2]
     pixels = np.empty((height, width) if grey else (height, width, 3), np.uint8)

@@ -129,14 +129,15 @@ def decode_reduced(
         raise
     except Refusal as refused:
         raise ImageError(name, refused.reason, refused.remedy) from None
-    except SyntaxError as error:  # Pillow's word for a header it cannot read
-        raise ImageError(
-            name, "damaged or cut off (its header cannot be read)", COPY_AGAIN
-        ) from error
     # Decoders meet hostile bytes with errors of every kind (struct, zlib, SyntaxError, ...).
     except Exception as error:
-        reason = f"damaged or cut off ({str(error) or type(error).__name__})"
-        raise ImageError(name, reason, COPY_AGAIN) from error
+        if any(said in str(error) for said in _UNUSUAL):
+            reason = "a TIFF whose samples are laid out in an unusual way"
+            raise ImageError(name, reason, "Export it as RGB or grey of 8 bits.") from error
+        what = str(error) or type(error).__name__
+        if isinstance(error, SyntaxError):  # Pillow's word for a header it cannot read
+            what = "its header cannot be read"
+        raise ImageError(name, f"damaged or cut off ({what})", COPY_AGAIN) from error
 
 
 def _check_size(width: int, height: int, limit_pixels: int, min_side: int) -> None:
@@ -244,6 +245,8 @@ def _decoded_by_opencv(
     return pixels if pixels.ndim == 2 or reduction == 1 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
+# What Pillow says of a TIFF that is sound, see `check_tiff`, and that it has no table for.
+_UNUSUAL = ("unknown pixel mode", "unknown raw mode")
 _PLAIN = {"1", "L", "RGB", "I;16", "I;16B"}
 _OPENCV_FLAGS = {
     "L": {

@@ -83,7 +83,7 @@ def blended(image: Image.Image, grey: bool, ignored: bool) -> NDArray[np.uint8]:
     mode = "L" if grey else "RGB"
     if not image.has_transparency_data:
         return np.asarray(image if image.mode == mode else image.convert(mode))
-    image = image.convert("RGBA")
+    image = _with_alpha(image).convert("RGBA")
     alpha = image.getchannel("A")
     image = image.getchannel("R") if grey else image.convert("RGB")
     if ignored:
@@ -95,6 +95,12 @@ def blended(image: Image.Image, grey: bool, ignored: bool) -> NDArray[np.uint8]:
 
 def _alpha_ends(image: Image.Image) -> tuple[int, int]:
     """The least and the largest alpha value of a strip."""
-    alpha = (image if image.mode in ("LA", "RGBA") else image.convert("RGBA")).getchannel("A")
-    values = np.asarray(alpha)
+    values = np.asarray(_with_alpha(image).getchannel("A"))
     return int(values.min()), int(values.max())
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    """A picture with an alpha channel that its other channels are not multiplied by."""
+    if image.mode in ("LA", "RGBA"):
+        return image
+    return image.convert("LA" if image.mode == "La" else "RGBA")

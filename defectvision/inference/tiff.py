@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_PAGES = 1000
 NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 MAX_SAMPLE_VALUE, SAMPLE_FORMAT, DNG_VERSION = 281, 339, 50706
-CFA, LINEAR_RAW = 32803, 34892
+CFA, LINEAR_RAW, SEPARATED = 32803, 34892, 5
 READ_BITS = {1, 2, 4, 8, 16, 32}
 JPEG, JPEG_TABLES = 7, 347
 ENTROPY = {5, 8, 32946, 34925, 50000, 50001}  # LZW, Deflate, LZMA, Zstandard, WebP
@@ -83,6 +83,14 @@ def _check_samples(first: TiffPage) -> None:
         raise Refusal(f"samples of {max(bits - READ_BITS)} bits, packed", EXPORT_8)
     if len(bits) > 1:
         raise Refusal("samples of different bits a channel", EXPORT_8)
+    if max(bits) == 16 and first.samplesperpixel > 1:
+        if int(first.planarconfig) != 1:  # Pillow takes them for samples of 8 bits
+            raise Refusal(
+                "samples of 16 bits, those of each colour in a plane of its own",
+                "Export it with the colours of a pixel side by side, or with 8 bits a channel.",
+            )
+        if int(first.photometric) == SEPARATED:
+            raise Refusal("CMYK of 16 bits a channel", "Export it as RGB, or with 8 bits.")
     if int(first.compression) not in COMPRESSION_INFO:
         name = getattr(first.compression, "name", str(int(first.compression)))
         raise Refusal(f"a TIFF compressed as {name}", "Export it with LZW or without compression.")

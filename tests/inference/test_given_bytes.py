@@ -99,9 +99,9 @@ def test_turned_tiffs_are_upright(image, compression, orientation) -> None:
     assert np.array_equal(decode_image(data, "part"), TURNS[orientation](expected))
 
 
-def tiff(*pages: tuple[np.ndarray, dict[str, object]]) -> bytes:
+def tiff(*pages: tuple[np.ndarray, dict[str, object]], order: str = "<") -> bytes:
     file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
+    with tifffile.TiffWriter(file, byteorder=order) as writer:
         for image, options in pages:
             writer.write(image, metadata=None, **options)
     return file.getvalue()
@@ -123,6 +123,14 @@ def test_turned_tiffs_of_16_bit_colour_are_upright(orientation, options, alpha) 
 SMALL = GREY[::2, ::2].copy()
 AS_COPY, AS_MASK = (struct.pack("<HHII", 254, 4, 1, value) for value in (1, 4))
 GREY_16 = GREY.astype(np.int16)
+WIDE = np.dstack([RGB, OPAQUE]).astype(np.uint16) * 257
+HALF = np.dstack([RGB, OPAQUE // 2]).astype(np.uint16) * 257
+PLANES = np.moveaxis(WIDE[..., :3], -1, 0)
+IN_PLANES = {"photometric": "rgb", "planarconfig": "separate"}
+
+
+def extra(photometric: str, *kinds: str) -> dict[str, object]:
+    return {"photometric": photometric, "extrasamples": kinds, "planarconfig": "contig"}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +148,19 @@ GREY_16 = GREY.astype(np.int16)
         (tiff((GREY_16, {})), "signed 16-bit samples"),
         (tiff((GREY.astype(np.int8), {})), "signed 8-bit samples"),
         (tiff((GREY.astype(np.float32), {})), "32-bit float grey"),
+        (tiff((PLANES, IN_PLANES)), "samples of 16 bits, those of each colour in a plane"),
+        (tiff((PLANES, {**IN_PLANES, "compression": "deflate"})), "samples of 16 bits, those of"),
+        (tiff((WIDE, {"photometric": "separated"})), "CMYK of 16 bits"),
+        (tiff((HALF, extra("rgb", "assocalpha"))), "colour of 16 bits a channel that is multipl"),
+        (
+            tiff((GREY.astype(np.uint16) * 257, {"photometric": "miniswhite"}), order=">"),
+            "a TIFF whose samples are laid",
+        ),
+        (tiff((WIDE[..., 2:], extra("minisblack", "unassalpha"))), "a TIFF whose samples are laid"),
+        (
+            tiff((np.dstack([WIDE, WIDE[..., :1]]), extra("rgb", "unspecified", "unspecified"))),
+            "a TIFF whose samples are laid",
+        ),
     ],
 )
 def test_what_is_not_the_picture_is_never_judged_in_its_place(data: bytes, reason: str) -> None:
@@ -161,6 +182,24 @@ def test_what_is_not_the_picture_is_never_judged_in_its_place(data: bytes, reaso
 )
 def test_a_copy_or_a_mask_beside_the_picture_costs_it_nothing(data: bytes) -> None:
     assert np.array_equal(decode_image(data, "part.tif"), GREY)
+
+
+@pytest.mark.parametrize("kind", ["unspecified", "assocalpha", "unassalpha"])
+@pytest.mark.parametrize("image", [RGB, RGB.astype(np.uint16) * 257, GREY], ids=["8", "16", "L"])
+def test_a_sample_beside_the_colours_changes_them_only_as_alpha(image: np.ndarray, kind) -> None:
+    top = np.iinfo(image.dtype).max
+    beside = GREY if kind == "unspecified" else np.full_like(GREY, 255)
+    stored = np.dstack([image, beside.astype(image.dtype) * (top // 255)])
+    photometric = "minisblack" if image.ndim == 2 else "rgb"
+    data = tiff((stored, extra(photometric, kind)))
+    assert np.array_equal(decode_image(data, "part.tif"), GREY if image.ndim == 2 else RGB)
+
+
+def test_grey_that_is_multiplied_by_its_alpha_lies_on_white() -> None:
+    half = np.dstack([GREY // 4, np.full_like(GREY, 64)])
+    pixels = decode_image(tiff((half, extra("minisblack", "assocalpha"))), "part.tif")
+    expected = GREY // 4 + (255 - 64.0)
+    assert abs(pixels - expected).max() <= 2
 
 
 def multi_picture(*kinds: int) -> bytes:
