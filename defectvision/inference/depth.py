@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import BmpImagePlugin, Image, ImageFile
 
 from defectvision.inference.image_error import Refusal
 from defectvision.inference.strips import blended, is_ignored, strips
@@ -32,8 +32,10 @@ class Depth(NamedTuple):
 
 
 def is_wide_colour(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture is of 16 bits a channel with colour or alpha."""
-    return any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I")
+    """Whether an opened picture is of 16 bits a channel with colour or alpha; a BMP of 16 bits has
+    them for all channels together."""
+    wide = any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I")
+    return wide and not isinstance(image, BmpImagePlugin.BmpImageFile)
 
 
 def narrow_grey(values: NDArray[np.uint16], white_is_zero: bool, depth: Depth) -> NDArray[np.uint8]:

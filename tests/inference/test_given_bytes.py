@@ -319,3 +319,16 @@ def test_megabytes_beside_the_picture_of_a_tiff_or_jpeg_cost_it_nothing() -> Non
 def test_opencv_is_given_bytes_too() -> None:
     """It reads what it is given; a path is never among it."""
     assert cv2.imdecode(np.frombuffer(b"/etc/passwd", np.uint8), cv2.IMREAD_UNCHANGED) is None
+
+
+@pytest.mark.parametrize("bits", [(5, 5, 5), (5, 6, 5)])
+def test_a_bitmap_of_16_bits_is_read(bits: tuple[int, int, int]) -> None:
+    red, green, blue = (RGB[..., i].astype(np.uint16) >> 8 - bits[i] for i in range(3))
+    values = red << bits[1] + bits[2] | green << bits[2] | blue
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F) if bits == (5, 6, 5) else b""
+    rows = np.ascontiguousarray(values[::-1].astype("<u2")).tobytes()
+    header = struct.pack("<IiiHHIIiiII", 40, 40, 24, 1, 16, 3 if masks else 0, len(rows), *[0] * 4)
+    begin = 14 + len(header) + len(masks)
+    start = b"BM" + struct.pack("<IHHI", begin + len(rows), 0, 0, begin)
+    pixels = decode_image(start + header + masks + rows, "part.bmp")
+    assert abs(pixels.astype(int) - RGB).max() <= 8
