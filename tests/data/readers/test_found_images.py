@@ -182,6 +182,15 @@ def test_magnetic_tiles_of_any_suffix_keep_their_masks(tmp_path, suffix):
     assert table["mask"].tolist() == ["MT_Crack/Imgs/a.PNG", ""]
 
 
+def test_magnetic_tiles_that_are_left_out_are_told(tmp_path):
+    put(tmp_path, "MT_Crack/Imgs/a.jpg", "MT_Crack/Imgs/a.png", "MT_Free/Imgs/b.png",
+        "MT_Free/Imgs/c.jpg", "MT_Free/d.jpg", "scratch/e.png")  # fmt: skip
+    catalog = open_set(tmp_path, PIXELS).catalog
+    assert catalog.table["path"].tolist() == ["MT_Crack/Imgs/a.jpg", "MT_Free/Imgs/c.jpg"]
+    assert [one.name for one in catalog.left_out] == ["MT_Free/Imgs/b.png"]
+    assert any("2 images beside" in w and "MT_Free/d.jpg" in w for w in catalog.warnings)
+
+
 def test_magnetic_tiles_without_a_photograph_end_in_words(tmp_path):
     put(tmp_path, "MT_Crack/Imgs/a.png")
     with pytest.raises(CatalogError, match="no photograph"):
