@@ -15,6 +15,7 @@ from defectvision.data.catalog import Catalog, CatalogError, LeftOut
 from defectvision.data.masks import UNREADABLE
 from defectvision.data.readers.coco_shapes import NAN, Shape
 from defectvision.data.readers.found_images import plain
+from defectvision.data.readers.good_alone import says_defective
 from defectvision.data.readers.index import checked_catalog, examples
 from defectvision.data.readers.listing import split_of
 from defectvision.data.readers.set_files import IMAGE_FOLDERS, Pairing
@@ -187,12 +188,9 @@ class AnnotatedSet:
         for image, label in told.items():
             if label is not None:
                 found[image] = label
-                continue
-            del found[image]
-            folder = image.parent.name
-            reason = f"nobody annotated it, and what its folder {folder!r} means is not known"
-            remedy = "Annotate it, or put it into a folder called good."
-            self.left_out.append(LeftOut(str(image), reason, remedy))
+            else:
+                del found[image]
+                self.left_out.append(unknown(image))
         return found
 
     def split(self, told: dict[str, list[str]]) -> None:
@@ -229,8 +227,8 @@ def folder_labels(
     An image in a folder that is called as a class is of that class: annotations are written for
     images that nobody has looked at, too. Where the folders of marked images are called by their
     labels, any folder of others names a class, but for those of good parts and of all images.
-    Where images lie `beside` their annotations, in these folders, one of a folder that nobody
-    annotated may show anything: None.
+    None where the image may show anything: its folder's name says that it is not good, or images
+    lie `beside` their annotations, in these folders, and nobody annotated one of its folder.
     """
     names = {plain(name): name for name in classes}
     told = {image.parent for image, label in marked.items()
@@ -243,14 +241,26 @@ def folder_labels(
                   if plain(part) in names or is_good_name(part))  # fmt: skip
         if (label := next(called, None)) is not None:
             found[image] = label
-        elif image in empty or _says_nothing(folder):
+        elif _says_nothing(folder):
             found[image] = ""
-        elif told and folder not in otherwise:
+        elif told and folder not in otherwise and image not in empty:
             name = unicodedata.normalize("NFC", folder.name)
             found[image] = class_name(name, str(folder))
+        elif says_defective(folder.name):
+            found[image] = None
         else:
-            found[image] = None if beside and folder not in beside else ""
+            nobody = image not in empty and beside and folder not in beside
+            found[image] = None if nobody else ""
     return found
+
+
+def unknown(image: PurePosixPath) -> LeftOut:
+    """What to say of an image for which `folder_labels` has None."""
+    name = image.parent.name
+    reason = f"nobody annotated it, and what its folder {name!r} means is not known"
+    if says_defective(name):
+        reason = f"nothing is marked on it, and its folder {name!r} says that it is not good"
+    return LeftOut(str(image), reason, "Annotate it, or put it into a folder called good.")
 
 
 def good_unmarked(images: Iterable[PurePosixPath]) -> list[str]:

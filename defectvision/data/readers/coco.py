@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,13 @@ import pandas as pd
 from defectvision import roots
 from defectvision.bundle.labels import SEPARATOR
 from defectvision.data.catalog import Catalog, CatalogError
-from defectvision.data.readers.annotated import Marked, Marks, folder_labels, good_unmarked
+from defectvision.data.readers.annotated import (
+    Marked,
+    Marks,
+    folder_labels,
+    good_unmarked,
+    unknown,
+)
 from defectvision.data.readers.coco_shapes import is_number, read_shape
 from defectvision.data.readers.found_images import FoundImages, relative_parts
 from defectvision.data.readers.index import checked_catalog, examples
@@ -66,10 +72,14 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
             "none of the images is there: charts that need pixels are left out. Looked for "
             f"{missing[0]!r} in {root} and all folders below."
         )
-    found = {PurePosixPath(path): marks.label(key) for key, path in zip(images, paths, strict=True)}
-    marked = {image: label for image, label in found.items() if label}
-    by_folder = folder_labels(marked, found.keys() - marked, names.values())
-    found |= {image: label or "" for image, label in by_folder.items()}
+    keys = {PurePosixPath(path): key for key, path in zip(images, paths, strict=True)}
+    marked = {image: label for image, key in keys.items() if (label := marks.label(key))}
+    by_folder = folder_labels(marked, keys.keys() - marked, names.values())
+    left_out = [unknown(image) for image, label in by_folder.items() if label is None]
+    told = {**by_folder, **marked}
+    found = {image: label for image in keys if (label := told[image]) is not None}
+    if not found:
+        raise CatalogError(f"{file}: no image that can be used. The first: {left_out[0]}")
     if len(missing) < len(images):
         warnings += good_unmarked(image for image, label in found.items() if not label)
         if others := sorted(set(there.files) - set(paths)):
@@ -77,9 +87,10 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
                 f"{len(others)} images that {file.name} does not name ({examples(others)}) are "
                 "left out."
             )
-    columns = {"path": paths, "label": list(found.values())}
+    columns = {"path": list(map(str, found)), "label": list(found.values())}
     catalog = checked_catalog(root, columns, "coco", warnings)
-    return catalog, marks.table(images), len(missing) < len(images)
+    table = marks.table([keys[image] for image in found])
+    return replace(catalog, left_out=tuple(left_out)), table, len(missing) < len(images)
 
 
 @dataclass(frozen=True)

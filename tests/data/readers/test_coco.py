@@ -183,6 +183,20 @@ def test_a_folder_that_holds_images_of_several_labels_is_no_class(tmp_path):
     assert any("(lot7/b.png)" in warning for warning in catalog.warnings)
 
 
+def test_an_image_whose_folder_says_that_it_is_not_good_is_left_out(tmp_path):
+    names = ["images/a.png", "images/b.png", "NG/a.png", "NG/b.png"]
+    catalog = listed(tmp_path, names, ["images/a.png", "NG/a.png"])
+    assert dict(zip(catalog.table["path"], catalog.table["label"], strict=True)) == {
+        "images/a.png": "crack",
+        "images/b.png": "",
+        "NG/a.png": "crack",
+    }
+    (left,) = catalog.left_out
+    assert left.name == "NG/b.png" and "'NG' says that it is not good" in left.reason
+    with pytest.raises(CatalogError, match=r"no image that can be used.* NG/b\.png"):
+        listed(tmp_path / "alone", ["NG/b.png"], [])
+
+
 def test_classes_that_differ_in_case_are_a_warning(tmp_path):
     catalog = listed(tmp_path, ["Crack/a.png", "b.png"], ["b.png"], ("crack", "Crack"))
     assert any("differ only in case" in warning for warning in catalog.warnings)

@@ -265,6 +265,17 @@ def test_an_image_of_a_class_folder_without_labels_is_not_good(tmp_path):
     assert found.class_masks(1, SIZE, ["pit"]) is None
 
 
+@pytest.mark.parametrize("text", ["", None])
+def test_an_image_whose_folder_says_that_it_is_not_good_is_left_out(tmp_path, text):
+    texts = {"classes.txt": NAMES, "labels/bad/a.txt": BOX, "labels/ok/c.txt": ""}
+    images = ["images/bad/a.png", "images/bad/b.png", "images/ok/c.png"]
+    texts |= {"labels/bad/b.txt": text} if text is not None else {}
+    found = opened(write_texts(write(tmp_path, *images), texts))
+    assert labels(found) == {"images/bad/a.png": "pit", "images/ok/c.png": ""}
+    (left,) = found.catalog.left_out
+    assert left.name == "images/bad/b.png" and "says that it is not good" in left.reason
+
+
 def test_an_empty_label_file_in_a_class_folder_makes_no_good_part(tmp_path):
     images = ["images/pit/a.png", "images/pit/b.png", "images/scratch/c.png", "images/good/d.png"]
     texts = {"classes.txt": NAMES, "labels/pit/a.txt": BOX, "labels/pit/b.txt": "",
