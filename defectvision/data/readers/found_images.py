@@ -71,11 +71,14 @@ class FoundImages:
         self.near = near.relative_to(root).as_posix() if near is not None else "."
         self.files = list(files) if files is not None else listed_images(root)
         self._exact = set(self.files)
-        self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        # By the name alone, and with its folder: where each part has a folder of its own, all
+        # files may have one name.
+        self._by_name: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = {}
         self._folders: set[str] = set()
         for file in self.files:
             parts = tuple(plain(part) for part in PurePosixPath(file).parts)
-            self._by_name.setdefault(parts[-1], []).append((file, parts))
+            for last in {parts[-1:], parts[-2:]}:
+                self._by_name.setdefault(last, []).append((file, parts))
             self._folders.update(parts[:-1])
 
     def find(self, name: str) -> str | None:
@@ -109,23 +112,25 @@ class FoundImages:
 
     def named(self, name: str) -> list[str]:
         """The paths of all images that are called `name`, in any case and Unicode form."""
-        return [file for file, _ in self._by_name.get(plain(name), [])]
+        return [file for file, _ in self._by_name.get((plain(name),), [])]
 
     def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
-        """Files with the same last part, and how many of the last parts agree; without those that
-        do not lie in the first folder that differs, where a folder is called so."""
+        """Files with the same last two parts, else with the same last one, and how many of the last
+        parts agree; without those that do not lie in the first folder that differs, where a folder
+        is called so."""
         wanted = tuple(plain(part) for part in parts)
-        if not wanted:
-            return []
-        found = []
-        for file, there in self._by_name.get(wanted[-1], []):
-            pairs = zip(reversed(there), reversed(wanted), strict=False)
-            same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-            same = min(len(there), len(wanted)) if same is None else same
-            named = wanted[-1 - same] if same < len(wanted) else ""
-            if named not in self._folders or named in there:
-                found.append((file, same))
-        return found
+        for last in dict.fromkeys((wanted[-2:], wanted[-1:])):
+            found = []
+            for file, there in self._by_name.get(last, []):
+                pairs = zip(reversed(there), reversed(wanted), strict=False)
+                same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+                same = min(len(there), len(wanted)) if same is None else same
+                named = wanted[-1 - same] if same < len(wanted) else ""
+                if named not in self._folders or named in there:
+                    found.append((file, same))
+            if found:
+                return found
+        return []
 
 
 def plain(part: str) -> str:
