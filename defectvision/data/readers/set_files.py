@@ -100,27 +100,41 @@ class Pairing:
     def __init__(self, root: Path, photographs: Iterable[PurePosixPath]):
         self.root = root
         self.found = FoundImages(root, files=[str(file) for file in photographs])
-        self._by_stem: dict[str, list[PurePosixPath]] = {}
+        # Where each part has a folder of its own, all images may have one name: they are found by
+        # their folder or its name too, and by the name with its suffix.
+        self._by_stem: dict[object, list[PurePosixPath]] = {}
+        self._by_name: dict[object, list[PurePosixPath]] = {}
         self._folders = {PurePosixPath(file).parent for file in self.found.files}
         for file in map(PurePosixPath, self.found.files):
-            self._by_stem.setdefault(plain(file.stem), []).append(file)
+            stem, name = plain(file.stem), plain(file.name)
+            for key in (stem, (plain(file.parent.name), stem), (file.parent, stem)):
+                self._by_stem.setdefault(key, []).append(file)
+            for key in {(file.parent, name), tuple(map(plain, file.parts))}:
+                self._by_name.setdefault(key, []).append(file)
 
     def image_of(self, annotation: PurePosixPath) -> PurePosixPath | None:
         """The image beside the file or, where that lies apart from the images, in the folders
         beside its folder of annotations: of the same folders within it, and of no other split.
         None where there is none. Raises CatalogError where two fit, naming both."""
-        named = self._by_stem.get(plain(annotation.stem), [])
-        fits = [file for file in named if file.parent == annotation.parent]
+        stem = plain(annotation.stem)
+        fits = self._by_stem.get((annotation.parent, stem), [])
         if not fits and not self._is_beside(annotation):
             top, within = _divided(annotation.parent)
-            near = [file for file in named if top in file.parents]
-            if split := split_of(annotation.parts[:-1]):
-                near = [file for file in near if split_of(file.parts[:-1]) in ("", split)]
-            if count := len(within):
-                same = [f for f in near if list(map(plain, f.parts[:-1][-count:])) == within]
-                flat = [f for f in near if len(f.parent.relative_to(top).parts) < 2]
-                near = same or flat
-            fits = near
+            splits = {"", split} if (split := split_of(annotation.parts[:-1])) else None
+
+            def near(key: object) -> list[PurePosixPath]:
+                return [
+                    file
+                    for file in self._by_stem.get(key, ())
+                    if top in file.parents and (not splits or split_of(file.parts[:-1]) in splits)
+                ]
+
+            if within:
+                fits = [file for file in near((within[-1], stem))
+                        if list(map(plain, file.parts[:-1][-len(within) :])) == within]  # fmt: skip
+            if not fits:
+                fits = [file for file in near(stem)
+                        if not within or len(file.parent.relative_to(top).parts) < 2]  # fmt: skip
             if len(fits) > 1:
                 usual = [f for f in fits if f.relative_to(top).parts[0].casefold() in IMAGE_FOLDERS]
                 fits = usual if len(usual) == 1 else fits
@@ -145,13 +159,14 @@ class Pairing:
             if doubt:
                 raise doubt
             return own
-        called = [PurePosixPath(file) for file in self.found.named(parts[-1])]
         place = PurePosixPath(posixpath.normpath(str(annotation.parent.joinpath(*parts))))
-        there = [file for file in called if _same(file, place)]
-        usual = {annotation.parent, own.parent if own else annotation.parent}
-        there = there or [file for file in called if file.parent in usual]
+        there = self._by_name.get(tuple(map(plain, place.parts)), [])
+        usual = dict.fromkeys((annotation.parent, own.parent if own else annotation.parent))
+        there = there or [
+            file for folder in usual for file in self._by_name.get((folder, plain(parts[-1])), ())
+        ]
         if doubt:
-            there = there or called
+            there = there or [PurePosixPath(file) for file in self.found.named(parts[-1])]
             if len(there) != 1:
                 raise doubt
         other = there[0] if len(there) == 1 else None
@@ -173,10 +188,6 @@ class Pairing:
 
 def _suffix(name: str) -> str:
     return f".{name.rpartition('.')[2].lower()}"
-
-
-def _same(one: PurePosixPath, other: PurePosixPath) -> bool:
-    return list(map(plain, one.parts)) == list(map(plain, other.parts))
 
 
 def _divided(folder: PurePosixPath) -> tuple[PurePosixPath, list[str]]:

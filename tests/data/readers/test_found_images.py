@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
 from defectvision.data.readers.found_images import FoundImages, relative_parts
+from defectvision.data.readers.set_files import Pairing
 from defectvision.limits import PIXELS
 
 
@@ -226,4 +228,14 @@ def test_files_of_one_name_in_thousands_of_folders_are_found_at_once(tmp_path):
     there = FoundImages(tmp_path, files=files)
     started = time.process_time()
     assert [there.find(f"/home/x/lot7/{file}") for file in files] == files
+    assert time.process_time() - started < 10  # it took minutes
+
+
+def test_annotations_of_one_name_in_thousands_of_folders_find_their_images_at_once(tmp_path):
+    files = [PurePosixPath(f"part_{number:05}/image.png") for number in range(3_000)]
+    pairing = Pairing(tmp_path, files)
+    started = time.process_time()
+    for file in files:
+        assert pairing.image_told(file.with_suffix(".json"), "image.png") == file
+        assert pairing.image_of("labels" / file.with_suffix(".txt")) == file
     assert time.process_time() - started < 10  # it took minutes
