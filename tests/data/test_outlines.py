@@ -105,3 +105,10 @@ def test_a_shape_that_cannot_be_drawn_is_named_and_its_image_is_not_good(
     assert found.catalog.table["label"].tolist() == ["pit"]
     with pytest.raises(CatalogError, match=said):
         found.class_masks(0, (HEIGHT, WIDTH), ["pit"])
+
+
+def test_an_outline_that_takes_all_memory_is_refused_at_once():
+    zigzag = [value for i in range(6000) for value in (4000.0 * (i % 2), float(i % 4000))]
+    with pytest.raises(CatalogError, match=r"an outline of \d+ px, which nobody draws"):
+        draw_polygons([zigzag], 4000, 4000)
+    assert draw_polygons([zigzag[:40]], 4000, 4000).any()
