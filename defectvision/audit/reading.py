@@ -16,7 +16,7 @@ from defectvision.audit.pictures import measure
 from defectvision.copies.alignment import agreement
 from defectvision.copies.keypoints import Features, as_grey, extract
 from defectvision.data.catalog import CatalogError
-from defectvision.data.masks import masks_of_image
+from defectvision.data.masks import each_mask
 from defectvision.inference.images import ImageError, decode_image
 
 
@@ -74,25 +74,28 @@ def _read(task: Task) -> Reading:
         found.errors.append(f"{task.path}: cannot be read ({error.strerror}). Check the file.")
         return found
     found.measures = measure(pixels, data, task.path)
+    masks = each_mask(
+        pixels.shape[:2],
+        file=Path(task.root) / task.mask if task.mask else None,
+        label=task.label,
+        classes=task.classes,
+        annotations=task.annotations,
+        root=Path(task.root),
+        photograph=task.path,
+    )
+    rows: list[dict[str, float | str]] = []
+    covered: dict[str, NDArray[np.float32]] = {}
     try:
-        masks = masks_of_image(
-            pixels.shape[:2],
-            file=Path(task.root) / task.mask if task.mask else None,
-            label=task.label,
-            classes=task.classes,
-            annotations=task.annotations,
-            root=Path(task.root),
-            photograph=task.path,
-        )
+        for label, mask in masks:
+            rows += list(regions.measure_regions([(label, mask)]))
+            if mask.any():
+                part = regions.coverage([(label, mask)])
+                covered[label] = np.minimum(covered.get(label, 0) + part, np.float32(1))
     except (CatalogError, OSError) as error:
         found.errors.append(f"{task.path}: {error}")
-        masks = []
-    for row in regions.measure_regions(masks):
-        found.regions.append({"image": task.image, **row})
-    for label in dict.fromkeys(label for label, _ in masks):
-        mine = [(name, mask) for name, mask in masks if name == label and mask.any()]
-        if mine:
-            found.coverage[label] = regions.coverage(mine)
+        rows, covered = [], {}
+    found.regions = [{"image": task.image, **row} for row in rows]
+    found.coverage = covered
     found.features = extract(as_grey(pixels))
     return found
 

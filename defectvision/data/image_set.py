@@ -1,7 +1,7 @@
 """Open whatever a person has: any catalog layout, Severstal's tables, annotation files of any form
 that is known, labels alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from defectvision.bundle.labels import DEVIATION, is_good_label, label_names
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.class_names import read_class_numbers
-from defectvision.data.masks import UNREADABLE, Masks, masks_of_image
+from defectvision.data.masks import UNREADABLE, Mask, Masks, each_mask
 from defectvision.data.readers.annotated import Read
 from defectvision.data.readers.coco import find_coco, read_coco
 from defectvision.data.readers.dagm import is_dagm, read_dagm
@@ -107,7 +107,10 @@ class ImageSet:
 
         Raises CatalogError or OSError where they cannot be read or have another size.
         """
-        return masks_of_image(
+        return list(self._each_mask(image, size))
+
+    def _each_mask(self, image: int, size: tuple[int, int]) -> Iterator[Mask]:
+        return each_mask(
             size,
             file=self.catalog.mask_path(image),
             label=self.catalog.table["label"].iloc[image],
@@ -124,18 +127,19 @@ class ImageSet:
         shows one of them that nobody has marked. On a line from good parts every mask is of a
         deviation. Raises what `masks` does.
         """
-        text, masks = self.catalog.table["label"].iloc[image], self.masks(image, size)
+        text = self.catalog.table["label"].iloc[image]
         shown = set(label_names(text))
-        if tuple(classes) == (DEVIATION,):
-            masks = [(DEVIATION, mask) for _, mask in masks]
+        one = tuple(classes) == (DEVIATION,)
+        if one:
             shown = set() if is_good_label(text) else {DEVIATION}
-        found = [(label, mask) for label, mask in masks if label in classes]
-        if shown & set(classes) - {label for label, _ in found}:
-            return None
         drawn = np.zeros((len(classes), *size), bool)
-        for label, mask in found:
-            drawn[classes.index(label)] |= mask
-        return drawn
+        missing = shown & set(classes)
+        for name, mask in self._each_mask(image, size):
+            label = DEVIATION if one else name
+            if label in classes:
+                drawn[classes.index(label)] |= mask
+                missing.discard(label)
+        return None if missing else drawn
 
 
 def open_set(

@@ -5,6 +5,7 @@ Nothing that is marked is read as good: a mask or an annotation that yields no p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from defectvision.data.mask_files import class_pixels, mask_pixels
 from defectvision.data.outlines import draw_box, draw_polygons
 from defectvision.data.rle.severstal import decode_rle
 
-Masks = list[tuple[str, NDArray[np.bool_]]]
+Mask = tuple[str, NDArray[np.bool_]]
+Masks = list[Mask]
 UNREADABLE = "unreadable"  # kind of an annotation whose `shape` is what is wrong with it
 IN_PX = ("rle", "polygon", "box")  # kinds that hold for one size and one turn of the image
 
 
-def masks_of_image(
+def each_mask(
     size: tuple[int, int],
     *,
     file: Path | None = None,
@@ -33,28 +35,26 @@ def masks_of_image(
     annotations: pd.DataFrame | None = None,
     root: Path = Path(),
     photograph: str = "",
-) -> Masks:
+) -> Iterator[Mask]:
     """The (label, (H, W) bool) masks of one image of `size` (height, width), of its mask file and
-    of its annotation rows. A class may stand more than once. photograph: the image's path below
-    `root`, as `ImageSet` has both.
+    of its annotation rows, one at a time: an image may show hundreds of defects. A class may stand
+    more than once. photograph: the image's path below `root`, as `ImageSet` has both.
 
     Raises CatalogError where a mask cannot be read or has another size than the image, holds
     values that nobody explained, marks nothing although the image is said to show a defect, or
     marks something on an image that is said to be good; and where an annotation may have been
     drawn on the image as it is stored or as its EXIF turns it.
     """
-    masks: Masks = []
     if file is not None:
-        masks += masks_of_file(file, label, classes or {}, size)
+        yield from masks_of_file(file, label, classes or {}, size)
     if annotations is not None:
-        masks += masks_of_annotations(annotations, *size, root, photograph)
-    return masks
+        yield from masks_of_annotations(annotations, *size, root, photograph)
 
 
 def masks_of_file(file: Path, label: str, names: dict[int, str], size: tuple[int, int]) -> Masks:
     """The (label, (H, W) bool) masks of a file of an image with `label`; see `mask_files`.
 
-    Raises CatalogError as `masks_of_image` says, OSError where there is no file.
+    Raises CatalogError as `each_mask` says, OSError where there is no file.
     """
     shown = [name for name in label_names(label) if not is_good_name(name)]
     if names:
@@ -84,13 +84,12 @@ def masks_of_file(file: Path, label: str, names: dict[int, str], size: tuple[int
 
 def masks_of_annotations(
     rows: pd.DataFrame, height: int, width: int, root: Path = Path(), photograph: str = ""
-) -> Masks:
+) -> Iterator[Mask]:
     """The masks of the annotation rows of one image; rows that only tell an area give none.
 
     Raises CatalogError for one that cannot be read, that marks no pixel of the image, or of which
     nobody knows which way up it was drawn.
     """
-    masks: Masks = []
     turn: int | None = None
     for row in rows.itertuples():
         if row.kind == UNREADABLE:
@@ -114,8 +113,7 @@ def masks_of_annotations(
                 f"an annotation of {row.label} marks no pixel of the image. Draw it again, or "
                 "take it out."
             )
-        masks.append((row.label, mask))
-    return masks
+        yield row.label, mask
 
 
 def _check_upright(label: str, made_for: object, size: tuple[int, int], turn: int) -> None:

@@ -1,10 +1,12 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from defectvision.audit.reading import Task, read
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
 from defectvision.data.rle.severstal import decode_rle, encode_rle
@@ -91,3 +93,26 @@ def test_magnetic_tile_as_published(tmp_path: Path) -> None:
     assert found.table["label"].tolist() == ["crack", "free"]
     assert found.table["mask"].tolist() == ["", "MT_Free/Imgs/a.png"]
     assert any("MT_Fray" in text for text in found.warnings)
+
+
+def test_hundreds_of_defects_of_an_image_take_no_more_memory_than_few(tmp_path: Path) -> None:
+    size = (200, 300)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros(size, np.uint8))
+    boxes = [[7.0 * (i % 40), 12.0 * (i // 40), 5, 5] for i in range(120)]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "pit"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": box} for box in boxes],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    found = open_set(tmp_path, PIXELS)
+    task = Task(0, str(tmp_path), "a.png", PIXELS, None, "pit", annotations=found.annotations)
+    tracemalloc.start()
+    drawn = found.class_masks(0, size, ["pit"])
+    assert drawn is not None and drawn.sum() == 120 * 25
+    reading = read(task)
+    assert not reading.errors and len(reading.regions) == 120
+    assert reading.coverage["pit"].max() <= 1
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40 * size[0] * size[1]
