@@ -160,12 +160,12 @@ def _with_alpha(bands: Values, alpha: NDArray[np.integer], name: str) -> Values:
     return seen
 
 
-def colour_codes(bands: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(...) 0xRRGGBB of (..., 3) colours."""
-    codes = bands[..., 0].astype(np.uint32) << 8
-    codes |= bands[..., 1]
-    codes <<= 8
-    codes |= bands[..., 2]
+def colour_codes(bands: Values) -> NDArray[np.uint32]:
+    """(...) 0xRRGGBB of (..., 3) colours of 0 to 255."""
+    codes = bands[..., 0].astype(np.uint32)
+    for band in (bands[..., 1], bands[..., 2]):
+        codes <<= np.uint32(8)
+        codes |= band
     return codes
 
 

@@ -73,7 +73,8 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
             f"{missing[0]!r} in {root} and all folders below."
         )
     keys = {PurePosixPath(path): key for key, path in zip(images, paths, strict=True)}
-    marked = {image: label for image, key in keys.items() if (label := marks.label(key))}
+    drawn = {image: marks.label(key) for image, key in keys.items()}
+    marked = {image: label for image, label in drawn.items() if label}
     by_folder = folder_labels(marked, keys.keys() - marked, names.values())
     left_out = [unknown(image) for image, label in by_folder.items() if label is None]
     told = {**by_folder, **marked}

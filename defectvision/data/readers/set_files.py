@@ -107,9 +107,13 @@ class Pairing:
         self._folders = {PurePosixPath(file).parent for file in self.found.files}
         for file in map(PurePosixPath, self.found.files):
             stem, name = plain(file.stem), plain(file.name)
-            for key in (stem, (plain(file.parent.name), stem), (file.parent, stem)):
+            by_stem: tuple[object, ...] = (
+                stem, (plain(file.parent.name), stem), (file.parent, stem)
+            )  # fmt: skip
+            for key in by_stem:
                 self._by_stem.setdefault(key, []).append(file)
-            for key in {(file.parent, name), tuple(map(plain, file.parts))}:
+            by_name: tuple[object, ...] = ((file.parent, name), tuple(map(plain, file.parts)))
+            for key in by_name:
                 self._by_name.setdefault(key, []).append(file)
 
     def image_of(self, annotation: PurePosixPath) -> PurePosixPath | None:
