@@ -1,4 +1,5 @@
-"""The size and the turn of an image file from its head, without decoding a pixel of it."""
+"""The size and the turn of an image file from its head, without decoding a pixel of it, and what a
+head says that Pillow passes on wrongly."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ READERS = (
 )
 
 ORIENTATION = 0x0112
+GREY = 0  # PNG's colour type
 
 
 def image_size(file: Path | BinaryIO) -> tuple[int, int] | None:
@@ -60,6 +62,21 @@ def image_orientation(file: Path) -> int:
     except Exception:  # metadata as hostile as the rest
         pass
     return 1
+
+
+def with_transparent_level(image: Image.Image, data: bytes) -> Image.Image:
+    """A loaded picture; the transparent grey that a PNG of less than 8 bits names (PNG, 11.3.2.1)
+    as its pixels have it. Pillow widens the pixels to 8 bits and not that grey, and of one bit it
+    gives no alpha."""
+    level = image.info.get("transparency")
+    if not isinstance(image, PngImagePlugin.PngImageFile) or not isinstance(level, int):
+        return image
+    bits, kind = data[24:26]
+    if bits >= 8 or kind != GREY:
+        return image
+    grey = image.convert("L")
+    grey.info["transparency"] = level if bits == 1 else level * 255 // ((1 << bits) - 1)
+    return grey
 
 
 def _of_webp(stream: BinaryIO) -> int:

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from defectvision import roots
 from defectvision.data.catalog import CatalogError
-from defectvision.data.image_head import READERS, image_size
+from defectvision.data.image_head import READERS, image_size, with_transparent_level
 
 # Compression smears an edge over a few px and leaves noise around it: what it makes of 0 and 255
 # stays near them or is thin, and is nowhere flat. Values that mean something fill areas.
@@ -92,6 +92,7 @@ def _opened(file: Path, size: tuple[int, int]) -> Image.Image:
             continue
         try:
             image.load()
+            image = with_transparent_level(image, data)
             image = ImageOps.exif_transpose(image)
         except Exception:  # cut off, or damaged
             break

@@ -19,6 +19,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from defectvision.data.image_head import with_transparent_level
 from defectvision.inference.decode_memory import bytes_needed, check_bytes, decoding
 from defectvision.inference.depth import Depth, is_wide_colour, narrow_colour, narrow_grey
 from defectvision.inference.image_error import ImageError, Refusal
@@ -203,7 +204,7 @@ def _pixels(
         )
         pixels = narrow_grey(np.asarray(image), white_is_zero, depth)
     else:
-        pixels = grey_or_rgb(image)
+        pixels = grey_or_rgb(with_transparent_level(image, data))
     _check_rows(image, data, pixels)
     # Pillow turns a TIFF upright by itself, and forgets the tag
     return _turned(pixels, _orientation(image, data))

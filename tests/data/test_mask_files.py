@@ -1,6 +1,8 @@
 """A mask is read as it was meant, or refused by name; none is empty for not being understood."""
 
+import struct
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from defectvision.data.catalog import CatalogError
 from defectvision.data.class_names import read_class_numbers
 from defectvision.data.mask_files import mask_pixels
 from defectvision.data.masks import masks_of_file
+from defectvision.inference.images import decode_image
 
 SIZE = (24, 32)
 MARKED = np.zeros(SIZE, bool)
@@ -112,6 +115,36 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, image, label, names
     file = saved(tmp_path, image, "tif" if image.mode == "F" else "png")
     with pytest.raises(CatalogError, match=rf"^m\.\w+: .*{said}"):
         masks_of_file(file, label, names, SIZE)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("marked", [0, 1])
+def test_grey_of_few_bits_marks_by_its_transparent_level(tmp_path, bits, marked):
+    """As programs write it that make PNG files small."""
+    ground = ((1 << bits) - 1) * (1 - marked)
+    marks = ground ^ ((1 << bits) - 1)
+    (tmp_path / "m.png").write_bytes(
+        grey_png(np.where(MARKED, marks, ground), bits, transparent=ground)
+    )
+    assert (mask_pixels(tmp_path / "m.png", SIZE) == MARKED).all()
+    shown = decode_image((tmp_path / "m.png").read_bytes(), "m.png")
+    assert (shown == np.where(MARKED, 255 * marked, 255)).all()
+
+
+def grey_png(levels, bits, transparent):
+    each = 8 // bits
+    rows = sum(levels[:, i::each] << 8 - bits * (i + 1) for i in range(each)).astype(np.uint8)
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"tRNS", struct.pack(">H", transparent)),
+              (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
 
 
 def test_an_empty_mask_of_a_good_image_is_empty(tmp_path):
