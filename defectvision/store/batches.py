@@ -93,7 +93,7 @@ def add_batch(
     session.flush()
     batch = BatchRow(
         id=number,
-        title=as_text(title).strip()[:200] or f"Batch of {in_utc(now())}",
+        title=as_text(title).strip()[:200] or f"Batch {number}",
         line=line.name,
         line_content=line.model_dump(mode="json"),
         bundle=loaded.bundle.name,

@@ -79,13 +79,15 @@ def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow
     stand or is somebody else's."""
     there = session.get(ReviewRow, review)
     if there is not None:
-        _alone(session, session.get_one(InspectionRow, there.inspection_id))
+        part = session.get_one(InspectionRow, there.inspection_id)
+        # The lot is held before the part, as by who deletes it: else both wait for each other.
+        refuse_released(session, part.batch_id)
+        _alone(session, part)
     found = session.scalar(select(ReviewRow).where(ReviewRow.id == review, standing()))
     if found is None:
         raise StoreError(f"review {review} is not there or was undone already")
     if found.who != who.kept_as:
         raise StoreError(f"review {review} is {found.who}'s, who alone can take it back")
-    refuse_released(session, session.get_one(InspectionRow, found.inspection_id).batch_id)
     row = ReviewRow(
         inspection_id=found.inspection_id,
         who=who.kept_as,
