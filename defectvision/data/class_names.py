@@ -33,7 +33,7 @@ def read_class_numbers(root: Path) -> dict[int, str]:
                 f"{file}: {number} is called {name!r}, which is no name of a class. Give it one "
                 f"without '{SEPARATOR}'."
             )
-        if names.setdefault(number, name) != name:
+        if names.setdefault(number, name) != name and number:
             raise CatalogError(
                 f"{file}: {number} is called {names[number]!r} and {name!r}, and which of them its "
                 "pixels show is not known. Keep one."

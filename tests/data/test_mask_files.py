@@ -106,7 +106,7 @@ def several(*values):
         (several(1), "", {1: "crack"}, "marks crack .* labelled good"),
         (several(255), "crack|pit", {}, "crack and pit"),
         (Image.fromarray(np.stack([np.array(several(255, 0)), np.array(several(0, 255)),
-                                   np.array(several(0))], -1)), "crack", {}, "2 colours"),
+                                   np.array(several(0))], -1)), "crack", {}, "several colours"),
         (Image.fromarray(np.zeros((9, 9), np.uint8)), "crack", {}, "the mask is 9 x 9 px"),
         (Image.fromarray(np.zeros(SIZE, np.float32)), "crack", {}, "floating"),
     ],
@@ -171,6 +171,7 @@ def test_several_numbers_of_one_class_are_all_of_it(tmp_path):
     [
         ("1,crack\n2,pit\n", {1: "crack", 2: "pit"}),
         ("\ufeffnumber,name\n0,\n1, crack \n,\n1,crack\n", {0: "", 1: "crack"}),
+        ("0,background\n0,void\n1,crack\n", {0: "background", 1: "crack"}),
         ("1,crack\n1,pit\n", r"1 is called 'crack' and 'pit'"),
         ("1,crack\n2,\n", r"2 is called ''"),
         ("1,crack|pit\n", r"1 is called 'crack\|pit'"),

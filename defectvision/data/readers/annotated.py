@@ -3,6 +3,7 @@ LabelMe, VOC)."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -220,33 +221,37 @@ def folder_labels(
     classes: Iterable[str],
     empty: Collection[PurePosixPath] = (),
     beside: Collection[PurePosixPath] = (),
+    *,
+    all_named: bool = False,
 ) -> dict[PurePosixPath, str | None]:
     """The labels of the images `unmarked`, on which nothing is marked, '' for a good one; those of
     `marked` images are given, and so is which unmarked ones have an annotation, an `empty` one.
 
     An image in a folder that is called as a class is of that class: annotations are written for
     images that nobody has looked at, too. Where the folders of marked images are called by their
-    labels, any folder of others names a class, but for those of good parts and of all images.
-    None where the image may show anything: its folder's name says that it is not good, or images
-    lie `beside` their annotations, in these folders, and nobody annotated one of its folder.
+    labels, any folder of others names a class, but for those of good parts and of all images; or
+    may show anything, where the set names all of its classes (`all_named`). None where the image
+    may show anything: there; where its folder's name says that it is not good, unless all images
+    of the set lie in it, marked ones among them; and where images lie `beside` their annotations,
+    in these folders, and nobody annotated one of its folder.
     """
     names = {plain(name): name for name in classes}
+    unmarked = sorted(unmarked)
     told = {image.parent for image, label in marked.items()
             if plain(image.parent.name) in map(plain, label_names(label))}  # fmt: skip
     otherwise = {image.parent for image in marked} - told
+    of_all = _above_all([*marked, *unmarked]) if marked else set()
     found: dict[PurePosixPath, str | None] = {}
-    for image in sorted(unmarked):
+    for image in unmarked:
         folder = image.parent
-        called = (names.get(plain(part), "") for part in reversed(folder.parts)
-                  if plain(part) in names or is_good_name(part))  # fmt: skip
-        if (label := next(called, None)) is not None:
+        if (label := _called(folder, of_all, names)) is not None:
             found[image] = label
-        elif _says_nothing(folder):
+        elif _of_all(folder.name):
             found[image] = ""
-        elif told and folder not in otherwise and image not in empty:
+        elif told and folder not in otherwise and folder not in beside and image not in empty:
             name = unicodedata.normalize("NFC", folder.name)
-            found[image] = class_name(name, str(folder))
-        elif says_defective(folder.name):
+            found[image] = None if all_named else class_name(name, str(folder))
+        elif says_defective(folder.name) and folder not in of_all:
             found[image] = None
         else:
             nobody = image not in empty and beside and folder not in beside
@@ -270,11 +275,28 @@ def good_unmarked(images: Iterable[PurePosixPath]) -> list[str]:
     return [said] if names else []
 
 
-def _says_nothing(folder: PurePosixPath) -> bool:
-    """Whether a folder is called as those of good parts or of all images are."""
-    name = folder.name
-    known = name.casefold() in IMAGE_FOLDERS or bool(split_of([name])) or not name
-    return known or is_good_name(name)
+def _called(
+    folder: PurePosixPath, of_all: Collection[PurePosixPath], names: Mapping[str, str]
+) -> str | None:
+    """The class, '' for the good one, that a folder is called as, or the nearest above it that does
+    not hold all images; None where there is none. names: of classes by their plain spelling."""
+    for place in (folder, *(above for above in folder.parents if above not in of_all)):
+        if plain(place.name) in names and not _of_all(place.name):
+            return names[plain(place.name)]
+        if is_good_name(place.name):
+            return ""
+    return None
+
+
+def _above_all(images: Iterable[PurePosixPath]) -> set[PurePosixPath]:
+    """The folders that hold all of some images."""
+    common = PurePosixPath(os.path.commonpath([image.parent for image in images]))
+    return {common, *common.parents}
+
+
+def _of_all(name: str) -> bool:
+    """Whether a folder is called as those of all images, or of a split, are."""
+    return not name or name.casefold() in IMAGE_FOLDERS or bool(split_of([name]))
 
 
 def class_name(name: object, where: str) -> str:

@@ -75,7 +75,7 @@ def read_coco(file: Path) -> tuple[Catalog, pd.DataFrame, bool]:
     keys = {PurePosixPath(path): key for key, path in zip(images, paths, strict=True)}
     drawn = {image: marks.label(key) for image, key in keys.items()}
     marked = {image: label for image, label in drawn.items() if label}
-    by_folder = folder_labels(marked, keys.keys() - marked, names.values())
+    by_folder = folder_labels(marked, keys.keys() - marked, names.values(), all_named=True)
     left_out = [unknown(image) for image, label in by_folder.items() if label is None]
     told = {**by_folder, **marked}
     found = {image: label for image in keys if (label := told[image]) is not None}

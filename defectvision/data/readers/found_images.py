@@ -117,7 +117,7 @@ class FoundImages:
     def _fits(self, parts: tuple[str, ...]) -> list[tuple[str, int]]:
         """Files with the same last two parts, else with the same last one, and how many of the last
         parts agree; without those that do not lie in the first folder that differs, where a folder
-        is called so."""
+        is called so, unless all of their path agrees."""
         wanted = tuple(plain(part) for part in parts)
         for last in dict.fromkeys((wanted[-2:], wanted[-1:])):
             found = []
@@ -126,7 +126,8 @@ class FoundImages:
                 same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
                 same = min(len(there), len(wanted)) if same is None else same
                 named = wanted[-1 - same] if same < len(wanted) else ""
-                if named not in self._folders or named in there:
+                whole = 1 < len(there) == same
+                if whole or named not in self._folders or named in there:
                     found.append((file, same))
             if found:
                 return found

@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from defectvision.data.catalog import INDEX_NAME, CatalogError
 from defectvision.data.image_head import image_size
 from defectvision.data.mask_files import mask_pixels, own_size
@@ -93,8 +96,8 @@ def check_no_mask_folders(
                 tried.append((mask, others))
             if len(tried) == LOOKED_AT:
                 break
-        shown = [_shown_by(root, mask, others, limit_pixels) for mask, others in tried]
-        if shown and (photograph := shown[0]) and all(shown):
+        photograph = _all_shown(root, tried, limit_pixels)
+        if photograph is not None:
             place = photograph.parent.parent / "masks" / photograph.parent.name
             raise CatalogError(
                 f"{root / tried[0][0]}: looks like a mask of {photograph}, and its folder is not "
@@ -103,24 +106,39 @@ def check_no_mask_folders(
             )
 
 
+def _all_shown(
+    root: Path, tried: Sequence[tuple[PurePosixPath, list[PurePosixPath]]], limit_pixels: int
+) -> PurePosixPath | None:
+    """The photograph that the first of some pictures may be a mask of, each given with those that
+    it may belong to; None where one is no mask, or nothing is marked on any."""
+    first, marked = None, False
+    for mask, others in tried:
+        photograph = _shown_by(root, mask, others, limit_pixels)
+        if photograph is None:
+            return None
+        first = first or photograph
+        pixels = _pixels(root / mask, limit_pixels)
+        marked = marked or (pixels is not None and bool(pixels.any()) and not pixels.all())
+    return first if marked else None
+
+
 def _shown_by(
     root: Path, mask: PurePosixPath, photographs: Sequence[PurePosixPath], limit_pixels: int
 ) -> PurePosixPath | None:
     """The one of some photographs that `mask`, where it is one, may be of."""
     size = sorted(image_size(root / mask) or ())  # one of the two may be turned by its EXIF
     fits = [image for image in photographs if sorted(image_size(root / image) or ()) == size]
-    if not fits or not _is_mask(root / mask, limit_pixels):
+    if not fits or _pixels(root / mask, limit_pixels) is None:
         return None
-    return next((image for image in fits if not _is_mask(root / image, limit_pixels)), None)
+    return next((image for image in fits if _pixels(root / image, limit_pixels) is None), None)
 
 
-def _is_mask(file: Path, limit_pixels: int) -> bool:
-    """Whether a picture is of black and white or numbers alone."""
+def _pixels(file: Path, limit_pixels: int) -> NDArray[np.bool_] | None:
+    """What is marked on a picture of black and white or numbers alone; None of another one."""
     try:
-        mask_pixels(file, own_size(file, limit_pixels))
+        return mask_pixels(file, own_size(file, limit_pixels))
     except (CatalogError, OSError):
-        return False
-    return True
+        return None
 
 
 def says_defective(name: str) -> bool:

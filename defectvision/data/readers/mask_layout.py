@@ -59,15 +59,15 @@ def split_masks(root: Path, images: Folders) -> MaskLayout:
         else:
             insort(photographs[file.parent], file.name)
     found = MaskLayout(photographs)
-    for mask in named:
-        stem = photograph_stem(mask)
-        fits = [folder_name for folder_name in photographs[mask.parent]
-                if PurePosixPath(folder_name).stem.casefold() == stem]  # fmt: skip
-        _join(root, found, mask, [mask.parent / name for name in fits])
     by_stem: dict[str, list[PurePosixPath]] = {}
+    by_place: dict[PurePosixPath, list[PurePosixPath]] = {}
     for folder, names in photographs.items():
         for name in names:
-            by_stem.setdefault(PurePosixPath(name).stem.casefold(), []).append(folder / name)
+            stem = PurePosixPath(name).stem.casefold()
+            by_stem.setdefault(stem, []).append(folder / name)
+            by_place.setdefault(folder / stem, []).append(folder / name)
+    for mask in named:
+        _join(root, found, mask, by_place.get(mask.parent / photograph_stem(mask), []))
     fitting = {mask: _fits(mask, by_stem) for mask in apart}
     if not any(fitting.values()):
         for mask in apart:  # perhaps a class is called so

@@ -170,11 +170,32 @@ def listed(folder, names, annotated, categories=("crack", "pit")):
 
 
 def test_an_image_of_a_class_folder_without_annotations_is_not_good(tmp_path):
-    names = ["crack/a.png", "crack/b.png", "good/a.png", "pit/lot7/a.png", "dent/a.png"]
+    names = ["crack/a.png", "crack/b.png", "good/a.png", "pit/lot7/a.png", "2026-03-01/a.png"]
     catalog = listed(tmp_path, names, ["crack/a.png"])
-    assert catalog.table["label"].tolist() == ["crack", "crack", "", "pit", "dent"]
+    assert catalog.table["path"].tolist() == names[:4]
+    assert catalog.table["label"].tolist() == ["crack", "crack", "", "pit"]
     (warning,) = catalog.warnings
     assert warning.startswith("1 images without annotations count as good (good/a.png)")
+    (left,) = catalog.left_out
+    assert (
+        left.name == names[4] and "what its folder '2026-03-01' means is not known" in left.reason
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["images/train/a.png", "images/train/b.png"],
+        ["crack/images/a.png", "crack/images/b.png"],
+        ["defects/a.png", "defects/b.png"],
+        ["lot7/NG/a.png", "lot7/NG/b.png"],
+    ],
+)
+def test_a_folder_of_all_images_says_nothing_of_one_of_them(tmp_path, names):
+    catalog = listed(tmp_path, names, names[:1], ("crack", "train"))
+    assert catalog.table["label"].tolist() == ["crack", ""]
+    (warning,) = catalog.warnings
+    assert warning.startswith(f"1 images without annotations count as good ({names[1]})")
 
 
 def test_a_folder_that_holds_images_of_several_labels_is_no_class(tmp_path):

@@ -76,6 +76,11 @@ def test_the_folders_in_front_decide(tmp_path, called, file):
     assert FoundImages(put(tmp_path, "lot7/a/p1.png", "lot7/b/p1.png")).find(called) == file
 
 
+def test_a_file_whose_whole_path_agrees_is_found_beside_other_folders_of_images(tmp_path):
+    there = FoundImages(put(tmp_path, "left/c.png", "train/images/a.png", "test/images/b.png"))
+    assert there.find("images/left/c.png") == "left/c.png"
+
+
 @pytest.mark.parametrize("front", ["", "/home/x/lot/", "C:\\lot\\"])
 def test_an_image_that_its_folder_lacks_is_no_image_of_another_folder(tmp_path, front):
     put(tmp_path, "good/001.png", "good/003.png", "crack/001.png", "crack/002.png")

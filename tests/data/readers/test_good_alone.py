@@ -9,6 +9,8 @@ from PIL import BmpImagePlugin, PngImagePlugin
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
+from defectvision.data.mask_files import mask_pixels
+from defectvision.data.readers import good_alone
 from defectvision.data.readers.good_alone import says_defective
 from defectvision.inference.labelled_images import readable
 from defectvision.limits import PIXELS
@@ -135,6 +137,28 @@ def test_dark_photographs_of_the_same_numbers_stay_photographs(tmp_path):
         photograph(tmp_path / "good" / f"{number}.png", 10 + number)
     mask(tmp_path / "good" / "1.png", marked=False)
     assert len(opened(tmp_path).catalog) == 8
+
+
+def test_a_class_of_black_pictures_is_no_folder_of_masks(tmp_path):
+    for number in range(3):
+        photograph(tmp_path / "good" / f"{number}.png", number)
+        mask(tmp_path / "lamp off" / f"{number}.png", marked=False)
+    assert len(opened(tmp_path).catalog) == 6
+
+
+def test_one_photograph_tells_that_its_folder_holds_no_masks(tmp_path, monkeypatch):
+    for number in range(4):
+        for folder in ("crack", "good"):
+            photograph(tmp_path / folder / f"{number}.png", number)
+    decoded = []
+
+    def pixels(file, *rest):
+        decoded.append(file)
+        return mask_pixels(file, *rest)
+
+    monkeypatch.setattr(good_alone, "mask_pixels", pixels)
+    assert len(opened(tmp_path).catalog) == 8
+    assert len(decoded) == 2
 
 
 @pytest.mark.parametrize("other", ["crack/b_x.png", "lab/b.png", "crack/b.bmp"])

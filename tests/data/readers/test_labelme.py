@@ -283,6 +283,13 @@ def test_where_folders_are_classes_they_name_what_nobody_annotated(tmp_path):
     assert found.class_masks(0, SIZE, ["dent"]) is None
 
 
+def test_images_beside_annotations_are_good_with_or_without_an_empty_one(tmp_path):
+    images = ["pit/a.png", "background/b.png", "background/c.png"]
+    texts = {"pit/a.json": content(shape()), "background/b.json": content()}
+    found = opened(write_texts(write(tmp_path, *images), texts))
+    assert labels(found) == {"background/b.png": "", "background/c.png": "", "pit/a.png": "pit"}
+
+
 def test_images_of_folders_that_nobody_annotated_are_left_out(tmp_path):
     images = ["lot1/a.png", "lot1/b.png", "lot2/c.png", "good/d.png"]
     found = opened(write_texts(write(tmp_path, *images), {"lot1/a.json": content(shape())}))

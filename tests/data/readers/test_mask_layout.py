@@ -1,11 +1,15 @@
 """Masks are neither images nor classes, and belong to their photographs."""
 
+import time
+from pathlib import PurePosixPath
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from defectvision.data.catalog import CatalogError
 from defectvision.data.image_set import open_set
+from defectvision.data.readers.mask_layout import split_masks
 from defectvision.limits import PIXELS
 
 
@@ -96,6 +100,14 @@ def test_a_mask_beside_whose_photograph_is_gone_is_no_photograph(tmp_path, endin
         f"good/gone{ending.lower()}.png",
         f"pit/gone{ending}.png",
     ]
+
+
+def test_thousands_of_masks_beside_their_photographs_are_paired_at_once(tmp_path):
+    names = [f"{number:05}{ending}.png" for number in range(10_000) for ending in ("", "_GT")]
+    started = time.process_time()
+    found = split_masks(tmp_path, {PurePosixPath("pit"): names})
+    assert len(found.masks) == len(names) / 2
+    assert time.process_time() - started < 10  # it took minutes
 
 
 def test_photographs_that_are_called_as_masks_stay_photographs(tmp_path):
