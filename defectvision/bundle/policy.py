@@ -14,7 +14,7 @@ from defectvision.bundle.line import Line
 from defectvision.bundle.rules import Rule, Zone
 
 HALF = 0.5
-MOST_DECIMALS = 16  # what a float tells apart
+MOST_DECIMALS, MOST_DIGITS = 6, 17  # that are read at a glance; that tell all floats apart
 ACCEPT_BELOW, REJECT_FROM = "accept below", "reject from"  # what the two thresholds are called
 RULES_ALONE = "the rules alone decide"
 NO_ACCEPTING = "names defects and cannot accept a part"  # of a line without a good class
@@ -129,22 +129,34 @@ def threshold_text(value: float, digits: int = 4) -> str:
 def beside_thresholds(score: float, policy: Policy, decimals: int = 3) -> tuple[str, str, str]:
     """A defect score and the two thresholds as people read them: with as many decimals, `decimals`
     at least, as it takes to see on which side of each threshold the score lies. "0.500" beside an
-    "accept below 0.5" would contradict the verdict on 0.4996."""
-    texts = ("", "", "")
+    "accept below 0.5" would contradict the verdict on 0.4996. Where MOST_DECIMALS do not tell, with
+    as few digits as do: "3e-20" beside 0."""
+    thresholds = (policy.accept_below, policy.reject_above)
+    sides = _sides(score, *thresholds)
     for digits in range(decimals, MOST_DECIMALS + 1):
-        low = threshold_text(policy.accept_below, digits + 1)
-        high = threshold_text(policy.reject_above, digits + 1)
-        texts = (f"{score:.{digits}f}", low, high)
-        if _sides(*map(float, texts)) == _sides(score, policy.accept_below, policy.reject_above):
+        low, high = (_digits(value, digits + 1) for value in thresholds)
+        shown = f"{score:.{digits}f}"
+        if _sides(float(shown), float(low), float(high)) == sides:
+            return shown, low, high
+    for digits in range(decimals + 1, MOST_DIGITS + 1):
+        shown, low, high = (_digits(value, digits) for value in (score, *thresholds))
+        if _sides(float(shown), float(low), float(high)) == sides:
             break
-    return texts
+    return shown, low, high
 
 
 def decimals_beside(scores: Iterable[float | None], policy: Policy, decimals: int = 3) -> int:
-    """How many decimals a column of defect scores takes, see `beside_thresholds`."""
+    """How many decimals a column of defect scores takes, see `beside_thresholds`; MOST_DECIMALS at
+    most, as one score must not make all others hard to read."""
     known = (score for score in scores if score is not None)
     texts = (beside_thresholds(score, policy, decimals)[0] for score in known)
-    return max((len(text.partition(".")[2]) for text in texts), default=decimals)
+    needed = [len(text.partition(".")[2]) for text in texts if "e" not in text]
+    return min(max([decimals, *needed]), MOST_DECIMALS)
+
+
+def _digits(value: float, digits: int) -> str:
+    """A number with so many digits, and with no more than tell it from all other floats."""
+    return min(threshold_text(value, digits), str(value).removesuffix(".0"), key=len)
 
 
 def _sides(score: float, *thresholds: float) -> list[int]:

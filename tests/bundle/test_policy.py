@@ -163,8 +163,8 @@ def test_the_zones_hold_the_verdicts_that_scores_in_them_get(name) -> None:
         (0.89996, 0.5, 0.9, ("0.89996", "0.5", "0.9")),
         (0.50002, 0.50004, 0.9, ("0.5000", "0.50004", "0.9")),
         (0.12, 0.09739130897618668, 0.7204871218703187, ("0.120", "0.09739", "0.7205")),
-        (0.99999999, 0.5, 1.0, ("0.99999999", "0.5", "1")),
         (0.3, 0.3, 0.3, ("0.300", "0.3", "0.3")),
+        (0.7204871218703187, 0.5, 0.7204871218703187, ("0.7205", "0.5", "0.7205")),
     ],
 )
 def test_a_score_is_never_said_as_if_it_lay_beyond_a_threshold(
@@ -176,6 +176,27 @@ def test_a_score_is_never_said_as_if_it_lay_beyond_a_threshold(
     as_said = Policy(accept_below=low, reject_above=high)
     assert as_said.zone(shown) == policy.zone(score)
     assert decimals_beside([0.1, score, None], policy) == len(said[0]) - 2
+
+
+@pytest.mark.parametrize(
+    ("score", "accept_below", "reject_above", "said", "decimals"),
+    [
+        (3e-20, 0.0, 1.0, ("3e-20", "0", "1"), 3),
+        (3e-20, 0.0, 0.7, ("3e-20", "0", "0.7"), 3),
+        (0.49999999, 0.5, 0.7, ("0.49999999", "0.5", "0.7"), 6),
+        (1 - 1e-9, 0.5, 1.0, ("0.999999999", "0.5", "1"), 6),
+        (0.7 - 1e-16, 0.5, 0.7, ("0.6999999999999998", "0.5", "0.7"), 6),
+        (0.3, 0.1 + 0.2, 0.7, ("0.3", "0.30000000000000004", "0.7"), 3),
+    ],
+)
+def test_a_score_right_beside_a_threshold_takes_few_digits(
+    score, accept_below, reject_above, said, decimals
+) -> None:
+    policy = Policy(accept_below=accept_below, reject_above=reject_above)
+    assert beside_thresholds(score, policy) == said
+    as_said = Policy(accept_below=float(said[1]), reject_above=float(said[2]))
+    assert as_said.zone(float(said[0])) == policy.zone(score)
+    assert decimals_beside([0.1, score, None], policy) == decimals
 
 
 def test_equal_thresholds_leave_no_zone_of_review() -> None:
