@@ -118,9 +118,13 @@ def hold(session: Session, batch: int) -> None:
 
 
 def refuse_released(session: Session, batch: int) -> None:
-    """Raises StoreError where decisions on parts of the lot are frozen; whoever releases it right
-    now is waited for, and nobody can before this session ends."""
-    session.get(BatchRow, batch, with_for_update={"read": True, "key_share": True})
+    """Raises StoreError where decisions on parts of the lot are frozen, or the lot is gone; whoever
+    releases or deletes it right now is waited for, and nobody can before this session ends."""
+    if session.get(BatchRow, batch, with_for_update={"read": True, "key_share": True}) is None:
+        raise StoreError(
+            f"lot {batch} was deleted meanwhile with all its parts, and nothing was decided: see "
+            "the list of batches for what is there"
+        )
     if versions := releases_of(session, batch):
         first = versions[0]
         raise StoreError(

@@ -78,8 +78,8 @@ def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow
     """Take one's own decision back, by a row that says so; raises StoreError where it does not
     stand or is somebody else's."""
     there = session.get(ReviewRow, review)
-    if there is not None:
-        part = session.get_one(InspectionRow, there.inspection_id)
+    part = None if there is None else session.get(InspectionRow, there.inspection_id)
+    if part is not None:
         # The lot is held before the part, as by who deletes it: else both wait for each other.
         refuse_released(session, part.batch_id)
         _alone(session, part)
@@ -105,7 +105,7 @@ def undo(session: Session, review: int, who: Person, why: str = "") -> ReviewRow
 
 def _alone(session: Session, row: InspectionRow) -> None:
     """Let others who decide on the part at the same moment wait until this session ends: what the
-    reviews come to is made of all of them."""
+    reviews come to is made of all of them. Its lot is held already, else it may be gone."""
     session.refresh(row, with_for_update=True)
 
 

@@ -16,8 +16,9 @@ from defectvision.people import unproven
 from defectvision.store import reviews
 from defectvision.store.database import Store
 from defectvision.store.errors import StoreError
-from defectvision.store.releases import begin, finish, hold
+from defectvision.store.releases import begin, finish, hold, refuse_released
 from defectvision.store.results import Results
+from defectvision.store.retention import delete_batch
 from defectvision.store.selection import Filter, Sorting
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.stores import fill, new_store
@@ -100,6 +101,37 @@ def test_who_decides_while_the_lot_is_released_is_refused(results) -> None:
         with pytest.raises(StoreError, match="released by cy"):
             waits.result()
     assert results.one(part).decision is None
+
+
+@pytest.mark.parametrize("what", ["decide", "undo"])
+def test_who_decides_while_the_lot_is_deleted_is_told_so(results, what) -> None:
+    part, store, number = first_of(results, Verdict.ACCEPT), results.store, results.batch.id
+    made = decide(store, part, "bo", "reject", "def")
+
+    def meanwhile() -> None:
+        with store.session() as session:
+            if what == "undo":
+                reviews.undo(session, made, unproven("bo"))
+            else:
+                reviews.decide(session, part, unproven("bo"), "accept", POLICY)
+
+    with ThreadPoolExecutor(1) as other:
+        with store.session() as session:
+            delete_batch(session, number, unproven("cy"), "a trial")
+            waits = other.submit(meanwhile)
+            time.sleep(0.3)
+        # SQLite lets the other begin only afterwards, when nothing is there any more.
+        with pytest.raises(StoreError, match=r"was deleted meanwhile|is not there"):
+            waits.result()
+
+
+def test_a_decision_on_a_part_of_a_deleted_lot_says_what_is_gone(tmp_path) -> None:
+    store = new_store(tmp_path)
+    number = fill(store, LINES["casting"], 1)
+    with store.session() as session:
+        refuse_released(session, number)
+        with pytest.raises(StoreError, match=f"lot {number + 1} was deleted .* nothing was dec"):
+            refuse_released(session, number + 1)
 
 
 def test_two_who_disagree_leave_it_to_a_third(results) -> None:
