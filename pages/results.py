@@ -35,6 +35,7 @@ with st.sidebar:
     view = filters(results, policy)
 
 what_if(work, loaded, policy)
+seen = results.last_said()  # before the counts, so that none of them is newer than it
 lot = results.summary(results.selection(policy))
 found = lot if view.selection.filter == EVERYTHING else results.summary(view.selection)
 with results.store.reading() as session:
@@ -48,7 +49,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     changes_link(results.store, results.batch)
     stem = f"defectvision_{file_stem(results.batch.title)}_{results.batch.id}"
     export_menu(released_groups(results, stem) + selected_group(leaving, stem, found, counts))
-    release_panel(work, results, loaded, lot, policy, person)
+    release_panel(work, results, loaded, lot, seen, policy, person)
 browser.cautions(results, lot, loaded)
 browser.tiles(results, lot, counts.failed)
 

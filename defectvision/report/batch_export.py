@@ -36,7 +36,7 @@ from defectvision.report.submission import submission_file
 from defectvision.store.errors import StoreError
 from defectvision.store.inspections import Summary
 from defectvision.store.results import Results
-from defectvision.store.reviews import last_said, reviewers_of
+from defectvision.store.reviews import reviewers_of
 from defectvision.store.selection import EVERYTHING, Selection
 from defectvision.store.stored import StoredInspection
 from defectvision.words import in_utc
@@ -176,15 +176,11 @@ class Leaving:
         somebody decided on a part meanwhile, at most a few times."""
         results = self.results
         for _ in range(MOST_LOOKS):
-            seen = self._last_said()
+            seen = results.last_said()
             lot, rows = results.summary(results.selection(self.policy)), list(self.rows())
-            if self._last_said() == seen:
+            if results.last_said() == seen:
                 break
         return lot, rows
-
-    def _last_said(self) -> int:
-        with self.results.store.reading() as session:
-            return last_said(session, self.results.batch.id)
 
     def _facts(self, digest: str) -> list[tuple[str, str]]:
         """What must stand on the report beside the counts."""

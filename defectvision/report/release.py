@@ -24,6 +24,7 @@ from defectvision.store.tables import ReleaseRow
 
 # What is made with the release; other formats can be made from it at any time.
 KEPT = ("PDF report", "CSV", "Excel", "JSON", "Record", "Regions as CSV")
+UNSEEN = "somebody decided on a part meanwhile: look, and release again"
 
 
 @needs(Action.RELEASE)
@@ -31,6 +32,7 @@ def release_lot(
     results: Results,
     loaded: LoadedBundle,
     policy: PolicyInForce,
+    seen: int,
     limit_pixels: int,
     who: Person,
     why: str,
@@ -39,12 +41,15 @@ def release_lot(
     """Freeze the verdicts of an ended lot under `policy` and the decisions of people, as its first
     version or, of a lot that is released already, as another one beside it.
 
-    Raises StoreError where `releases.begin` does, and where a decision comes in meanwhile.
+    seen: `Results.last_said` from before the lot was looked at. Raises StoreError where
+    `releases.begin` does, and where somebody decided since.
     """
     store, selection = results.store, results.selection(policy.policy)
     number = results.batch.id
     with store.reading() as session:
-        release, seen = begin(session, number, who, why, title), last_said(session, number)
+        release = begin(session, number, who, why, title)
+        if last_said(session, number) != seen:
+            raise StoreError(UNSEEN)
     leaving = Leaving(
         results,
         selection,
@@ -65,7 +70,7 @@ def release_lot(
     with store.session() as session:
         hold(session, number)
         if not same or last_said(session, number) != seen:
-            raise StoreError("somebody decided on a part meanwhile: look, and release again")
+            raise StoreError(UNSEEN)
         finish(session, release, made.values())
     return release
 

@@ -34,7 +34,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         number = batches.add_batch(session, loaded, source, "Lot", unproven("ada")).id
     work_on(store, tmp_path / "weights", Limits(), number, Event())
     results = Results.open(store, number)
-    row = release_lot(results, loaded, results.policy_in_force(), PIXELS, unproven("cy"), "done")
+    policy, seen = results.policy_in_force(), results.last_said()
+    row = release_lot(results, loaded, policy, seen, PIXELS, unproven("cy"), "done")
     file = tmp_path / "report.pdf"
     file.write_bytes(bytes(released_formats(store, row)[0].make()))
     return file

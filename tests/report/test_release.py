@@ -76,8 +76,8 @@ def loaded_of(results: Results):
 
 
 def release(results: Results, who: str = "cy", why: str = "complete", title: str = "") -> None:
-    policy = results.policy_of_today()
-    release_lot(results, loaded_of(results), policy, PIXELS, unproven(who), why, title)
+    policy, seen = results.policy_of_today(), results.last_said()
+    release_lot(results, loaded_of(results), policy, seen, PIXELS, unproven(who), why, title)
 
 
 def files_of(results: Results, version: int = 0) -> dict[str, bytes]:
@@ -189,6 +189,18 @@ def test_what_speaks_against_a_release(lot) -> None:
         batches.get_batch(session, 1).state = batches.State.PAUSED
     with pytest.raises(StoreError, match="when it has ended"):
         release(lot)
+
+
+@pytest.mark.slow
+def test_a_decision_before_the_release_begins_stops_it(lot) -> None:
+    """Who releases has looked at the lot some time before; else it is frozen as nobody saw it."""
+    policy, seen = lot.policy_of_today(), lot.last_said()
+    with lot.store.session() as session:
+        reviews.decide(session, 3, unproven("bo"), "accept", Policy(), "ok", "another note")
+    with pytest.raises(StoreError, match="somebody decided"):
+        release_lot(lot, loaded_of(lot), policy, seen, PIXELS, unproven("cy"), "complete")
+    with lot.store.reading() as session:
+        assert releases_of(session, 1) == []
 
 
 @pytest.mark.slow

@@ -121,7 +121,8 @@ def start(store: Store, weights: Path, who: Person) -> Any:
 def release(store: Store, weights: Path, who: Person) -> Any:
     results = Results.open(store, 1)
     loaded = load_bundle(weights, "casting")
-    return release_lot(results, loaded, results.policy_of_today(), 10**6, who, "shipped")
+    policy, seen = results.policy_of_today(), results.last_said()
+    return release_lot(results, loaded, policy, seen, 10**6, who, "shipped")
 
 
 def evaluate(store: Store, weights: Path, who: Person) -> int:

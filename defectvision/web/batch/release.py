@@ -25,12 +25,21 @@ from defectvision.words import counted, plain
 
 
 def release_panel(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: Person
+    work: Work,
+    results: Results,
+    loaded: LoadedBundle,
+    lot: Summary,
+    seen: int,
+    policy: Policy,
+    who: Person,
 ) -> None:
-    """The lot's versions, the form of the first one, and what today's policy would change."""
+    """The lot's versions, the form of the first one, and what today's policy would change.
+
+    seen: `Results.last_said` from before the lot was counted.
+    """
     if not results.releases:
         with st.popover("Release", icon=":material/verified:"):
-            _form(work, results, loaded, lot, policy, who)
+            _form(work, results, loaded, lot, seen, policy, who)
         return
     newest = results.releases[-1]
     with st.popover(f"Released, version {newest.number}", icon=":material/verified:"):
@@ -54,7 +63,7 @@ def release_panel(
             "Verdicts, decisions and files of a version never change. "
             "`defectvision report verify FILE` checks a file."
         )
-        _judge_anew(work, results, loaded, lot, who)
+        _judge_anew(work, results, loaded, lot, seen, who)
 
 
 def selected_group(leaving: Leaving, stem: str, found: Summary, counts: Counts) -> list[Group]:
@@ -81,7 +90,13 @@ def released_groups(results: Results, stem: str) -> list[Group]:
 
 
 def _form(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, policy: Policy, who: Person
+    work: Work,
+    results: Results,
+    loaded: LoadedBundle,
+    lot: Summary,
+    seen: int,
+    policy: Policy,
+    who: Person,
 ) -> None:
     if State(results.batch.state) not in ENDED:
         st.markdown("The lot can be released when its batch has ended.")
@@ -96,18 +111,18 @@ def _form(
     if policy != work.policies.in_force(loaded).policy:
         st.info("The policy on this page is not in force: go back to it, or put it in force first.")
         return
-    _send(results, loaded, lot, who, "Release the lot", "")
+    _send(results, loaded, seen, who, "Release the lot", "")
 
 
 def _send(
-    results: Results, loaded: LoadedBundle, lot: Summary, who: Person, label: str, title: str
+    results: Results, loaded: LoadedBundle, seen: int, who: Person, label: str, title: str
 ) -> None:
     """The reason, and the button that releases under the policy in force today. Where somebody put
     another one in force, or decided on a part, since the page was drawn, it is another button: what
     was clicked releases nothing that nobody has seen."""
     today = results.policy_of_today()
-    seen = f"{today.policy.model_dump_json()}{lot.verdicts}{lot.classes}{lot.decided}"
-    key = f"release-{results.batch.id}-{crc32(seen.encode())}"
+    policy = crc32(today.policy.model_dump_json().encode())
+    key = f"release-{results.batch.id}-{policy}-{seen}"
     why = st.text_input("Reason", key="release-reason", max_chars=500)
     ready(who, Action.RELEASE)
     said = lacking_reason(who, Action.RELEASE, why)
@@ -118,6 +133,7 @@ def _send(
                     results,
                     loaded,
                     today,
+                    seen,
                     settings().limits.pixels,
                     who,
                     why,
@@ -130,7 +146,7 @@ def _send(
 
 
 def _judge_anew(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, who: Person
+    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, seen: int, who: Person
 ) -> None:
     """What the policy in force today would change of the newest version, and another version."""
     today, frozen = results.policy_of_today(), results.policy_in_force()
@@ -157,4 +173,4 @@ def _judge_anew(
             alt="Parts that today's policy judges otherwise",
         )
     title = st.text_input("Title of the version", key="release-title", max_chars=200)
-    _send(results, loaded, lot, who, "Release as another version", title)
+    _send(results, loaded, seen, who, "Release as another version", title)

@@ -44,21 +44,25 @@ def test_a_policy_is_not_put_in_force_on_what_another_model_said(
     assert "was replaced by version" in said(app)
 
 
-@pytest.mark.parametrize("meanwhile", ["a policy", "a decision", "nothing"])
+@pytest.mark.parametrize("meanwhile", ["a policy", "a decision", "a note", "nothing"])
 def test_a_lot_is_released_as_it_was_seen_or_not_at_all(
     worked: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     monkeypatch.setattr(st, "page_link", lambda *_, **__: None)
+    own, ada = Results.open(worked, 1).policy_in_force().policy, unproven("ada")
+    with worked.session() as session:
+        reviews.decide(session, 1, ada, "reject", own, "def", "a scratch")
     app = results_page()
     app.text_input(key="who").set_value("cy").run()
     app.text_input(key="release-reason").set_value("complete").run()
-    own = Results.open(worked, 1).policy_in_force().policy
     with worked.session() as session:
-        ada, strict = unproven("ada"), Policy(accept_below=0.0, reject_above=0.0)
+        strict = Policy(accept_below=0.0, reject_above=0.0)
         if meanwhile == "a policy":
             policies.save(session, "casting", "resnet50", strict, ada, "why", own, own)
         elif meanwhile == "a decision":
-            reviews.decide(session, 1, ada, "reject", own, "def")
+            reviews.decide(session, 1, ada, "accept", own, "ok", "a scratch")
+        elif meanwhile == "a note":  # which no count tells
+            reviews.decide(session, 1, ada, "reject", own, "def", "a crack")
     next(button for button in app.button if button.label == "Release the lot").click().run()
     assert not app.exception
     assert len(Results.open(worked, 1).releases) == (meanwhile == "nothing")
