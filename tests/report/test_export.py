@@ -121,23 +121,26 @@ def test_regions_leave_with_the_policy_that_cut_them(tmp_path) -> None:
     assert all(r.items() >= cut.items() and r["source"] for r in regions)
 
 
-def test_a_table_says_where_its_thresholds_decide_nothing() -> None:
+def test_a_table_says_where_its_thresholds_decide_nothing(found) -> None:
     """Else a part with a score above "reject_above" would stand there as accepted."""
-    line = LINES["magnetic-tile"]
+    line = LINES["casting"]
     origin = Origin(line, "unet", "0" * 12, line.defect_names)
-    rules = (Rule(then="reject", class_name="crack", over=9),)
+    marked = replace(found[1], masks=np.full((1, 8, 8), 255, np.uint8), mask_classes=("def",))
+    rules = (Rule(then="reject", class_name="def", over=9),)
     hole = Zone(name="hole", corners=((0, 0), (1, 0), (0, 1)), ignored=True)
     policy = Policy(accept_below=0.2, reject_above=0.6, rules=rules, zones=(hole,))
     policy = policy.model_copy(update={"score_decides": False})
     failed = [ImageError("a.png", "damaged", "Copy it again.")]
-    for columns, rows in (
-        (result_columns(origin, policy), result_rows([], policy, origin, failed)),
-        (region_columns(origin, policy), region_rows([], policy, origin)),
-    ):
-        assert "rules" in columns
-        for row in rows:
-            said = dict(zip(columns, row, strict=True))["rules"]
-            assert str(said).startswith("the rules alone decide; ignored: hole; reject: Crack")
+    tables = {
+        "image": (result_columns(origin, policy), result_rows([marked], policy, origin, failed)),
+        "region": (region_columns(origin, policy), region_rows([marked], policy, origin)),
+    }
+    words = f"the rules alone decide; ignored: hole; reject: {line.title_of('def')}"
+    for of, (columns, rows) in tables.items():
+        said = [dict(zip(columns, row, strict=True)) for row in rows]
+        assert [row["name"] for row in said] == ["ok.png", "a.png"][: 2 if of == "image" else 1]
+        assert (said[0]["verdict"], said[0].get("class", "def")) == ("reject", "def")
+        assert all(str(row["rules"]).startswith(words) for row in said)
 
 
 @pytest.mark.slow
