@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,9 +29,11 @@ from defectvision.inference.image_error import ImageError
 from defectvision.inference.judged import Decision
 from defectvision.limits import PIXELS, Limits
 from defectvision.people import unproven
-from defectvision.report.annotations import masks_zip
+from defectvision.report.annotations import coco_json, masks_zip
 from defectvision.report.batch_export import Leaving
+from defectvision.report.export import regions_csv, results_csv, results_json
 from defectvision.report.labelled_set import labelled_zip, reviewed_images
+from defectvision.settings import ROOT
 from defectvision.store import batches, reviews
 from defectvision.store.database import open_store
 from defectvision.store.results import Results
@@ -168,6 +171,21 @@ def test_what_people_wrote_beside_masks_is_no_formula(inspected) -> None:
         _, *rows = csv.reader(io.StringIO(text, newline=""))
         assert rows and not [cell for row in rows for cell in row if cell[:1] in set("=+-@")]
     assert "'=HYPERLINK" in in_zip(made, "images.csv").decode("utf-8-sig")
+
+
+def test_a_name_that_begins_a_formula_stands_alike_in_all_tables(inspected) -> None:
+    """As the documentation says, so that a program knows where to take names from."""
+    policy, origin = Policy(smallest_region_px=20), inspected.results.origin
+    parts = inspected.results.every(inspected.results.selection(policy))
+    found = [replace(next(iter(parts)).inspection, name="-001.png")]
+    masks = in_zip(masks_zip(found, policy, origin), "images.csv")
+    tables = [results_csv(found, policy, origin), regions_csv(found, policy, origin), masks]
+    names = {pd.read_csv(io.BytesIO(table), encoding="utf-8-sig").iloc[0, 0] for table in tables}
+    assert names == {"'-001.png"}
+    assert json.loads(coco_json(found, policy, origin))["images"][0]["file_name"] == "-001.png"
+    assert json.loads(results_json(found, policy))[0]["path"] == "-001.png"
+    said = (ROOT / "docs" / "batches.md").read_text(encoding="utf-8")
+    assert "`-001.png` stands there as `'-001.png`" in said
 
 
 def test_the_sets_that_leave_are_read_again(inspected, tmp_path) -> None:
