@@ -35,7 +35,7 @@ with st.sidebar:
     view = filters(results, policy)
 
 what_if(work, loaded, policy)
-seen = results.last_said()  # before the counts, so that none of them is newer than it
+seen = results.said_so_far()  # before the counts, so that none of them is newer than it
 lot = results.summary(results.selection(policy))
 found = lot if view.selection.filter == EVERYTHING else results.summary(view.selection)
 with results.store.reading() as session:

@@ -146,7 +146,7 @@ def test_a_decision_counts_at_once_and_a_released_lot_takes_none(client, about) 
 
     opened = Results.open(the_store(), batch["id"])
     loaded = load_bundle(about.weights, "casting")
-    policy, seen = opened.policy_in_force(), opened.last_said()
+    policy, seen = opened.policy_in_force(), opened.said_so_far()
     release_lot(opened, loaded, policy, seen, PIXELS, unproven("cy"), "complete")
     refused = client.post(reviews, headers=TOKEN, json=said)
     assert refused.status_code == 409 and "released by cy" in refused.json()["detail"]

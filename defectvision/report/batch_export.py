@@ -176,9 +176,9 @@ class Leaving:
         somebody decided on a part meanwhile, at most a few times."""
         results = self.results
         for _ in range(MOST_LOOKS):
-            seen = results.last_said()
+            seen = results.said_so_far()
             lot, rows = results.summary(results.selection(self.policy)), list(self.rows())
-            if results.last_said() == seen:
+            if results.said_so_far() == seen:
                 break
         return lot, rows
 

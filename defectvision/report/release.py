@@ -19,7 +19,7 @@ from defectvision.store.errors import StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.releases import MadeFile, begin, files_of, finish, hold, release_of_file
 from defectvision.store.results import Results
-from defectvision.store.reviews import last_said
+from defectvision.store.reviews import said_so_far
 from defectvision.store.tables import ReleaseRow
 
 # What is made with the release; other formats can be made from it at any time.
@@ -41,14 +41,14 @@ def release_lot(
     """Freeze the verdicts of an ended lot under `policy` and the decisions of people, as its first
     version or, of a lot that is released already, as another one beside it.
 
-    seen: `Results.last_said` from before the lot was looked at. Raises StoreError where
+    seen: `Results.said_so_far` from before the lot was looked at. Raises StoreError where
     `releases.begin` does, and where somebody decided since.
     """
     store, selection = results.store, results.selection(policy.policy)
     number = results.batch.id
     with store.reading() as session:
         release = begin(session, number, who, why, title)
-        if last_said(session, number) != seen:
+        if said_so_far(session, number) != seen:
             raise StoreError(UNSEEN)
     leaving = Leaving(
         results,
@@ -69,7 +69,7 @@ def release_lot(
     same = digest_of_record(leaving.record()) == release.digest
     with store.session() as session:
         hold(session, number)
-        if not same or last_said(session, number) != seen:
+        if not same or said_so_far(session, number) != seen:
             raise StoreError(UNSEEN)
         finish(session, release, made.values())
     return release

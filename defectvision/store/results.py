@@ -25,7 +25,7 @@ from defectvision.store.inspections import (
 from defectvision.store.measured import Advance, measure_parts
 from defectvision.store.policies import in_force
 from defectvision.store.releases import frozen_policy, releases_of
-from defectvision.store.reviews import last_said
+from defectvision.store.reviews import said_so_far
 from defectvision.store.selection import AS_LISTED, EVERYTHING, Filter, Selection, Sorting
 from defectvision.store.stored import StoredInspection
 from defectvision.store.tables import BatchRow, ImageState, InspectionRow, ReleaseRow
@@ -67,11 +67,11 @@ class Results:
         with self.store.reading() as session:
             return in_force(session, self.batch.line, self.batch.bundle, own)
 
-    def last_said(self) -> int:
+    def said_so_far(self) -> int:
         """What people have decided so far, as a number that any decision on a part changes; see
-        `reviews.last_said`."""
+        `reviews.said_so_far`."""
         with self.store.reading() as session:
-            return last_said(session, self.batch.id)
+            return said_so_far(session, self.batch.id)
 
     def selection(self, policy: Policy, filter: Filter = EVERYTHING) -> Selection:
         """What `filter` leaves of the batch under `policy`; its parts are measured by the policy's

@@ -207,14 +207,15 @@ def last_of(session: Session, batch: int, who: str) -> ReviewRow | None:
     )
 
 
-def last_said(session: Session, batch: int) -> int:
-    """The number of the newest review of a batch, be it one that undoes another; 0 without any."""
-    newest = (
-        select(func.max(ReviewRow.id))
+def said_so_far(session: Session, batch: int) -> int:
+    """How many reviews a batch has, with those that undo others; any decision adds one. The newest
+    number would not tell: of two who decide at once, the first number may be the last to count."""
+    reviews = (
+        select(func.count(ReviewRow.id))
         .join(InspectionRow, InspectionRow.id == ReviewRow.inspection_id)
         .where(InspectionRow.batch_id == batch)
     )
-    return session.scalar(newest) or 0
+    return session.scalar(reviews) or 0
 
 
 def decided_in(session: Session, batch: int) -> dict[int, list[ReviewRow]]:

@@ -34,7 +34,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         number = batches.add_batch(session, loaded, source, "Lot", unproven("ada")).id
     work_on(store, tmp_path / "weights", Limits(), number, Event())
     results = Results.open(store, number)
-    policy, seen = results.policy_in_force(), results.last_said()
+    policy, seen = results.policy_in_force(), results.said_so_far()
     row = release_lot(results, loaded, policy, seen, PIXELS, unproven("cy"), "done")
     file = tmp_path / "report.pdf"
     file.write_bytes(bytes(released_formats(store, row)[0].make()))

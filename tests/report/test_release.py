@@ -76,7 +76,7 @@ def loaded_of(results: Results):
 
 
 def release(results: Results, who: str = "cy", why: str = "complete", title: str = "") -> None:
-    policy, seen = results.policy_of_today(), results.last_said()
+    policy, seen = results.policy_of_today(), results.said_so_far()
     release_lot(results, loaded_of(results), policy, seen, PIXELS, unproven(who), why, title)
 
 
@@ -194,7 +194,7 @@ def test_what_speaks_against_a_release(lot) -> None:
 @pytest.mark.slow
 def test_a_decision_before_the_release_begins_stops_it(lot) -> None:
     """Who releases has looked at the lot some time before; else it is frozen as nobody saw it."""
-    policy, seen = lot.policy_of_today(), lot.last_said()
+    policy, seen = lot.policy_of_today(), lot.said_so_far()
     with lot.store.session() as session:
         reviews.decide(session, 3, unproven("bo"), "accept", Policy(), "ok", "another note")
     with pytest.raises(StoreError, match="somebody decided"):

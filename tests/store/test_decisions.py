@@ -87,6 +87,17 @@ def test_two_who_disagree_at_the_same_moment_are_both_heard(results) -> None:
     assert results.one(part).decision.disputed
 
 
+def test_a_decision_that_counts_later_than_a_newer_one_is_noticed(tmp_path, postgres) -> None:
+    """Else a lot is released with it that was looked at without it."""
+    store = new_store(tmp_path, postgres())
+    results = Results.open(store, fill(store, LINES["casting"], PARTS))
+    with store.session() as session:
+        reviews.decide(session, 1, unproven("ada"), "accept", POLICY)
+        decide(store, 2, "bo", "accept")
+        seen = results.said_so_far()
+    assert results.said_so_far() != seen
+
+
 def test_who_decides_while_the_lot_is_released_is_refused(results) -> None:
     part, store, number = first_of(results, Verdict.ACCEPT), results.store, results.batch.id
     with ThreadPoolExecutor(1) as other:

@@ -121,7 +121,7 @@ def start(store: Store, weights: Path, who: Person) -> Any:
 def release(store: Store, weights: Path, who: Person) -> Any:
     results = Results.open(store, 1)
     loaded = load_bundle(weights, "casting")
-    policy, seen = results.policy_of_today(), results.last_said()
+    policy, seen = results.policy_of_today(), results.said_so_far()
     return release_lot(results, loaded, policy, seen, 10**6, who, "shipped")
 
 

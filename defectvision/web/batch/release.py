@@ -35,7 +35,7 @@ def release_panel(
 ) -> None:
     """The lot's versions, the form of the first one, and what today's policy would change.
 
-    seen: `Results.last_said` from before the lot was counted.
+    seen: `Results.said_so_far` from before the lot was counted.
     """
     if not results.releases:
         with st.popover("Release", icon=":material/verified:"):
