@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from defectvision.bundle.line import Line
 from defectvision.bundle.policy import Policy, Verdict
+from defectvision.words import capital
 
 if TYPE_CHECKING:
     from defectvision.inference.judged import Judged
@@ -91,4 +92,4 @@ def remarks(synthetic: bool, objection: str, others: Iterable[str] = ()) -> str:
     objection: why there can be no verdict on it, see `Judged.objection`; it comes first.
     """
     said = ", ".join(filter(None, [objection, SYNTHETIC if synthetic else "", *others]))
-    return said[:1].upper() + said[1:]
+    return capital(said)

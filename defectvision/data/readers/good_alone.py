@@ -111,26 +111,29 @@ def _all_shown(
 ) -> PurePosixPath | None:
     """The photograph that the first of some pictures may be a mask of, each given with those that
     it may belong to; None where one is no mask, or nothing is marked on any."""
-    first, marked = None, False
+    first, any_marked = None, False
     for mask, others in tried:
-        photograph = _shown_by(root, mask, others, limit_pixels)
-        if photograph is None:
+        found = _shown_by(root, mask, others, limit_pixels)
+        if found is None:
             return None
-        first = first or photograph
-        pixels = _pixels(root / mask, limit_pixels)
-        marked = marked or (pixels is not None and bool(pixels.any()) and not pixels.all())
-    return first if marked else None
+        photograph, marked = found
+        first, any_marked = first or photograph, any_marked or marked
+    return first if any_marked else None
 
 
 def _shown_by(
     root: Path, mask: PurePosixPath, photographs: Sequence[PurePosixPath], limit_pixels: int
-) -> PurePosixPath | None:
-    """The one of some photographs that `mask`, where it is one, may be of."""
+) -> tuple[PurePosixPath, bool] | None:
+    """The one of some photographs that `mask`, where it is one, may be of, and whether it has
+    both marked places and others."""
     size = sorted(image_size(root / mask) or ())  # one of the two may be turned by its EXIF
     fits = [image for image in photographs if sorted(image_size(root / image) or ()) == size]
-    if not fits or _pixels(root / mask, limit_pixels) is None:
+    pixels = _pixels(root / mask, limit_pixels) if fits else None
+    if pixels is None:
         return None
-    return next((image for image in fits if _pixels(root / image, limit_pixels) is None), None)
+    marked = bool(pixels.any()) and not pixels.all()
+    shown = (image for image in fits if _pixels(root / image, limit_pixels) is None)
+    return next(((image, marked) for image in shown), None)
 
 
 def _pixels(file: Path, limit_pixels: int) -> NDArray[np.bool_] | None:

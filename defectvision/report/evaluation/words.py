@@ -5,6 +5,7 @@ from __future__ import annotations
 from defectvision.evaluation.consequences import PARTS, Consequence, Expected, Share
 from defectvision.evaluation.kept import Kept
 from defectvision.evaluation.promises import percent
+from defectvision.words import capital
 
 REVIEWED = (
     "Reviewed images: the bundle knows the very files that it learned from; near-copies and other "
@@ -63,4 +64,4 @@ def consequence_words(found: Consequence) -> str:
     words = "; ".join(said) + "."
     if found.cost is not None:
         words += f" Expected cost per {PARTS} parts: {expected_words(found.cost)}."
-    return words[:1].upper() + words[1:]
+    return capital(words)

@@ -39,7 +39,8 @@ def release_panel(
     """
     if not results.releases:
         with st.popover("Release", icon=":material/verified:"):
-            _form(work, results, loaded, lot, seen, policy, who)
+            if _can_be_released(results, lot, policy == work.policies.in_force(loaded).policy):
+                _send(results, loaded, seen, who, "Release the lot", "")
         return
     newest = results.releases[-1]
     with st.popover(f"Released, version {newest.number}", icon=":material/verified:"):
@@ -63,7 +64,9 @@ def release_panel(
             "Verdicts, decisions and files of a version never change. "
             "`defectvision report verify FILE` checks a file."
         )
-        _judge_anew(work, results, loaded, lot, seen, who)
+        if _judged_anew(results, lot):
+            title = st.text_input("Title of the version", key="release-title", max_chars=200)
+            _send(results, loaded, seen, who, "Release as another version", title)
 
 
 def selected_group(leaving: Leaving, stem: str, found: Summary, counts: Counts) -> list[Group]:
@@ -89,18 +92,11 @@ def released_groups(results: Results, stem: str) -> list[Group]:
     ]
 
 
-def _form(
-    work: Work,
-    results: Results,
-    loaded: LoadedBundle,
-    lot: Summary,
-    seen: int,
-    policy: Policy,
-    who: Person,
-) -> None:
+def _can_be_released(results: Results, lot: Summary, in_force: bool) -> bool:
+    """What a release is, and what speaks against it now; in_force: whether the page's policy is."""
     if State(results.batch.state) not in ENDED:
         st.markdown("The lot can be released when its batch has ended.")
-        return
+        return False
     st.markdown(
         "Freezes policy, verdicts, decisions and counts, and makes the report. Nothing of it "
         "changes afterwards; a later policy can judge the lot anew as another version."
@@ -108,10 +104,9 @@ def _form(
     if waiting := lot.verdicts[Verdict.REVIEW]:
         word = counted(waiting, "part waits", "parts wait")
         st.warning(f"{word} for a person, and will stay so in this version.")
-    if policy != work.policies.in_force(loaded).policy:
+    if not in_force:
         st.info("The policy on this page is not in force: go back to it, or put it in force first.")
-        return
-    _send(results, loaded, seen, who, "Release the lot", "")
+    return in_force
 
 
 def _send(
@@ -145,13 +140,11 @@ def _send(
             st.rerun()
 
 
-def _judge_anew(
-    work: Work, results: Results, loaded: LoadedBundle, lot: Summary, seen: int, who: Person
-) -> None:
-    """What the policy in force today would change of the newest version, and another version."""
+def _judged_anew(results: Results, lot: Summary) -> bool:
+    """What the policy in force today would change of the newest version; whether it is another."""
     today, frozen = results.policy_of_today(), results.policy_in_force()
     if today.policy == frozen.policy:
-        return
+        return False
     changed = results.changed(frozen.policy, today.policy)
     st.markdown(
         f"In force today is {plain(today.words)}: "
@@ -172,5 +165,4 @@ def _judge_anew(
             hide_index=True,
             alt="Parts that today's policy judges otherwise",
         )
-    title = st.text_input("Title of the version", key="release-title", max_chars=200)
-    _send(results, loaded, seen, who, "Release as another version", title)
+    return True

@@ -25,7 +25,7 @@ from defectvision.web.evaluate.heading import amount, between
 from defectvision.web.evaluate.opening import Opened, once
 from defectvision.web.policy.controls import REASON
 from defectvision.web.session.work import Work
-from defectvision.words import plain
+from defectvision.words import capital, plain
 
 COST, PROMISE, BAND = "By cost", "By a promise", "By a review band"
 
@@ -65,7 +65,7 @@ def operating_point(work: Work, opened: Opened, policy: Policy, may_move: bool) 
             else:
                 _by_band(work, kept, policy, loaded, number)
         except EvaluationError as error:
-            st.info(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."), icon=":material/info:")
+            st.info(plain(f"{capital(str(error))}."), icon=":material/info:")
 
 
 def _by_cost(

@@ -26,7 +26,7 @@ from defectvision.web.new_line.progress import asked, change_button, log_button,
 from defectvision.web.new_line.runs import Look, Outcome, Run, Suspect
 from defectvision.web.new_line.training import change, start_training
 from defectvision.web.session.people import acting
-from defectvision.words import counted, plain
+from defectvision.words import capital, counted, plain
 
 SIDE = 320  # px of a picture
 ACROSS = 6
@@ -101,7 +101,7 @@ def _suspects(run: Run, made: Outcome, store: Store, person: Person) -> None:
     names = run.photographs().names
     uploaded = (order := run.order()) is not None and order.folder is None
     st.markdown(f"**{_far(len(made.suspects))}**")
-    words = [f"{w[:1].upper()}{w[1:]}" for w in dict.fromkeys(s.words for s in made.suspects)]
+    words = [capital(words) for words in dict.fromkeys(s.words for s in made.suspects)]
     if uploaded:
         words.append("Mark what is no good part, and learn the line again without it.")
     else:

@@ -23,7 +23,7 @@ from defectvision.web.new_line.training import (
     remove,
 )
 from defectvision.web.session.people import acting
-from defectvision.words import counted, duration, in_utc, plain
+from defectvision.words import capital, counted, duration, in_utc, plain
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 5.0  # how long a click on Cancel waits until the work has ended
@@ -74,7 +74,7 @@ def in_words(look: Look) -> str:
     told = look.told
     if told is None:
         return "Starting"
-    words = plain(told.step[:1].upper() + told.step[1:])
+    words = plain(capital(told.step))
     if told.total:
         words += f": {told.done:,} of {told.total:,}"
     return (
