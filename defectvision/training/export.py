@@ -61,6 +61,9 @@ def to_graph(
     """The model with its outputs, for any number of images of `size` (height, width) at a time;
     fold: batch norms are folded into the convolutions before them."""
     model.eval()
+    for part in model.modules():
+        if isinstance(part, nn.Hardtanh):  # in place, each takes the exporter a tenth of a second
+            part.inplace = False
     example = torch.zeros(2, channels, *size)
     with torch.inference_mode():
         answered = model(example)._fields

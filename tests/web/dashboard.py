@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, WebSocket
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocket
 
 expect.set_options(timeout=30_000)
 
@@ -30,17 +30,19 @@ document.addEventListener("DOMContentLoaded", () => {
 
 class Dashboard:
     """One tab. Console errors and failed requests are collected in `complaints`, messages of the
-    page to the server are counted in `sent`: any rerun of the script begins with one."""
+    page to the server are counted in `sent`: any rerun of the script begins with one.
+
+    The context of the last one that was closed is taken again, emptied, for the same server: it
+    keeps the page's scripts compiled, which otherwise takes longer than what most tests do. Who
+    opens a second one beside the first gets another."""
+
+    _left: ClassVar[tuple[str, BrowserContext] | None] = None
 
     def __init__(self, browser: Browser, url: str, theme: str = "light", width: int = 1440):
-        context = browser.new_context(
-            viewport={"width": width, "height": 900 if width > 1200 else 768},
-            color_scheme=theme,
-            accept_downloads=True,
-        )
-        context.add_init_script(STILL)
-        self.context, self.url = context, url
-        self.page: Page = context.new_page()
+        self.context, self.url = self._context(browser, url), url
+        self.page: Page = self.context.new_page()
+        self.page.set_viewport_size({"width": width, "height": 900 if width > 1200 else 768})
+        self.page.emulate_media(color_scheme=theme)
         self.complaints: list[str] = []
         self.sent = 0
         self.moved = time.monotonic()  # when the last message went either way
@@ -50,6 +52,17 @@ class Dashboard:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
         self.page.on("websocket", self._listen)
+
+    @classmethod
+    def _context(cls, browser: Browser, url: str) -> BrowserContext:
+        left, cls._left = cls._left, None
+        if left is not None and left[0] == url and left[1].browser is browser:
+            return left[1]
+        if left is not None:
+            left[1].close()
+        context = browser.new_context(accept_downloads=True)
+        context.add_init_script(STILL)
+        return context
 
     def _listen(self, socket: WebSocket) -> None:
         socket.on("framesent", self._count)
@@ -83,7 +96,15 @@ class Dashboard:
         self.settle()
 
     def close(self) -> None:
-        self.context.close()
+        """End it, with all that the browser keeps of whoever was here."""
+        if Dashboard._left is not None or self.page.is_closed():
+            self.context.close()
+            return
+        self.page.evaluate("localStorage.clear()")
+        for page in self.context.pages:
+            page.close()
+        self.context.clear_cookies()
+        Dashboard._left = self.url, self.context
 
     def settle(self) -> None:
         """Wait until the script has run, the page has drawn it, and neither side says more."""
