@@ -82,6 +82,7 @@ $(BIN)/python $(BIN)/pip:
 $(STAMP): $(BIN)/python $(BIN)/pip
 	@rm -f .venv/.installed-*
 	@echo "Installing the pinned requirements into .venv: torch and its GPU libraries are several GB, the first time takes some minutes."
-	$(PIP) install -r requirements.txt
+	$(PIP) install --no-compile -r requirements.txt
+	-@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null  # by all cores, as pip does it by one
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
