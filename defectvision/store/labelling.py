@@ -229,7 +229,7 @@ def say(
     label = _checked(row, line, names, masks)
     digest = keep_masks(store.files, masks)
     with store.session() as session:
-        row = _image(session, image)
+        row = _image(session, image, alone=True)
         said = LabelRow(image_id=image, who=who.kept_as, label=label, masks=digest, note=note)
         session.add(said)
         session.flush()
@@ -372,8 +372,10 @@ def agreement(store: Store, number: int) -> Agreement:
     return Agreement(images, kappa, float(np.mean(shares)) if shares else None, tuple(differ))
 
 
-def _image(session: Session, number: int) -> LabelledImageRow:
-    row = session.get(LabelledImageRow, number)
+def _image(session: Session, number: int, alone: bool = False) -> LabelledImageRow:
+    """alone: others who label it at the same moment wait until this session ends, so that the
+    label which stands is the one that was said last."""
+    row = session.get(LabelledImageRow, number, with_for_update=alone)
     if row is None:
         raise StoreError(f"there is no image {number} in any labelled set")
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
-from sqlalchemy import select, true
+from sqlalchemy import event, select, true
 
 from defectvision.bundle.line import DefectClass
 from defectvision.people import unproven
@@ -20,7 +21,7 @@ from defectvision.store.errors import LostFileError, StoreError
 from defectvision.store.files import digest_of
 from defectvision.store.label_files import keep_masks, kept_masks
 from defectvision.store.labelling import Given
-from defectvision.store.tables import DroppedFileRow
+from defectvision.store.tables import DroppedFileRow, LabelledImageRow, LabelRow
 from tests.stand_ins.stores import new_store
 
 ADA, BO = unproven("ada"), unproven("bo")
@@ -45,8 +46,11 @@ def marked(*place: slice) -> np.ndarray:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    return filled(new_store(tmp_path))
+
+
+def filled(made: Store) -> Store:
     """A set of six images, of which none is labelled."""
-    made = new_store(tmp_path)
     with made.session() as session:
         labelling.new_set(session, " Caps  of steel ", "caps", CLASSES, "multiclass", ADA)
     files = [Given(f"cap {i}.png", picture(i)) for i in range(6)]
@@ -57,6 +61,26 @@ def store(tmp_path: Path) -> Store:
 def label(store: Store, *labels: str) -> None:
     for image, name in enumerate(labels, 1):
         labelling.say(store, image, [name], {}, ADA)
+
+
+def test_of_two_who_label_at_the_same_moment_the_last_word_stands(tmp_path, postgres) -> None:
+    store, others = filled(new_store(tmp_path, postgres())), list[Future]()
+
+    def meanwhile(_mapper: object, _connection: object, said: LabelRow) -> None:
+        if said.label == "good":
+            others.append(pool.submit(labelling.say, store, 1, ["dent"], {}, BO))
+            wait(others, timeout=0.5)
+
+    event.listen(LabelRow, "after_insert", meanwhile)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            labelling.say(store, 1, ["good"], {}, ADA)
+    finally:
+        event.remove(LabelRow, "after_insert", meanwhile)
+    assert others[0].result().label == "dent"
+    with store.reading() as session:
+        last = labelling.labels_of(session, 1)[-1]
+        assert session.get_one(LabelledImageRow, 1).label == last.label == "dent"
 
 
 def test_images_count_once_and_bad_files_are_named(store) -> None:
