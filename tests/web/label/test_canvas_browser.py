@@ -26,18 +26,21 @@ class Canvas:
     def __init__(self, page: Page, out: Path):
         self.page, self.out = page, out
         self.stage = page.locator(".stage")
+        self.read = 0  # the place of the message that was as expected last
 
     def told(self, as_expected: Callable[[dict], bool]) -> dict:
-        """The last message, once it is as expected."""
+        """The next message that is as expected. It need not stay the last one: where an image comes
+        before all of the one before is confirmed, that is told once more."""
         deadline = time.monotonic() + 20
-        last: dict = {}
+        lines: list[str] = []
         while time.monotonic() < deadline:
             lines = self.out.read_text().splitlines() if self.out.exists() else []
-            last = json.loads(lines[-1]) if lines else {}
-            if last and as_expected(last):
-                return last
+            for place, message in enumerate(map(json.loads, lines)):
+                if place >= self.read and as_expected(message):
+                    self.read = place
+                    return message
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"the last message is {last}")
+        raise AssertionError(f"the last messages are {lines[self.read :]}")
 
     def areas(self, **areas: int) -> dict:
         return self.told(lambda message: message["areas"] == areas)
