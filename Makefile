@@ -83,6 +83,6 @@ $(STAMP): $(BIN)/python $(BIN)/pip
 	@rm -f .venv/.installed-*
 	@echo "Installing the pinned requirements into .venv: torch and its GPU libraries are several GB, the first time takes some minutes."
 	$(PIP) install --no-compile -r requirements.txt
-	-@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null  # by all cores, as pip does it by one
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # pip does it by one core; some files are templates
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
