@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 SEPARATOR = "|"  # between several labels of one image; an empty text is good
@@ -14,6 +15,12 @@ GOOD_NAMES = frozenset(
         *("no_defect", "no_defects", "defect_free", "non_defective"),
     }
 )
+
+
+def spelled(name: str) -> str:
+    """The name of a class as it is kept: composed, without blanks around it. Archives and tools of
+    macOS take letters with accents apart, and two spellings that look alike are one class."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def label_names(label: str) -> tuple[str, ...]:

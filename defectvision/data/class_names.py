@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.labels import SEPARATOR, spelled
 from defectvision.data.catalog import CatalogError
 
 
@@ -20,7 +20,7 @@ def read_class_numbers(root: Path) -> dict[int, str]:
             rows = [row for row in csv.reader(stream) if any(row)]
         if rows and not rows[0][0].strip().isdigit():
             rows = rows[1:]  # a header
-        pairs = [(int(row[0]), row[1].strip()) for row in rows]
+        pairs = [(int(row[0]), spelled(row[1])) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError, IndexError) as error:
         raise CatalogError(
             f"{file}: not lines of number,name ({error}). Write a number, a comma and a name a "

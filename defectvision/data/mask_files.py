@@ -126,9 +126,10 @@ def _levels(image: Image.Image, name: str) -> Values:
         return _palette_levels(image, name)
     if image.mode in ("L", "I") or image.mode.startswith("I;16"):
         grey = _numbers(image)
-        if "transparency" in image.info and image.mode == "L":
-            return _with_alpha(grey[..., None], np.asarray(image.convert("LA"))[..., 1], name)
-        return grey
+        clear = image.info.get("transparency")  # the grey that is seen through
+        if clear is None:
+            return grey
+        return _with_alpha(grey[..., None], (grey != clear) * np.uint8(255), name)
     if image.mode == "F":
         raise CatalogError(f"{name}: a mask of floating values. Export it as 8-bit PNG.")
     bands = np.asarray(image if image.mode == "LA" else image.convert("RGBA"))

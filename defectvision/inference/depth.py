@@ -38,14 +38,19 @@ def is_wide_colour(image: ImageFile.ImageFile) -> bool:
     return wide and not isinstance(image, BmpImagePlugin.BmpImageFile)
 
 
-def narrow_grey(values: NDArray[np.uint16], white_is_zero: bool, depth: Depth) -> NDArray[np.uint8]:
-    """(H, W) 16-bit grey samples at 8 bits."""
+def narrow_grey(
+    values: NDArray[np.uint16], white_is_zero: bool, depth: Depth, transparent: int | None = None
+) -> NDArray[np.uint8]:
+    """(H, W) 16-bit grey samples at 8 bits. transparent: the level that is seen through, which
+    becomes white; where all samples are of it, it says nothing, see `is_ignored`."""
     top = (1 << sample_bits(values, depth.tagged, depth.stated)) - 1
     pixels = np.empty(values.shape, np.uint8)
     for rows in strips(*values.shape):
         part = np.ascontiguousarray(values[rows], np.uint16)
         part = top - part if white_is_zero else part
         pixels[rows] = cv2.convertScaleAbs(part, alpha=255 / top)
+    if transparent is not None and (values != transparent).any():
+        pixels[values == transparent] = 255
     return pixels
 
 

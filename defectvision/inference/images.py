@@ -202,7 +202,8 @@ def _pixels(
         white_is_zero = isinstance(image, TiffImagePlugin.TiffImageFile) and (
             image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
         )
-        pixels = narrow_grey(np.asarray(image), white_is_zero, depth)
+        transparent = image.info.get("transparency")
+        pixels = narrow_grey(np.asarray(image), white_is_zero, depth, transparent)
     else:
         pixels = grey_or_rgb(with_transparent_level(image, data))
     _check_rows(image, data, pixels)

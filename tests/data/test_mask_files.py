@@ -117,9 +117,9 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, image, label, names
         masks_of_file(file, label, names, SIZE)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 @pytest.mark.parametrize("marked", [0, 1])
-def test_grey_of_few_bits_marks_by_its_transparent_level(tmp_path, bits, marked):
+def test_grey_marks_by_its_transparent_level(tmp_path, bits, marked):
     """As programs write it that make PNG files small."""
     ground = ((1 << bits) - 1) * (1 - marked)
     marks = ground ^ ((1 << bits) - 1)
@@ -132,8 +132,11 @@ def test_grey_of_few_bits_marks_by_its_transparent_level(tmp_path, bits, marked)
 
 
 def grey_png(levels, bits, transparent):
-    each = 8 // bits
-    rows = sum(levels[:, i::each] << 8 - bits * (i + 1) for i in range(each)).astype(np.uint8)
+    each = max(1, 8 // bits)
+    if bits == 16:
+        rows = levels.astype(">u2")
+    else:
+        rows = sum(levels[:, i::each] << 8 - bits * (i + 1) for i in range(each)).astype(np.uint8)
     lines = b"".join(b"\0" + row.tobytes() for row in rows)
     head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], bits, 0, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"tRNS", struct.pack(">H", transparent)),

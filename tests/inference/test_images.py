@@ -109,6 +109,16 @@ def test_transparent_palette_is_blended_over_white():
     assert close(pixels, np.where(BINARY[..., None], [0, 9, 0], [255, 255, 255]), 0)
 
 
+def test_a_transparent_level_of_16_bits_is_white():
+    level = int(SIXTEEN[0, 0])
+    data = saved(Image.fromarray(SIXTEEN), "PNG", transparency=level)
+    assert close(decode_image(data, "part", PIXELS), np.where(level == SIXTEEN, 255, GREY), 0)
+    data = saved(Image.fromarray(SIXTEEN * 0 + 65535), "PNG", transparency=65535)
+    assert (decode_image(data, "part", PIXELS) == 255).all()
+    data = saved(Image.fromarray(SIXTEEN * 0 + 40000), "PNG", transparency=40000)
+    assert (decode_image(data, "part", PIXELS) == 156).all()
+
+
 def test_white_is_zero_16_bit_is_turned_over():
     data = saved(Image.fromarray(65535 - SIXTEEN), "TIFF", tiffinfo={262: 0})
     if Image.open(io.BytesIO(data)).tag_v2[262] != 0:  # Pillow writes its own value

@@ -4,14 +4,13 @@ LabelMe, VOC)."""
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from defectvision.bundle.labels import SEPARATOR, is_good_name, label_names
+from defectvision.bundle.labels import SEPARATOR, is_good_name, label_names, spelled
 from defectvision.data.catalog import Catalog, CatalogError, LeftOut
 from defectvision.data.masks import UNREADABLE
 from defectvision.data.readers.coco_shapes import NAN, Shape
@@ -249,8 +248,7 @@ def folder_labels(
         elif _of_all(folder.name):
             found[image] = ""
         elif told and folder not in otherwise and folder not in beside and image not in empty:
-            name = unicodedata.normalize("NFC", folder.name)
-            found[image] = None if all_named else class_name(name, str(folder))
+            found[image] = None if all_named else class_name(folder.name, str(folder))
         elif says_defective(folder.name) and folder not in of_all:
             found[image] = None
         else:
@@ -301,7 +299,7 @@ def _of_all(name: str) -> bool:
 
 def class_name(name: object, where: str) -> str:
     """`name` as that of a class; raises CatalogError, which begins with `where`."""
-    text = name.strip() if isinstance(name, str) else ""
+    text = spelled(name) if isinstance(name, str) else ""
     if not text or SEPARATOR in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise CatalogError(
             f"{where}: it is called {name!r}, which is no name of a class. Give it one without "

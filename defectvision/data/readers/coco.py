@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from defectvision import roots
-from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.labels import SEPARATOR, spelled
 from defectvision.data.catalog import Catalog, CatalogError
 from defectvision.data.readers.annotated import (
     Marked,
@@ -126,6 +126,8 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _key(file: Path, what: str, entry: dict[str, Any], name: str = "id") -> Hashable:
     key = entry.get(name)
+    if isinstance(key, float) and key.is_integer():  # 1.0, as tables with gaps write 1
+        key = int(key)
     if isinstance(key, bool) or not isinstance(key, int | str):
         raise CatalogError(f"{file}: {what} has {name} {key!r}, which is no number and no text.")
     return key
@@ -172,7 +174,7 @@ def _categories(file: Path, entries: list[dict[str, Any]]) -> dict[Hashable, str
     names: dict[Hashable, str] = {}
     for number, entry in enumerate(entries):
         what = f"category {number + 1}"
-        key, name = _key(file, what, entry), _text(file, what, entry, "name")
+        key, name = _key(file, what, entry), spelled(_text(file, what, entry, "name"))
         if SEPARATOR in name:
             raise CatalogError(f"{file}: the category {name!r} contains '{SEPARATOR}'. Rename it.")
         if names.get(key, name) != name:

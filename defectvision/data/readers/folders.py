@@ -1,11 +1,10 @@
 """Readers of published layouts: any of them opens as a catalog."""
 
 import re
-import unicodedata
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.labels import SEPARATOR, spelled
 from defectvision.data.catalog import INDEX_NAME, SPLITS, Catalog, CatalogError, LeftOut
 from defectvision.data.image_names import IMAGE_SUFFIXES
 from defectvision.data.mask_files import mask_pixels, own_size
@@ -290,9 +289,7 @@ def _add_classes(root: Path, tree: _Tree, top: PurePosixPath, split: str, rows: 
     # Canonical names only for a whole NEU set: 'Patches' of another set stays what it is.
     neu = {_neu_code(folder.name) for folder in filled} == set(NEU_LABELS.values())
     for folder in filled:
-        # macOS archives spell names decomposed; the label is one and the same
-        label = unicodedata.normalize("NFC", folder.name.strip())
-        names = tree.images[folder]
+        names, label = tree.images[folder], spelled(folder.name)
         check_no_masks(root, folder, names, rows.limit_pixels)
         rows.add(folder, names, [_neu_code(folder.name) if neu else label] * len(names), split)
     rows.neu |= neu

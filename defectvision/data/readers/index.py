@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from defectvision.bundle.labels import SEPARATOR
+from defectvision.bundle.labels import SEPARATOR, spelled
 from defectvision.data.catalog import (
     COLUMNS,
     INDEX_NAME,
@@ -103,6 +103,7 @@ def _checked_row(header: list[str], cells: list[str], there: "_There") -> dict[s
     row = {name: given.get(name, "") for name in COLUMNS}
     row["path"] = there.find(row["path"], "path")
     row["label"] = _checked_label(row["label"])
+    row["photo_group"] = spelled(row["photo_group"])
     if row["mask"]:
         row["mask"] = there.find(row["mask"], "mask")
         if row["mask"] == row["path"]:  # of the same name, in a folder that is not there
@@ -231,7 +232,7 @@ def _has_control(text: str) -> bool:
 
 
 def _checked_label(label: str) -> str:
-    names = [name.strip() for name in label.split(SEPARATOR)] if label else []
+    names = [spelled(name) for name in label.split(SEPARATOR)] if label else []
     if "" in names or len(set(names)) != len(names):
         raise _RowError(
             f"label {label!r} has an empty or a repeated part",

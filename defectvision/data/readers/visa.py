@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, join_labels
+from defectvision.bundle.labels import SEPARATOR, UNNAMED_GOOD, join_labels, spelled
 from defectvision.data.readers.annotated import Marked, Marks, Read
 from defectvision.data.readers.coco_shapes import NAN, Shape
 from defectvision.data.readers.index import read_index
@@ -33,7 +33,7 @@ def read_visa(table: Path) -> Read:
     apart = table.parent.name.casefold() == SPLITS_FOLDER
     found = read_index(table, table.parent.parent if apart else table.parent, {"image": "path"})
     rows = found.table
-    labels = [join_labels(name.strip() for name in label.split(",")) for label in rows["label"]]
+    labels = [join_labels(spelled(name) for name in label.split(",")) for label in rows["label"]]
     marks, several = Marks(), 0
     for path, label, mask in zip(rows["path"], labels, rows["mask"], strict=True):
         if mask and SEPARATOR in label:
