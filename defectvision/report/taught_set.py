@@ -78,7 +78,8 @@ class Labelled:
 
 def write_folder(labelled: Labelled, folder: Path) -> tuple[ImageError, ...]:
     """Write images, masks, classes.csv, line.json and index.csv into `folder`; returns the images
-    that are left out, as their files are lost. Raises OSError."""
+    whose files are lost. They keep their rows, so that whoever reads the folder names them. Raises
+    OSError."""
 
     def write(path: str, data: bytes) -> None:
         file = folder / path
@@ -164,15 +165,14 @@ def _index(labelled: Labelled, write: Write) -> tuple[ImageError, ...]:
     paths, taken, lost = labelled.paths(), set[str](), []
     index: list[tuple[str, ...]] = [("path", "label", "mask", "photo_group")]
     for row in labelled.rows:
+        place, label = "", labelled.label_of(row)
         try:
             data, masks = _content(labelled, row)
+            write(paths[row.id], data)
         except LostFileError as error:
             lost.append(_lost(row, error))
-            continue
-        write(paths[row.id], data)
-        place = ""
+            masks = {}
         # A mask says where all defects of an image are: one that lacks some says nothing.
-        label = labelled.label_of(row)
         if masks and set(masks) == set(label_names(label)):
             place = own_path("masks", row.name, taken, ".png")
             write(place, _numbered(masks, numbers))

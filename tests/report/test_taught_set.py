@@ -126,4 +126,7 @@ def test_an_image_whose_file_is_lost_is_left_out_and_named(store, tmp_path) -> N
     next(Path(store.files.folder).rglob(labelled.rows[2].digest)).unlink()
     lost = write_folder(labelled, tmp_path / "set")
     assert [error.name for error in lost] == [NAMES[2]]
-    assert len(open_set(tmp_path / "set", PIXELS).catalog) == 3
+    found = open_set(tmp_path / "set", PIXELS).catalog
+    assert len(found) == 3
+    [gone] = found.left_out  # whoever reads it is told, be it to look at it or to learn from it
+    assert "ö |b.png' is missing" in gone.reason

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import shutil
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +21,7 @@ from defectvision.web.export_menu import file_stem
 
 FOLDER = "labelled sets"  # of the cache
 LONGEST = 18  # digits of a set's number
+STALE_SECONDS = 7 * 24 * 3600  # since anybody opened a folder that was written
 
 
 def labelled_sets() -> dict[str, str]:
@@ -41,7 +45,9 @@ def title_of(number: str) -> str:
 
 def folder_of(number: str) -> Path:
     """A folder with what is labelled of a set now, as a bundle is trained from: written once for
-    all who open it. Raises NotAllowedError where there is nothing to open, and OSError."""
+    all who open it, and each time where files are lost, which may come back. What nobody opened for
+    STALE_SECONDS is taken away. Raises NotAllowedError where there is nothing to open, and
+    OSError."""
     try:
         labelled = Labelled.of(the_store(), _whole(number))
     except StoreError as error:
@@ -52,17 +58,29 @@ def folder_of(number: str) -> Path:
     said = [[row.name, row.digest, row.label, row.masks, row.part] for row in labelled.rows]
     content = json.dumps([labelled.line.model_dump(mode="json"), said]).encode()
     place = settings().cache / FOLDER / f"{number}-{hashlib.sha256(content).hexdigest()[:16]}"
-    found = place / file_stem(title)
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(place.parent)
         with TemporaryDirectory(dir=place.parent) as beside:
-            write_folder(labelled, Path(beside) / "made" / found.name)
+            if write_folder(labelled, Path(beside) / "made" / file_stem(title)):
+                place = place.with_name(f"{place.name}-{secrets.token_hex(4)}")
             try:
                 (Path(beside) / "made").rename(place)
             except OSError:  # another session was faster
                 if not place.is_dir():
                     raise
-    return found
+    place.touch()
+    return place / file_stem(title)
+
+
+def _tidy(folder: Path) -> None:
+    """Take away what nobody opened for long, and what a kill left."""
+    for place in folder.iterdir():
+        try:
+            if time.time() - place.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(place, ignore_errors=True)
+        except FileNotFoundError:  # by another session
+            continue
 
 
 def _whole(number: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from streamlit.testing.v1 import AppTest
 from defectvision.data.synthetic.samples import write_samples
 from defectvision.limits import PIXELS
 from defectvision.people import unproven
+from defectvision.report.taught_set import Labelled
 from defectvision.store import labelling
 from defectvision.store.database import Store, open_store
+from defectvision.web.dataset.labelled import FOLDER, STALE_SECONDS
 from defectvision.web.dataset.opening import DRAWN, OPENED, OWN
 from tests.stand_ins.bundles import LINES
 from tests.stand_ins.castings import casting
@@ -172,6 +176,38 @@ def test_a_set_of_the_label_page_is_opened_by_its_name(page: AppTest, tmp_path: 
     with store.session() as session:
         labelling.end_set(session, 1, ADA, "done")
     assert CAPS not in again.run().selectbox[0].options and not again.exception
+
+
+def test_a_set_whose_file_is_lost_says_so_until_it_is_back(page: AppTest, tmp_path: Path) -> None:
+    store = _labelled(tmp_path)
+    [file] = Path(store.files.folder).rglob(Labelled.of(store, 1).rows[0].digest)
+    away = file.rename(tmp_path / "away")
+    page.query_params["labelled"] = "1"
+    page.run()
+    assert _opened(page) == "Pump_caps"
+    study = page.session_state[OPENED].now.study
+    assert len(study.catalog) == 1
+    assert any("1.png' is missing" in failure for failure in study.failures)
+    away.rename(file)
+    page.button[0].click().run()
+    assert _opened(page) == "Pump_caps"
+    assert len(page.session_state[OPENED].now.study.catalog) == 2
+
+
+def test_what_nobody_opened_for_long_is_taken_away(page: AppTest, tmp_path: Path) -> None:
+    store = _labelled(tmp_path)
+    page.query_params["labelled"] = "1"
+    page.run()
+    assert _opened(page) == "Pump_caps"
+    [first] = (tmp_path / "cache" / FOLDER).iterdir()
+    for label, seconds in (("ok", STALE_SECONDS / 2), ("def", STALE_SECONDS * 2)):
+        past = time.time() - seconds
+        os.utime(first, (past, past))
+        labelling.say(store, 3, [label], {}, ADA)
+        page.button[0].click().run()
+        assert _opened(page) == "Pump_caps"
+        assert first.is_dir() == (label == "ok")
+    assert len([*(tmp_path / "cache" / FOLDER).iterdir()]) == 2  # those of the two labels
 
 
 @pytest.mark.parametrize(
