@@ -158,7 +158,7 @@ def load_bundle_once(
     return _load_bundle(weights, line, bundle, trusted, tuple(map(_stamp, files)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _load_bundle(
     weights: Path, line: str, bundle: str | None, trusted: Trusted, _stamps: object
 ) -> LoadedBundle:

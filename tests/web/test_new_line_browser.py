@@ -329,7 +329,7 @@ class TestWithTheStandIn:
         for way in (page.get_by_role("button", name="All lines"), menu):
             way.click()
             expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
-            expect(page).to_have_url(re.compile("/lines$"))
+            expect(page).to_have_url(re.compile(r"/lines\?line="))
             board.settle()
             page.get_by_role("button", name="New line from good parts").click()
             expect(page.get_by_text("At least 20 are needed")).to_be_visible()

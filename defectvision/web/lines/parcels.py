@@ -12,6 +12,7 @@ from defectvision.settings import settings
 from defectvision.store.bundles import export_bundle, import_bundle
 from defectvision.store.database import Store
 from defectvision.store.policies import in_force
+from defectvision.web.links import line_address
 from defectvision.web.session.people import acting, ready
 from defectvision.words import plain
 
@@ -61,6 +62,7 @@ def import_way(store: Store, person: Person) -> None:
                 return
             st.session_state[IMPORTED] = loaded
             st.session_state[DROPS] += 1
+            st.query_params.from_dict(line_address(loaded.line.name))
             st.rerun()
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from defectvision.people import Action, Person
 from defectvision.store.database import Store
-from defectvision.web.links import ALL, FORM, NEW_LINE, PAGES
+from defectvision.web.links import ALL, FORM, NEW_LINE, PAGES, line_address
 from defectvision.web.new_line.form import form, runs_folder
 from defectvision.web.new_line.outcome import outcome
 from defectvision.web.new_line.progress import ended_early, follow, heading
@@ -48,7 +48,7 @@ def new_line(asked: str) -> None:
                 icon=":material/label:",
                 query_params={"set": str(labelled)},
             )
-        st.button("All lines", key=ALL, icon=":material/arrow_back:", on_click=_back)
+        st.button("All lines", key=ALL, icon=":material/arrow_back:", on_click=_back, args=(run,))
     if store is None:
         return
     if run is None and asked != FORM:
@@ -116,5 +116,7 @@ def _go(to: str) -> None:
     st.query_params[NEW_LINE] = to
 
 
-def _back() -> None:
-    del st.query_params[NEW_LINE]
+def _back(run: Run | None) -> None:
+    """To the line that a run made, or else to the one that was chosen before."""
+    made = look_at(run).outcome if run else None
+    st.query_params.from_dict(line_address(made.line) if made else {})

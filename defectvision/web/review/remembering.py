@@ -20,7 +20,7 @@ from defectvision.store.results import Results
 from defectvision.store.reviews import stopped_good
 from defectvision.store.tables import InspectionRow
 from defectvision.web.choices import bundle_names, loaded_bundle
-from defectvision.web.links import LINES
+from defectvision.web.links import LINES, line_address
 from defectvision.web.session.people import acting, ready
 from defectvision.words import counted, plain
 
@@ -135,7 +135,12 @@ def _said(results: Results) -> None:
         )
         _table(found)
         with st.container(horizontal=True):
-            st.page_link(LINES, label="Lines", icon=":material/category:")
+            st.page_link(
+                LINES,
+                label="Lines",
+                icon=":material/category:",
+                query_params=line_address(results.batch.line),
+            )
             st.button("Close", key="remembered-close", on_click=_put_away)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from defectvision.settings import ROOT, settings
 from defectvision.store import policies
 from defectvision.store.bundles import switch_default
 from defectvision.store.database import Store, open_store
-from tests.stand_ins.bundles import write_bundle
+from tests.stand_ins.bundles import LINES, write_bundle
 
 ANNA = unproven("anna")
 
@@ -75,6 +76,44 @@ def test_a_default_that_was_switched_meanwhile_is_not_switched_unseen(
     assert re.search("in place of third since .* by ben: faster", words), words
     app.button(key="back-casting").click().run()
     assert read_line(weights / "casting").default_bundle == "third"
+
+
+def test_one_line_is_shown_below_what_is_known_of_all(store: Store, tmp_path: Path) -> None:
+    app = page()
+    assert "Line" not in app.table[0].value  # of one line there is nothing to compare
+    weights = tmp_path / "weights"
+    file = weights / "casting" / "resnet50" / "bundle.json"
+    content = json.loads(file.read_text())
+    content["metrics"] = [one for one in content["metrics"] if one["seen"]]
+    file.write_text(json.dumps(content))
+    write_bundle(weights, "neu-surface", LINES["neu-surface"].default_bundle)
+    damaged = write_bundle(weights, "magnetic-tile", LINES["magnetic-tile"].default_bundle)
+    (damaged / "model.onnx").write_bytes(b"damaged")
+    app = page()
+    overview = app.table[0].value
+    assert overview["Line"].tolist() == ["Casting", "Magnetic tile", r"Hot\-rolled steel surface"]
+    assert overview["Default bundle"].tolist() == [
+        "resnet50 and 1 more", "none that can be used", LINES["neu-surface"].default_bundle,
+    ]  # fmt: skip
+    assert overview["AUC"].tolist() == ["–", "–", "0.950"]  # none of what was learned from
+    measured = overview["Measured on"].tolist()
+    assert measured == ["not yet", "–", "94 images, 40 photo groups"]
+    assert [header.value for header in app.header] == ["Casting"]
+    app.selectbox(key="line-choice-0").select("magnetic-tile").run()
+    assert [header.value for header in app.header] == ["Magnetic tile"]
+    assert "does not match the hash" in app.error[0].value
+    assert app.query_params["line"] == "magnetic-tile"
+
+
+def test_the_address_names_line_and_bundle(store: Store, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "weights", "neu-surface", "joint")
+    app = AppTest.from_file(str(ROOT / "pages" / "lines.py"), default_timeout=60)
+    app.query_params["line"] = "casting"
+    app.query_params["bundle"] = "small"
+    app.run()
+    assert not app.exception
+    [tabs] = app.get("tab_container")
+    assert tabs.proto.tab_container.default_tab_index == 1
 
 
 def test_who_has_no_name_changes_nothing(store: Store) -> None:
