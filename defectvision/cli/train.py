@@ -46,6 +46,13 @@ def train(
     ] = None,
     bits: Bits = None,
     good: Good = None,
+    foreign: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="images of anything else, which the gate learns to stop; may be given several "
+            "times"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a bundle from labelled images, or from good parts alone, measure it on images held out,
@@ -59,6 +66,7 @@ def train(
                 "(requirements-serve.txt only inspects)"
             ) from error
         from defectvision.cli.labelled import open_grouped
+        from defectvision.data.image_set import open_set
         from defectvision.data.statistics import lacks_good
         from defectvision.training.recipe import find_recipe, load_recipe
 
@@ -93,6 +101,7 @@ def train(
             name,
             folder,
             run or Path("runs") / line / name,
+            [open_set(path, settings().limits.pixels) for path in foreign or ()],
         )
         if result is None:  # of several processes, another one tells
             return

@@ -34,8 +34,9 @@ from defectvision.evaluation.gate import GateError, check_enough, file_of, measu
 from defectvision.evaluation.gate_images import sights
 from defectvision.evaluation.recalibration import recalibrated
 from defectvision.evaluation.seen import make_fingerprints
+from defectvision.inference.image_error import ImageError
 from defectvision.inference.inspector import Inspector
-from defectvision.inference.labelled_images import readable
+from defectvision.inference.labelled_images import left_out, readable
 from defectvision.training.calibration import make_bundle
 from defectvision.training.caution import caution
 from defectvision.training.checkpoint import fold_folder
@@ -74,6 +75,7 @@ def train_line(
     bundle_name: str,
     weights: Path,
     run: Path,
+    foreign: Sequence[ImageSet] = (),
 ) -> Evaluation | None:
     """Train `recipe` on `images` and put the finished bundle at `weights/<line>/<bundle>`. Of
     several processes (torchrun, `accelerate launch`) the first one does all but the learning by
@@ -81,6 +83,7 @@ def train_line(
 
     Images that cannot be read are left out, each named in the log and among the failures of the
     evaluation that is returned: the served bundle's on the test split, or on all images by folds.
+    foreign: images of anything else, which teach and try the gate beside drawings.
     `run` keeps checkpoints, so that the same call goes on after a kill. Raises what
     `TrainingTask.of` does before anything is written.
     """
@@ -88,8 +91,11 @@ def train_line(
     if not is_first and (recipe.memory or recipe.frozen):
         return None  # one look at each image is not shared
     if recipe.memory:
-        return _remember_line(images, recipe, recipe_text, line_name, bundle_name, weights, run)
+        return _remember_line(
+            images, recipe, recipe_text, line_name, bundle_name, weights, run, foreign
+        )
     images, damaged = readable(images, masks=recipe.masks is not None)
+    unread: list[ImageError] = []
     line = line_for(images.catalog, weights / line_name, bundle_name, images.bits)
     task = TrainingTask.of(recipe, line, images)
     learn = HeadTraining().train if recipe.frozen else train
@@ -114,7 +120,7 @@ def train_line(
         inspector = make_bundle(task, trained, made, bundle_name)
         _calibrate(inspector, task, answers)
         _tell(run, "measuring the gate")
-        inspector = _finished(inspector, task)
+        inspector = _finished(inspector, task, foreign, unread.append)
         if not answers:
             _tell(run, "measuring on images held out")
             split, test = "test split, photo groups held out", task.images.subset("test")
@@ -123,7 +129,7 @@ def train_line(
                 answers = [ask(inspector, test, advance=lambda: progress.advance(bar))]
         evaluation = measured(answers, split=split)
         record_metrics(inspector.loaded.folder, evaluation.metrics)
-    evaluation = replace(evaluation, failures=(*damaged, *evaluation.failures))
+    evaluation = replace(evaluation, failures=(*damaged, *unread, *evaluation.failures))
     said = {
         "line": line_name,
         "bundle": bundle_name,
@@ -144,6 +150,7 @@ def _remember_line(
     bundle_name: str,
     weights: Path,
     run: Path,
+    foreign: Sequence[ImageSet],
 ) -> Evaluation:
     """As `train_line`, from good parts alone. What it rests on is written to `run`/result.json."""
     with Progress(console=Console(stderr=True)) as bars:
@@ -151,7 +158,7 @@ def _remember_line(
         run.mkdir(parents=True, exist_ok=True)
         with tell.step("reading the images", 0):
             images, damaged = readable(images, masks=False)
-        folder = weights / line_name
+        folder, unread = weights / line_name, list[ImageError]()
         names = recipe.memory is not None and recipe.memory.names
         line_of = named_parts_line_for if names else good_parts_line_for
         line = line_of(images.catalog, folder, bundle_name, images.bits)
@@ -163,11 +170,11 @@ def _remember_line(
                 task, made, bundle_name, tell, known_names(run)
             )
             with tell.step("measuring the gate", 0):
-                _finished(inspector, task)
+                _finished(inspector, task, foreign, unread.append)
             evaluation = measured(answers, split=NAMED_FOLDS if names else GOOD_FOLDS)
             told = caution(learned, evaluation.metrics, shrunk(task.recipe, images))
             record_metrics(inspector.loaded.folder, evaluation.metrics, told)
-    failures = (*damaged, *evaluation.failures)
+    failures = (*damaged, *unread, *evaluation.failures)
     said = {
         "line": line_name,
         "bundle": bundle_name,
@@ -229,27 +236,41 @@ def _calibrate(inspector: Inspector, task: TrainingTask, folds: Sequence[Answers
         record_calibration(inspector.loaded.folder, made)
 
 
-def _finished(inspector: Inspector, task: TrainingTask) -> Inspector:
-    """The bundle with fingerprints of the images that it learned from, and with its gate."""
+def _finished(
+    inspector: Inspector,
+    task: TrainingTask,
+    foreign: Sequence[ImageSet],
+    refuse: Callable[[ImageError], None],
+) -> Inspector:
+    """The bundle with fingerprints of the images that it learned from, and with its gate. refuse:
+    gets what is wrong with each foreign image that cannot be read."""
     loaded, learned = inspector.loaded, task.learned
     used = learned.take(np.flatnonzero(learned.catalog.table["split"] != "test"))
     record_fingerprints(loaded.folder, make_fingerprints(used).content())
-    _measure_gate(inspector, learned)
+    _measure_gate(inspector, learned, foreign, refuse)
     again = load_bundle(loaded.folder.parents[1], loaded.line.name, loaded.bundle.name)
     return Inspector(again, inspector.limit_pixels, inspector.runtime)
 
 
-def _measure_gate(inspector: Inspector, learned: ImageSet) -> None:
-    """Give the bundle a gate that its training images teach and its validation images limit; none
-    where those are too few. No images of other lines are at hand: `defectvision gate` measures
-    with them."""
+def _measure_gate(
+    inspector: Inspector,
+    learned: ImageSet,
+    foreign: Sequence[ImageSet],
+    refuse: Callable[[ImageError], None],
+) -> None:
+    """Give the bundle a gate that its training images, drawings and foreign images teach and its
+    validation images limit; none where those are too few."""
     if not (learned.catalog.table["split"] == "val").any():
         log.warning("no gate: no images of the line are left to set its limits by")
         return
     unseen = learned.subset("val")
     try:
         check_enough(inspector.line.name, len(unseen.catalog))
-        found = list(sights(inspector, learned.subset("train"), [unseen]))
+        for images in foreign:
+            for error in left_out(images):
+                refuse(error)
+        taught = learned.subset("train")
+        found = list(sights(inspector, taught, [unseen], foreign, refuse=refuse))
         made = measure_gate(
             inspector.gatekeeper, found, f"{len(unseen.catalog)} of the validation split"
         )

@@ -14,6 +14,7 @@ from defectvision.bundle.reader import BundleError, load_bundle, read_line
 from defectvision.bundle.schema import FINGERPRINTS_FILE
 from defectvision.data.image_set import open_set
 from defectvision.data.synthetic.samples import write_samples
+from defectvision.evaluation import gate, gate_images
 from defectvision.evaluation.evaluate import labelled
 from defectvision.evaluation.kept import UNSEEN, EvaluationError
 from defectvision.evaluation.seen import digests_of, fingerprints_of, how_seen
@@ -105,6 +106,24 @@ def test_line_is_complete_and_measured_on_images_held_out(samples, trained):
     assert (told["line"], told["bundle"], told["images"]) == ("casting", "tiny", 32)
     escapes = metrics.values["escapes"]
     assert f"escapes {100 * escapes.value:.1f} %" in told["promise"]
+
+
+def test_the_gate_learns_from_other_sets_too(samples, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "FEWEST", 4)
+    monkeypatch.setattr(gate_images, "MOST_DRAWN", 6)
+    monkeypatch.setattr(gate_images, "MOST_CHANGED", 2)
+    write_samples("magnetic-tile", tmp_path / "tiles", per_class=2, seed=1)
+    tiles = open_set(tmp_path / "tiles", PIXELS)
+    tiles.catalog.image_path(3).write_bytes(b"damaged")
+    run = shutil.copytree(trained[1], tmp_path / "run")  # what is learned stays as it is
+    text = (run / "given.yaml").read_text()
+    found = train_line(
+        open_set(samples, PIXELS), load_recipe(run / "given.yaml"), text, "casting", "gated",
+        tmp_path / "weights", run, [tiles],
+    )  # fmt: skip
+    rates = load_bundle(tmp_path / "weights", "casting").bundle.gate.rates
+    assert rates["set tiles"].images > 0 and rates["set tiles"].unknown is not None
+    assert [error.name for error in found.failures] == [tiles.catalog.table["path"][3]]
 
 
 def test_it_learned_something(samples, tmp_path):
