@@ -10,8 +10,8 @@ folds: whole photo groups joined with found near-copies, every image asked of a 
 learned from its group. `--shares` learns from fewer groups: of each label the same share, those of
 a smaller share among those of a larger one, with as many steps. Teachers are left out. Masks are
 counted at the input's size, at 0.5. Beside the AUC stands that without the images whose label is
-outvoted within their photo group: of two labels of one picture one is wrong. Differences are from the first row, paired by photo group. What
-was broken off goes on where it was.
+outvoted within their photo group: of two labels of one picture one is wrong. Differences are from
+the first row, paired by photo group. What was broken off goes on where it was.
 """
 
 from __future__ import annotations
