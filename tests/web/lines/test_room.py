@@ -103,6 +103,8 @@ def test_one_line_is_shown_below_what_is_known_of_all(store: Store, tmp_path: Pa
     assert [header.value for header in app.header] == ["Magnetic tile"]
     assert "does not match the hash" in app.error[0].value
     assert app.query_params["line"] == "magnetic-tile"
+    app.selectbox(key="line-choice-0").select("neu-surface").run()
+    assert "it cannot accept a part" in app.caption[1].value
 
 
 def test_the_address_names_line_and_bundle(store: Store, tmp_path: Path) -> None:
