@@ -43,6 +43,7 @@ from defectvision.models.prediction import Network
 from defectvision.settings import ROOT, Settings
 from defectvision.training.checkpoint import fold_folder
 from defectvision.training.dataset import PlacedImages
+from defectvision.training.division import outvoted
 from defectvision.training.loop import train
 from defectvision.training.new_line import line_for
 from defectvision.training.prediction import predict
@@ -216,9 +217,7 @@ def table(rows: list[Row], found: list[Answers], line: Line) -> str:
 
 def _without_outvoted(found: Answers) -> Answers:
     """The answers less those to images whose photo group holds more images of another label."""
-    table = pd.DataFrame({"group": found["groups"], "target": found["targets"]})
-    votes = table.groupby(["group", "target"])["target"].transform("size")
-    kept = (votes == votes.groupby(table["group"]).transform("max")).to_numpy()
+    kept = ~outvoted(pd.Series(found["groups"]), pd.Series(found["targets"])).to_numpy()
     return {name: values[kept] for name, values in found.items()}
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from defectvision.atomic import check_folder
 from defectvision.cli.inspect import open_inspector
-from defectvision.cli.options import BundleName, Good, Json, LineName, Weights
+from defectvision.cli.options import BundleName, Foreign, Good, Json, LineName, Weights
 from defectvision.cli.terminal import clear_errors, end, err, out
 from defectvision.settings import settings
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 def gate(
     line: LineName,
     data: Annotated[Path, typer.Option(help="labelled images of the line")],
-    foreign: Annotated[
-        list[Path] | None, typer.Option(help="images of anything else; may be given several times")
-    ] = None,
+    foreign: Foreign = None,
     more: Annotated[
         list[Path] | None,
         typer.Option(help="a folder of further images of the line that nothing was learned from"),

@@ -40,6 +40,13 @@ Good = Annotated[
     list[str] | None,
     typer.Option("--good", help="a class that means a good part; may be given several times"),
 ]
+Foreign = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--foreign",
+        help="images of anything else, which the gate learns to stop; may be given several times",
+    ),
+]
 PolicyChoice = Annotated[
     str,
     typer.Option(

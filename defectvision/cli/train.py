@@ -18,7 +18,16 @@ from defectvision.bundle.reader import check_name, load_bundle, read_line
 from defectvision.bundle.schema import ABOUT_FILE, LINE_FILE
 from defectvision.bundle.words import metric_words
 from defectvision.cli.figures import print_metrics
-from defectvision.cli.options import Bits, BundleName, Good, Json, LineName, Weights, finite
+from defectvision.cli.options import (
+    Bits,
+    BundleName,
+    Foreign,
+    Good,
+    Json,
+    LineName,
+    Weights,
+    finite,
+)
 from defectvision.cli.terminal import clear_errors, end, out, print_note
 from defectvision.settings import ROOT, settings
 from defectvision.words import counted
@@ -46,13 +55,7 @@ def train(
     ] = None,
     bits: Bits = None,
     good: Good = None,
-    foreign: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="images of anything else, which the gate learns to stop; may be given several "
-            "times"
-        ),
-    ] = None,
+    foreign: Foreign = None,
     as_json: Json = False,
 ) -> None:
     """Train a bundle from labelled images, or from good parts alone, measure it on images held out,

@@ -91,12 +91,17 @@ def without_contradictions(images: ImageSet) -> ImageSet:
         return images
     table = catalog.table.assign(group=catalog.groups())
     training = table["split"] == "train"
-    votes = table[training].groupby(["group", "label"])["path"].transform("size")
-    winning = votes.groupby(table["group"]).transform("max")
-    outvoted = (votes < winning).reindex(table.index, fill_value=False)
-    if outvoted.any():
+    lost = outvoted(table["group"][training], table["label"][training])
+    lost = lost.reindex(table.index, fill_value=False)
+    if lost.any():
         log.warning(
             "%d training images left out: their label is outvoted within their photo group",
-            int(outvoted.sum()),
+            int(lost.sum()),
         )
-    return images.take(np.flatnonzero(~outvoted))
+    return images.take(np.flatnonzero(~lost))
+
+
+def outvoted(groups: pd.Series, labels: pd.Series) -> pd.Series[bool]:
+    """Which images' photo group holds more images of another label; all of one index."""
+    votes = labels.groupby([groups, labels]).transform("size")
+    return votes < votes.groupby(groups).transform("max")

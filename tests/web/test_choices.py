@@ -39,6 +39,9 @@ def test_a_page_shows_the_other_lines_and_names_the_broken_one(one_broken: Path,
     assert BROKEN in problem.value and "line\\.json" in problem.value
     (choice,) = (box for box in drawn.selectbox if box.label == "Line")
     assert choice.options == ["Hot-rolled steel surface"]
+    if page == "lines":
+        shown = [header.value.replace("\\", "") for header in drawn.header]
+        assert shown == choice.options
 
 
 @pytest.mark.parametrize("page", PAGES)
